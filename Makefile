@@ -1,0 +1,57 @@
+# Every target makes what it needs, the virtual environment first. Python 3.11 or newer and make are enough.
+
+# RAVDESS: a folder or zip of RAVDESS speech; empty downloads it into the user's cache. JOBS: trainings at a time.
+PYTHON ?= python3
+RAVDESS ?=
+JOBS ?= 2
+
+BIN := .venv/bin
+DATA := $(if $(strip $(RAVDESS)),--data $(strip $(RAVDESS)))
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help run test lint train evaluate export bundle bench clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo "  with RAVDESS=path for the corpus (a folder or the public zip), else it is downloaded once"
+
+run: .venv/base  ## classify the sounds in tests/sounds with the bundled model
+	$(BIN)/ser-edge tests/sounds
+
+test: .venv/dev  ## all tests
+	$(BIN)/pytest
+
+lint: .venv/dev  ## style, types, and who may import whom; in seconds
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python tests/arrows.py
+
+train: .venv/dev  ## train rnn, lstm and gru as the notebook did (15 minutes on 2 cores)
+	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --out runs
+
+evaluate: .venv/dev  ## train all networks by all protocols (an hour), and make the README's table
+	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --protocol notebook utterance speaker --out runs
+	$(BIN)/ser-train evaluate runs/* --out train/results.json --page README.md
+
+export: .venv/dev  ## convert every trained run to ONNX and TFLite, and prove each file
+	$(BIN)/ser-export runs/* --out exported
+
+bundle: .venv/dev  ## make the bundled models from the gru that never heard the actors of fold 0
+	$(BIN)/ser-export runs/gru-speaker-fold0-seed0 --name gru --out edge/ser_edge/models
+
+bench: .venv/dev  ## measure speed and memory against the notebook's way, side by side
+	$(BIN)/python tests/benchmarks/bench.py $(DATA)
+
+clean:  ## remove the environment and what was built; runs/ stays
+	rm -rf .venv build dist exported .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/base: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ser-edge needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(PIP) -e .
+	@touch $@
+
+.venv/dev: .venv/base
+	$(PIP) -e '.[dev]'
+	@touch $@

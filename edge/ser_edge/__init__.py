@@ -1,0 +1,14 @@
+"""ser-edge: hears which emotion a voice carries, on the device where the voice is.
+
+>>> from ser_edge import Recognizer
+>>> prediction = Recognizer().predict("tests/sounds/fast-high.wav")
+>>> 0 < prediction.confidence <= 1
+True
+"""
+
+from ser_edge.errors import AudioError, ModelError, RuntimeUnavailable, SerEdgeError
+from ser_edge.recognizer import Prediction, Recognizer
+
+__version__ = "0.1.0"
+
+__all__ = ["AudioError", "ModelError", "Prediction", "Recognizer", "RuntimeUnavailable", "SerEdgeError", "__version__"]

@@ -1,0 +1,126 @@
+"""A file, a stream of bytes or an array becomes mono float32 at the rate a model wants.
+
+Decoding is libsndfile's (soundfile), resampling is soxr's "HQ" preset: the two that `librosa.load` uses, so that a
+network trained through librosa meets the same samples here. This module decides what a usable sound is, and refuses
+the rest with a line that says why; it does not cut, trim or judge speech.
+"""
+
+import io
+import re
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_edge.errors import AudioError
+
+__all__ = ["AUDIO_SUFFIXES", "MAX_RATE", "MIN_RATE", "SILENCE_PEAK", "Samples", "from_array", "read"]
+
+Samples = npt.NDArray[np.float32]  # (samples,), mono, full scale is +-1
+
+# What libsndfile decodes and people keep voices in; a folder is searched for these.
+AUDIO_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"})
+MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; outside this a header is damaged rather than unusual
+SILENCE_PEAK = 1e-4  # -80 dBFS: below the noise floor of any microphone, so nothing was recorded
+
+# libsndfile notes in its log when a WAV promises more data than it holds. A size of about 2 or 4 GiB is what
+# programs that stream to a pipe write because they can't know better: no truncation.
+_WAV_CUT = re.compile(r"^data : (\d+) \(should be (\d+)\)$", re.MULTILINE)
+_WAV_UNKNOWN_SIZE = 2**31 - 2**12
+
+
+def read(source: str | Path | BinaryIO, sample_rate: int, seconds: float | None = None) -> Samples:
+    """Decodes a sound file into mono float32.
+
+    Args:
+        source: path, or a binary file object (seekable or not).
+        sample_rate: Hz of the result.
+        seconds: decode no more than this from the beginning; all of it by default.
+
+    Returns:
+        (samples,) float32; channels are averaged, as `librosa.load(mono=True)` does.
+
+    Raises:
+        AudioError: not a sound, unreadable, truncated, empty, silent, or not finite.
+    """
+    import soundfile
+
+    name = str(getattr(source, "name", "the stream")) if not isinstance(source, str | Path) else str(source)
+    if isinstance(source, str | Path):
+        if not Path(source).exists():
+            raise AudioError(f"{name}: no such file")
+        if Path(source).is_dir():
+            raise AudioError(f"{name}: a folder, not a sound file")
+    elif not source.seekable():
+        source = io.BytesIO(source.read())
+    try:
+        with soundfile.SoundFile(source) as file:
+            rate, frames = file.samplerate, file.frames
+            wanted = frames if seconds is None else min(frames, round(seconds * rate))
+            data = file.read(wanted, dtype="float32", always_2d=True)
+            cut = _WAV_CUT.search(file.extra_info)
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as e:
+        raise AudioError(f"{name}: {_reason(e)}") from e
+    if cut and int(cut[1]) < _WAV_UNKNOWN_SIZE:
+        raise AudioError(f"{name}: truncated: holds {cut[2]} of {cut[1]} bytes of sound; copy it again")
+    if len(data) < wanted:
+        raise AudioError(f"{name}: truncated: {len(data) / rate:.2f} s of {wanted / rate:.2f} s could be read; copy it again")
+    return _usable(data, rate, sample_rate, name)
+
+
+def from_array(array: npt.ArrayLike, rate: int, sample_rate: int) -> Samples:
+    """Makes mono float32 at `sample_rate` from samples that are in memory.
+
+    Args:
+        array: (samples,) or (samples, channels). Floats are taken as they are (full scale is +-1), signed integers
+            are divided by their full scale, 8-bit unsigned ones are centred first, as in a WAV file.
+        rate: Hz of `array`.
+        sample_rate: Hz of the result.
+
+    Raises:
+        AudioError: another shape or type, empty, silent, or not finite.
+    """
+    data = np.asarray(array)
+    if data.ndim not in (1, 2):
+        raise AudioError(f"array: expected (samples,) or (samples, channels), got {data.ndim} dimensions")
+    if data.ndim == 2 and data.shape[1] > max(32, data.shape[0]):
+        raise AudioError(f"array: {data.shape} looks like (channels, samples); pass its transpose")
+    if data.dtype == np.uint8:
+        data = (data.astype(np.float32) - 128) / 128
+    elif np.issubdtype(data.dtype, np.signedinteger):
+        data = data.astype(np.float32) / -float(np.iinfo(data.dtype).min)
+    elif np.issubdtype(data.dtype, np.floating):
+        data = data.astype(np.float32)
+    else:
+        raise AudioError(f"array: {data.dtype} is no sample format; use floats or signed integers")
+    return _usable(data.reshape(len(data), -1), rate, sample_rate, "array")
+
+
+def _usable(data: npt.NDArray[np.float32], rate: int, sample_rate: int, name: str) -> Samples:
+    """Checks (samples, channels), then mixes down and resamples."""
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(f"{name}: a sample rate of {rate} Hz; expected {MIN_RATE} to {MAX_RATE}")
+    if data.size == 0:
+        raise AudioError(f"{name}: empty, no samples in it")
+    mono = data[:, 0] if data.shape[1] == 1 else data.mean(axis=1)
+    if not np.isfinite(mono).all():
+        raise AudioError(f"{name}: holds NaN or infinite samples; write it again as 16-bit WAV")
+    if np.abs(mono).max() < SILENCE_PEAK:
+        raise AudioError(f"{name}: silent, nothing above -80 dBFS; check the microphone or the recording level")
+    if rate != sample_rate:
+        import soxr
+
+        mono = soxr.resample(mono, rate, sample_rate, quality="HQ")
+        if mono.size == 0:
+            raise AudioError(f"{name}: too short, less than one sample at {sample_rate} Hz")
+    return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+def _reason(error: Any) -> str:
+    """libsndfile's own words without its preamble, or the operating system's."""
+    text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    text = str(text).removeprefix("Error : ").strip().rstrip(".")
+    if "not recognised" in text or "unknown format" in text.lower():
+        return "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"
+    return f"can't be read: {text}"

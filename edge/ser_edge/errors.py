@@ -1,0 +1,34 @@
+"""Everything ser-edge raises on purpose, in one tree.
+
+    SerEdgeError              exit code
+    ├── AudioError                1   this sound can't be judged; the next one may be fine
+    └── ModelError                4   the model file can't be used
+        └── RuntimeUnavailable    4   the library that would run it is missing or can't load
+
+Each message is one line: what is wrong, then what to do about it. The command line prints it and exits with
+`exit_code`; a traceback is always a bug.
+"""
+
+__all__ = ["AudioError", "ModelError", "RuntimeUnavailable", "SerEdgeError"]
+
+
+class SerEdgeError(Exception):
+    """Base of the tree; catch it to catch everything that is not a bug."""
+
+    exit_code = 1
+
+
+class AudioError(SerEdgeError):
+    """A file, stream or array that holds no sound which can be judged."""
+
+    exit_code = 1
+
+
+class ModelError(SerEdgeError):
+    """A model file that is missing, damaged, foreign, or newer than this version of ser-edge."""
+
+    exit_code = 4
+
+
+class RuntimeUnavailable(ModelError):
+    """The runtime that a model file needs isn't installed or doesn't load."""

@@ -1,0 +1,163 @@
+"""The front-end: MFCC and log-mel spectra in NumPy float32, as librosa 0.11 defines them.
+
+Training and serving both use this code and only this code, so what a network learned on is what it hears.
+`FeatureConfig` travels inside the model file; nothing here is a hidden default.
+
+Not here: reading and resampling (`audio`), and normalisation by training-set statistics (`description`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from ser_edge.audio import Samples
+
+__all__ = ["FeatureConfig", "Features", "FrontEnd", "hann", "mel_filters"]
+
+Features = npt.NDArray[np.float32]  # (frames, coefficients), dB
+RealFFT = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
+
+_MIN_POWER = 1e-10  # `amin` of librosa.power_to_db: -100 dB
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """How samples become features; hashable, comparable, and stored in every model file.
+
+    The defaults are `librosa.feature.mfcc(n_mfcc=40)` at 16 kHz on exactly three seconds: (94, 40).
+    """
+
+    sample_rate: int = 16_000  # Hz
+    n_fft: int = 2048  # samples in a frame, and the FFT's size; even
+    hop_length: int = 512  # samples from frame to frame
+    n_mels: int = 128  # bands
+    n_mfcc: int | None = 40  # coefficients kept; None stops at the log-mel spectrum
+    f_min: float = 0.0  # Hz, lower edge of the first band
+    f_max: float | None = None  # Hz, upper edge of the last band; None is half the sample rate
+    top_db: float | None = 80.0  # the floor, so far below the loudest value of the array; None for no floor
+    seconds: float | None = 3.0  # cut to this, or padded at the end with zeros; None leaves the length alone
+
+    def __post_init__(self) -> None:
+        half = self.sample_rate / 2
+        rules = {
+            "sample_rate must be 1000 to 768000": 1_000 <= self.sample_rate <= 768_000,
+            "n_fft must be even, 16 to 65536": 16 <= self.n_fft <= 65_536 and self.n_fft % 2 == 0,
+            "hop_length must be 1 to n_fft": 1 <= self.hop_length <= self.n_fft,
+            "n_mels must be 1 to 1024": 1 <= self.n_mels <= 1024,
+            "n_mfcc must be 1 to n_mels": self.n_mfcc is None or 1 <= self.n_mfcc <= self.n_mels,
+            "f_min < f_max <= sample_rate / 2": 0 <= self.f_min < (self.f_max or half) <= half,
+            "top_db must be above 0": self.top_db is None or self.top_db > 0,
+            "seconds must be above 0, to 600": self.seconds is None or 0 < self.seconds <= 600,
+        }
+        broken = [rule for rule, holds in rules.items() if not holds]
+        if broken:
+            raise ValueError("; ".join(broken))
+
+    @property
+    def samples(self) -> int | None:
+        """Samples of one input, or None where the length is free."""  # 3.0 s * 16 kHz = 48000
+        return None if self.seconds is None else round(self.seconds * self.sample_rate)
+
+    @property
+    def frames(self) -> int | None:
+        """Frames of one input, or None where the length is free."""  # 1 + 48000 // 512 = 94
+        return None if self.samples is None else 1 + self.samples // self.hop_length
+
+    @property
+    def coefficients(self) -> int:
+        """Values in a frame."""
+        return self.n_mfcc or self.n_mels
+
+
+class FrontEnd:
+    """Samples in, features out; holds the window, the filters and the cosines of one `FeatureConfig`.
+
+    Args:
+        config: the settings.
+        rfft: real FFT along the last axis. NumPy's by default; SciPy's gives the same numbers within float32
+            rounding, several times faster, where SciPy is installed anyway (it isn't on a Raspberry Pi: 100 MB).
+
+    >>> FrontEnd(FeatureConfig())(np.zeros(16_000, np.float32)).shape
+    (94, 40)
+    """
+
+    def __init__(self, config: FeatureConfig, rfft: RealFFT = np.fft.rfft):
+        self.config = config
+        self._rfft = rfft
+        self._window = hann(config.n_fft)
+        self._filters = np.ascontiguousarray(mel_filters(config).T)
+        self._cosines = None if config.n_mfcc is None else _dct(config.n_mfcc, config.n_mels)
+
+    def __call__(self, samples: Samples) -> Features:
+        """Computes the features of one utterance.
+
+        Args:
+            samples: (samples,) float32 at `config.sample_rate`.
+
+        Returns:
+            (frames, coefficients) float32: MFCC, or log-mel in dB.
+        """
+        if self.config.samples is not None:
+            samples = samples[: self.config.samples]
+        decibels = 10 * np.log10(np.maximum(self._mel_power(samples), _MIN_POWER))
+        if self.config.top_db is not None:
+            # The floor hangs on the loudest value of the whole array, after the padding, as power_to_db has it.
+            np.maximum(decibels, decibels.max() - self.config.top_db, out=decibels)
+        if self._cosines is None:
+            return decibels
+        # In float64: a float32 sum of 128 values near -70 dB drifts by up to 2e-3, most of all where they are equal.
+        return (decibels @ self._cosines).astype(np.float32)
+
+    def _mel_power(self, samples: Samples) -> npt.NDArray[np.float32]:
+        """(frames, n_mels): librosa.feature.melspectrogram with center=True, pad_mode="constant", power=2."""
+        config, half = self.config, self.config.n_fft // 2
+        padded = np.zeros((config.samples or len(samples)) + 2 * half, np.float32)
+        padded[half : half + len(samples)] = samples
+        frames = sliding_window_view(padded, config.n_fft)[:: config.hop_length]
+        spectrum = self._rfft(frames * self._window)
+        power: npt.NDArray[np.float32] = np.square(spectrum.real)
+        power += np.square(spectrum.imag)
+        return power @ self._filters
+
+
+def hann(n: int) -> npt.NDArray[np.float32]:
+    """(n,) periodic Hann window: `scipy.signal.get_window("hann", n)`."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
+
+
+def mel_filters(config: FeatureConfig) -> npt.NDArray[np.float32]:
+    """(n_mels, n_fft // 2 + 1) triangles of unit area: `librosa.filters.mel(norm="slaney", htk=False)`."""
+    bins = np.arange(config.n_fft // 2 + 1) * config.sample_rate / config.n_fft
+    top = config.f_max or config.sample_rate / 2
+    edges = _mel_to_hz(np.linspace(_hz_to_mel(config.f_min), _hz_to_mel(top), config.n_mels + 2))
+    widths = np.diff(edges)[:, None]
+    slopes = edges[:, None] - bins
+    triangles = np.minimum(-slopes[:-2] / widths[:-1], slopes[2:] / widths[1:]).clip(min=0)
+    triangles *= 2 / (edges[2:] - edges[:-2])[:, None]
+    return triangles.astype(np.float32)
+
+
+# Slaney's mel scale (Auditory Toolbox, 1998): linear below 1 kHz, logarithmic above.
+_LINEAR_HZ = 200 / 3  # Hz in a mel, below
+_KNEE_HZ, _KNEE_MEL = 1000.0, 15.0  # 1000 / (200 / 3)
+_LOG_STEP = np.log(6.4) / 27  # above: 27 mels multiply the frequency by 6.4
+
+
+def _hz_to_mel(hz: float) -> float:
+    return hz / _LINEAR_HZ if hz < _KNEE_HZ else _KNEE_MEL + float(np.log(hz / _KNEE_HZ)) / _LOG_STEP
+
+
+def _mel_to_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.where(mel < _KNEE_MEL, mel * _LINEAR_HZ, _KNEE_HZ * np.exp(_LOG_STEP * (mel - _KNEE_MEL)))
+
+
+def _dct(n_out: int, n_in: int) -> npt.NDArray[np.float64]:
+    """(n_in, n_out) orthonormal DCT-II as a matrix: `scipy.fft.dct(type=2, norm="ortho")`."""
+    angle = np.pi / n_in * np.outer(np.arange(n_in) + 0.5, np.arange(n_out))
+    cosines = np.sqrt(2 / n_in) * np.cos(angle)
+    cosines[:, 0] /= np.sqrt(2)
+    return cosines

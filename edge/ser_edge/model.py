@@ -1,0 +1,78 @@
+"""Opens a model file and answers for a sound: front-end, normalisation, network, temperature, in that order."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_edge.audio import Samples
+from ser_edge.description import ModelDescription
+from ser_edge.errors import ModelError
+from ser_edge.features import Features, FrontEnd
+from ser_edge.runtimes import RUNTIMES, open_runtime
+
+__all__ = ["BUNDLED", "DEFAULT", "Model"]
+
+BUNDLED = Path(__file__).parent / "models"
+DEFAULT = "gru"
+
+
+class Model:
+    """A network, ready to answer.
+
+    Args:
+        name: a bundled model ("gru", or "gru.tflite" for a format), or the path of a model file.
+        threads: threads the runtime may use for one inference; more than one rarely pays for networks this small.
+
+    Raises:
+        ModelError: no such model, or a file that can't be used.
+    """
+
+    def __init__(self, name: str | Path = DEFAULT, threads: int = 1):
+        self.path = _find(name)
+        self._runtime = open_runtime(self.path, threads)
+        self.description = ModelDescription.from_json(self._runtime.description(), str(self.path))
+        self._front_end = FrontEnd(self.description.features)
+        self._check()
+
+    def features(self, samples: Samples) -> Features:
+        """(samples,) at the model's rate to (frames, coefficients), as the front-end gives them."""
+        return self._front_end(samples)
+
+    def probabilities(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(batch, frames, coefficients) to (batch, labels), each row calibrated and summing to 1.
+
+        Raises:
+            ModelError: the network answered something that isn't finite.
+        """
+        normalization = self.description.normalization
+        answers = self._runtime.run(features if normalization is None else normalization.apply(features))
+        if not np.isfinite(answers).all():
+            raise ModelError(f"{self.path}: the network answered NaN; export it again")
+        if self.description.temperature != 1.0:
+            answers = np.maximum(answers, np.finfo(np.float32).tiny) ** np.float32(1 / self.description.temperature)
+            answers /= answers.sum(axis=1, keepdims=True)
+        return answers
+
+    def _check(self) -> None:
+        """A description that doesn't fit its network would answer wrongly, and in silence."""
+        config, labels = self.description.features, self.description.labels
+        try:
+            answer = self.probabilities(self.features(np.zeros(config.samples or config.sample_rate, np.float32))[None])
+        except ModelError:
+            raise
+        except Exception as e:  # each runtime has exceptions of its own
+            raise ModelError(f"{self.path}: the network doesn't take what its description says ({e})") from e
+        if answer.shape != (1, len(labels)):
+            raise ModelError(f"{self.path}: {len(labels)} labels are described, the network answers {answer.shape}")
+
+
+def _find(name: str | Path) -> Path:
+    """A bundled model's name, or a path."""
+    for candidate in (BUNDLED / f"{name}.onnx", BUNDLED / f"{name}"):
+        if Path(name).name == str(name) and candidate.is_file():
+            return candidate
+    if Path(name).suffix in RUNTIMES or Path(name).exists():
+        return Path(name)
+    bundled = ", ".join(sorted(p.name for p in BUNDLED.iterdir() if p.suffix in RUNTIMES))
+    raise ModelError(f"no model called {name}; bundled: {bundled}; or give the path of a model file")

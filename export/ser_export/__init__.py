@@ -1,0 +1,1 @@
+"""ser_export: run directories in, proven model files out. See `ser-export --help`."""

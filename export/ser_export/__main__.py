@@ -1,0 +1,7 @@
+"""`python -m ser_export` is `ser-export`."""
+
+import sys
+
+from ser_export.cli import main
+
+sys.exit(main())

@@ -1,0 +1,61 @@
+"""One run becomes one model file: converted, described, proven, and only then given its name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from ser_edge.description import ModelDescription
+from ser_edge.features import FrontEnd
+from ser_export import onnx_graph, tflite
+from ser_export.describe import describe_onnx, describe_tflite
+from ser_export.gates import LIMITS, ExportError, GateError, Proof, check, gate_inputs
+from ser_export.run import Run
+
+__all__ = ["FORMATS", "export"]
+
+_RELOADED = 1e-4  # difference that another machine's float32 kernels may make
+
+
+def export(run: Run, target: Path) -> Proof:
+    """Writes a model file in the format its suffix names.
+
+    Raises:
+        ExportError: the network can't be converted, or the run directory doesn't hold together.
+        GateError: the file doesn't answer as Keras does; nothing is written under `target`.
+    """
+    description = run.description
+    normalize = description.normalization.apply if description.normalization else lambda features: features
+    features = gate_inputs(run.features, FrontEnd(description.features))
+    expected = run.model.predict(normalize(features), batch_size=256, verbose=0)
+    if np.abs(expected[: len(run.features)] - run.probabilities).max() > _RELOADED:
+        raise ExportError(f"{run.path}: model.keras doesn't give the answers stored beside it; train it again")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unproven = target.with_name(f".unproven-{target.name}")
+    try:
+        FORMATS[target.suffix](run, description, unproven)
+        proof = check(unproven, features, expected, run.labels, run.test, LIMITS[description.precision])
+        unproven.replace(target)
+    except GateError as e:
+        raise GateError(f"{target}: not written: {str(e).split(': ', 1)[1]}") from e
+    finally:
+        unproven.unlink(missing_ok=True)
+    return proof
+
+
+def _onnx(run: Run, description: ModelDescription, path: Path) -> None:
+    model = onnx_graph.build(run.model)
+    describe_onnx(model, description)
+    onnx.save_model(model, path)
+
+
+def _tflite(run: Run, description: ModelDescription, path: Path) -> None:
+    tflite.convert(run.path / "model.keras", path)
+    foreign = [name for name, version in tflite.operators(path.read_bytes()).items() if version == 0]
+    if foreign:
+        raise ExportError(f"{run.path}: needs operators that LiteRT alone doesn't have: {', '.join(foreign)}")
+    describe_tflite(path, description)
+
+
+FORMATS: dict[str, Callable[[Run, ModelDescription, Path], None]] = {".onnx": _onnx, ".tflite": _tflite}

@@ -1,0 +1,25 @@
+"""Writes the description into a model file, where ordinary tools still open it.
+
+ONNX has a place for it, `metadata_props`. For TFLite it is an associated file, appended as TFLite Metadata does it: a zip
+behind the flatbuffer, whose readers never look so far.
+"""
+
+import zipfile
+from pathlib import Path
+
+import onnx
+
+from ser_edge.description import FILE_NAME, KEY, ModelDescription
+
+__all__ = ["describe_onnx", "describe_tflite"]
+
+
+def describe_onnx(model: onnx.ModelProto, description: ModelDescription) -> None:
+    """Adds the description to a model in memory."""
+    onnx.helper.set_model_props(model, {KEY: description.to_json()})
+
+
+def describe_tflite(path: Path, description: ModelDescription) -> None:
+    """Appends the description to a file. The same description gives the same bytes: the zip carries no clock."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(FILE_NAME), description.to_json())

@@ -1,0 +1,125 @@
+"""Whether a model file may leave: it must answer as Keras does, in the runtime that will serve it.
+
+The gates see a file only through `ser_edge`, as a user would. A file that fails is not written under its name.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_edge.errors import SerEdgeError
+from ser_edge.features import FrontEnd
+from ser_edge.model import Model
+
+__all__ = ["LIMITS", "ExportError", "GateError", "Limits", "Proof", "check", "gate_inputs"]
+
+INPUTS = 500  # a file is proven on at least so many
+
+
+class ExportError(SerEdgeError):
+    """A network that can't be exported."""
+
+    exit_code = 4
+
+
+class GateError(ExportError):
+    """A file that doesn't answer as Keras does."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a precision may change."""
+
+    difference: float  # largest absolute difference of a probability
+    labels_changed: int  # utterances
+
+
+LIMITS = {"float32": Limits(difference=1e-5, labels_changed=0)}
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was measured on the way through the gates."""
+
+    inputs: int
+    max_difference: float
+    labels_changed: int
+    wa: float  # percent, of the file on the test utterances
+    wa_keras: float
+
+
+def gate_inputs(features: npt.NDArray[np.float32], front_end: FrontEnd) -> npt.NDArray[np.float32]:
+    """Real utterances, edge cases (silence, noise at full scale, a click), and mixtures where real ones are few.
+
+    Args:
+        features: (n, frames, coefficients) of real utterances, not normalised.
+        front_end: the model's.
+
+    Returns:
+        (at least INPUTS, frames, coefficients): the real ones first.
+    """
+    random = np.random.default_rng(0)
+    length = front_end.config.samples or front_end.config.sample_rate
+    silence, click = np.zeros((2, length), np.float32)
+    click[length // 2] = 1
+    noise = np.sign(random.standard_normal(length)).astype(np.float32)
+    edges = np.stack([front_end(signal) for signal in (silence, click, noise)])
+    missing = max(0, INPUTS - len(features) - len(edges))
+    one, other = random.integers(len(features), size=(2, missing))
+    share = random.random((missing, 1, 1), np.float32)
+    return np.concatenate([features, edges, share * features[one] + (1 - share) * features[other]])
+
+
+def check(
+    path: Path,
+    features: npt.NDArray[np.float32],
+    expected: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    test: npt.NDArray[np.bool_],
+    limits: Limits,
+) -> Proof:
+    """Proves a model file, or refuses it.
+
+    Args:
+        path: the file, under any name.
+        features: (n, frames, coefficients) from `gate_inputs`.
+        expected: (n, labels), Keras's probabilities for them.
+        labels: (m,) of the first m inputs, the real utterances.
+        test: (m,) where accuracy is measured.
+        limits: of the file's precision.
+
+    Raises:
+        GateError: a figure outside its limit; the message has all of them.
+        ModelError: the runtime refuses the file, or it answers NaN.
+    """
+    model = Model(path)
+    answers = model.probabilities(features)
+    again = model.probabilities(features[:20])
+    single = np.concatenate([model.probabilities(item[None]) for item in features[:20]])
+    differences = np.abs(answers - expected).max(axis=1)
+    guesses, rows = answers.argmax(1), np.flatnonzero(test)
+    proof = Proof(
+        inputs=len(features),
+        max_difference=float(differences.max()),
+        labels_changed=int((guesses != expected.argmax(1)).sum()),
+        wa=100 * float((guesses[rows] == labels[rows]).mean()),
+        wa_keras=100 * float((expected.argmax(1)[rows] == labels[rows]).mean()),
+    )
+    failures = {
+        f"a probability is off by {proof.max_difference:.2g}, {limits.difference:.2g} is allowed": (
+            proof.max_difference > limits.difference
+        ),
+        f"{proof.labels_changed} of {proof.inputs} labels changed, {limits.labels_changed} may": (
+            proof.labels_changed > limits.labels_changed
+        ),
+        "the same input gives another answer the second time: state leaks between calls": (
+            not np.array_equal(again, answers[:20])
+        ),
+        "an input gives another answer alone than among others": np.abs(single - again).max() > limits.difference,
+        f"{proof.inputs} inputs, {INPUTS} are needed": proof.inputs < INPUTS,
+    }
+    if any(failures.values()):
+        raise GateError(f"{path.name}: " + "; ".join(reason for reason, failed in failures.items() if failed))
+    return proof

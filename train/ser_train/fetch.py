@@ -1,0 +1,162 @@
+"""Gets the RAVDESS speech archive: from a zip the user has, or from Zenodo, once, into the user's cache.
+
+Downloads resume, are checked by MD5, and take their final name only when whole; so does the unpacked folder.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+import requests
+from tqdm import tqdm
+
+from ser_train.corpus import CorpusError
+
+__all__ = ["RAVDESS_SPEECH", "Archive", "cache_folder", "download", "locate", "unpack"]
+
+_CHUNK = 1 << 20  # bytes
+_TIMEOUT = (10, 60)  # seconds: to connect, and between two packets
+_ATTEMPTS = 5  # without a single new byte, before giving up
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file on the internet, and how to know it."""
+
+    url: str
+    md5: str
+
+
+RAVDESS_SPEECH = Archive(
+    "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip", "bc696df654c87fed845eb13823edef8a"
+)
+
+
+def cache_folder() -> Path:
+    """Where this user's downloads and features are kept; `SER_EDGE_CACHE` moves it."""
+    return Path(os.environ.get("SER_EDGE_CACHE") or platformdirs.user_cache_dir("ser-edge"))
+
+
+def locate(data: Path | None, mirror: str | None = None) -> Path:
+    """The corpus as a folder.
+
+    Args:
+        data: a folder, or the public zip; None downloads that zip.
+        mirror: another URL for the same zip.
+
+    Raises:
+        CorpusError: no such path, a damaged zip, or a download that failed.
+    """
+    if data is None:
+        archive = Archive(mirror or RAVDESS_SPEECH.url, RAVDESS_SPEECH.md5)
+        data = download(archive, cache_folder() / "Audio_Speech_Actors_01-24.zip")
+    if data.is_file():
+        return unpack(data)
+    return data
+
+
+def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
+    """Downloads a file, going on where an earlier try ended.
+
+    Args:
+        archive: where it is, and its MD5.
+        target: its final name; until it is whole and checked it is called `target` + ".part".
+        pause: seconds before the second try, doubled for each one after.
+
+    Raises:
+        CorpusError: no connection, the server's refusal, a full disk, or a wrong checksum.
+    """
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    failures = 0
+    while True:
+        before = _size(part)
+        try:
+            _append(archive.url, part)
+            break
+        except requests.HTTPError as e:
+            raise CorpusError(f"{archive.url}: {e}; give a mirror with --mirror, or the files with --data") from e
+        except requests.RequestException as e:
+            failures = 0 if _size(part) > before else failures + 1
+            if failures >= _ATTEMPTS:
+                raise CorpusError(
+                    f"{archive.url}: the connection failed {failures} times ({_cause(e)}); what came is kept, "
+                    "run the command again to go on, or give the files with --data"
+                ) from e
+            time.sleep(pause * 2**failures)
+        except OSError as e:
+            if e.errno == errno.ENOSPC:
+                raise CorpusError(f"{part}: the disk is full; free some space and run the command again to go on") from e
+            raise CorpusError(f"{part}: can't be written ({e.strerror})") from e
+    if _md5(part) != archive.md5:
+        part.unlink()
+        raise CorpusError(f"{archive.url}: its MD5 is not {archive.md5}; it was deleted, run the command again")
+    part.replace(target)
+    return target
+
+
+def unpack(archive: Path) -> Path:
+    """Unpacks a zip into the cache, once; the folder appears whole or not at all.
+
+    Raises:
+        CorpusError: not a zip, truncated, damaged, or a full disk.
+    """
+    folder = cache_folder() / f"{archive.stem}-{_md5(archive)[:12]}"
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder.parent))
+    try:
+        with zipfile.ZipFile(archive) as contents:
+            for member in tqdm(contents.infolist(), f"unpacking {archive.name}", unit=" files", disable=None):
+                contents.extract(member, unfinished)  # checks each CRC, and keeps paths inside the folder
+        unfinished.replace(folder)
+    except (zipfile.BadZipFile, EOFError) as e:
+        raise CorpusError(f"{archive}: a damaged or truncated zip ({e}); download it again") from e
+    except OSError as e:
+        raise CorpusError(f"{folder}: can't be written ({e.strerror}); free some space, or set SER_EDGE_CACHE") from e
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def _append(url: str, part: Path) -> None:
+    """Brings what is missing at the end of `part`; raises when the connection ends before the file does."""
+    have = _size(part)
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
+        if answer.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # nothing is missing; the checksum decides whether it is right
+        answer.raise_for_status()
+        resumed = answer.status_code == requests.codes.partial_content
+        have = have if resumed else 0
+        total = have + int(answer.headers.get("Content-Length", 0))
+        bar = tqdm(desc=part.stem, total=total or None, initial=have, unit="B", unit_scale=True, disable=None)
+        with bar, part.open("ab" if resumed else "wb") as file:
+            for chunk in answer.iter_content(_CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+    if _size(part) < total:
+        raise requests.ConnectionError(f"ended after {_size(part)} of {total} bytes")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _cause(error: BaseException) -> str:
+    return str(getattr(error.args[0], "reason", error.args[0]) if error.args else error)

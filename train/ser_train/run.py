@@ -1,0 +1,121 @@
+"""The run directory: all that a training leaves behind, and all that export needs.
+
+    runs/gru-speaker-fold0-seed0/
+    ├── model.keras        the network, best weights, without optimizer state
+    ├── description.json   what the model file will say of itself (see ser_edge.description)
+    ├── run.json           settings, split, metrics, versions
+    ├── history.json       loss and accuracy of each epoch
+    ├── answers.npz        features, labels, names, Keras probabilities, and which of them are the test's
+    ├── report.txt         scikit-learn's classification report
+    ├── confusion.png, curves.png
+    └── checkpoint/        only while it trains: where a killed training goes on
+
+`run.json` is written last: a directory that has one is whole.
+"""
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_edge.description import ModelDescription
+
+__all__ = ["Answers", "RunDirectory", "Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What makes one training this one and no other."""
+
+    network: str
+    protocol: str
+    fold: int = 0
+    seed: int = 0
+    epochs: int | None = None  # None: as many as the network's own settings say
+
+    @property
+    def name(self) -> str:
+        """The run directory's name."""
+        fold = f"-fold{self.fold}" if self.protocol == "speaker" else ""
+        return f"{self.network}-{self.protocol}{fold}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What Keras answered, for the gates of export and for the tables. Every array has a row an utterance."""
+
+    features: npt.NDArray[np.float32]  # (n, frames, coefficients), not normalised
+    labels: npt.NDArray[np.int64]  # (n,), places in the description's labels
+    names: npt.NDArray[np.str_]  # (n,), file names without suffix
+    actors: npt.NDArray[np.int64]  # (n,)
+    probabilities: npt.NDArray[np.float32]  # (n, labels)
+    test: npt.NDArray[np.bool_]  # (n,), True where the figure is made; the others are there to check numbers
+
+    def of_test(self) -> "Answers":
+        """Only the test's rows."""
+        return Answers(**{name: array[self.test] for name, array in self.__dict__.items()})
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths and readers of one run."""
+
+    path: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training came to its end and wrote everything."""
+        return (self.path / "run.json").exists()
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the training in progress keeps its state."""
+        return self.path / "checkpoint"
+
+    @property
+    def settings(self) -> Settings:
+        """Of a finished run."""
+        return Settings(**self.read("run.json")["settings"])
+
+    @property
+    def description(self) -> ModelDescription:
+        """Of a finished run."""
+        path = self.path / "description.json"
+        return ModelDescription.from_json(path.read_text("utf-8"), str(path))
+
+    @property
+    def answers(self) -> Answers:
+        """Of a finished run."""
+        with np.load(self.path / "answers.npz") as arrays:
+            return Answers(**arrays)
+
+    def read(self, name: str) -> Any:
+        """A JSON file of this run."""
+        return json.loads((self.path / name).read_text("utf-8"))
+
+    def write(self, name: str, data: Any) -> None:
+        """A JSON file (or a string as it is), whole or not at all."""
+        text = data if isinstance(data, str) else json.dumps(data, indent=1, allow_nan=False)
+        write_text(self.path / name, text)
+
+    def write_answers(self, answers: Answers) -> None:
+        """The arrays, compressed."""
+        np.savez_compressed(self.path / "answers.npz", **asdict(answers))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a text file, whole or not at all."""
+    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(unfinished).chmod(0o644)
+        Path(unfinished).replace(path)
+    except BaseException:
+        Path(unfinished).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,105 @@
+"""Metrics of one set of answers, and of many runs together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import accuracy_score, f1_score, recall_score
+
+from ser_train.run import Answers
+
+__all__ = ["METRICS", "Interval", "Scores", "pooled", "score"]
+
+_BOOTSTRAPS = 1000
+_BINS = 15  # of the expected calibration error
+
+
+@dataclass(frozen=True)
+class Scores:
+    """In percent, but for `ece`, a fraction."""
+
+    wa: float  # accuracy
+    uar: float  # unweighted average recall: the mean of the emotions' recalls
+    f1: float  # macro-F1
+    ece: float  # expected calibration error
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure over several runs: mean and spread over seeds, and a 95 % bootstrap interval over actors."""
+
+    mean: float
+    std: float
+    low: float
+    high: float
+
+
+METRICS = tuple(Scores.__dataclass_fields__)
+
+
+def score(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> Scores:
+    """Scores (n,) labels against (n, labels) probabilities.
+
+    >>> score(np.array([0, 1]), np.array([[1, 0], [0, 1]], np.float32))
+    Scores(wa=100.0, uar=100.0, f1=100.0, ece=0.0)
+    """
+    guesses = probabilities.argmax(1)
+    return Scores(
+        wa=100 * float(accuracy_score(labels, guesses)),
+        uar=100 * float(recall_score(labels, guesses, average="macro", labels=np.unique(labels), zero_division=0)),
+        f1=100 * float(f1_score(labels, guesses, average="macro", labels=np.unique(labels), zero_division=0)),
+        ece=_calibration_error(labels, probabilities),
+    )
+
+
+def pooled(runs: Sequence[Sequence[Answers]]) -> dict[str, Interval]:
+    """Scores of many runs as one figure each.
+
+    Args:
+        runs: for each seed, the test answers of its folds; a seed's folds are pooled before they are scored.
+
+    Returns:
+        For each of METRICS its mean and deviation over seeds, and the bootstrap interval: actors are drawn with
+        replacement, because utterances of one actor are alike.
+    """
+    seeds = [_join(folds) for folds in runs]
+    by_seed = [score(labels, probabilities) for labels, probabilities, _ in seeds]
+    draws = _bootstrap(seeds)
+    intervals = {}
+    for metric in METRICS:
+        values, drawn = ([getattr(s, metric) for s in group] for group in (by_seed, draws))
+        low, high = np.percentile(drawn, [2.5, 97.5])
+        intervals[metric] = Interval(*(round(float(v), 4) for v in (np.mean(values), np.std(values), low, high)))
+    return intervals
+
+
+_Joined = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]
+
+
+def _join(folds: Sequence[Answers]) -> _Joined:
+    labels, probabilities, actors = (
+        np.concatenate([getattr(fold, name) for fold in folds]) for name in ("labels", "probabilities", "actors")
+    )
+    return labels, probabilities, actors
+
+
+def _bootstrap(seeds: Sequence[_Joined]) -> list[Scores]:
+    random = np.random.default_rng(0)
+    draws = []
+    rows = [{actor: np.flatnonzero(actors == actor) for actor in np.unique(actors)} for _, _, actors in seeds]
+    for _ in range(_BOOTSTRAPS):
+        seed = int(random.integers(len(seeds)))
+        labels, probabilities, _ = seeds[seed]
+        drawn = random.choice(list(rows[seed]), len(rows[seed]))
+        index = np.concatenate([rows[seed][actor] for actor in drawn])
+        draws.append(score(labels[index], probabilities[index]))
+    return draws
+
+
+def _calibration_error(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> float:
+    """ECE of Guo et al. (2017): |confidence - accuracy| of equally wide bins, weighted by their share."""
+    confidence, right = probabilities.max(1).astype(np.float64), probabilities.argmax(1) == labels
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    gap = np.bincount(bins, confidence - right, _BINS)
+    return float(np.abs(gap).sum() / len(labels))
