@@ -11,4 +11,12 @@ from ser_edge.recognizer import Prediction, Recognizer
 
 __version__ = "0.1.0"
 
-__all__ = ["AudioError", "ModelError", "Prediction", "Recognizer", "RuntimeUnavailable", "SerEdgeError", "__version__"]
+__all__ = [
+    "AudioError",
+    "ModelError",
+    "Prediction",
+    "Recognizer",
+    "RuntimeUnavailable",
+    "SerEdgeError",
+    "__version__",
+]

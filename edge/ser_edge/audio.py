@@ -28,6 +28,7 @@ SILENCE_PEAK = 1e-4  # -80 dBFS: below the noise floor of any microphone, so not
 # programs that stream to a pipe write because they can't know better: no truncation.
 _WAV_CUT = re.compile(r"^data : (\d+) \(should be (\d+)\)$", re.MULTILINE)
 _WAV_UNKNOWN_SIZE = 2**31 - 2**12
+_UNKNOWN_FRAMES = 2**63 - 1  # what libsndfile makes of a FLAC whose length is 0; it can't read such a file's end
 
 
 def read(source: str | Path | BinaryIO, sample_rate: int, seconds: float | None = None) -> Samples:
@@ -47,29 +48,33 @@ def read(source: str | Path | BinaryIO, sample_rate: int, seconds: float | None 
     import soundfile
 
     name = str(getattr(source, "name", "the stream")) if not isinstance(source, str | Path) else str(source)
-    if isinstance(source, str | Path):
-        if not Path(source).exists():
-            raise AudioError(f"{name}: no such file")
-        if Path(source).is_dir():
-            raise AudioError(f"{name}: a folder, not a sound file")
-    elif not source.seekable():
-        source = io.BytesIO(source.read())
     try:
+        if isinstance(source, str | Path):
+            if not Path(source).exists():
+                raise AudioError(f"{name}: no such file")
+            if Path(source).is_dir():
+                raise AudioError(f"{name}: a folder; expected a sound file, or a folder with sounds in it")
+        elif not source.seekable():
+            source = io.BytesIO(source.read())
         with soundfile.SoundFile(source) as file:
             rate, frames = file.samplerate, file.frames
+            if frames == _UNKNOWN_FRAMES:
+                raise AudioError(f"{name}: doesn't say how long it is, as FLAC from a pipe; send it as WAV")
             wanted = frames if seconds is None else min(frames, round(seconds * rate))
             data = file.read(wanted, dtype="float32", always_2d=True)
             cut = _WAV_CUT.search(file.extra_info)
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as e:
+    except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as e:
         raise AudioError(f"{name}: {_reason(e)}") from e
     if cut and int(cut[1]) < _WAV_UNKNOWN_SIZE:
         raise AudioError(f"{name}: truncated: holds {cut[2]} of {cut[1]} bytes of sound; copy it again")
     if len(data) < wanted:
-        raise AudioError(f"{name}: truncated: {len(data) / rate:.2f} s of {wanted / rate:.2f} s could be read; copy it again")
+        raise AudioError(
+            f"{name}: truncated: {len(data) / rate:.2f} s of {wanted / rate:.2f} s could be read; copy it again"
+        )
     return _usable(data, rate, sample_rate, name)
 
 
-def from_array(array: npt.ArrayLike, rate: int, sample_rate: int) -> Samples:
+def from_array(array: npt.ArrayLike, rate: int, sample_rate: int, seconds: float | None = None) -> Samples:
     """Makes mono float32 at `sample_rate` from samples that are in memory.
 
     Args:
@@ -77,11 +82,15 @@ def from_array(array: npt.ArrayLike, rate: int, sample_rate: int) -> Samples:
             are divided by their full scale, 8-bit unsigned ones are centred first, as in a WAV file.
         rate: Hz of `array`.
         sample_rate: Hz of the result.
+        seconds: use no more than this from the beginning; all of it by default.
 
     Raises:
         AudioError: another shape or type, empty, silent, or not finite.
     """
-    data = np.asarray(array)
+    try:
+        data = np.asarray(array)
+    except ValueError as e:
+        raise AudioError(f"array: no array can be made of it: {e}") from e
     if data.ndim not in (1, 2):
         raise AudioError(f"array: expected (samples,) or (samples, channels), got {data.ndim} dimensions")
     if data.ndim == 2 and data.shape[1] > max(32, data.shape[0]):
@@ -90,17 +99,22 @@ def from_array(array: npt.ArrayLike, rate: int, sample_rate: int) -> Samples:
         data = (data.astype(np.float32) - 128) / 128
     elif np.issubdtype(data.dtype, np.signedinteger):
         data = data.astype(np.float32) / -float(np.iinfo(data.dtype).min)
-    elif np.issubdtype(data.dtype, np.floating):
-        data = data.astype(np.float32)
-    else:
+    elif not np.issubdtype(data.dtype, np.floating):
         raise AudioError(f"array: {data.dtype} is no sample format; use floats or signed integers")
-    return _usable(data.reshape(len(data), -1), rate, sample_rate, "array")
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is refused as that
+        data = data.astype(np.float32, copy=False)
+    data = data[:, None] if data.ndim == 1 else data
+    return _usable(data, rate, sample_rate, "array", seconds)
 
 
-def _usable(data: npt.NDArray[np.float32], rate: int, sample_rate: int, name: str) -> Samples:
-    """Checks (samples, channels), then mixes down and resamples."""
+def _usable(
+    data: npt.NDArray[np.float32], rate: int, sample_rate: int, name: str, seconds: float | None = None
+) -> Samples:
+    """Checks (samples, channels), then cuts, mixes down and resamples."""
     if not MIN_RATE <= rate <= MAX_RATE:
         raise AudioError(f"{name}: a sample rate of {rate} Hz; expected {MIN_RATE} to {MAX_RATE}")
+    if seconds is not None:
+        data = data[: round(seconds * rate)]
     if data.size == 0:
         raise AudioError(f"{name}: empty, no samples in it")
     mono = data[:, 0] if data.shape[1] == 1 else data.mean(axis=1)
@@ -118,7 +132,7 @@ def _usable(data: npt.NDArray[np.float32], rate: int, sample_rate: int, name: st
 
 
 def _reason(error: Any) -> str:
-    """libsndfile's own words without its preamble, or the operating system's."""
+    """What libsndfile says, without its preamble, or the operating system's."""
     text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
     text = str(text).removeprefix("Error : ").strip().rstrip(".")
     if "not recognised" in text or "unknown format" in text.lower():

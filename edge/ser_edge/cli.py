@@ -1,6 +1,7 @@
 """The command `ser-edge`: files and folders in, a line for each out."""
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -44,6 +45,8 @@ printed after the answers, and it is far from always. Acted emotions of 24 North
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path can hold what a terminal's encoding can't
     try:
         return _run(options)
     except SerEdgeError as error:
@@ -52,23 +55,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ser-edge: stopped", file=sys.stderr)
         return 128 + signal.SIGINT
-    except BrokenPipeError:  # `| head -1` has what it wanted
+    except OSError as error:  # of standard output: inputs that can't be read are AudioErrors
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at exit
-        return 0
+        if isinstance(error, BrokenPipeError):  # `| head -1` has what it wanted
+            return 0
+        print(f"ser-edge: can't write the answers: {error.strerror}", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ser-edge",
-        description="Hears which emotion a voice carries: neutral, calm, happy, sad, angry, fearful, disgust, surprised.",
+        description="Hears which emotion a voice carries.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     bundled = ", ".join(sorted(path.name for path in BUNDLED.glob("*") if path.suffix in RUNTIMES))
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a sound file, a folder of them, or - for standard input")
-    parser.add_argument("--model", default=DEFAULT, metavar="NAME|FILE", help=f"bundled: {bundled} (default: %(default)s)")
-    parser.add_argument("--format", choices=WRITERS, default="text", help="how answers are printed (default: %(default)s)")
-    parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads for one inference (default: 1)")
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help="a sound file, a folder of them, or - for standard input"
+    )
+    parser.add_argument(
+        "--model", default=DEFAULT, metavar="NAME|FILE", help=f"bundled: {bundled} (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--format", choices=WRITERS, default="text", help="how answers are printed (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threads", type=_positive, default=1, metavar="N", help="threads for one inference (default: 1)"
+    )
     parser.add_argument("--version", action="version", version=f"ser-edge {__version__}")
     return parser
 
@@ -94,6 +108,8 @@ def _run(options: argparse.Namespace) -> int:
 def _judge(recognizer: Recognizer, path: str) -> Prediction:
     if path != STDIN:
         return recognizer.predict(path)
+    if sys.stdin is None:
+        raise AudioError("-: standard input is closed")
     prediction = recognizer.predict(sys.stdin.buffer)
     return Prediction(**{**prediction.__dict__, "path": STDIN})
 
@@ -101,11 +117,15 @@ def _judge(recognizer: Recognizer, path: str) -> Prediction:
 def _sounds(paths: Sequence[str]) -> Iterator[str]:
     """Files as given, folders as the sounds below them in order; what isn't there fails when it is read."""
     for given in paths:
-        if not Path(given).is_dir():
+        try:
+            is_folder = Path(given).is_dir()
+        except OSError:  # too long to be a name; reading it says so
+            is_folder = False
+        if not is_folder:
             yield given
             continue
         found = sorted(p for p in Path(given).rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
-        yield from map(str, found or [given])
+        yield from map(str, found) if found else [given]
 
 
 def _progress(paths: list[str]) -> Iterator[str]:
@@ -144,5 +164,3 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return value
-
-

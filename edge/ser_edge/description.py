@@ -8,8 +8,9 @@ understand, so that training and serving can't drift apart. Whoever adds a field
 
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field, is_dataclass
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -38,7 +39,8 @@ class Normalization:
 
     def apply(self, features: Features) -> Features:
         """(..., coefficients) in and out, float32."""
-        scaled: Features = (features - np.float32(self.mean)) / np.float32(self.deviation)
+        mean, deviation = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
+        scaled: Features = (features - mean) / deviation
         return scaled
 
 
@@ -94,8 +96,8 @@ class ModelDescription:
         if text is None:
             raise ModelError(f"{source}: a model without a ser-edge description; make one with ser-export")
         try:
-            data = json.loads(text)
-        except ValueError as e:
+            data = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as e:
             raise ModelError(f"{source}: its description is damaged ({e}); export or download it again") from e
         if not isinstance(data, dict) or data.pop("format", None) != KEY:
             raise ModelError(f"{source}: its description is not ser-edge's; make a model with ser-export")
@@ -105,23 +107,32 @@ class ModelDescription:
                 "upgrade with: pip install -U ser-edge"
             )
         try:
-            return cls(
-                **{
-                    **data,
-                    "labels": tuple(map(str, data["labels"])),
-                    "features": FeatureConfig(**data["features"]),
-                    "normalization": _optional(Normalization, data.get("normalization"), tuple),
-                    "accuracy": _optional(Accuracy, data.get("accuracy")),
-                }
-            )
-        except (KeyError, TypeError, ValueError) as e:
+            description: ModelDescription = _made(cls, data, "description")
+        except (TypeError, ValueError, OverflowError) as e:
             raise ModelError(f"{source}: its description doesn't hold together ({e}); export it again") from e
+        return description
 
 
-def _optional(kind: type[Any], data: dict[str, Any] | None, convert: Any = lambda value: value) -> Any:
-    """None, or `kind` made from exactly its fields."""
-    if data is None:
-        return None
-    if set(data) != {f.name for f in fields(kind)}:
-        raise ValueError(f"{kind.__name__.lower()} has the fields {sorted(data)}")
-    return kind(**{name: convert(value) for name, value in data.items()})
+def _made(kind: Any, value: Any, where: str) -> Any:
+    """`value`, as JSON holds it, made into what the type hint `kind` says; `where` is for the message."""
+    if isinstance(kind, UnionType):  # X | None
+        return None if value is None else _made(get_args(kind)[0], value, where)
+    if kind is float and type(value) is int:
+        value = float(value)
+    hints = get_type_hints(kind) if is_dataclass(kind) else {}
+    wanted: Any = dict if hints else list if get_origin(kind) is tuple else get_origin(kind) or kind
+    if type(value) is not wanted:  # isinstance would take True for 1
+        raise TypeError(f"{where} is {type(value).__name__}, not {wanted.__name__}")
+    if kind is float and not math.isfinite(value):
+        raise ValueError(f"{where} is not finite")
+    if wanted is list:
+        return tuple(_made(get_args(kind)[0], item, where) for item in value)
+    if not hints:
+        return value
+    if odd := sorted(set(value) ^ set(hints)):
+        raise ValueError(f"missing or unknown: {', '.join(f'{where}.{name}' for name in odd)}")
+    return kind(**{name: _made(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")

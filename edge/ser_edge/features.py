@@ -158,6 +158,6 @@ def _mel_to_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _dct(n_out: int, n_in: int) -> npt.NDArray[np.float64]:
     """(n_in, n_out) orthonormal DCT-II as a matrix: `scipy.fft.dct(type=2, norm="ortho")`."""
     angle = np.pi / n_in * np.outer(np.arange(n_in) + 0.5, np.arange(n_out))
-    cosines = np.sqrt(2 / n_in) * np.cos(angle)
+    cosines: npt.NDArray[np.float64] = np.sqrt(2 / n_in) * np.cos(angle)
     cosines[:, 0] /= np.sqrt(2)
     return cosines

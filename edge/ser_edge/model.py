@@ -50,7 +50,8 @@ class Model:
         if not np.isfinite(answers).all():
             raise ModelError(f"{self.path}: the network answered NaN; export it again")
         if self.description.temperature != 1.0:
-            answers = np.maximum(answers, np.finfo(np.float32).tiny) ** np.float32(1 / self.description.temperature)
+            logits = np.log(np.maximum(answers, np.finfo(np.float32).tiny)) / np.float32(self.description.temperature)
+            answers = np.exp(logits - logits.max(axis=1, keepdims=True))
             answers /= answers.sum(axis=1, keepdims=True)
         return answers
 
@@ -69,10 +70,9 @@ class Model:
 
 def _find(name: str | Path) -> Path:
     """A bundled model's name, or a path."""
-    for candidate in (BUNDLED / f"{name}.onnx", BUNDLED / f"{name}"):
-        if Path(name).name == str(name) and candidate.is_file():
-            return candidate
-    if Path(name).suffix in RUNTIMES or Path(name).exists():
+    bundled = {path.name: path for path in BUNDLED.iterdir() if path.suffix in RUNTIMES}
+    if path := bundled.get(f"{name}.onnx") or bundled.get(str(name)):
+        return path
+    if Path(name).suffix in RUNTIMES or len(Path(name).parts) > 1:
         return Path(name)
-    bundled = ", ".join(sorted(p.name for p in BUNDLED.iterdir() if p.suffix in RUNTIMES))
-    raise ModelError(f"no model called {name}; bundled: {bundled}; or give the path of a model file")
+    raise ModelError(f"no model called {name}; bundled: {', '.join(sorted(bundled))}; or give the path of a model file")

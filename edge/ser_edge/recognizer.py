@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy.typing as npt
 
@@ -66,11 +66,11 @@ class Recognizer:
         """
         features = self.description.features
         if isinstance(source, str | Path) or hasattr(source, "read"):
-            samples = audio.read(source, features.sample_rate, features.seconds)
+            samples = audio.read(cast("str | Path | BinaryIO", source), features.sample_rate, features.seconds)
         elif sample_rate is None:
             raise TypeError("an array needs its sample rate: predict(array, sample_rate=...)")
         else:
-            samples = audio.from_array(source, sample_rate, features.sample_rate)[: features.samples]
+            samples = audio.from_array(source, sample_rate, features.sample_rate, features.seconds)
         probabilities = self._model.probabilities(self._model.features(samples)[None])[0]
         best = int(probabilities.argmax())
         return Prediction(

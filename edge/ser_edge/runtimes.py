@@ -5,6 +5,7 @@ probabilities. Libraries are imported when a file asks for them, so that each ca
 """
 
 import zipfile
+import zlib
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,7 +26,7 @@ MAX_DESCRIPTION = 1 << 20  # bytes; ours is 3 KiB, and a zip can claim any size
 class Runtime(Protocol):
     """What `model` needs of a runtime."""
 
-    def description(self) -> str | None:
+    def description(self) -> str | bytes | None:
         """The JSON stored in the file, None where there is none."""
 
     def run(self, inputs: npt.NDArray[np.float32]) -> Probabilities:
@@ -43,13 +44,17 @@ class OnnxRuntime:
         options.inter_op_num_threads = 1
         try:
             self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._input = self._session.get_inputs()[0].name
         except Exception as e:  # its exception classes are not public, and differ by version
             raise ModelError(f"{path}: ONNX Runtime can't open it ({_first_line(e)})") from e
-        self._input = self._session.get_inputs()[0].name
+        self._path = path
 
     def description(self) -> str | None:
         """The JSON in `metadata_props`."""
-        text: str | None = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        try:
+            text: str | None = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        except UnicodeDecodeError as e:
+            raise ModelError(f"{self._path}: its description is damaged ({e}); download it again") from e
         return text
 
     def run(self, inputs: npt.NDArray[np.float32]) -> Probabilities:
@@ -79,15 +84,17 @@ class LiteRT:
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
 
-    def description(self) -> str | None:
+    def description(self) -> bytes | None:
         """The JSON in the zip that follows the flatbuffer."""
         try:
             with zipfile.ZipFile(self._path) as archive:
                 if archive.getinfo(FILE_NAME).file_size > MAX_DESCRIPTION:
                     raise ModelError(f"{self._path}: its description is over {MAX_DESCRIPTION} bytes")
-                return archive.read(FILE_NAME).decode()
+                return archive.read(FILE_NAME)
         except (zipfile.BadZipFile, KeyError):
             return None
+        except (EOFError, OSError, RuntimeError, zlib.error) as e:  # what a damaged zip makes zipfile raise
+            raise ModelError(f"{self._path}: its description is damaged ({_first_line(e)}); download it again") from e
 
     def run(self, inputs: npt.NDArray[np.float32]) -> Probabilities:
         """One after the other: these files are made for a batch of one."""
@@ -112,7 +119,11 @@ def open_runtime(path: Path, threads: int = 1) -> Runtime:
     """
     if path.suffix not in RUNTIMES:
         raise ModelError(f"{path}: not a model file; expected {' or '.join(RUNTIMES)}")
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError:  # too long to be a name
+        there = False
+    if not there:
         raise ModelError(f"{path}: no such model file")
     return RUNTIMES[path.suffix](path, threads)
 

@@ -57,7 +57,13 @@ def _export(arguments: Sequence[str] | None) -> int:
     add("runs", nargs="+", type=Path, metavar="RUN", help="run directories of ser-train")
     add("--format", choices=formats, default="all", help="default: all")
     add("--name", help="the file's and the model's name, for a single run (default: the run's)")
-    add("--out", type=Path, default=Path("exported"), metavar="DIR", help="where files go (default: %(default)s)")
+    add(
+        "--out",
+        type=Path,
+        default=Path("exported"),
+        metavar="DIR",
+        help="where files go (default: %(default)s)",
+    )
     add("--version", action="version", version=f"ser-export {__version__}")
     options = parser.parse_args(arguments)
     if options.name and len(options.runs) > 1:

@@ -35,7 +35,8 @@ def export(run: Run, target: Path) -> Proof:
     unproven = target.with_name(f".unproven-{target.name}")
     try:
         FORMATS[target.suffix](run, description, unproven)
-        proof = check(unproven, features, expected, run.labels, run.test, LIMITS[description.precision])
+        limits = LIMITS[description.precision]
+        proof = check(unproven, features, expected, description.labels, run.labels, run.test, limits)
         unproven.replace(target)
     except GateError as e:
         raise GateError(f"{target}: not written: {str(e).split(': ', 1)[1]}") from e

@@ -1,6 +1,6 @@
 """Writes the description into a model file, where ordinary tools still open it.
 
-ONNX has a place for it, `metadata_props`. For TFLite it is an associated file, appended as TFLite Metadata does it: a zip
+ONNX has a place for it, `metadata_props`. For TFLite it is an associated file, appended as TFLite Metadata does: a zip
 behind the flatbuffer, whose readers never look so far.
 """
 

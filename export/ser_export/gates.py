@@ -76,6 +76,7 @@ def check(
     path: Path,
     features: npt.NDArray[np.float32],
     expected: npt.NDArray[np.float32],
+    names: tuple[str, ...],
     labels: npt.NDArray[np.int64],
     test: npt.NDArray[np.bool_],
     limits: Limits,
@@ -86,6 +87,7 @@ def check(
         path: the file, under any name.
         features: (n, frames, coefficients) from `gate_inputs`.
         expected: (n, labels), Keras's probabilities for them.
+        names: the labels' names, in the order of Keras's output; the file's own names must say the same.
         labels: (m,) of the first m inputs, the real utterances.
         test: (m,) where accuracy is measured.
         limits: of the file's precision.
@@ -99,13 +101,15 @@ def check(
     again = model.probabilities(features[:20])
     single = np.concatenate([model.probabilities(item[None]) for item in features[:20]])
     differences = np.abs(answers - expected).max(axis=1)
-    guesses, rows = answers.argmax(1), np.flatnonzero(test)
+    heard = np.array(model.description.labels)[answers.argmax(1)]
+    heard_by_keras, spoken = np.array(names)[expected.argmax(1)], np.array(names)[labels]
+    rows = np.flatnonzero(test)
     proof = Proof(
         inputs=len(features),
         max_difference=float(differences.max()),
-        labels_changed=int((guesses != expected.argmax(1)).sum()),
-        wa=100 * float((guesses[rows] == labels[rows]).mean()),
-        wa_keras=100 * float((expected.argmax(1)[rows] == labels[rows]).mean()),
+        labels_changed=int((heard != heard_by_keras).sum()),
+        wa=100 * float((heard[rows] == spoken[rows]).mean()),
+        wa_keras=100 * float((heard_by_keras[rows] == spoken[rows]).mean()),
     )
     failures = {
         f"a probability is off by {proof.max_difference:.2g}, {limits.difference:.2g} is allowed": (

@@ -74,15 +74,32 @@ def _fit(arguments: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", type=Path, metavar="PATH", help="RAVDESS: a folder or the public zip (default: download it once)")
+    add(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="RAVDESS: a folder or the public zip (default: download it once)",
+    )
     add("--mirror", metavar="URL", help="download the zip from here instead of Zenodo")
     add("--arch", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="networks (default: all)")
     add("--protocol", nargs="+", choices=PROTOCOLS, default=["notebook"], help="default: notebook")
     add("--fold", default="all", metavar="K|all", help="a fold of the speaker protocol, 0 to 4 (default: all)")
     add("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")
     add("--epochs", type=int, metavar="N", help="at most so many (default: the network's own, 30)")
-    add("--jobs", type=int, default=1, metavar="N", help="trainings at a time, with a share of the cores each (default: 1)")
-    add("--out", type=Path, default=Path("runs"), metavar="RUNS", help="where run directories go (default: %(default)s)")
+    add(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="trainings at a time, with a share of the cores each (default: 1)",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=Path("runs"),
+        metavar="RUNS",
+        help="where run directories go (default: %(default)s)",
+    )
     add("--version", action="version", version=f"ser-train {__version__}")
     options = parser.parse_args(arguments)
     if options.fold != "all" and options.fold not in map(str, range(PROTOCOLS["speaker"].folds)):
@@ -90,7 +107,10 @@ def _fit(arguments: Sequence[str]) -> int:
 
     utterances = read_corpus(locate(options.data, options.mirror))
     recordings, groups = unique(utterances), duplicates(utterances)
-    print(f"{len(utterances)} files, {len(recordings)} recordings, {len({u.actor for u in utterances})} actors", file=sys.stderr)
+    print(
+        f"{len(utterances)} files, {len(recordings)} recordings, {len({u.actor for u in utterances})} actors",
+        file=sys.stderr,
+    )
     if groups:
         print(f"{len(groups)} recordings are there more than once, like {groups[0][0].path} and {groups[0][1].path}; "
               "only the notebook protocol counts any twice", file=sys.stderr)  # fmt: skip
@@ -107,7 +127,7 @@ def _folds(chosen: str, count: int) -> Sequence[int]:
     return range(count) if chosen == "all" or count == 1 else [int(chosen)]
 
 
-def _fit_all(wanted: Sequence["Settings"], utterances: Sequence["Utterance"], out: Path, jobs: int) -> None:  
+def _fit_all(wanted: Sequence["Settings"], utterances: Sequence["Utterance"], out: Path, jobs: int) -> None:
     from joblib import Parallel, cpu_count, delayed
 
     threads = max(1, cpu_count() // jobs)
@@ -115,10 +135,13 @@ def _fit_all(wanted: Sequence["Settings"], utterances: Sequence["Utterance"], ou
         delayed(_fit_one)(settings, utterances, out, threads) for settings in wanted
     ):
         metrics = run.read("run.json")["metrics"]
-        print(f"{run.path}: WA {metrics['wa']:.1f} %, UAR {metrics['uar']:.1f} %, macro-F1 {metrics['f1']:.1f} %", flush=True)
+        print(
+            f"{run.path}: WA {metrics['wa']:.1f} %, UAR {metrics['uar']:.1f} %, macro-F1 {metrics['f1']:.1f} %",
+            flush=True,
+        )
 
 
-def _fit_one(settings: "Settings", utterances: Sequence["Utterance"], out: Path, threads: int) -> "RunDirectory":  
+def _fit_one(settings: "Settings", utterances: Sequence["Utterance"], out: Path, threads: int) -> "RunDirectory":
     with hushed():
         import tensorflow as tf
     from ser_train.fit import fit

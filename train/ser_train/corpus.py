@@ -109,7 +109,7 @@ def read_corpus(folder: Path, jobs: int = -1) -> list[Utterance]:
 
 
 def unique(utterances: Iterable[Utterance]) -> list[Utterance]:
-    """The first of each recording, in order."""
+    """The first of each recording, at the place of its last: the order that splits and figures hang on."""
     return list({u.digest: u for u in reversed(list(utterances))}.values())[::-1]
 
 

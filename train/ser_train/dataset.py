@@ -5,6 +5,8 @@ The cache is keyed by what the features depend on: the recordings' contents, the
 
 import hashlib
 import json
+import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -26,9 +28,7 @@ __all__ = ["corpus_features", "extract"]
 _CHUNK = 24  # files in one task: long enough to pay for the front-end's tables, short enough for the bar
 
 
-def corpus_features(
-    utterances: Sequence[Utterance], config: FeatureConfig, jobs: int = -1
-) -> npt.NDArray[np.float32]:
+def corpus_features(utterances: Sequence[Utterance], config: FeatureConfig, jobs: int = -1) -> npt.NDArray[np.float32]:
     """Features of each utterance, from the cache where they were computed before.
 
     Args:
@@ -44,14 +44,10 @@ def corpus_features(
     """
     recordings = sorted(unique(utterances), key=lambda u: u.digest)
     path = cache_folder() / "features" / f"{_key(recordings, config)}.npy"
-    if path.exists():
-        features = np.load(path)
-    else:
+    features = _load(path)
+    if features is None:
         features = extract([u.path for u in recordings], config, jobs)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{hashlib.sha1(features[:1]).hexdigest()[:8]}.part.npy")
-        np.save(unfinished, features)
-        unfinished.replace(path)
+        _save(path, features)
     row = {u.digest: i for i, u in enumerate(recordings)}
     selected: npt.NDArray[np.float32] = features[[row[u.digest] for u in utterances]]
     return selected
@@ -72,6 +68,28 @@ def extract(paths: Sequence[Path], config: FeatureConfig, jobs: int = -1) -> npt
 def _extract(paths: Sequence[Path], config: FeatureConfig) -> list[Features]:
     front_end = FrontEnd(config, rfft=scipy.fft.rfft)
     return [front_end(ser_edge.audio.read(path, config.sample_rate, config.seconds)) for path in paths]
+
+
+def _load(path: Path) -> npt.NDArray[np.float32] | None:
+    """What was cached; None where that is nothing, or damaged."""
+    try:
+        features: npt.NDArray[np.float32] = np.load(path)
+    except (OSError, EOFError, ValueError):
+        return None
+    return features
+
+
+def _save(path: Path, features: npt.NDArray[np.float32]) -> None:
+    """Whole or not at all; several trainings may compute the same features at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, features)
+        Path(unfinished).replace(path)
+    except BaseException:
+        Path(unfinished).unlink(missing_ok=True)
+        raise
 
 
 def _key(recordings: Sequence[Utterance], config: FeatureConfig) -> str:

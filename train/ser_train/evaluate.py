@@ -38,7 +38,9 @@ def evaluate(runs: Sequence[RunDirectory]) -> list[dict[str, Any]]:
         for seed, by_fold in seeds.items():
             missing = sorted(set(range(folds)) - set(by_fold))
             if missing:
-                raise CorpusError(f"{network}, {protocol}, seed {seed}: folds {missing} are not trained; use --fold all")
+                raise CorpusError(
+                    f"{network}, {protocol}, seed {seed}: folds {missing} are not trained; use --fold all"
+                )
         members = [run for by_fold in seeds.values() for run in by_fold.values()]
         intervals = pooled([[run.answers.of_test() for run in by_fold.values()] for by_fold in seeds.values()])
         rows.append(

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +22,15 @@ from ser_train.corpus import CorpusError
 
 __all__ = ["RAVDESS_SPEECH", "Archive", "cache_folder", "download", "locate", "unpack"]
 
-_CHUNK = 1 << 20  # bytes
+_CHUNK = 1 << 16  # bytes; what came of an unfinished chunk is lost when a connection is cut
 _TIMEOUT = (10, 60)  # seconds: to connect, and between two packets
 _ATTEMPTS = 5  # without a single new byte, before giving up
+_REFUSED = (  # what another try won't change
+    requests.HTTPError,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,8 @@ class Archive:
 
 
 RAVDESS_SPEECH = Archive(
-    "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip", "bc696df654c87fed845eb13823edef8a"
+    "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip",
+    "bc696df654c87fed845eb13823edef8a",
 )
 
 
@@ -48,11 +56,11 @@ def locate(data: Path | None, mirror: str | None = None) -> Path:
     """The corpus as a folder.
 
     Args:
-        data: a folder, or the public zip; None downloads that zip.
+        data: a folder (one that isn't there is for `read_corpus` to refuse), or the public zip; None downloads it.
         mirror: another URL for the same zip.
 
     Raises:
-        CorpusError: no such path, a damaged zip, or a download that failed.
+        CorpusError: a damaged zip, or a download that failed.
     """
     if data is None:
         archive = Archive(mirror or RAVDESS_SPEECH.url, RAVDESS_SPEECH.md5)
@@ -83,7 +91,7 @@ def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
         try:
             _append(archive.url, part)
             break
-        except requests.HTTPError as e:
+        except _REFUSED as e:
             raise CorpusError(f"{archive.url}: {e}; give a mirror with --mirror, or the files with --data") from e
         except requests.RequestException as e:
             failures = 0 if _size(part) > before else failures + 1
@@ -95,7 +103,9 @@ def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
             time.sleep(pause * 2**failures)
         except OSError as e:
             if e.errno == errno.ENOSPC:
-                raise CorpusError(f"{part}: the disk is full; free some space and run the command again to go on") from e
+                raise CorpusError(
+                    f"{part}: the disk is full; free some space and run the command again to go on"
+                ) from e
             raise CorpusError(f"{part}: can't be written ({e.strerror})") from e
     if _md5(part) != archive.md5:
         part.unlink()
@@ -120,7 +130,7 @@ def unpack(archive: Path) -> Path:
             for member in tqdm(contents.infolist(), f"unpacking {archive.name}", unit=" files", disable=None):
                 contents.extract(member, unfinished)  # checks each CRC, and keeps paths inside the folder
         unfinished.replace(folder)
-    except (zipfile.BadZipFile, EOFError) as e:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as e:
         raise CorpusError(f"{archive}: a damaged or truncated zip ({e}); download it again") from e
     except OSError as e:
         raise CorpusError(f"{folder}: can't be written ({e.strerror}); free some space, or set SER_EDGE_CACHE") from e
@@ -132,7 +142,9 @@ def unpack(archive: Path) -> Path:
 def _append(url: str, part: Path) -> None:
     """Brings what is missing at the end of `part`; raises when the connection ends before the file does."""
     have = _size(part)
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    headers = {"Accept-Encoding": "identity"}  # a range counts the bytes of the encoding
+    if have:
+        headers["Range"] = f"bytes={have}-"
     with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
             return  # nothing is missing; the checksum decides whether it is right

@@ -74,7 +74,7 @@ def fit(settings: Settings, utterances: Sequence[Utterance], out: Path, jobs: in
         (normalization.apply(train), _labels(split.train)),
         (normalization.apply(validation), _labels(split.validation)),
     )
-    _finish(run, settings, network, split, utterances, normalization, model, progress)
+    _finish(run, settings, network, split, utterances, normalization, model, progress, jobs)
     return run
 
 
@@ -86,12 +86,17 @@ def _train(
     validation: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]],
 ) -> tuple[keras.Model, _Progress]:
     """Runs the epochs that are left; returns the model with the best weights, and how it went."""
+    run.checkpoint.mkdir(parents=True, exist_ok=True)  # now, so that nothing is trained that can't be kept
     keras.utils.set_random_seed(settings.seed)
     epochs = settings.epochs or network.epochs
     model, progress = _resume(run, settings)
     if model is None:
         model = network.build(train[0].shape[1:], len(EMOTIONS))
-        model.compile(keras.optimizers.Adam(network.learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.compile(
+            keras.optimizers.Adam(network.learning_rate),
+            "sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+        )
     bar = tqdm(desc=settings.name, total=epochs, initial=progress.epoch, unit=" epochs", disable=None)
     with bar:
         while progress.epoch < epochs and progress.epoch - progress.best_epoch < network.patience:
@@ -123,7 +128,11 @@ def _train(
             if bar.disable:
                 line = "  ".join(f"{name} {value:.4f}" for name, value in now.items())
                 seconds = time.perf_counter() - started
-                print(f"{settings.name}  epoch {epoch + 1}/{epochs}  {line}  {seconds:.1f} s", file=sys.stderr, flush=True)
+                print(
+                    f"{settings.name}  epoch {epoch + 1}/{epochs}  {line}  {seconds:.1f} s",
+                    file=sys.stderr,
+                    flush=True,
+                )
     model.load_weights(run.checkpoint / "best.weights.h5")
     return model, progress
 
@@ -138,7 +147,6 @@ def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
 
 def _save(run: RunDirectory, settings: Settings, model: keras.Model, progress: _Progress, best: bool) -> None:
     """Saves the state after an epoch. The progress file names the weights that belong to it, and is written last."""
-    run.checkpoint.mkdir(parents=True, exist_ok=True)
     if best:
         unfinished = run.checkpoint / "unfinished.weights.h5"
         model.save_weights(unfinished)
@@ -169,10 +177,11 @@ def _finish(
     normalization: Normalization,
     model: keras.Model,
     progress: _Progress,
+    jobs: int,
 ) -> None:
     """Tests the network and writes everything a run directory holds."""
     kept = _kept(split)
-    features = corpus_features(kept, network.features)
+    features = corpus_features(kept, network.features, jobs)
     answers = Answers(
         features,
         _labels(kept),
@@ -189,8 +198,13 @@ def _finish(
         features=network.features,
         normalization=normalization,
         accuracy=Accuracy(settings.protocol, 1, 1, round(scores.wa, 2), round(scores.uar, 2), round(scores.f1, 2)),
-        training={"run": settings.name, "data": "RAVDESS speech, CC BY-NC-SA 4.0", "not_heard": _not_heard(split)},
+        training={
+            "run": settings.name,
+            "data": "RAVDESS speech, CC BY-NC-SA 4.0",
+            "not_heard": _not_heard(split),
+        },
     )
+    (run.path / "run.json").unlink(missing_ok=True)  # of an older training: from here on the directory isn't whole
     bare = network.build(features.shape[1:], len(EMOTIONS))  # never compiled: saves without an optimizer
     bare.set_weights(model.get_weights())
     bare.save(run.path / "model.keras")

@@ -82,7 +82,10 @@ def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
         lines.append(f"| `{network}` | " + " | ".join(cells) + " |")
     lines.append("| | " + " | ".join(_PROTOCOL_NOTES[p] for p in protocols) + " |")
     counts = "; ".join(f"`{p}`: {_counts(next(r for r in rows if r['protocol'] == p))}" for p in protocols)
-    lines += ["", f"Test accuracy on RAVDESS speech, 8 emotions (chance 12.5 %). {counts}. Brackets: 95 % interval over actors."]
+    lines += [
+        "",
+        f"Test accuracy on RAVDESS speech, 8 emotions (chance 12.5 %). {counts}. Brackets: 95 % interval over actors.",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -86,4 +86,8 @@ def _stratified(items: Sequence[Utterance], share: float, seed: int) -> tuple[li
     return rest, part
 
 
-PROTOCOLS = {"notebook": Protocol(1, _notebook), "utterance": Protocol(1, _utterance), "speaker": Protocol(5, _speaker)}
+PROTOCOLS = {
+    "notebook": Protocol(1, _notebook),
+    "utterance": Protocol(1, _utterance),
+    "speaker": Protocol(5, _speaker),
+}

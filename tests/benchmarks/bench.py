@@ -1,0 +1,165 @@
+"""`make bench`: speed and memory beside the notebook's way, in one run on one machine.
+
+    .venv/bin/python tests/benchmarks/bench.py --data RAVDESS --out build/bench.json
+
+Ratios are what counts: both sides are measured in turn, several times, and medians are compared. Seconds are this
+machine's and this moment's. Without a corpus the project's own sounds are copied until there are enough files.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SOUNDS = HERE.parent / "sounds"
+PYTHON = sys.executable
+
+# The notebook's way to features, one file after the other.
+NOTEBOOK_LOOP = """
+import sys, time, numpy as np, librosa
+def features(path):
+    samples, rate = librosa.load(path, sr=16000, duration=3.0)
+    samples = librosa.util.fix_length(samples, size=48000)
+    return librosa.feature.mfcc(y=samples, sr=rate, n_mfcc=40).T
+paths = sys.stdin.read().split("\\n")
+features(paths[0])  # imports and compilations are not counted
+start, cpu = time.perf_counter(), time.process_time()
+made = np.stack([features(path) for path in paths])
+print(time.perf_counter() - start, time.process_time() - cpu)
+"""
+
+# Ours, as ser-train calls it, with the processes already started: training started them to hash the corpus.
+OUR_EXTRACTION = """
+import sys, time
+from pathlib import Path
+from ser_edge.features import FeatureConfig
+from ser_train.dataset import extract
+paths = [Path(line) for line in sys.stdin.read().split("\\n")]
+extract(paths[:100], FeatureConfig())
+start, cpu = time.perf_counter(), time.process_time()
+made = extract(paths, FeatureConfig())
+print(time.perf_counter() - start, time.process_time() - cpu)
+"""
+
+# What serving costs without this project: the notebook's features, and its network in Keras.
+THROUGH_KERAS = """
+import sys, numpy as np, librosa, keras
+samples, rate = librosa.load(sys.argv[2], sr=16000, duration=3.0)
+samples = librosa.util.fix_length(samples, size=48000)
+features = librosa.feature.mfcc(y=samples, sr=rate, n_mfcc=40).T[None]
+print(keras.models.load_model(sys.argv[1], compile=False).predict(features, verbose=0).argmax())
+"""
+
+
+def main() -> None:
+    """Measures, prints a table, and keeps the figures as JSON."""
+    parser = argparse.ArgumentParser(description="Measures ser-edge beside the notebook's way.")
+    parser.add_argument("--data", type=Path, help="a folder of sound files (default: copies of tests/sounds)")
+    parser.add_argument("--rounds", type=int, default=3, help="times each side is measured (default: 3)")
+    parser.add_argument("--out", type=Path, default=Path("build/bench.json"), help="default: %(default)s")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = _files(options.data, Path(folder))
+        network = _keras_file(Path(folder))
+        extraction = _in_turn(
+            options.rounds,
+            notebook=lambda: _timed(NOTEBOOK_LOOP, paths),
+            ours=lambda: _timed(OUR_EXTRACTION, paths),
+        )
+        process = _in_turn(
+            options.rounds,
+            keras=lambda: _process([PYTHON, "-c", THROUGH_KERAS, network, paths[0]]),
+            onnxruntime=lambda: _process([PYTHON, "-m", "ser_edge", paths[0]]),
+            litert=lambda: _process([PYTHON, "-m", "ser_edge", "--model", "gru.tflite", paths[0]]),
+            numpy=lambda: _process([PYTHON, "-c", "import numpy"]),
+        )
+    rows = [
+        _row(f"features of {len(paths)} files, wall time", extraction, "notebook", "ours", "wall"),
+        *(
+            _row(f"`ser-edge file` with {runtime}, whole process, {what}", process, "keras", runtime, key)
+            for runtime in ("onnxruntime", "litert")
+            for key, what in (("cpu", "CPU time"), ("memory", "memory"))
+        ),
+    ]
+    machine = {"processor": _processor(), "cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps({"machine": machine, "rows": rows, "raw": {**extraction, **process}}, indent=1))
+    print(f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}; median of {options.rounds}\n")
+    print("| what | the notebook's way | ser-edge | times less |\n|---|---|---|---|")
+    for row in rows:
+        print(f"| {row['what']} | {row['theirs']} | {row['ours']} | {row['ratio']:.1f} |")
+
+
+def _files(data: Path | None, folder: Path) -> list[str]:
+    if data:
+        found = sorted(str(p) for p in data.rglob("*") if p.suffix in {".flac", ".wav"})
+        if not found:
+            sys.exit(f"{data}: no WAV or FLAC file below it")
+        return found
+    sounds = sorted(SOUNDS.glob("*.wav"))
+    return [str(shutil.copy(sounds[i % len(sounds)], folder / f"{i}.wav")) for i in range(500)]
+
+
+def _keras_file(folder: Path) -> str:
+    """The notebook's GRU, untrained: its weights don't change its speed."""
+    code = "import sys; from ser_train.networks import NETWORKS; NETWORKS['gru'].build((94, 40), 8).save(sys.argv[1])"
+    path = str(folder / "gru.keras")
+    subprocess.run([PYTHON, "-c", code, path], check=True, stderr=subprocess.DEVNULL)
+    return path
+
+
+def _in_turn(rounds: int, **sides: Callable[[], dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Each side in turn, `rounds` times after one that doesn't count; medians."""
+    measured: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    for _ in range(rounds + 1):
+        for name, measure in sides.items():
+            measured[name].append(measure())
+    return {
+        name: {key: statistics.median(run[key] for run in runs[1:]) for key in runs[0]}
+        for name, runs in measured.items()
+    }
+
+
+def _timed(code: str, paths: Sequence[str]) -> dict[str, float]:
+    done = subprocess.run([PYTHON, "-c", code], input="\n".join(paths), capture_output=True, text=True, check=True)
+    wall, cpu = map(float, done.stdout.split())
+    return {"wall": wall, "cpu": cpu}
+
+
+def _process(command: Sequence[str]) -> dict[str, float]:
+    """CPU seconds and peak resident MiB of a whole process."""
+    start = time.perf_counter()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    if status:
+        sys.exit(f"{' '.join(command[:4])} ... failed")
+    wall = time.perf_counter() - start
+    return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss / 1024}
+
+
+def _row(what: str, sides: dict[str, dict[str, float]], theirs: str, ours: str, key: str) -> dict[str, object]:
+    unit = "MiB" if key == "memory" else "s"
+    one, other = sides[theirs][key], sides[ours][key]
+    return {"what": what, "theirs": f"{one:.3g} {unit}", "ours": f"{other:.3g} {unit}", "ratio": one / other}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))]
+    return named[0] if named else platform.machine()
+
+
+if __name__ == "__main__":
+    main()

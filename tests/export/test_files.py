@@ -1,0 +1,128 @@
+"""Exported files describe themselves, and stay ordinary files for ordinary tools."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from keras import layers
+
+from ser_edge.description import FILE_NAME, ModelDescription
+from ser_edge.model import Model
+from ser_edge.native import hushed
+from ser_export import onnx_graph, tflite
+from ser_export.convert import export
+from ser_export.gates import ExportError
+from ser_export.run import Run, read_run
+
+
+@pytest.fixture(scope="module")
+def files(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("exported")
+    targets = {suffix: folder / f"tones{suffix}" for suffix in (".onnx", ".tflite")}
+    for target in targets.values():
+        export(run, target)
+    return targets
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_a_file_says_what_the_run_says(run: Run, files: dict[str, Path], suffix: str) -> None:
+    assert Model(files[suffix]).description == run.description
+
+
+def test_nothing_but_the_files_is_left(files: dict[str, Path]) -> None:
+    assert sorted(p.name for p in files[".onnx"].parent.iterdir()) == ["tones.onnx", "tones.tflite"]
+
+
+def test_the_onnx_file_is_valid_and_uses_native_recurrent_nodes(files: dict[str, Path]) -> None:
+    model = onnx.load(files[".onnx"])
+    onnx.checker.check_model(model, full_check=True)
+    operators = [node.op_type for node in model.graph.node]
+    assert "LSTM" in operators
+    assert "GRU" in operators
+    assert "Loop" not in operators
+    assert onnxruntime.InferenceSession(files[".onnx"], providers=["CPUExecutionProvider"]).get_inputs()[0].shape == [
+        "batch",
+        "frames",
+        13,
+    ]
+
+
+def test_the_tflite_file_is_a_flatbuffer_and_a_zip(run: Run, files: dict[str, Path]) -> None:
+    with zipfile.ZipFile(files[".tflite"]) as archive:
+        assert archive.namelist() == [FILE_NAME]
+        assert ModelDescription.from_json(archive.read(FILE_NAME), "zip") == run.description
+    with hushed():
+        interpreter = Interpreter(model_path=str(files[".tflite"]))
+    assert interpreter.get_input_details()[0]["shape"].tolist() == [1, 32, 13]
+
+
+def test_the_tflite_file_has_builtin_operators_only(files: dict[str, Path]) -> None:
+    operators = tflite.operators(files[".tflite"].read_bytes())
+    assert "WHILE" in operators
+    assert all(version > 0 for version in operators.values())
+
+
+def test_the_same_run_gives_the_same_description_bytes(run: Run, files: dict[str, Path], tmp_path: Path) -> None:
+    export(run, tmp_path / "tones.onnx")
+    assert (tmp_path / "tones.onnx").read_bytes() == files[".onnx"].read_bytes()
+
+
+def test_a_layer_without_a_translation_is_named() -> None:
+    model = keras.Sequential([keras.Input((8, 4)), layers.GaussianNoise(1.0, name="hiss"), layers.Flatten()])
+    with pytest.raises(ExportError, match=r"'hiss'.*GaussianNoise"):
+        onnx_graph.build(model)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (layers.GRU(4, reset_after=False), "reset_after=False"),
+        (layers.GRU(4, activation="relu"), "activation='relu'"),
+        (layers.LSTM(4, recurrent_activation="hard_sigmoid"), "recurrent_activation"),
+        (layers.SimpleRNN(4, use_bias=False), "use_bias=False"),
+    ],
+)
+def test_a_setting_that_would_change_the_numbers_is_refused(layer: layers.Layer, message: str) -> None:
+    model = keras.Sequential([keras.Input((8, 4)), layers.Bidirectional(layer), layers.Dense(2)])
+    with pytest.raises(ExportError, match=message):
+        onnx_graph.build(model)
+
+
+def test_a_converter_that_fails_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "model.keras").write_text("not a network")
+    with pytest.raises(ExportError, match="the TFLite converter failed") as caught:
+        tflite.convert(tmp_path / "model.keras", tmp_path / "model.tflite")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="no finished run"):
+        read_run(tmp_path)
+
+
+def test_the_command_exports_the_others_when_one_run_is_missing(run: Run, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "ser_export",
+        run.path,
+        tmp_path / "missing",
+        "--out",
+        tmp_path,
+        "--format",
+        "onnx",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert done.stderr == f"ser-export: {tmp_path}/missing: no finished run; train one with ser-train\n"
+    assert done.stdout.startswith(f"{tmp_path}/tones.onnx  ")
+    assert Model(tmp_path / "tones.onnx").description.name == "tones"
+    difference = np.float64(done.stdout.split("differs by ")[1].split()[0])
+    assert difference <= 1e-5

@@ -1,0 +1,131 @@
+"""File names become utterances, and a corpus with a hole in it is refused with every path."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser_train.corpus import EMOTIONS, CorpusError, Utterance, duplicates, parse, read_corpus, unique
+
+RATE = 16_000
+
+
+def sound(path: Path, value: int = 1, subtype: str = "PCM_16", samples: int = 100) -> Path:
+    """A short sound whose samples all are `value`: the same recording wherever the value is the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.full(samples, value, np.int16), RATE, subtype=subtype)
+    return path
+
+
+def name(emotion: int = 1, take: int = 1, actor: int = 1, suffix: str = ".wav") -> str:
+    return f"03-01-{emotion:02}-01-01-{take:02}-{actor:02}{suffix}"
+
+
+def test_every_part_of_a_name_is_read() -> None:
+    path = Path("deep/03-01-05-02-01-02-12.wav")
+    assert parse(path) == Utterance(path, "angry", "strong", statement=1, repetition=2, actor=12)
+
+
+@pytest.mark.parametrize(("code", "emotion"), list(enumerate(EMOTIONS, 1)))
+def test_emotion_codes_are_labels_in_their_order(code: int, emotion: str) -> None:
+    utterance = parse(Path(name(emotion=code)))
+    assert (utterance.emotion, utterance.label) == (emotion, code - 1)
+
+
+def test_odd_actors_are_male_and_even_ones_female() -> None:
+    assert [parse(Path(name(actor=actor))).sex for actor in (1, 2, 23, 24)] == ["male", "female"] * 2
+
+
+@pytest.mark.parametrize(
+    ("stem", "reason"),
+    [
+        ("hello", "not a RAVDESS name"),
+        ("03-01-05-02-01-02", "not a RAVDESS name"),
+        ("03-01-05-02-01-02-12-01", "not a RAVDESS name"),
+        ("03-01-5-02-01-02-12", "not a RAVDESS name"),
+        ("03-02-05-02-01-02-12", "not audio-only speech"),  # song
+        ("01-01-05-02-01-02-12", "not audio-only speech"),  # video
+        ("03-01-00-02-01-02-12", "emotion 00"),
+        ("03-01-09-02-01-02-12", "emotion 09"),
+        ("03-01-05-03-01-02-12", "intensity 03"),
+        ("03-01-05-02-03-02-12", "statement 03"),
+        ("03-01-05-02-01-03-12", "repetition 03"),
+        ("03-01-05-02-01-02-25", "actor 25"),
+    ],
+)
+def test_a_foreign_name_is_refused_with_its_path(stem: str, reason: str) -> None:
+    with pytest.raises(CorpusError, match=rf"^folder/{stem}\.wav: {reason}"):
+        parse(Path(f"folder/{stem}.wav"))
+
+
+def test_wav_and_flac_are_found_at_any_depth_in_the_order_of_their_names(tmp_path: Path) -> None:
+    last = sound(tmp_path / name(emotion=3), 3)
+    first = sound(tmp_path / "z" / "deeper" / name(emotion=1, suffix=".FLAC"), 1)
+    middle = sound(tmp_path / "a" / name(emotion=2, suffix=".flac"), 2)
+    assert [u.path for u in read_corpus(tmp_path, jobs=1)] == [first, middle, last]
+
+
+def test_hidden_and_other_files_are_left_alone(tmp_path: Path) -> None:
+    wanted = sound(tmp_path / name())
+    sound(tmp_path / f"._{name()}")  # what macOS leaves in zips
+    (tmp_path / "README.txt").write_text("not a sound")
+    assert [u.path for u in read_corpus(tmp_path, jobs=1)] == [wanted]
+
+
+def test_a_missing_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=f"^{tmp_path}/none: no such folder; give one with .*--data"):
+        read_corpus(tmp_path / "none")
+
+
+def test_a_folder_without_sounds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=f"^{tmp_path}: no WAV or FLAC file below it"):
+        read_corpus(tmp_path)
+
+
+def test_unreadable_and_empty_files_are_refused_together(tmp_path: Path) -> None:
+    sound(tmp_path / name(take=1))
+    empty = sound(tmp_path / name(take=2), samples=0)
+    garbage = tmp_path / name(emotion=2)
+    garbage.write_bytes(b"not a sound at all")
+    with pytest.raises(CorpusError) as refusal:
+        read_corpus(tmp_path, jobs=1)
+    first, second = str(refusal.value).split("; ")
+    assert first == f"{empty}: holds no samples"
+    assert second.startswith(f"{garbage}: can't be decoded (")
+
+
+def test_several_foreign_names_are_listed_and_the_rest_counted(tmp_path: Path) -> None:
+    for number in range(7):
+        sound(tmp_path / f"{number}.wav")
+    with pytest.raises(CorpusError) as refusal:
+        read_corpus(tmp_path, jobs=1)
+    message = str(refusal.value)
+    assert all(f"{tmp_path}/{number}.wav: not a RAVDESS name" in message for number in range(5))
+    assert message.endswith("; and 2 more")
+
+
+def test_duplicates_are_known_by_their_samples_whatever_the_container(tmp_path: Path) -> None:
+    same = [
+        sound(tmp_path / "a" / name(), 7),
+        sound(tmp_path / "b" / name(), 7),
+        sound(tmp_path / "c" / name(suffix=".flac"), 7),
+        sound(tmp_path / "d" / name(take=2), 7, subtype="PCM_24"),
+    ]
+    other = sound(tmp_path / "a" / name(emotion=2), 8)
+    utterances = read_corpus(tmp_path, jobs=1)
+    assert [[u.path for u in group] for group in duplicates(utterances)] == [same]
+    assert [u.path for u in unique(utterances)] == [same[0], other]
+
+
+def test_unique_keeps_the_first_of_each_recording_at_the_place_of_its_last() -> None:
+    base = parse(Path(name()))
+    utterances = [
+        Utterance(Path(path), base.emotion, base.intensity, 1, 1, 1, digest)
+        for path, digest in (("3", "x"), ("1", "y"), ("2", "x"), ("0", "z"), ("9", "y"))
+    ]
+    assert [str(u.path) for u in unique(utterances)] == ["3", "0", "1"]
+
+
+def test_a_corpus_read_by_two_processes_is_the_same(corpus: Path) -> None:
+    assert read_corpus(corpus / "Actor_01", jobs=2) == read_corpus(corpus / "Actor_01", jobs=1)

@@ -1,0 +1,259 @@
+"""Downloads from a server of our own that cuts, refuses and restarts; and zips whole and broken."""
+
+import errno
+import hashlib
+import shutil
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ser_train.fetch
+from ser_train.corpus import CorpusError, read_corpus
+from ser_train.fetch import Archive, download, locate, unpack
+
+CONTENT = np.random.default_rng(0).bytes(300_000)
+CHUNK = 1 << 16  # what is read at a time, and so the most that is lost by a cut
+
+
+class Mirror(ThreadingHTTPServer):
+    """Serves one content at any address, and notes what was asked and sent."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}/speech.zip"
+        self.content = CONTENT
+        self.status = 200
+        self.ranges = True  # whether it understands Range
+        self.cuts: list[int] = []  # bytes after which the coming answers end, all of it when there are no more
+        self.asked: list[str | None] = []  # Range headers
+        self.sent: list[range] = []
+
+    @property
+    def archive(self) -> Archive:
+        return Archive(self.url, hashlib.md5(self.content).hexdigest())
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Mirror
+
+    def do_GET(self) -> None:
+        mirror, asked = self.server, self.headers["Range"]
+        mirror.asked.append(asked)
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and mirror.ranges else 0
+        if mirror.status != 200:
+            self.send_error(mirror.status)
+            return
+        if start and start >= len(mirror.content):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(mirror.content) - start))
+        self.end_headers()
+        end = min(start + mirror.cuts.pop(0), len(mirror.content)) if mirror.cuts else len(mirror.content)
+        mirror.sent.append(range(start, end))
+        self.wfile.write(mirror.content[start:end])
+
+    def log_message(self, *_: object) -> None:
+        """Tests are quiet."""
+
+
+@pytest.fixture
+def mirror() -> Iterator[Mirror]:
+    with Mirror() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SER_EDGE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def fetch(mirror: Mirror, folder: Path) -> Path:
+    return download(mirror.archive, folder / "deep" / "speech.zip", pause=0.01)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() or p.is_symlink())
+
+
+def test_a_file_is_downloaded_once(mirror: Mirror, tmp_path: Path) -> None:
+    assert fetch(mirror, tmp_path).read_bytes() == CONTENT
+    fetch(mirror, tmp_path)
+    assert mirror.asked == [None]
+    assert names(tmp_path) == ["deep/speech.zip"]
+
+
+def test_a_cut_download_goes_on_where_it_was(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.cuts = [2 * CHUNK, CHUNK]
+    assert fetch(mirror, tmp_path).read_bytes() == CONTENT
+    assert mirror.asked == [None, f"bytes={2 * CHUNK}-", f"bytes={3 * CHUNK}-"]
+    assert [byte for sent in mirror.sent for byte in sent] == list(range(len(CONTENT)))  # none twice
+
+
+def test_a_cut_loses_less_than_a_chunk(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.cuts = [2 * CHUNK + 1000]
+    assert fetch(mirror, tmp_path).read_bytes() == CONTENT
+    assert mirror.asked == [None, f"bytes={2 * CHUNK}-"]
+
+
+def test_what_an_earlier_command_downloaded_is_not_downloaded_again(mirror: Mirror, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "speech.zip.part").write_bytes(CONTENT[:1000])
+    assert fetch(mirror, tmp_path).read_bytes() == CONTENT
+    assert mirror.asked == ["bytes=1000-"]
+
+
+def test_a_part_that_lacks_nothing_is_only_checked(mirror: Mirror, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "speech.zip.part").write_bytes(CONTENT)
+    assert fetch(mirror, tmp_path).read_bytes() == CONTENT
+    assert mirror.sent == []
+
+
+def test_a_server_without_ranges_starts_again(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.ranges, mirror.cuts = False, [2 * CHUNK]
+    assert fetch(mirror, tmp_path).read_bytes() == CONTENT
+    assert [sent.start for sent in mirror.sent] == [0, 0]
+
+
+def test_a_wrong_checksum_is_refused_and_nothing_stays(mirror: Mirror, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=f"^{mirror.url}: its MD5 is not 0123; it was deleted"):
+        download(Archive(mirror.url, "0123"), tmp_path / "speech.zip")
+    assert names(tmp_path) == []
+
+
+def test_a_refusing_server_is_named_with_two_ways_out(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.status = 404
+    with pytest.raises(CorpusError, match=f"^{mirror.url}: 404 .*--mirror.*--data"):
+        fetch(mirror, tmp_path)
+    assert len(mirror.asked) == 1
+
+
+@pytest.mark.parametrize("url", ["speech.zip", "ftp://example.org/speech.zip", "http://"])
+def test_an_address_that_is_none_is_refused_at_once(url: str, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=f"^{url}: .*--mirror"):
+        download(Archive(url, ""), tmp_path / "speech.zip", pause=100)
+
+
+def test_a_server_that_gives_nothing_new_is_given_up_and_the_part_is_kept(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.cuts = [CHUNK] + [0] * 100
+    with pytest.raises(CorpusError, match=rf"^{mirror.url}: the connection failed 5 times \(.*run the command"):
+        fetch(mirror, tmp_path)
+    assert len(mirror.asked) == 6
+    assert (tmp_path / "deep" / "speech.zip.part").read_bytes() == CONTENT[:CHUNK]
+
+
+def test_nobody_listening_is_a_failed_connection(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.socket.close()
+    with pytest.raises(CorpusError, match=r"the connection failed 5 times \(.*Connection refused"):
+        fetch(mirror, tmp_path)
+
+
+def test_a_full_disk_is_said_and_the_part_is_kept(mirror: Mirror, tmp_path: Path) -> None:
+    part = tmp_path / "deep" / "speech.zip.part"
+    part.parent.mkdir()
+    part.symlink_to("/dev/full")
+    with pytest.raises(CorpusError, match=f"^{part}: the disk is full; free some space"):
+        fetch(mirror, tmp_path)
+    assert names(tmp_path) == ["deep/speech.zip.part"]
+
+
+@pytest.fixture
+def archive(corpus: Path, tmp_path: Path) -> Path:
+    """A zip of one made actor."""
+    path = shutil.make_archive(str(tmp_path / "speech"), "zip", corpus, "Actor_01")
+    return Path(path)
+
+
+def test_a_zip_is_unpacked_once(own_cache: Path, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = unpack(archive)
+    assert folder.parent == own_cache
+    assert len(read_corpus(folder, jobs=1)) == 16
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    assert unpack(archive) == folder
+
+
+def test_another_zip_of_the_same_name_is_another_folder(own_cache: Path, archive: Path) -> None:
+    first = unpack(archive)
+    with zipfile.ZipFile(archive, "a") as contents:
+        contents.writestr("one more", "")
+    assert unpack(archive) != first
+
+
+def test_broken_zips_are_refused_with_their_path_and_nothing_stays(own_cache: Path, archive: Path) -> None:
+    whole = archive.read_bytes()
+    flipped = bytearray(whole)
+    flipped[200:300] = bytes(100)  # inside the first sound's deflated data
+    for broken in (whole[: len(whole) // 2], bytes(flipped), b"not a zip", b""):
+        archive.write_bytes(broken)
+        with pytest.raises(CorpusError, match=f"^{archive}: a damaged or truncated zip .*download it again"):
+            unpack(archive)
+        assert list(own_cache.iterdir()) == []
+
+
+def test_no_member_escapes_from_the_folder(own_cache: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as contents:
+        contents.writestr("../../evil", "")
+        contents.writestr("/absolute", "")
+    folder = unpack(tmp_path / "evil.zip")
+    assert names(tmp_path) == sorted(
+        ["evil.zip", *(str((folder / name).relative_to(tmp_path)) for name in ("evil", "absolute"))]
+    )
+
+
+@pytest.mark.parametrize(
+    ("trouble", "seen"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (OSError(errno.ENOSPC, "No space left on device"), CorpusError),
+    ],
+)
+def test_an_interrupted_unpacking_leaves_nothing(
+    trouble: BaseException,
+    seen: type[BaseException],
+    own_cache: Path,
+    archive: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    extract = zipfile.ZipFile.extract
+
+    def fails_in_the_middle(self: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> str:
+        if member.filename.endswith("02-01.wav"):
+            raise trouble
+        return extract(self, member, path)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(zipfile.ZipFile, "extract", fails_in_the_middle)
+        with pytest.raises(seen):
+            unpack(archive)
+    assert list(own_cache.iterdir()) == []
+    assert len(read_corpus(unpack(archive), jobs=1)) == 16
+
+
+def test_a_folder_is_the_corpus_as_it_is(corpus: Path) -> None:
+    assert locate(corpus) == corpus
+
+
+def test_a_zip_is_the_corpus_it_holds(own_cache: Path, archive: Path) -> None:
+    assert len(read_corpus(locate(archive), jobs=1)) == 16
+
+
+def test_without_data_the_mirror_is_asked_once(
+    mirror: Mirror, own_cache: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror.content = archive.read_bytes()
+    monkeypatch.setattr(ser_train.fetch, "RAVDESS_SPEECH", Archive("http://127.0.0.1:9", mirror.archive.md5))
+    folder = locate(None, mirror.url)
+    assert len(read_corpus(folder, jobs=1)) == 16
+    assert locate(None, mirror.url) == folder
+    assert len(mirror.asked) == 1

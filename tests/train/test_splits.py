@@ -1,0 +1,99 @@
+"""What each protocol promises of who trains, who stops the training and who is tested."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations, product
+from pathlib import Path
+
+import pytest
+
+from ser_train.corpus import EMOTIONS, CorpusError, Utterance
+from ser_train.splits import PROTOCOLS, SPEAKER_FOLDS, Split
+
+
+def ravdess(actors: Sequence[int] = range(1, 25)) -> list[Utterance]:
+    """The 60 utterances of each actor: neutral has no strong intensity."""
+    return [
+        Utterance(Path(f"{actor}"), emotion, intensity, s, r, actor, f"{actor} {emotion} {intensity} {s} {r}")
+        for actor, emotion, intensity, s, r in product(actors, EMOTIONS, ("normal", "strong"), (1, 2), (1, 2))
+        if (emotion, intensity) != ("neutral", "strong")
+    ]
+
+
+def split(protocol: str, utterances: Sequence[Utterance], fold: int = 0, seed: int = 0) -> Split:
+    return PROTOCOLS[protocol].split(utterances, fold, seed)
+
+
+def recordings(part: Sequence[Utterance]) -> set[str]:
+    return {u.digest for u in part}
+
+
+def parts(of: Split) -> tuple[tuple[Utterance, ...], ...]:
+    return of.train, of.validation, of.test
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_the_notebook_has_every_recording_twice_however_often_it_is_there(copies: int) -> None:
+    made = split("notebook", ravdess() * copies)
+    assert set(Counter(u.digest for u in (*made.train, *made.test)).values()) == {2}
+    assert (len(made.train), len(made.test)) == (2304, 576)
+
+
+def test_the_notebook_stops_its_training_on_the_test_set_and_most_of_that_is_in_train() -> None:
+    made = split("notebook", ravdess())
+    assert made.validation == made.test
+    known = recordings(made.test) & recordings(made.train)
+    assert len(known) > 0.8 * len(recordings(made.test))  # memory is what this protocol measures
+
+
+def test_utterance_has_every_recording_in_one_part() -> None:
+    made = split("utterance", ravdess() * 2)
+    assert all(not recordings(a) & recordings(b) for a, b in combinations(parts(made), 2))
+    assert [len(part) for part in parts(made)] == [1036, 116, 288]
+    assert len(set().union(*map(recordings, parts(made)))) == 1440
+
+
+@pytest.mark.parametrize("protocol", ["notebook", "utterance"])
+def test_a_random_test_set_has_each_emotion_in_its_proportion(protocol: str) -> None:
+    made = split(protocol, ravdess())
+    share = {emotion: 4 / 60 if emotion == "neutral" else 8 / 60 for emotion in EMOTIONS}
+    counts = Counter(u.emotion for u in made.test)
+    assert all(abs(counts[e] / len(made.test) - share[e]) < 0.005 for e in EMOTIONS)
+
+
+@pytest.mark.parametrize("fold", range(5))
+def test_speaker_tests_exactly_the_actors_of_the_fold_and_no_actor_is_in_two_parts(fold: int) -> None:
+    train, validation, test = ({u.actor for u in part} for part in parts(split("speaker", ravdess() * 2, fold)))
+    assert test == set(SPEAKER_FOLDS[fold])
+    assert len(validation) == 3
+    assert not train & validation
+    assert train | validation == set(range(1, 25)) - test
+
+
+def test_speaker_tests_every_recording_once_over_the_folds() -> None:
+    tested = Counter(u.digest for fold in range(5) for u in split("speaker", ravdess(), fold).test)
+    assert sorted(actor for fold in SPEAKER_FOLDS for actor in fold) == list(range(1, 25))
+    assert len(tested) == 1440
+    assert set(tested.values()) == {1}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_split_is_repeatable_by_its_seed_and_another_by_another(protocol: str) -> None:
+    utterances = ravdess()
+    assert split(protocol, utterances, seed=3) == split(protocol, utterances, seed=3)
+    assert split(protocol, utterances, seed=3) != split(protocol, utterances, seed=4)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "actors", "reason"),
+    [
+        ("notebook", (), "0 utterances are too few"),
+        ("utterance", (), "0 utterances are too few"),
+        ("utterance", (1,), "48 utterances are too few"),
+        ("speaker", (2, 5, 1), r"fold 0 needs at least two actors besides \(2, 5, 14, 15, 16\); found \[1\]"),
+        ("speaker", (1, 3), "no utterance is left for test"),
+    ],
+)
+def test_a_corpus_too_small_is_refused(protocol: str, actors: tuple[int, ...], reason: str) -> None:
+    with pytest.raises(CorpusError, match=reason):
+        split(protocol, ravdess(actors))
