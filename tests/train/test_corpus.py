@@ -1,12 +1,13 @@
 """File names become utterances, and a corpus with a hole in it is refused with every path."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from ser_train.corpus import EMOTIONS, CorpusError, Utterance, duplicates, parse, read_corpus, unique
+from ser_train.corpus import EMOTIONS, CorpusError, Utterance, digest, duplicates, parse, read_corpus, unique
 
 RATE = 16_000
 
@@ -118,13 +119,21 @@ def test_duplicates_are_known_by_their_samples_whatever_the_container(tmp_path: 
     assert [u.path for u in unique(utterances)] == [same[0], other]
 
 
-def test_unique_keeps_the_first_of_each_recording_at_the_place_of_its_last() -> None:
+def test_unique_keeps_the_first_of_each_recording_in_order() -> None:
     base = parse(Path(name()))
     utterances = [
-        Utterance(Path(path), base.emotion, base.intensity, 1, 1, 1, digest)
-        for path, digest in (("3", "x"), ("1", "y"), ("2", "x"), ("0", "z"), ("9", "y"))
+        Utterance(Path(path), base.emotion, base.intensity, 1, 1, 1, content)
+        for path, content in (("3", "x"), ("1", "y"), ("2", "x"), ("0", "z"), ("9", "y"))
     ]
-    assert [str(u.path) for u in unique(utterances)] == ["3", "0", "1"]
+    assert [str(u.path) for u in unique(utterances)] == ["3", "1", "0"]
+
+
+def test_a_corpus_has_one_digest_wherever_it_is_and_however_often() -> None:
+    base = parse(Path(name()))
+    one = [replace(base, path=Path("a") / name(take=take), digest=f"d{take}") for take in (1, 2)]
+    copies = [replace(u, path=Path("b") / u.path.name) for u in one]
+    assert digest(one) == digest(copies[::-1]) == digest([*one, *copies])
+    assert digest(one) != digest(one[:1])
 
 
 def test_a_corpus_read_by_two_processes_is_the_same(corpus: Path) -> None:

@@ -139,6 +139,14 @@ def test_a_refusing_server_is_named_with_two_ways_out(mirror: Mirror, tmp_path: 
     assert len(mirror.asked) == 1
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_server_is_asked_again(mirror: Mirror, tmp_path: Path, status: int) -> None:
+    mirror.status = status
+    with pytest.raises(CorpusError, match=f"the server answered {status}.*run the command again"):
+        fetch(mirror, tmp_path)
+    assert len(mirror.asked) == 5
+
+
 @pytest.mark.parametrize("url", ["speech.zip", "ftp://example.org/speech.zip", "http://"])
 def test_an_address_that_is_none_is_refused_at_once(url: str, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=f"^{url}: .*--mirror"):

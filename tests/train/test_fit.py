@@ -27,7 +27,7 @@ def build(shape: tuple[int, int], labels: int) -> keras.Model:
     return keras.Sequential(
         [
             keras.Input(shape),
-            layers.Bidirectional(layers.GRU(4)),
+            layers.GRU(4),
             layers.Dropout(0.2),
             layers.Dense(labels, activation="softmax"),
         ]
@@ -81,11 +81,11 @@ def test_a_run_directory_holds_what_its_module_says(run: RunDirectory) -> None:
 
 def test_run_json_says_how_the_figure_was_made(run: RunDirectory) -> None:
     content = run.read("run.json")
-    assert content["settings"] == {
-        "network": "tiny", "protocol": "speaker", "fold": 0, "seed": 0, "epochs": None
-    }  # fmt: skip
+    settings = content["settings"]
+    assert settings.pop("corpus")
+    assert settings == {"network": "tiny", "protocol": "speaker", "fold": 0, "seed": 0, "epochs": None}
     assert content["utterances"] == {"train": 32, "validation": 32, "test": 32, "recordings": 96}
-    assert content["parameters"] == 2 * 3 * (8 * 4 + 4 * 4 + 2 * 4) + (8 * 8 + 8)
+    assert content["parameters"] == 3 * (8 * 4 + 4 * 4 + 2 * 4) + (4 * 8 + 8)
     assert content["epochs"] == len(run.read("history.json")) == 3
     history = [epoch["val_accuracy"] for epoch in run.read("history.json")]
     assert content["best_epoch"] == 1 + history.index(max(history))
@@ -101,7 +101,7 @@ def test_the_description_names_the_protocol_of_its_accuracy(run: RunDirectory) -
     assert description.labels == EMOTIONS
     assert description.features == NETWORKS["tiny"].features
     assert (description.accuracy.protocol, description.accuracy.folds) == ("speaker", 1)
-    assert description.accuracy.wa == pytest.approx(metrics["wa"], abs=0.005)
+    assert description.accuracy.wa == round(metrics["wa"], 2)
     assert description.training["not_heard"] == [2, 5]
 
 
@@ -130,7 +130,7 @@ def test_the_saved_network_gives_the_stored_answers_and_has_no_optimizer(run: Ru
     inputs = run.description.normalization.apply(run.answers.features)
     np.testing.assert_allclose(model.predict(inputs, verbose=0), run.answers.probabilities, atol=1e-6)
     with zipfile.ZipFile(run.path / "model.keras") as contents:
-        assert json.loads(contents.read("config.json"))["compile_config"] is None
+        assert not json.loads(contents.read("config.json"))["compile_config"]
         assert b"optimizer" not in contents.read("model.weights.h5")
 
 
@@ -141,9 +141,8 @@ def test_a_training_is_repeatable_by_its_seed_and_another_by_another(
     assert not same(fit(replace(TINY, seed=1), utterances, tmp_path, jobs=1), run)
 
 
-@pytest.mark.parametrize("epoch", [1, 2])
-@pytest.mark.parametrize("moment", ["after the state is saved", "while the state is saved"])
-def test_a_killed_training_goes_on_to_the_same_weights(
+@pytest.mark.parametrize(("moment", "epoch"), [("after", 1), ("while", 2)])
+def test_a_training_killed_around_a_save_goes_on_to_the_same_weights(
     moment: str,
     epoch: int,
     run: RunDirectory,
@@ -155,7 +154,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
 
     def killed(self: RunDirectory, name: str, data: dict) -> None:
         last = name == "checkpoint/progress.json" and data["epoch"] == epoch
-        if not (last and moment.startswith("while")):
+        if not (last and moment == "while"):
             write(self, name, data)
         if last:
             raise KeyboardInterrupt
@@ -168,7 +167,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     trained = []
     monkeypatch.setattr(ser_train.fit, "_reseed", note(trained, ser_train.fit._reseed))
     assert same(fit(TINY, utterances, tmp_path, jobs=1), run)
-    assert trained == list(range(epoch - moment.startswith("while"), 3))
+    assert trained == [1, 2]
 
 
 def note(epochs: list[int], reseed):
@@ -195,42 +194,34 @@ def test_a_finished_training_is_not_done_again_but_with_other_settings(
     assert (again.settings.epochs, len(again.read("history.json"))) == (2, 2)
 
 
-def test_a_checkpoint_of_other_settings_is_not_gone_on_with(
-    run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(ser_train.fit, "picture_curves", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            fit(replace(TINY, epochs=1), utterances, tmp_path, jobs=1)
-    assert same(fit(TINY, utterances, tmp_path, jobs=1), run)
-
-
-def interrupted(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def test_a_directory_that_is_written_anew_is_not_whole_meanwhile(
+def test_a_killed_training_of_other_settings_leaves_no_whole_directory_and_no_state_to_go_on_with(
     run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(run.path, tmp_path / TINY.name)
-    monkeypatch.setattr(ser_train.fit, "picture_curves", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        fit(replace(TINY, epochs=1), utterances, tmp_path, jobs=1)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ser_train.fit, "picture_curves", killed)  # when half of the directory is another run's
+        with pytest.raises(KeyboardInterrupt):
+            fit(replace(TINY, epochs=1), utterances, tmp_path, jobs=1)
     assert not RunDirectory(tmp_path / TINY.name).finished
+    assert same(fit(TINY, utterances, tmp_path, jobs=1), run)
 
 
 def test_a_training_that_no_longer_improves_is_stopped_and_the_best_weights_are_taken(
     utterances: Sequence[Utterance], tmp_path: Path
 ) -> None:
-    run = fit(Settings("hasty", "speaker"), utterances, tmp_path, jobs=1)
-    history = [epoch["val_accuracy"] for epoch in run.read("history.json")]
-    content = run.read("run.json")
-    assert len(history) == content["epochs"] == content["best_epoch"] + 2 < 20
-    validation = {u.path.stem for u in PROTOCOLS["speaker"].split(utterances, 0, 0).validation}
-    rows = [name in validation for name in run.answers.names]
-    accuracy = (run.answers.probabilities.argmax(1) == run.answers.labels)[rows].mean()
-    assert accuracy == pytest.approx(max(history))
-    assert history[-1] < max(history)
+    settings = Settings("hasty", "speaker")
+    run = fit(settings, utterances, tmp_path, jobs=1)
+    history, best = run.read("history.json"), run.read("run.json")["best_epoch"]
+    accuracies = [epoch["val_accuracy"] for epoch in history]
+    assert len(history) == best + NETWORKS["hasty"].patience < NETWORKS["hasty"].epochs
+    assert accuracies.index(max(accuracies)) == best - 1
+    shorter = fit(replace(settings, epochs=best), utterances, tmp_path / "shorter", jobs=1)
+    assert shorter.read("history.json") == history[:best]
+    np.testing.assert_array_equal(run.answers.probabilities, shorter.answers.probabilities)
 
 
 def test_nothing_is_trained_that_cannot_be_kept(utterances: Sequence[Utterance], tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from ser_edge import __version__
@@ -49,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SerEdgeError as error:
         print(f"ser-train: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a full disk, or a folder that can't be written
+        print(f"ser-train: {error}", file=sys.stderr)
+        return 1
     except ModuleNotFoundError as error:
         print(f"ser-train: {error.name} is not installed; try: {INSTALL}", file=sys.stderr)
         return 4
@@ -58,9 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fit(arguments: Sequence[str]) -> int:
-    with hushed():
-        import tensorflow  # noqa: F401
-
     from ser_train.corpus import duplicates, read_corpus, unique
     from ser_train.fetch import locate
     from ser_train.networks import NETWORKS
@@ -104,7 +106,11 @@ def _fit(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if options.fold != "all" and options.fold not in map(str, range(PROTOCOLS["speaker"].folds)):
         parser.error("--fold must be 0 to 4, or all")
+    if options.jobs < 1 or (options.epochs is not None and options.epochs < 1) or min(options.seed) < 0:
+        parser.error("--jobs and --epochs must be 1 or more, and --seed 0 or more")
 
+    if find_spec("tensorflow") is None:  # said now, not after the download
+        raise ModuleNotFoundError(name="tensorflow")
     utterances = read_corpus(locate(options.data, options.mirror))
     recordings, groups = unique(utterances), duplicates(utterances)
     print(
@@ -132,7 +138,7 @@ def _fit_all(wanted: Sequence["Settings"], utterances: Sequence["Utterance"], ou
 
     threads = max(1, cpu_count() // jobs)
     for run in Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_fit_one)(settings, utterances, out, threads) for settings in wanted
+        delayed(_fit_one)(settings, utterances, out, threads, jobs == 1) for settings in wanted
     ):
         metrics = run.read("run.json")["metrics"]
         print(
@@ -141,15 +147,20 @@ def _fit_all(wanted: Sequence["Settings"], utterances: Sequence["Utterance"], ou
         )
 
 
-def _fit_one(settings: "Settings", utterances: Sequence["Utterance"], out: Path, threads: int) -> "RunDirectory":
+def _fit_one(
+    settings: "Settings", utterances: Sequence["Utterance"], out: Path, threads: int, bar: bool
+) -> "RunDirectory":
     with hushed():
         import tensorflow as tf
+    from tqdm import tqdm
+
     from ser_train.fit import fit
 
+    tqdm.set_lock(RLock())  # its own is a semaphore: a process that Ctrl-C ends leaves it behind, with a warning
     if tf.config.threading.get_intra_op_parallelism_threads() != threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
-    return fit(settings, utterances, out)
+    return fit(settings, utterances, out, bar=bar)
 
 
 def _evaluate(arguments: Sequence[str]) -> int:
@@ -165,7 +176,11 @@ def _evaluate(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the rows there, as JSON")
     parser.add_argument("--page", type=Path, metavar="FILE", help="put the table into this page, between its two marks")
     options = parser.parse_args(arguments)
-    rows = evaluate([run for run in map(RunDirectory, options.runs) if run.finished])
+    runs = [RunDirectory(path) for path in options.runs]
+    for run in runs:
+        if not run.finished:
+            print(f"ser-train: {run.path}: not a finished run, left out", file=sys.stderr)
+    rows = evaluate([run for run in runs if run.finished])
     if options.out:
         write_text(options.out, json.dumps(rows, indent=1) + "\n")
     if options.page:

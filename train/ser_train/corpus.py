@@ -18,7 +18,7 @@ import soundfile
 
 from ser_edge.errors import SerEdgeError
 
-__all__ = ["EMOTIONS", "CorpusError", "Utterance", "duplicates", "parse", "read_corpus", "unique"]
+__all__ = ["EMOTIONS", "CorpusError", "Utterance", "digest", "duplicates", "parse", "read_corpus", "unique"]
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # codes 01 to 08
 _NAME = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
@@ -109,8 +109,11 @@ def read_corpus(folder: Path, jobs: int = -1) -> list[Utterance]:
 
 
 def unique(utterances: Iterable[Utterance]) -> list[Utterance]:
-    """The first of each recording, at the place of its last: the order that splits and figures hang on."""
-    return list({u.digest: u for u in reversed(list(utterances))}.values())[::-1]
+    """The first of each recording, in order."""
+    firsts: dict[str, Utterance] = {}
+    for utterance in utterances:
+        firsts.setdefault(utterance.digest, utterance)
+    return list(firsts.values())
 
 
 def duplicates(utterances: Iterable[Utterance]) -> list[list[Utterance]]:
@@ -119,6 +122,12 @@ def duplicates(utterances: Iterable[Utterance]) -> list[list[Utterance]]:
     for utterance in utterances:
         groups[utterance.digest].append(utterance)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def digest(utterances: Iterable[Utterance]) -> str:
+    """Of a whole corpus: the same recordings under the same names have the same one, wherever they are."""
+    content = sorted({f"{u.path.stem} {u.digest}" for u in utterances})
+    return hashlib.blake2b("\n".join(content).encode(), digest_size=8).hexdigest()
 
 
 def _digest(path: Path) -> tuple[str, str]:

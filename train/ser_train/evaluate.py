@@ -26,8 +26,10 @@ def evaluate(runs: Sequence[RunDirectory]) -> list[dict[str, Any]]:
         shows: the cross-validated accuracy, not that of one lucky fold.
 
     Raises:
-        CorpusError: a seed lacks a fold; its figure would be another protocol's.
+        CorpusError: no run at all, or a seed that lacks a fold; its figure would be another protocol's.
     """
+    if not runs:
+        raise CorpusError("none of these is a finished run; train some with ser-train")
     groups: dict[tuple[str, str], dict[int, dict[int, RunDirectory]]] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
         s = run.settings
@@ -67,10 +69,10 @@ def include(rows: Sequence[dict[str, Any]], page: Path) -> None:
     """Puts the table between the page's two marks.
 
     Raises:
-        CorpusError: the page has no marks.
+        CorpusError: the page has no marks, or the wrong way round.
     """
-    text = page.read_text("utf-8")
-    if BEGIN not in text or END not in text:
+    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
         raise CorpusError(f"{page}: nowhere to put the figures; it needs the lines {BEGIN} and {END}")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
     write_text(page, f"{before}{BEGIN}\n{markdown_table(rows)}{END}{after}")

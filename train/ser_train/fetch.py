@@ -148,6 +148,8 @@ def _append(url: str, part: Path) -> None:
     with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
             return  # nothing is missing; the checksum decides whether it is right
+        if answer.status_code == requests.codes.too_many_requests or answer.status_code >= 500:
+            raise requests.ConnectionError(f"the server answered {answer.status_code} {answer.reason}")  # busy: again
         answer.raise_for_status()
         resumed = answer.status_code == requests.codes.partial_content
         have = have if resumed else 0

@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,7 +20,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ser_edge.description import Accuracy, ModelDescription, Normalization
-from ser_train.corpus import EMOTIONS, Utterance, unique
+from ser_edge.errors import SerEdgeError
+from ser_train.corpus import EMOTIONS, Utterance, digest, unique
 from ser_train.dataset import corpus_features
 from ser_train.networks import NETWORKS, Network
 from ser_train.report import classification_text, picture_confusion, picture_curves
@@ -28,13 +29,17 @@ from ser_train.run import Answers, RunDirectory, Settings
 from ser_train.scores import score
 from ser_train.splits import PROTOCOLS, Split
 
-__all__ = ["fit"]
+__all__ = ["TrainingError", "fit"]
 
 _ANSWERS = 600  # utterances whose answers are kept at least: the gates of export want 500
 _VERSIONS = ("ser-edge", "keras", "tensorflow", "numpy", "soundfile", "soxr", "scikit-learn")
 
 
-@dataclass
+class TrainingError(SerEdgeError):
+    """A training that came to nothing."""
+
+
+@dataclass(frozen=True)
 class _Progress:
     """The state between two epochs, beside the weights."""
 
@@ -44,7 +49,9 @@ class _Progress:
     history: tuple[dict[str, float], ...] = ()
 
 
-def fit(settings: Settings, utterances: Sequence[Utterance], out: Path, jobs: int = -1) -> RunDirectory:
+def fit(
+    settings: Settings, utterances: Sequence[Utterance], out: Path, jobs: int = -1, bar: bool = True
+) -> RunDirectory:
     """Trains one network by one protocol, or returns the run that did so before.
 
     Args:
@@ -52,14 +59,17 @@ def fit(settings: Settings, utterances: Sequence[Utterance], out: Path, jobs: in
         utterances: the corpus.
         out: the folder that holds run directories.
         jobs: processes that compute features which aren't cached yet.
+        bar: show a progress bar on a terminal; False for a line an epoch, as in a log.
 
     Returns:
         The finished run directory, `out` / `settings.name`.
 
     Raises:
         CorpusError: the corpus is too small for the protocol.
+        TrainingError: the loss is no longer finite.
         AudioError: an utterance the front-end can't use.
     """
+    settings = replace(settings, corpus=digest(utterances))
     run = RunDirectory(out / settings.name)
     if run.finished and run.settings == settings:
         return run
@@ -73,6 +83,7 @@ def fit(settings: Settings, utterances: Sequence[Utterance], out: Path, jobs: in
         network,
         (normalization.apply(train), _labels(split.train)),
         (normalization.apply(validation), _labels(split.validation)),
+        bar,
     )
     _finish(run, settings, network, split, utterances, normalization, model, progress, jobs)
     return run
@@ -84,6 +95,7 @@ def _train(
     network: Network,
     train: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]],
     validation: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]],
+    show_bar: bool,
 ) -> tuple[keras.Model, _Progress]:
     """Runs the epochs that are left; returns the model with the best weights, and how it went."""
     run.checkpoint.mkdir(parents=True, exist_ok=True)  # now, so that nothing is trained that can't be kept
@@ -97,8 +109,8 @@ def _train(
             "sparse_categorical_crossentropy",
             metrics=["accuracy"],
         )
-    bar = tqdm(desc=settings.name, total=epochs, initial=progress.epoch, unit=" epochs", disable=None)
-    with bar:
+    hidden = None if show_bar else True  # None: hidden where standard error is no terminal
+    with tqdm(desc=settings.name, total=epochs, initial=progress.epoch, unit=" epochs", disable=hidden) as bar:
         while progress.epoch < epochs and progress.epoch - progress.best_epoch < network.patience:
             started = time.perf_counter()
             epoch = progress.epoch
@@ -115,6 +127,10 @@ def _train(
                 verbose=0,
             )
             now = {name: float(values[0]) for name, values in result.history.items()}
+            if not np.isfinite(now["loss"]):
+                raise TrainingError(
+                    f"{settings.name}: the loss is {now['loss']} in epoch {epoch + 1}; try another seed"
+                )
             best = now["val_accuracy"] > progress.best_accuracy
             progress = _Progress(
                 epoch + 1,
@@ -126,13 +142,9 @@ def _train(
             bar.set_postfix(loss=f"{now['loss']:.3f}", val_accuracy=f"{now['val_accuracy']:.3f}", refresh=False)
             bar.update()
             if bar.disable:
-                line = "  ".join(f"{name} {value:.4f}" for name, value in now.items())
-                seconds = time.perf_counter() - started
-                print(
-                    f"{settings.name}  epoch {epoch + 1}/{epochs}  {line}  {seconds:.1f} s",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                figures = "  ".join(f"{name} {value:.4f}" for name, value in now.items())
+                line = f"{settings.name}  epoch {epoch + 1}/{epochs}  {figures}  {time.perf_counter() - started:.1f} s"
+                print(line, file=sys.stderr, flush=True)
     model.load_weights(run.checkpoint / "best.weights.h5")
     return model, progress
 

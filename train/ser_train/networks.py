@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-
-import keras
-from keras import layers
+from typing import TYPE_CHECKING
 
 from ser_edge.features import FeatureConfig
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["NETWORKS", "Network"]
 
@@ -16,7 +17,7 @@ __all__ = ["NETWORKS", "Network"]
 class Network:
     """A network and the settings it is trained with; the front-end belongs to it."""
 
-    build: Callable[[tuple[int, int], int], keras.Model]  # ((frames, coefficients), labels)
+    build: Callable[[tuple[int, int], int], "keras.Model"]  # ((frames, coefficients), labels)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     learning_rate: float = 5e-4  # of Adam
     batch_size: int = 32
@@ -24,8 +25,12 @@ class Network:
     patience: int = 5  # epochs without a higher validation accuracy, before the best weights are taken
 
 
-def _notebook(recurrent: type[layers.RNN], shape: tuple[int, int], labels: int) -> keras.Model:
+def _notebook(kind: str, shape: tuple[int, int], labels: int) -> "keras.Model":
     """Two bidirectional layers, as the notebook defines them."""
+    import keras  # here, so that `ser-train --help` knows the names without loading TensorFlow
+    from keras import layers
+
+    recurrent = getattr(layers, kind)
     return keras.Sequential(
         [
             keras.Input(shape),
@@ -40,7 +45,7 @@ def _notebook(recurrent: type[layers.RNN], shape: tuple[int, int], labels: int) 
 
 
 NETWORKS = {
-    "rnn": Network(partial(_notebook, layers.SimpleRNN)),
-    "lstm": Network(partial(_notebook, layers.LSTM)),
-    "gru": Network(partial(_notebook, layers.GRU)),
+    "rnn": Network(partial(_notebook, "SimpleRNN")),
+    "lstm": Network(partial(_notebook, "LSTM")),
+    "gru": Network(partial(_notebook, "GRU")),
 }

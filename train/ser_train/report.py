@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import classification_report, confusion_matrix
 
 from ser_train.corpus import EMOTIONS
@@ -61,7 +62,8 @@ def picture_curves(history: Sequence[dict[str, float]], best_epoch: int, title: 
         for key, name in ((metric, "training"), (f"val_{metric}", "validation")):
             axes.plot(epochs, [epoch[key] for epoch in history], marker=".", label=name)
         axes.axvline(best_epoch, color="gray", linestyle=":", label="weights taken")
-        axes.set(xlabel="epoch", ylabel=metric)
+        axes.set(xlabel="epoch", ylabel=metric, ylim=(0, 1.02 if metric == "accuracy" else None))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=120)

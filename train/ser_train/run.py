@@ -37,6 +37,7 @@ class Settings:
     fold: int = 0
     seed: int = 0
     epochs: int | None = None  # None: as many as the network's own settings say
+    corpus: str = ""  # digest of the recordings: other data make another training
 
     @property
     def name(self) -> str:

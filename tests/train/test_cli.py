@@ -1,0 +1,138 @@
+"""The command: what it prints where, its exit codes, and that Ctrl-C costs nothing but the epoch it was in."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ser_edge import __version__
+from ser_train.cli import main
+from ser_train.run import RunDirectory
+from tests.conftest import make_corpus
+
+COMMAND = [sys.executable, "-m", "ser_train"]
+
+
+@pytest.fixture(scope="module")
+def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_corpus(tmp_path_factory.mktemp("small"), range(1, 7))
+
+
+def training(corpus: Path, out: Path, epochs: int) -> list[str]:
+    """A training by a process of its own: TensorFlow takes its number of threads once a process."""
+    options = ["--arch", "gru", "--protocol", "utterance", "--epochs", f"{epochs}", "--jobs", "1"]
+    return [*COMMAND, "--data", str(corpus), *options, "--out", str(out)]
+
+
+def failure(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line of an error."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    return captured.err.removesuffix("\n")
+
+
+def usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The last line of what a wrong call is told."""
+    with pytest.raises(SystemExit) as ending:
+        main(arguments)
+    assert ending.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_help_teaches_the_protocols_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ending:
+        main(["--help"])
+    assert ending.value.code == 0
+    text = capsys.readouterr().out
+    for taught in ("notebook    every file twice", "utterance   new sentences", "speaker     five folds", "examples:"):
+        assert taught in text
+
+
+def test_python_dash_m_is_the_command() -> None:
+    done = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"ser-train {__version__}\n", "")
+
+
+def test_a_missing_folder_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["--data", str(tmp_path / "none")]) == 1
+    assert failure(capsys) == (f"ser-train: {tmp_path}/none: no such folder; give one with RAVDESS=path or --data path")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--fold", "7"], "--fold must be 0 to 4, or all"),
+        (["--fold", "first"], "--fold must be 0 to 4, or all"),
+        (["--jobs", "0"], "--jobs and --epochs must be 1 or more"),
+        (["--epochs", "0"], "--jobs and --epochs must be 1 or more"),
+        (["--seed", "0", "-1"], "--seed 0 or more"),
+        (["--arch", "cnn"], "invalid choice: 'cnn'"),
+        (["--protocol", "random"], "invalid choice: 'random'"),
+    ],
+)
+def test_a_wrong_call_is_told_what_is_right(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in usage(arguments, capsys)
+
+
+def test_without_tensorflow_the_command_says_what_installs_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # importing it raises ModuleNotFoundError
+    assert main([]) == 4
+    assert failure(capsys) == "ser-train: tensorflow is not installed; try: pip install 'ser-edge[train]'"
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SER_EDGE_CACHE", str(tmp_path / "file"))
+    assert main(["--mirror", "http://127.0.0.1:9/speech.zip"]) == 1
+    assert str(tmp_path / "file") in failure(capsys)
+
+
+def test_a_training_prints_its_result_and_logs_to_standard_error(small_corpus: Path, tmp_path: Path) -> None:
+    done = subprocess.run(training(small_corpus, tmp_path, 1), capture_output=True, text=True, check=True)
+    run = RunDirectory(tmp_path / "gru-utterance-seed0")
+    metrics = run.read("run.json")["metrics"]
+    assert done.stdout == (
+        f"{run.path}: WA {metrics['wa']:.1f} %, UAR {metrics['uar']:.1f} %, macro-F1 {metrics['f1']:.1f} %\n"
+    )
+    found, epoch = done.stderr.splitlines()  # nothing of TensorFlow's
+    assert found == "96 files, 96 recordings, 6 actors"
+    assert epoch.startswith("gru-utterance-seed0  epoch 1/1  accuracy 0.")
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(small_corpus: Path, tmp_path: Path) -> None:
+    command = training(small_corpus, tmp_path, 3)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as started:
+        for line in started.stderr:
+            if "epoch 1/3" in line:
+                break
+        os.killpg(started.pid, signal.SIGINT)  # as a terminal does: to its helpers too
+        rest = started.stderr.read().splitlines()
+        assert started.stdout.read() == ""
+    assert started.returncode == 130
+    assert rest[-1] == "ser-train: stopped; run the same command again to go on"
+    assert not any("Traceback" in line for line in rest)
+    assert not RunDirectory(tmp_path / "gru-utterance-seed0").finished
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "epoch 1/3" not in again.stderr
+    assert "epoch 3/3" in again.stderr
+    assert again.stdout.startswith(f"{tmp_path}/gru-utterance-seed0: WA ")
+
+
+def test_evaluate_needs_a_finished_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["evaluate", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        f"ser-train: {tmp_path}: not a finished run, left out\n"
+        "ser-train: none of these is a finished run; train some with ser-train\n"
+    )
