@@ -90,8 +90,8 @@ def test_two_processes_compute_what_one_does(corpus: Path) -> None:
 def test_a_write_that_fails_leaves_nothing_half(
     utterances: list[Utterance], own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails_in_the_middle(file: object, array: np.ndarray) -> None:
-        file.write(b"half")
+    def fails_in_the_middle(file: Path, array: np.ndarray) -> None:
+        file.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
@@ -120,7 +120,7 @@ def test_two_trainings_that_compute_the_same_at_a_time_do_not_disturb_each_other
 ) -> None:
     save = np.save
 
-    def the_other_comes_first(file: object, array: np.ndarray) -> None:
+    def the_other_comes_first(file: Path, array: np.ndarray) -> None:
         monkeypatch.setattr(np, "save", save)
         corpus_features(utterances, CONFIG, jobs=1)
         save(file, array)

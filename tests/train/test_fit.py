@@ -81,7 +81,6 @@ def test_a_run_directory_holds_what_its_module_says(run: RunDirectory) -> None:
 
 def test_run_json_says_how_the_figure_was_made(run: RunDirectory, utterances: Sequence[Utterance]) -> None:
     content = run.read("run.json")
-
     assert run.settings == replace(TINY, corpus=digest(utterances))
     assert content["utterances"] == {"train": 32, "validation": 32, "test": 32, "recordings": 96}
     assert content["parameters"] == 3 * (8 * 4 + 4 * 4 + 2 * 4) + (4 * 8 + 8)

@@ -166,9 +166,10 @@ def _fit_one(
 def _evaluate(arguments: Sequence[str]) -> int:
     import json
 
+    from ser_train.atomic import write_text
     from ser_train.evaluate import evaluate, include
     from ser_train.report import markdown_table
-    from ser_train.run import RunDirectory, write_text
+    from ser_train.run import RunDirectory
 
     parser = argparse.ArgumentParser(prog="ser-train evaluate", description="Makes the table of what was trained.")
     parser.add_argument("evaluate", help=argparse.SUPPRESS)

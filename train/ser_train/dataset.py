@@ -5,8 +5,6 @@ The cache is keyed by what the features depend on: the recordings' contents, the
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +18,7 @@ from tqdm import tqdm
 import ser_edge.audio
 import ser_edge.features
 from ser_edge.features import FeatureConfig, Features, FrontEnd
+from ser_train.atomic import replacing
 from ser_train.corpus import Utterance, unique
 from ser_train.fetch import cache_folder
 
@@ -47,7 +46,8 @@ def corpus_features(utterances: Sequence[Utterance], config: FeatureConfig, jobs
     features = _load(path)
     if features is None:
         features = extract([u.path for u in recordings], config, jobs)
-        _save(path, features)
+        with replacing(path) as unfinished:
+            np.save(unfinished, features)
     row = {u.digest: i for i, u in enumerate(recordings)}
     selected: npt.NDArray[np.float32] = features[[row[u.digest] for u in utterances]]
     return selected
@@ -77,19 +77,6 @@ def _load(path: Path) -> npt.NDArray[np.float32] | None:
     except (OSError, EOFError, ValueError):
         return None
     return features
-
-
-def _save(path: Path, features: npt.NDArray[np.float32]) -> None:
-    """Whole or not at all; several trainings may compute the same features at a time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, features)
-        Path(unfinished).replace(path)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
 
 
 def _key(recordings: Sequence[Utterance], config: FeatureConfig) -> str:

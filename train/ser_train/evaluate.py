@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ser_edge.description import Accuracy
+from ser_train.atomic import write_text
 from ser_train.corpus import CorpusError
 from ser_train.report import markdown_table
-from ser_train.run import RunDirectory, write_text
+from ser_train.run import RunDirectory
 from ser_train.scores import pooled
 from ser_train.splits import PROTOCOLS
 

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from ser_edge.description import Accuracy, ModelDescription, Normalization
 from ser_edge.errors import SerEdgeError
+from ser_train.atomic import replacing
 from ser_train.corpus import EMOTIONS, Utterance, digest, unique
 from ser_train.dataset import corpus_features
 from ser_train.networks import NETWORKS, Network
@@ -160,9 +161,8 @@ def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
 def _save(run: RunDirectory, settings: Settings, model: keras.Model, progress: _Progress, best: bool) -> None:
     """Saves the state after an epoch. The progress file names the weights that belong to it, and is written last."""
     if best:
-        unfinished = run.checkpoint / "unfinished.weights.h5"
-        model.save_weights(unfinished)
-        unfinished.replace(run.checkpoint / "best.weights.h5")
+        with replacing(run.checkpoint / "best.weights.h5") as unfinished:
+            model.save_weights(unfinished)
     model.save(run.checkpoint / f"epoch{progress.epoch}.keras")
     run.write("checkpoint/progress.json", {"settings": asdict(settings), **asdict(progress)})
     (run.checkpoint / f"epoch{progress.epoch - 1}.keras").unlink(missing_ok=True)

@@ -14,8 +14,6 @@
 """
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.description import ModelDescription
+from ser_train.atomic import replacing, write_text
 
 __all__ = ["Answers", "RunDirectory", "Settings"]
 
@@ -106,17 +105,5 @@ class RunDirectory:
 
     def write_answers(self, answers: Answers) -> None:
         """The arrays, compressed."""
-        np.savez_compressed(self.path / "answers.npz", **asdict(answers))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replaces a text file, whole or not at all."""
-    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(unfinished).chmod(0o644)
-        Path(unfinished).replace(path)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
+        with replacing(self.path / "answers.npz") as unfinished:
+            np.savez_compressed(unfinished, **asdict(answers))
