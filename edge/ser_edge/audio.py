@@ -24,10 +24,10 @@ AUDIO_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".o
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; outside this a header is damaged rather than unusual
 SILENCE_PEAK = 1e-4  # -80 dBFS: below the noise floor of any microphone, so nothing was recorded
 
-# libsndfile notes in its log when a WAV promises more data than it holds. A size of about 2 or 4 GiB is what
-# programs that stream to a pipe write because they can't know better: no truncation.
-_WAV_CUT = re.compile(r"^data : (\d+) \(should be (\d+)\)$", re.MULTILINE)
-_WAV_UNKNOWN_SIZE = 2**31 - 2**12
+# libsndfile notes in its log when a WAV, AIFF or AU promises more data than it holds. A size of about 2 or 4 GiB is
+# what programs that stream to a pipe write because they can't know better: no truncation.
+_CUT = re.compile(r"^ *(?:data|SSND|Data Size) +: (\d+) \(should be (\d+)\)$", re.MULTILINE)
+_UNKNOWN_SIZE = 2**31 - 2**12
 _UNKNOWN_FRAMES = 2**63 - 1  # what libsndfile makes of a FLAC whose length is 0; it can't read such a file's end
 
 
@@ -60,18 +60,19 @@ def read(source: str | Path | BinaryIO, sample_rate: int, seconds: float | None 
             rate, frames = file.samplerate, file.frames
             if frames == _UNKNOWN_FRAMES:
                 raise AudioError(f"{name}: doesn't say how long it is, as FLAC from a pipe; send it as WAV")
+            estimated = file.format == "MP3"  # without an index, an MP3's length is a guess from its first frame
             wanted = frames if seconds is None else min(frames, round(seconds * rate))
             data = file.read(wanted, dtype="float32", always_2d=True)
-            cut = _WAV_CUT.search(file.extra_info)
+            cut = _CUT.search(file.extra_info)
     except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as e:
         raise AudioError(f"{name}: {_reason(e)}") from e
-    if cut and int(cut[1]) < _WAV_UNKNOWN_SIZE:
+    if cut and int(cut[1]) < _UNKNOWN_SIZE:
         raise AudioError(f"{name}: truncated: holds {cut[2]} of {cut[1]} bytes of sound; copy it again")
-    if len(data) < wanted:
+    if len(data) < wanted and not estimated:
         raise AudioError(
             f"{name}: truncated: {len(data) / rate:.2f} s of {wanted / rate:.2f} s could be read; copy it again"
         )
-    return _usable(data, rate, sample_rate, name)
+    return _usable(data, rate, sample_rate, name, seconds)
 
 
 def from_array(array: npt.ArrayLike, rate: int, sample_rate: int, seconds: float | None = None) -> Samples:
@@ -121,7 +122,8 @@ def _usable(
     if not np.isfinite(mono).all():
         raise AudioError(f"{name}: holds NaN or infinite samples; write it again as 16-bit WAV")
     if np.abs(mono).max() < SILENCE_PEAK:
-        raise AudioError(f"{name}: silent, nothing above -80 dBFS; check the microphone or the recording level")
+        where = "" if seconds is None else f" in its first {seconds:g} s"
+        raise AudioError(f"{name}: silent, nothing above -80 dBFS{where}; check the microphone or the recording level")
     if rate != sample_rate:
         import soxr
 

@@ -63,7 +63,8 @@ class Model:
         except ModelError:
             raise
         except Exception as e:  # each runtime has exceptions of its own
-            raise ModelError(f"{self.path}: the network doesn't take what its description says ({e})") from e
+            reason = " ".join(str(e).split())  # some are several lines
+            raise ModelError(f"{self.path}: the network doesn't take what its description says ({reason})") from e
         if answer.shape != (1, len(labels)):
             raise ModelError(f"{self.path}: {len(labels)} labels are described, the network answers {answer.shape}")
 

@@ -1,0 +1,263 @@
+"""The command: what it says, on which stream, and its exit code. Never a traceback.
+
+First called in this process, for its words; then as one of its own, where it meets pipes, a full disk and Ctrl-C.
+"""
+
+import io
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ser_edge import Recognizer, __version__
+from ser_edge.cli import main
+from ser_edge.writers import WRITERS
+
+COMMAND = [sys.executable, "-m", "ser_edge"]
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_files_are_answered_in_the_order_given(form: str, sounds: list[Path], capsys: Capture) -> None:
+    recognizer, expected = Recognizer(), io.StringIO()
+    writer = WRITERS[form](expected, recognizer.description)
+    for path in reversed(sounds):
+        writer.write(recognizer.predict(path))
+    assert main(["--format", form, *map(str, reversed(sounds))]) == 0
+    assert capsys.readouterr().out == expected.getvalue()
+
+
+def test_the_accuracy_is_told_to_people_and_kept_from_pipes(sounds: list[Path], capsys: Capture) -> None:
+    assert main([str(sounds[0])]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith("model ")
+    assert "protocol" in told
+    assert told.count("\n") == 1
+    assert main(["--format", "json", str(sounds[0])]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_is_all_sounds_below_it(sounds: list[Path], tmp_path: Path, capsys: Capture) -> None:
+    names = ["b.wav", "a/ü mit Leerzeichen.WAV", "a/deep/er.wav"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sounds[0], tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not a sound, not read")
+    assert main(["--format", "json", str(tmp_path)]) == 0
+    captured = capsys.readouterr()
+    paths = [json.loads(line)["path"] for line in captured.out.splitlines()]
+    assert paths == sorted(str(tmp_path / name) for name in names)
+    assert captured.err == ""
+
+
+def test_the_last_format_given_counts(sounds: list[Path], capsys: Capture) -> None:
+    assert main(["--format", "json", "--format", "csv", str(sounds[0])]) == 0
+    assert capsys.readouterr().out.startswith("path,start,end,")
+
+
+def test_standard_input_is_called_by_its_dash(
+    sounds: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(sounds[0].read_bytes())))
+    assert main(["--format", "json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["path"] == "-"
+
+
+def test_a_folder_without_sounds_is_an_input_that_failed(tmp_path: Path, capsys: Capture) -> None:
+    assert main([str(tmp_path)]) == 1
+    expected = f"ser-edge: {tmp_path}: a folder; expected a sound file, or a folder with sounds in it\n"
+    assert capsys.readouterr() == ("", expected)
+
+
+@pytest.mark.parametrize(("name", "reason"), [("missing.wav", "no such file"), ("a" * 300, "can't be read: ")])
+def test_a_file_that_is_not_there_is_an_input_that_failed(
+    name: str, reason: str, sounds: list[Path], capsys: Capture
+) -> None:
+    assert main(["--format", "json", name, str(sounds[0])]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 1
+    first, last = captured.err.splitlines()
+    assert first.startswith(f"ser-edge: {name}: {reason}")
+    assert last == "ser-edge: 1 judged, 1 failed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: PATH"),
+        (["--format", "xml", "a.wav"], "argument --format: invalid choice: 'xml'"),
+        (["--threads", "0", "a.wav"], "argument --threads: must be 1 or more"),
+        (["--threads", "two", "a.wav"], "argument --threads: invalid"),
+        (["--louder", "a.wav"], "unrecognized arguments: --louder"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_exits_with_2(arguments: list[str], message: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+
+
+def test_a_model_that_cannot_be_used_exits_with_4(sounds: list[Path], tmp_path: Path, capsys: Capture) -> None:
+    renamed = tmp_path / "renamed.onnx"
+    renamed.write_text("no model")
+    for model, reason in [
+        ("gpt", "no model called gpt; bundled: "),
+        (str(tmp_path / "missing.tflite"), f"{tmp_path / 'missing.tflite'}: no such model file"),
+        (str(renamed), f"{renamed}: ONNX Runtime can't open it ("),
+        (str(sounds[0]), f"{sounds[0]}: not a model file; expected .onnx or .tflite"),
+    ]:
+        assert main(["--model", model, str(sounds[0])]) == 4
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith(f"ser-edge: {reason}")
+        assert captured.err.count("\n") == 1
+
+
+def test_a_missing_runtime_exits_with_4_and_the_command_that_installs_it(
+    sounds: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert main([str(sounds[0])]) == 4
+    assert capsys.readouterr().err.endswith("try: pip install onnxruntime\n")
+
+
+def test_help_tells_examples_models_and_exit_codes(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    for part in ("examples:", "gru.onnx", "gru.tflite", "exit codes:", "  0  ", "  1  ", "  2  ", "  4  "):
+        assert part in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_version_is_the_packages(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"ser-edge {__version__}\n"
+
+
+def ser_edge(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)], **{"capture_output": True, "encoding": "utf-8", "timeout": 120, **options}
+    )
+    assert "Traceback" not in (done.stderr or "")
+    return done
+
+
+def test_one_broken_file_does_not_stop_the_others(sounds: list[Path], tmp_path: Path) -> None:
+    for number in range(60):
+        shutil.copy(sounds[number % len(sounds)], tmp_path / f"{number:02}.wav")
+    broken = tmp_path / "31.wav"
+    broken.write_text("no sound")
+    done = ser_edge("--format", "json", tmp_path)
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [Path(record["path"]).stem for record in records] == [f"{n:02}" for n in range(60) if n != 31]
+    assert done.stderr.splitlines() == [
+        f"ser-edge: {broken}: not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)",
+        "ser-edge: 59 judged, 1 failed",
+    ]
+    assert done.returncode == 1
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(sounds: list[Path]) -> None:
+    # 200 lines of 250 bytes: more than a pipe holds after `head` has gone
+    command = f"{shlex.join([*COMMAND, '--format', 'json', *map(str, sounds * 40)])}; echo $? >&2"
+    done = subprocess.run(
+        ["bash", "-c", f"({command}) | head -1"], capture_output=True, encoding="utf-8", timeout=120, check=False
+    )
+    assert json.loads(done.stdout)["path"] == str(sounds[0])
+    assert done.stderr == "0\n"
+
+
+def test_standard_input_is_a_file_like_any_other(sounds: list[Path]) -> None:
+    expected = Recognizer().predict(sounds[0]).probabilities
+    done = subprocess.run(
+        [*COMMAND, "--format", "json", "-"], input=sounds[0].read_bytes(), capture_output=True, timeout=120, check=True
+    )
+    record = json.loads(done.stdout)
+    assert record["path"] == "-"
+    assert record["probabilities"] == {label: round(p, 4) for label, p in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ("redirection", "message"),
+    [
+        ("</dev/null", "ser-edge: <stdin>: not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"),
+        ("<&-", "ser-edge: -: standard input is closed"),
+    ],
+)
+def test_no_sound_on_standard_input_is_one_line(redirection: str, message: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{shlex.join(COMMAND)} - {redirection}"],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", message + "\n")
+
+
+def test_ctrl_c_is_one_line_and_130(sounds: list[Path]) -> None:
+    with subprocess.Popen(
+        [*COMMAND, str(sounds[0]), "-"],
+        stdin=subprocess.PIPE,  # kept open: after the first sound it waits for the second
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdout.readline().endswith(f"{sounds[0]}\n")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        assert process.stderr.read() == "ser-edge: stopped\n"
+
+
+def test_a_full_disk_is_one_line(sounds: list[Path]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = ser_edge(sounds[0], capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr == "ser-edge: can't write the answers: No space left on device\n"
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv"])
+def test_a_terminal_without_the_letters_gets_escapes(form: str, sounds: list[Path], tmp_path: Path) -> None:
+    path = shutil.copy(sounds[0], tmp_path / "ü 1.wav")
+    done = ser_edge("--format", form, path, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert ("\\u00fc 1.wav" if form == "json" else "\\xfc 1.wav") in done.stdout
+
+
+def test_a_name_that_is_not_utf8_is_judged_or_refused(sounds: list[Path], tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff.wav"
+    shutil.copy(sounds[0], path)
+    done = ser_edge(tmp_path)
+    assert done.returncode in (0, 1)
+    assert "\\udcff.wav" in done.stdout + done.stderr
+
+
+def test_both_formats_of_the_bundled_model_answer_alike(sounds: list[Path]) -> None:
+    first, second = (
+        [json.loads(line) for line in ser_edge("--format", "json", "--model", model, *sounds).stdout.splitlines()]
+        for model in ("gru.onnx", "gru.tflite")
+    )
+    assert len(first) == len(sounds)
+    for one, other in zip(first, second, strict=True):
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=2e-4)
+
+
+def test_only_answers_reach_either_stream(sounds: list[Path]) -> None:
+    """The native libraries announce delegates and missing GPUs; nobody asked."""
+    for model in ("gru.onnx", "gru.tflite"):
+        done = ser_edge("--model", model, "--format", "json", sounds[0])
+        assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)

@@ -1,0 +1,174 @@
+"""A model file's description is read whole or refused, always as a ModelError that names the file."""
+
+import copy
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ser_edge.description import Accuracy, ModelDescription, Normalization
+from ser_edge.errors import ModelError
+from ser_edge.features import FeatureConfig
+
+DESCRIPTION = ModelDescription(
+    name="gru-speaker",
+    labels=("calm", "angry", "glücklich"),
+    features=FeatureConfig(n_mfcc=3),
+    normalization=Normalization((-500.0, 40.0, 0.1), (200.0, 60.5, 1e-3)),
+    temperature=1.5,
+    accuracy=Accuracy("speaker", folds=5, seeds=1, wa=40.1, uar=39.2, f1=38.3),
+    precision="int8",
+    training={"data": "RAVDESS", "not_heard": ["03-01", 7, None]},
+)
+BARE = ModelDescription("bare", ("a", "b"), FeatureConfig(seconds=None, top_db=None, n_mfcc=None))
+
+
+def refusal(text: str | bytes | None) -> str:
+    with pytest.raises(ModelError) as error:
+        ModelDescription.from_json(text, "some.onnx")
+    assert str(error.value).startswith("some.onnx: ")
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    return {**json.loads(DESCRIPTION.to_json()), **changes}
+
+
+@pytest.mark.parametrize("description", [DESCRIPTION, BARE], ids=lambda description: description.name)
+def test_what_was_written_is_read_again(description: ModelDescription) -> None:
+    again = ModelDescription.from_json(description.to_json(), "some.onnx")
+    assert again == description
+    assert hash(again) == hash(description)
+    assert again == ModelDescription.from_json(description.to_json().encode(), "some.onnx")
+
+
+def test_normalization_scales_each_coefficient() -> None:
+    scaled = Normalization((1.0, -2.0), (2.0, 4.0)).apply(np.array([[3.0, 2.0], [1.0, -2.0]], np.float32))
+    np.testing.assert_array_equal(scaled, [[1.0, 1.0], [0.0, 0.0]])
+    assert scaled.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "a model without a ser-edge description; make one with ser-export"),
+        ("", "its description is damaged"),
+        (DESCRIPTION.to_json()[:200], "its description is damaged"),
+        (b"\xff\xfe\x00", "its description is damaged"),
+        ("[" * 100_000, "its description is damaged"),
+        (DESCRIPTION.to_json().replace("1.5", "NaN"), "its description is damaged (NaN is not JSON)"),
+        (DESCRIPTION.to_json().replace("1.5", "-Infinity"), "its description is damaged (-Infinity is not JSON)"),
+        ("null", "its description is not ser-edge's"),
+        ("[]", "its description is not ser-edge's"),
+        ("{}", "its description is not ser-edge's"),
+        (json.dumps(changed(format="yamnet")), "its description is not ser-edge's"),
+        (json.dumps(changed(version=2)), "description version 2, this ser-edge reads 1; upgrade with: pip install -U"),
+        (json.dumps(changed(version=None)), "description version None"),
+    ],
+)
+def test_what_is_no_description_is_refused(text: str | bytes | None, reason: str) -> None:
+    assert refusal(text).startswith(f"some.onnx: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"version": True}, "description.version is bool, not int"),
+        ({"pitch": 1}, "missing or unknown: description.pitch"),
+        ({"name": 7}, "description.name is int, not str"),
+        ({"labels": "abc"}, "description.labels is str, not list"),
+        ({"labels": ["calm", 2]}, "description.labels is int, not str"),
+        ({"labels": ["calm", None]}, "description.labels is NoneType, not str"),
+        ({"labels": ["calm"]}, "labels must be at least two, all different"),
+        ({"labels": ["calm", "calm"]}, "labels must be at least two, all different"),
+        ({"labels": ["calm", ""]}, "labels must be at least two, all different"),
+        ({"features": None}, "description.features is NoneType, not dict"),
+        ({"normalization": {"mean": [1]}}, "missing or unknown: description.normalization.deviation"),
+        ({"normalization": {"mean": [1], "deviation": [1]}}, "normalization and features differ in the number"),
+        ({"normalization": {"mean": [1, 2, 3], "deviation": [1]}}, "normalization: mean and deviation differ"),
+        ({"normalization": {"mean": [1, 2, 3], "deviation": [1, 0, 1]}}, "normalization: means must be finite"),
+        ({"normalization": {"mean": [1, 2, "3"], "deviation": [1, 1, 1]}}, "description.normalization.mean is str"),
+        ({"temperature": 0}, "temperature must be 0.01 to 100"),
+        ({"temperature": "1"}, "description.temperature is str, not float"),
+        ({"accuracy": {}}, "missing or unknown: description.accuracy.f1"),
+        ({"training": []}, "description.training is list, not dict"),
+    ],
+)
+def test_what_does_not_hold_together_is_refused(changes: dict[str, Any], reason: str) -> None:
+    message = refusal(json.dumps(changed(**changes)))
+    assert message.startswith(f"some.onnx: its description doesn't hold together ({reason}")
+    assert message.endswith("export it again")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("n_fft", 2048.0, "description.features.n_fft is float, not int"),
+        ("n_fft", 2047, "n_fft must be even, 16 to 65536"),
+        ("hop_length", True, "description.features.hop_length is bool, not int"),
+        ("n_mels", "128", "description.features.n_mels is str, not int"),
+        ("top_db", [], "description.features.top_db is list, not float"),
+        ("whitening", True, "missing or unknown: description.features.whitening"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(field: str, value: Any, reason: str) -> None:
+    features = {**changed()["features"], field: value}
+    assert reason in refusal(json.dumps(changed(features=features)))
+
+
+@pytest.mark.parametrize("number", ["1e999", "1" + "0" * 400])
+def test_numbers_beyond_floats_are_refused(number: str) -> None:
+    refusal(DESCRIPTION.to_json().replace("200.0", number))
+    refusal(DESCRIPTION.to_json().replace("80.0", number))
+
+
+def test_every_field_must_be_there() -> None:
+    for part in (None, "features", "normalization", "accuracy"):
+        for name in changed() if part is None else changed()[part]:
+            data = changed()
+            del (data if part is None else data[part])[name]
+            refusal(json.dumps(data))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def read_or_refused(data: Any) -> None:
+    try:
+        description = ModelDescription.from_json(json.dumps(data), "some.onnx")
+    except ModelError:
+        refusal(json.dumps(data))
+        return
+    assert ModelDescription.from_json(description.to_json(), "some.onnx") == description
+
+
+@settings(deadline=None)
+@given(
+    json_values | st.fixed_dictionaries({"format": st.just("ser_edge"), "version": st.integers(), "name": json_values})
+)
+def test_any_json_is_read_or_refused(data: Any) -> None:
+    read_or_refused(data)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_any_changed_description_is_read_or_refused(data: st.DataObject) -> None:
+    description = copy.deepcopy(changed())
+    for _ in range(data.draw(st.integers(1, 2))):
+        place = description
+        part = data.draw(st.sampled_from([None, "features", "normalization", "accuracy"]))
+        if part is not None and isinstance(place.get(part), dict):
+            place = place[part]
+        name = data.draw(st.sampled_from([*sorted(place), "unheard_of"]))
+        place[name] = data.draw(json_values)
+        if data.draw(st.integers(0, 9)) == 0:
+            del place[name]
+    read_or_refused(description)

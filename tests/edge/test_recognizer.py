@@ -1,0 +1,82 @@
+"""The public face: one sound through every door gets the same answer. Which emotion it is, no test asks."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser_edge import AudioError, ModelError, Prediction, Recognizer
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> Recognizer:
+    return Recognizer()
+
+
+def test_path_file_object_and_array_get_the_same_answer(recognizer: Recognizer, sounds: list[Path]) -> None:
+    for path in sounds:
+        prediction = recognizer.predict(path)
+        assert prediction.path == str(path)
+        assert recognizer.predict(str(path)) == prediction
+        without_path = replace(prediction, path=None)
+        assert recognizer.predict(io.BytesIO(path.read_bytes())) == without_path
+        with path.open("rb") as file:
+            assert recognizer.predict(file) == without_path
+        samples, rate = soundfile.read(path, dtype="int16")
+        assert recognizer.predict(samples, rate) == without_path
+        assert recognizer.predict(np.stack([samples, samples], axis=1), rate) == without_path
+
+
+def test_every_lossless_format_gets_the_same_answer(recognizer: Recognizer, sounds: list[Path], tmp_path: Path) -> None:
+    samples, rate = soundfile.read(sounds[0], dtype="int16")
+    expected = recognizer.predict(sounds[0]).probabilities
+    for suffix in ("wav", "flac", "aiff", "au", "caf", "w64"):
+        soundfile.write(tmp_path / f"sound.{suffix}", samples, rate)
+        assert recognizer.predict(tmp_path / f"sound.{suffix}").probabilities == expected
+
+
+def test_a_prediction_holds_together(recognizer: Recognizer, sounds: list[Path]) -> None:
+    for path in sounds:
+        prediction = recognizer.predict(path)
+        assert tuple(prediction.probabilities) == recognizer.description.labels
+        assert all(type(p) is float and 0 <= p <= 1 for p in prediction.probabilities.values())
+        assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert prediction.confidence == max(prediction.probabilities.values())
+        assert prediction.probabilities[prediction.label] == prediction.confidence
+
+
+def test_start_and_end_say_what_was_judged(recognizer: Recognizer) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 240_000)
+    for seconds, end in [(0.5, 0.5), (3.0, 3.0), (5.0, 3.0)]:
+        prediction = recognizer.predict(noise[: round(seconds * 48_000)], 48_000)
+        assert (prediction.path, prediction.start, prediction.end) == (None, 0.0, end)
+
+
+def test_what_comes_after_the_judged_seconds_does_not_matter(recognizer: Recognizer) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 240_000)
+    assert recognizer.predict(noise, 48_000) == recognizer.predict(noise[: 3 * 48_000], 48_000)
+
+
+def test_an_array_needs_its_sample_rate(recognizer: Recognizer) -> None:
+    with pytest.raises(TypeError, match=r"an array needs its sample rate: predict\(array, sample_rate=...\)"):
+        recognizer.predict(np.ones(16_000))
+
+
+def test_silence_is_not_given_an_emotion(recognizer: Recognizer) -> None:
+    with pytest.raises(AudioError, match="array: silent, nothing above -80 dBFS"):
+        recognizer.predict(np.zeros(16_000), 16_000)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 100])
+def test_the_shortest_sound_gets_an_answer(recognizer: Recognizer, samples: int) -> None:
+    prediction = recognizer.predict(np.full(samples, 0.5), 16_000)
+    assert isinstance(prediction, Prediction)
+    assert np.isfinite(prediction.confidence)
+
+
+def test_a_model_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ModelError, match="no model called gpt; bundled: "):
+        Recognizer("gpt")
