@@ -6,11 +6,16 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ser_edge import __version__
 from ser_edge.errors import SerEdgeError
 from ser_edge.native import hushed
+
+if TYPE_CHECKING:
+    from ser_export.gates import Proof
 
 __all__ = ["main"]
 
@@ -18,11 +23,12 @@ EPILOG = """\
 examples:
   ser-export runs/gru-notebook-seed0                      exported/gru-notebook-seed0.onnx and .tflite
   ser-export runs/* --format onnx --out models
+  ser-export runs/gru-notebook-seed0 --precision int8     exported/gru-notebook-seed0-int8.onnx and .tflite
   ser-export runs/gru-speaker-fold0-seed0 --name mine     exported/mine.onnx and .tflite
   ser-edge --model exported/mine.onnx hello.wav           and use it
 
-Each file is opened in the runtime that will serve it, and asked 500 questions that Keras answered. A file whose numbers
-differ is not written, and the exit code is 4.
+Each file is opened in the runtime that will serve it, and asked at least 500 questions that Keras answered. One that
+answers otherwise than its precision may is not written, and the exit code is 4.
 """
 
 INSTALL = "pip install 'ser-edge[export]'"
@@ -46,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(arguments: Sequence[str] | None) -> int:
+    from ser_export.gates import LIMITS
+
     formats = {"onnx": (".onnx",), "tflite": (".tflite",), "all": (".onnx", ".tflite")}
     parser = argparse.ArgumentParser(
         prog="ser-export",
@@ -56,6 +64,7 @@ def _export(arguments: Sequence[str] | None) -> int:
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="run directories of ser-train")
     add("--format", choices=formats, default="all", help="default: all")
+    add("--precision", choices=[*LIMITS, "all"], default="float32", help="of the weights (default: float32)")
     add("--name", help="the file's and the model's name, for a single run (default: the run's)")
     add(
         "--out",
@@ -68,36 +77,42 @@ def _export(arguments: Sequence[str] | None) -> int:
     options = parser.parse_args(arguments)
     if options.name and len(options.runs) > 1:
         parser.error("--name names one run's files")
+    precisions = list(LIMITS) if options.precision == "all" else [options.precision]
 
     with hushed():
         import tensorflow  # noqa: F401
 
     from ser_export.convert import export
-    from ser_export.gates import ExportError
     from ser_export.run import read_run
 
     worst = 0
     for path in options.runs:
         try:
             run = read_run(path)
-        except ExportError as error:
-            print(f"ser-export: {error}", file=sys.stderr)
-            worst = error.exit_code
+        except SerEdgeError as error:
+            worst = _failed(error)
             continue
         name = options.name or path.name
         run = replace(run, description=replace(run.description, name=name))
-        for suffix in formats[options.format]:
-            target = options.out / f"{name}{suffix}"
+        for precision, suffix in product(precisions, formats[options.format]):
+            target = options.out / f"{name}{'' if precision == 'float32' else f'-{precision}'}{suffix}"
             try:
-                proof = export(run, target)
-            except ExportError as error:
-                print(f"ser-export: {error}", file=sys.stderr)
-                worst = error.exit_code
-                continue
-            print(
-                f"{target}  {target.stat().st_size / 1024:.0f} KiB  "
-                f"differs by {proof.max_difference:.1e} at most on {proof.inputs} inputs, "
-                f"{proof.labels_changed} labels changed; WA {proof.wa:.2f} % (Keras {proof.wa_keras:.2f} %)",
-                flush=True,
-            )
+                proof = export(run, target, precision)
+            except SerEdgeError as error:
+                worst = _failed(error)
+            else:
+                print(_line(target, proof), flush=True)
     return worst
+
+
+def _failed(error: SerEdgeError) -> int:
+    print(f"ser-export: {error}", file=sys.stderr)
+    return 4
+
+
+def _line(target: Path, proof: "Proof") -> str:
+    return (
+        f"{target}  {target.stat().st_size / 1024:.0f} KiB  differs by {proof.max_difference:.1e} at most on "
+        f"{proof.inputs} inputs, {proof.labels_changed} labels changed; "
+        f"UAR {proof.file.uar:.2f} % (Keras {proof.keras.uar:.2f} %) on {proof.utterances} utterances"
+    )

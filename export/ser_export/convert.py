@@ -1,6 +1,7 @@
 """One run becomes one model file: converted, described, proven, and only then given its name."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from ser_edge.features import FrontEnd
 from ser_export import onnx_graph, tflite
 from ser_export.describe import describe_onnx, describe_tflite
 from ser_export.gates import LIMITS, ExportError, GateError, Proof, check, gate_inputs
+from ser_export.quantize import ONNX_PRECISIONS
 from ser_export.run import Run
 
 __all__ = ["FORMATS", "export"]
@@ -18,14 +20,19 @@ __all__ = ["FORMATS", "export"]
 _RELOADED = 1e-4  # difference that another machine's float32 kernels may make
 
 
-def export(run: Run, target: Path) -> Proof:
+def export(run: Run, target: Path, precision: str = "float32") -> Proof:
     """Writes a model file in the format its suffix names.
+
+    Args:
+        run: the network, and the answers to check against.
+        target: ends in one of FORMATS.
+        precision: one of gates.LIMITS, of the stored weights.
 
     Raises:
         ExportError: the network can't be converted, or the run directory doesn't hold together.
         GateError: the file doesn't answer as Keras does; nothing is written under `target`.
     """
-    description = run.description
+    description = replace(run.description, precision=precision)
     normalize = description.normalization.apply if description.normalization else lambda features: features
     features = gate_inputs(run.features, FrontEnd(description.features))
     expected = run.model.predict(normalize(features), batch_size=256, verbose=0)
@@ -35,7 +42,7 @@ def export(run: Run, target: Path) -> Proof:
     unproven = target.with_name(f".unproven-{target.name}")
     try:
         FORMATS[target.suffix](run, description, unproven)
-        limits = LIMITS[description.precision]
+        limits = LIMITS[precision]
         proof = check(unproven, features, expected, description.labels, run.labels, run.test, limits)
         unproven.replace(target)
     except GateError as e:
@@ -46,13 +53,13 @@ def export(run: Run, target: Path) -> Proof:
 
 
 def _onnx(run: Run, description: ModelDescription, path: Path) -> None:
-    model = onnx_graph.build(run.model)
+    model = ONNX_PRECISIONS[description.precision](onnx_graph.build(run.model))
     describe_onnx(model, description)
     onnx.save_model(model, path)
 
 
 def _tflite(run: Run, description: ModelDescription, path: Path) -> None:
-    tflite.convert(run.path / "model.keras", path)
+    tflite.convert(run.path / "model.keras", path, description.precision)
     foreign = [name for name, version in tflite.operators(path.read_bytes()).items() if version == 0]
     if foreign:
         raise ExportError(f"{run.path}: needs operators that LiteRT alone doesn't have: {', '.join(foreign)}")

@@ -21,7 +21,7 @@ def network() -> keras.Model:
     model = keras.Sequential(
         [
             keras.Input((CONFIG.frames, CONFIG.coefficients)),
-            layers.Bidirectional(layers.LSTM(6, return_sequences=True)),
+            layers.Bidirectional(layers.LSTM(20, return_sequences=True)),
             layers.Dropout(0.2),
             layers.Bidirectional(layers.GRU(4)),
             layers.Dense(5, activation="relu"),
@@ -29,7 +29,7 @@ def network() -> keras.Model:
         ]
     )
     random = np.random.default_rng(0)
-    model.set_weights([weight + random.normal(0, 0.8, weight.shape) for weight in model.get_weights()])
+    model.set_weights([weight + random.normal(0, 0.5, weight.shape) for weight in model.get_weights()])
     return model
 
 

@@ -16,9 +16,11 @@ from keras import layers
 from ser_edge.description import FILE_NAME, ModelDescription
 from ser_edge.model import Model
 from ser_edge.native import hushed
+from ser_edge.runtimes import LiteRT
 from ser_export import onnx_graph, tflite
 from ser_export.convert import export
 from ser_export.gates import ExportError
+from ser_export.quantize import rows_to_int8
 from ser_export.run import Run, read_run
 
 
@@ -126,3 +128,33 @@ def test_the_command_exports_the_others_when_one_run_is_missing(run: Run, tmp_pa
     assert Model(tmp_path / "tones.onnx").description.name == "tones"
     difference = np.float64(done.stdout.split("differs by ")[1].split()[0])
     assert difference <= 1e-5
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_smaller_weights_make_smaller_files_that_say_so(run: Run, tmp_path: Path, suffix: str) -> None:
+    sizes = []
+    for precision in ("float32", "float16", "int8"):
+        target = tmp_path / f"tones-{precision}{suffix}"
+        export(run, target, precision)
+        assert Model(target).description.precision == precision
+        sizes.append(target.stat().st_size)
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_int8_rows_are_off_by_half_a_step_at_most() -> None:
+    weights = np.random.default_rng(0).normal(size=(2, 12, 40)).astype(np.float32)
+    values, scales = rows_to_int8(weights, axis=-1)
+    assert values.dtype == np.int8
+    assert scales.shape == (2, 12, 1)
+    assert (np.abs(values * scales.astype(np.float32) - weights) <= 0.501 * scales).all()
+
+
+def test_a_compact_tflite_file_answers_as_before(run: Run, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.tflite"
+    tflite._convert_here(str(run.path / "model.keras"), str(whole), "float32")
+    small = tmp_path / "small.tflite"
+    small.write_bytes(tflite.compact(whole.read_bytes()))
+    assert small.stat().st_size < 0.9 * whole.stat().st_size
+    inputs = run.features[:10]
+    np.testing.assert_array_equal(*(LiteRT(path).run(inputs) for path in (whole, small)))
+    assert "FILL" in tflite.operators(small.read_bytes())

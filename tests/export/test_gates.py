@@ -46,7 +46,7 @@ def swap_two_gates(model: onnx.ModelProto) -> None:
 
 
 def transpose_a_kernel(model: onnx.ModelProto) -> None:
-    edit_weight(model, "/R", lambda weights: weights.reshape(2, 4, 6, 6).swapaxes(2, 3).reshape(2, 24, 6))
+    edit_weight(model, "/R", lambda weights: weights.reshape(2, 4, 20, 20).swapaxes(2, 3).reshape(2, 80, 20))
 
 
 def exchange_directions(model: onnx.ModelProto) -> None:
@@ -96,7 +96,7 @@ def test_a_fault_is_caught_and_nothing_is_written(
 
 
 def test_a_refusal_names_the_file_and_the_figures(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(gates.LIMITS, "float32", gates.Limits(difference=1e-12, labels_changed=0))
+    monkeypatch.setitem(gates.LIMITS, "float32", gates.Limits(difference=1e-12, labels_changed=0, points=0))
     with pytest.raises(GateError, match=r"model\.onnx: not written: a probability is off by .*1e-12 is allowed"):
         export(run, tmp_path / "model.onnx")
 
