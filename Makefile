@@ -34,8 +34,9 @@ evaluate: .venv/dev  ## train all networks by all protocols (an hour), and make 
 	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --protocol notebook utterance speaker --out runs
 	$(BIN)/ser-train evaluate runs/* --out train/results.json --page README.md
 
-export: .venv/dev  ## convert every trained run to ONNX and TFLite, and prove each file
-	$(BIN)/ser-export runs/* --out exported
+export: .venv/dev  ## convert the trained networks to ONNX and TFLite, prove each file, and make export/results.md
+	$(BIN)/ser-export $$(ls -d runs/*-speaker-fold0-seed0 2>/dev/null || ls -d runs/*-notebook-seed0) \
+		--precision all --out exported --report export
 
 bundle: .venv/dev  ## make the bundled models from the gru that never heard the actors of fold 0
 	$(BIN)/ser-export runs/gru-speaker-fold0-seed0 --name gru --out edge/ser_edge/models

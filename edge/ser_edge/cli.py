@@ -28,6 +28,7 @@ examples:
   ser-edge --format json recordings/ > answers.jsonl
   sox in.mp3 -t wav - | ser-edge -           standard input: a whole WAV, FLAC, OGG, ... file
   ser-edge --model mine.onnx hello.wav       a model made by ser-export
+  ser-edge --model mine.onnx --describe      its labels, front-end, accuracy and provenance
   ser-edge --model gru.tflite hello.wav      the bundled model in LiteRT (pip install 'ser-edge[litert]')
 
 Answers go to standard output; messages, the model's measured accuracy and progress go to standard error.
@@ -44,7 +45,10 @@ printed after the answers, and it is far from always. Acted emotions of 24 North
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not options.paths and not options.describe:
+        parser.error("nothing to judge: give a sound file, a folder, or -")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path can hold what a terminal's encoding can't
     try:
@@ -72,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     bundled = ", ".join(sorted(path.name for path in BUNDLED.glob("*") if path.suffix in RUNTIMES))
     parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="a sound file, a folder of them, or - for standard input"
+        "paths", nargs="*", metavar="PATH", help="a sound file, a folder of them, or - for standard input"
     )
     parser.add_argument(
         "--model", default=DEFAULT, metavar="NAME|FILE", help=f"bundled: {bundled} (default: %(default)s)"
@@ -83,12 +87,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads", type=_positive, default=1, metavar="N", help="threads for one inference (default: 1)"
     )
+    parser.add_argument("--describe", action="store_true", help="print what the model says of itself, as JSON, and end")
     parser.add_argument("--version", action="version", version=f"ser-edge {__version__}")
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
     recognizer = Recognizer(options.model, options.threads)
+    if options.describe:
+        print(recognizer.description.to_json())
+        return 0
     writer = WRITERS[options.format](sys.stdout, recognizer.description)
     judged = failed = 0
     for path in _progress(list(_sounds(options.paths))):

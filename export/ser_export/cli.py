@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(arguments: Sequence[str] | None) -> int:
-    from ser_export.gates import LIMITS
+    from ser_export.gates import LIMITS, GateError
 
     formats = {"onnx": (".onnx",), "tflite": (".tflite",), "all": (".onnx", ".tflite")}
     parser = argparse.ArgumentParser(
@@ -73,35 +73,50 @@ def _export(arguments: Sequence[str] | None) -> int:
         metavar="DIR",
         help="where files go (default: %(default)s)",
     )
+    add("--report", type=Path, metavar="DIR", help="write results.json, results.md and results.png there")
     add("--version", action="version", version=f"ser-export {__version__}")
     options = parser.parse_args(arguments)
     if options.name and len(options.runs) > 1:
         parser.error("--name names one run's files")
-    precisions = list(LIMITS) if options.precision == "all" else [options.precision]
+    every = [precision for precision in LIMITS if precision != "int8-full" or options.report]
+    precisions = every if options.precision == "all" else [options.precision]
 
     with hushed():
         import tensorflow  # noqa: F401
 
     from ser_export.convert import export
     from ser_export.run import read_run
+    from ser_export.table import Cell, relative_cpu, write_report
 
-    worst = 0
+    worst, cells = 0, []
     for path in options.runs:
         try:
             run = read_run(path)
         except SerEdgeError as error:
             worst = _failed(error)
             continue
-        name = options.name or path.name
+        network, name, made = run.description.name, options.name or path.name, {}
+        protocol = run.description.accuracy.protocol if run.description.accuracy else ""
         run = replace(run, description=replace(run.description, name=name))
         for precision, suffix in product(precisions, formats[options.format]):
             target = options.out / f"{name}{'' if precision == 'float32' else f'-{precision}'}{suffix}"
             try:
                 proof = export(run, target, precision)
             except SerEdgeError as error:
-                worst = _failed(error)
-            else:
-                print(_line(target, proof), flush=True)
+                code = _failed(error)
+                if options.precision != "all" or precision != "int8-full" or isinstance(error, GateError):
+                    worst = code  # else: a cell that can't exist, and the table says why
+                cells.append(Cell(network, suffix[1:], precision, str(error).split(": not written: ")[-1]))
+                continue
+            print(_line(target, proof), flush=True)
+            cells.append(Cell.proven(network, target, precision, protocol, proof))
+            made[target] = len(cells) - 1
+        if options.report:
+            print(f"{name}: measuring CPU time ...", file=sys.stderr)
+            for target, ratios in relative_cpu(list(made), run.model, run.features).items():
+                cells[made[target]] = replace(cells[made[target]], relative_cpu=ratios[0], relative_cpu_keras=ratios[1])
+    if options.report:
+        write_report(cells, options.report)
     return worst
 
 

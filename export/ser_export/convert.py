@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 from ser_edge.description import ModelDescription
 from ser_edge.features import FrontEnd
 from ser_export import onnx_graph, tflite
 from ser_export.describe import describe_onnx, describe_tflite
-from ser_export.gates import LIMITS, ExportError, GateError, Proof, check, gate_inputs
+from ser_export.gates import LIMITS, ExportError, Proof, check, gate_inputs
 from ser_export.quantize import ONNX_PRECISIONS
 from ser_export.run import Run
 
@@ -33,9 +34,8 @@ def export(run: Run, target: Path, precision: str = "float32") -> Proof:
         GateError: the file doesn't answer as Keras does; nothing is written under `target`.
     """
     description = replace(run.description, precision=precision)
-    normalize = description.normalization.apply if description.normalization else lambda features: features
     features = gate_inputs(run.features, FrontEnd(description.features))
-    expected = run.model.predict(normalize(features), batch_size=256, verbose=0)
+    expected = run.model.predict(_normalize(description, features), batch_size=256, verbose=0)
     if np.abs(expected[: len(run.features)] - run.probabilities).max() > _RELOADED:
         raise ExportError(f"{run.path}: model.keras doesn't give the answers stored beside it; train it again")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,11 +45,15 @@ def export(run: Run, target: Path, precision: str = "float32") -> Proof:
         limits = LIMITS[precision]
         proof = check(unproven, features, expected, description.labels, run.labels, run.test, limits)
         unproven.replace(target)
-    except GateError as e:
-        raise GateError(f"{target}: not written: {str(e).split(': ', 1)[1]}") from e
+    except ExportError as e:
+        raise type(e)(f"{target}: not written: {e}") from e
     finally:
         unproven.unlink(missing_ok=True)
     return proof
+
+
+def _normalize(description: ModelDescription, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return features if description.normalization is None else description.normalization.apply(features)
 
 
 def _onnx(run: Run, description: ModelDescription, path: Path) -> None:
@@ -59,7 +63,7 @@ def _onnx(run: Run, description: ModelDescription, path: Path) -> None:
 
 
 def _tflite(run: Run, description: ModelDescription, path: Path) -> None:
-    tflite.convert(run.path / "model.keras", path, description.precision)
+    tflite.convert(run.path / "model.keras", path, description.precision, _normalize(description, run.features[:100]))
     foreign = [name for name, version in tflite.operators(path.read_bytes()).items() if version == 0]
     if foreign:
         raise ExportError(f"{run.path}: needs operators that LiteRT alone doesn't have: {', '.join(foreign)}")

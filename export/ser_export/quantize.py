@@ -12,6 +12,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ser_export.gates import ExportError
+
 __all__ = ["ONNX_PRECISIONS", "rows_to_int8"]
 
 _SMALLEST = 256  # values; below it a weight isn't worth its nodes
@@ -74,8 +76,13 @@ def _shrunk(model: onnx.ModelProto, shrink: _Shrink) -> onnx.ModelProto:
     return made
 
 
+def _no_integer_recurrence(model: onnx.ModelProto) -> onnx.ModelProto:
+    raise ExportError("ONNX Runtime has no integer kernels for RNN, LSTM and GRU")
+
+
 ONNX_PRECISIONS: dict[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
     "float32": lambda model: model,
     "float16": lambda model: _shrunk(model, _to_float16),
     "int8": lambda model: _shrunk(model, _to_int8),
+    "int8-full": _no_integer_recurrence,
 }

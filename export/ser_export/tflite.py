@@ -21,17 +21,35 @@ __all__ = ["compact", "convert", "operators"]
 _LARGE = 1024  # bytes; below it the operator that makes the zeros costs more than it saves
 
 
-def convert(keras_file: Path, target: Path, precision: str = "float32") -> None:
-    """Writes `target` from a `.keras` file; `precision` is that of the stored weights, one of gates.LIMITS.
+def convert(keras_file: Path, target: Path, precision: str, representative: npt.NDArray[np.float32]) -> None:
+    """Writes a TFLite file.
+
+    Args:
+        keras_file: the network.
+        target: the file to write.
+        precision: one of gates.LIMITS.
+        representative: (n, frames, coefficients) normalised, from which "int8-full" learns the range of each tensor.
 
     Raises:
         ExportError: the converter failed or crashed; the message has its last words.
     """
-    command = [sys.executable, "-m", "ser_export.tflite", str(keras_file), str(target), precision]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(f"{folder}/representative.npy", representative)
+        command = [
+            sys.executable,
+            "-m",
+            "ser_export.tflite",
+            keras_file,
+            target,
+            precision,
+            f"{folder}/representative.npy",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode < 0:
+        raise ExportError(f"the TFLite converter crashed (signal {-done.returncode})")
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
-        raise ExportError(f"{keras_file}: the TFLite converter failed (exit {done.returncode}): {said[-1].strip()}")
+        raise ExportError(f"the TFLite converter failed (exit {done.returncode}): {said[-1].strip()}")
     target.write_bytes(compact(target.read_bytes()))
 
 
@@ -102,7 +120,7 @@ def operators(data: bytes) -> dict[str, int]:
     }
 
 
-def _convert_here(keras_file: str, target: str, precision: str) -> None:
+def _convert_here(keras_file: str, target: str, precision: str, representative: str) -> None:
     import keras
     import tensorflow as tf
 
@@ -116,6 +134,9 @@ def _convert_here(keras_file: str, target: str, precision: str) -> None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]  # int8 weights, float32 arithmetic
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
+        if precision == "int8-full":
+            converter.representative_dataset = lambda: ([item[None]] for item in np.load(representative))
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         Path(target).write_bytes(converter.convert())
 
 

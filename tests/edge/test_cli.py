@@ -18,6 +18,7 @@ import pytest
 
 from ser_edge import Recognizer, __version__
 from ser_edge.cli import main
+from ser_edge.description import ModelDescription
 from ser_edge.writers import WRITERS
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
@@ -91,7 +92,7 @@ def test_a_file_that_is_not_there_is_an_input_that_failed(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the following arguments are required: PATH"),
+        ([], "nothing to judge: give a sound file, a folder, or -"),
         (["--format", "xml", "a.wav"], "argument --format: invalid choice: 'xml'"),
         (["--threads", "0", "a.wav"], "argument --threads: must be 1 or more"),
         (["--threads", "two", "a.wav"], "argument --threads: invalid"),
@@ -139,6 +140,13 @@ def test_help_tells_examples_models_and_exit_codes(capsys: Capture) -> None:
     for part in ("examples:", "gru.onnx", "gru.tflite", "exit codes:", "  0  ", "  1  ", "  2  ", "  4  "):
         assert part in text
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_describe_prints_what_the_model_file_says(capsys: Capture) -> None:
+    for model in ("gru", "gru.tflite"):
+        assert main(["--model", model, "--describe"]) == 0
+        text = capsys.readouterr().out
+        assert ModelDescription.from_json(text, model) == Recognizer(model).description
 
 
 def test_version_is_the_packages(capsys: Capture) -> None:

@@ -100,7 +100,7 @@ def test_a_setting_that_would_change_the_numbers_is_refused(layer: layers.Layer,
 def test_a_converter_that_fails_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "model.keras").write_text("not a network")
     with pytest.raises(ExportError, match="the TFLite converter failed") as caught:
-        tflite.convert(tmp_path / "model.keras", tmp_path / "model.tflite")
+        tflite.convert(tmp_path / "model.keras", tmp_path / "model.tflite", "float32", np.zeros((1, 8, 4), np.float32))
     assert "\n" not in str(caught.value)
 
 
@@ -151,7 +151,7 @@ def test_int8_rows_are_off_by_half_a_step_at_most() -> None:
 
 def test_a_compact_tflite_file_answers_as_before(run: Run, tmp_path: Path) -> None:
     whole = tmp_path / "whole.tflite"
-    tflite._convert_here(str(run.path / "model.keras"), str(whole), "float32")
+    tflite._convert_here(str(run.path / "model.keras"), str(whole), "float32", "")
     small = tmp_path / "small.tflite"
     small.write_bytes(tflite.compact(whole.read_bytes()))
     assert small.stat().st_size < 0.9 * whole.stat().st_size

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 
 import joblib
@@ -66,8 +67,13 @@ def extract(paths: Sequence[Path], config: FeatureConfig, jobs: int = -1) -> npt
 
 
 def _extract(paths: Sequence[Path], config: FeatureConfig) -> list[Features]:
-    front_end = FrontEnd(config, rfft=scipy.fft.rfft)
+    front_end = _front_end(config)
     return [front_end(ser_edge.audio.read(path, config.sample_rate, config.seconds)) for path in paths]
+
+
+@lru_cache(maxsize=4)  # its tables take as long to make as the features of a few files
+def _front_end(config: FeatureConfig) -> FrontEnd:
+    return FrontEnd(config, rfft=scipy.fft.rfft)
 
 
 def _load(path: Path) -> npt.NDArray[np.float32] | None:
