@@ -79,10 +79,11 @@ def relative_cpu(
     opened = {path: Model(path) for path in files}
     seconds: dict[Path | None, list[float]] = {path: [] for path in (*files, None)}
     sides = [*((path, file.probabilities) for path, file in opened.items()), (None, partial(model.predict, verbose=0))]
+    random = np.random.default_rng(0)
     for turn in range(_ROUNDS):
         item = features[turn % len(features)][None]
-        for place in range(len(sides)):  # each in every place: whoever follows Keras finds the caches cold
-            path, infer = sides[(turn + place) % len(sides)]
+        for side in random.permutation(len(sides)):  # whoever follows Keras finds the caches cold
+            path, infer = sides[side]
             started = time.process_time()
             infer(item)
             seconds[path].append(time.process_time() - started)

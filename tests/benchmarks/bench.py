@@ -1,6 +1,6 @@
 """`make bench`: speed and memory beside the notebook's way, in one run on one machine.
 
-    .venv/bin/python tests/benchmarks/bench.py --data RAVDESS --out build/bench.json
+    .venv/bin/python tests/benchmarks/bench.py --data RAVDESS
 
 Ratios are what counts: both sides are measured in turn, several times, and medians are compared. Seconds are this
 machine's and this moment's. Without a corpus the project's own sounds are copied until there are enough files.
@@ -61,11 +61,11 @@ print(keras.models.load_model(sys.argv[1], compile=False).predict(features, verb
 
 
 def main() -> None:
-    """Measures, prints a table, and keeps the figures as JSON."""
+    """Measures, prints a table, and keeps the figures."""
     parser = argparse.ArgumentParser(description="Measures ser-edge beside the notebook's way.")
     parser.add_argument("--data", type=Path, help="a folder of sound files (default: copies of tests/sounds)")
     parser.add_argument("--rounds", type=int, default=3, help="times each side is measured (default: 3)")
-    parser.add_argument("--out", type=Path, default=Path("build/bench.json"), help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder of results.json and results.md (default: here)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         paths = _files(options.data, Path(folder))
@@ -91,12 +91,22 @@ def main() -> None:
         ),
     ]
     machine = {"processor": _processor(), "cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"machine": machine, "rows": rows, "raw": {**extraction, **process}}, indent=1))
-    print(f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}; median of {options.rounds}\n")
-    print("| what | the notebook's way | ser-edge | times less |\n|---|---|---|---|")
-    for row in rows:
-        print(f"| {row['what']} | {row['theirs']} | {row['ours']} | {row['ratio']:.1f} |")
+    raw = {"machine": machine, "rows": rows, "raw": {**extraction, **process}}
+    (options.out / "results.json").write_text(json.dumps(raw, indent=1) + "\n")
+    page = _page(machine, rows, options.rounds)
+    (options.out / "results.md").write_text(page)
+    print(page, end="")
+
+
+def _page(machine: dict[str, object], rows: Sequence[dict[str, object]], rounds: int) -> str:
+    lines = [
+        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}; medians of {rounds} runs.",
+        "",
+        "| what | the notebook's way | ser-edge | times less |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| {row['what']} | {row['theirs']} | {row['ours']} | {row['ratio']:.1f} |" for row in rows]
+    return "\n".join(lines) + "\n"
 
 
 def _files(data: Path | None, folder: Path) -> list[str]:
