@@ -59,6 +59,38 @@ features = librosa.feature.mfcc(y=samples, sr=rate, n_mfcc=40).T[None]
 print(keras.models.load_model(sys.argv[1], compile=False).predict(features, verbose=0).argmax())
 """
 
+# One inference of one network in one process, on one thread: sides in random order, 100 times.
+INFERENCE = """
+import os, sys, time
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import json, statistics
+import keras, numpy as np, onnx, onnxruntime, tensorflow as tf, tf2onnx
+from ser_export import onnx_graph
+tf.config.threading.set_intra_op_parallelism_threads(1)
+model = keras.models.load_model(sys.argv[1], compile=False)
+call = tf.function(lambda features: model(features, training=False))
+signature = [tf.TensorSpec((None, 94, 40), tf.float32, name="features")]
+theirs, _ = tf2onnx.convert.from_function(call, input_signature=signature, opset=17)
+def session(graph):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    opened = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return lambda item: opened.run(None, {"features": item})
+sides = {
+    "keras": lambda item: model.predict(item, verbose=0),
+    "tf2onnx": session(theirs),
+    "ours": session(onnx_graph.build(model)),
+}
+random, seconds = np.random.default_rng(0), {name: [] for name in sides}
+for _ in range(100):
+    item = random.normal(size=(1, 94, 40)).astype(np.float32)
+    for name in random.permutation(list(sides)):
+        started = time.process_time()
+        sides[name](item)
+        seconds[name].append(time.process_time() - started)
+print(json.dumps({name: {"cpu": statistics.median(values[10:])} for name, values in seconds.items()}))
+"""
+
 
 def main() -> None:
     """Measures, prints a table, and keeps the figures."""
@@ -82,6 +114,7 @@ def main() -> None:
             litert=lambda: _process([PYTHON, "-m", "ser_edge", "--model", "gru.tflite", paths[0]]),
             numpy=lambda: _process([PYTHON, "-c", "import numpy"]),
         )
+        inference = _inference(network)
     rows = [
         _row(f"features of {len(paths)} files, wall time", extraction, "notebook", "ours", "wall"),
         *(
@@ -89,9 +122,11 @@ def main() -> None:
             for runtime in ("onnxruntime", "litert")
             for key, what in (("cpu", "CPU time"), ("memory", "memory"))
         ),
+        _row("one inference of the GRU, CPU time, beside `keras.Model.predict`", inference, "keras", "ours", "cpu"),
+        _row("one inference of the GRU, CPU time, beside tf2onnx's graph", inference, "tf2onnx", "ours", "cpu"),
     ]
     machine = {"processor": _processor(), "cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
-    raw = {"machine": machine, "rows": rows, "raw": {**extraction, **process}}
+    raw = {"machine": machine, "rows": rows, "raw": [extraction, process, inference]}
     (options.out / "results.json").write_text(json.dumps(raw, indent=1) + "\n")
     page = _page(machine, rows, options.rounds)
     (options.out / "results.md").write_text(page)
@@ -102,7 +137,7 @@ def _page(machine: dict[str, object], rows: Sequence[dict[str, object]], rounds:
     lines = [
         f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}; medians of {rounds} runs.",
         "",
-        "| what | the notebook's way | ser-edge | times less |",
+        "| what | the other way | ser-edge | times less |",
         "|---|---|---|---|",
     ]
     lines += [f"| {row['what']} | {row['theirs']} | {row['ours']} | {row['ratio']:.1f} |" for row in rows]
@@ -145,8 +180,14 @@ def _timed(code: str, paths: Sequence[str]) -> dict[str, float]:
     return {"wall": wall, "cpu": cpu}
 
 
+def _inference(network: str) -> dict[str, dict[str, float]]:
+    done = subprocess.run([PYTHON, "-c", INFERENCE, network], capture_output=True, text=True, check=True)
+    measured: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
 def _process(command: Sequence[str]) -> dict[str, float]:
-    """CPU seconds and peak resident MiB of a whole process."""
+    """Seconds, CPU seconds and peak resident MiB of a whole process."""
     start = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
