@@ -31,6 +31,8 @@ Each file is opened in the runtime that will serve it, and asked at least 500 qu
 answers otherwise than its precision may is not written, and the exit code is 4.
 """
 
+SPECIAL = {"int8-per-tensor", "int8-full"}  # not for every format and network
+
 INSTALL = "pip install 'ser-edge[export]'"
 
 
@@ -64,7 +66,12 @@ def _export(arguments: Sequence[str] | None) -> int:
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="run directories of ser-train")
     add("--format", choices=formats, default="all", help="default: all")
-    add("--precision", choices=[*LIMITS, "all"], default="float32", help="of the weights (default: float32)")
+    add(
+        "--precision",
+        choices=[*LIMITS, "all"],
+        default="float32",
+        help="of the weights; all: float32, float16, int8 (default: float32)",
+    )
     add("--name", help="the file's and the model's name, for a single run (default: the run's)")
     add(
         "--out",
@@ -78,7 +85,7 @@ def _export(arguments: Sequence[str] | None) -> int:
     options = parser.parse_args(arguments)
     if options.name and len(options.runs) > 1:
         parser.error("--name names one run's files")
-    every = [precision for precision in LIMITS if precision != "int8-full" or options.report]
+    every = [precision for precision in LIMITS if precision not in SPECIAL or options.report]
     precisions = every if options.precision == "all" else [options.precision]
 
     with hushed():
@@ -104,7 +111,7 @@ def _export(arguments: Sequence[str] | None) -> int:
                 proof = export(run, target, precision)
             except SerEdgeError as error:
                 code = _failed(error)
-                if options.precision != "all" or precision != "int8-full" or isinstance(error, GateError):
+                if options.precision != "all" or precision not in SPECIAL or isinstance(error, GateError):
                     worst = code  # else: a cell that can't exist, and the table says why
                 cells.append(Cell(network, suffix[1:], precision, str(error).split(": not written: ")[-1]))
                 continue

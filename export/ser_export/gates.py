@@ -42,6 +42,7 @@ LIMITS = {
     "float32": Limits(difference=1e-5, labels_changed=0, points=0.0),
     "float16": Limits(difference=0.02, labels_changed=None, points=0.2),
     "int8": Limits(difference=0.25, labels_changed=None, points=1.0),  # weights; the arithmetic stays float32
+    "int8-per-tensor": Limits(difference=0.25, labels_changed=None, points=1.0),  # a scale a matrix: old tflite-runtime
     "int8-full": Limits(difference=0.25, labels_changed=None, points=1.0),  # arithmetic too
 }
 _SAME = 1e-5  # between an input alone and among others

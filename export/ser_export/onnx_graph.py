@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ser_export.gates import ExportError
 
-__all__ = ["LAYERS", "OPSET", "build"]
+__all__ = ["LAYERS", "OPSET", "build", "operators"]
 
 OPSET = 17
 IR_VERSION = 8  # what goes with opset 17: old readers can open the file
@@ -71,6 +71,12 @@ def build(model: keras.Model) -> onnx.ModelProto:
     made = helper.make_model(onnx_graph, opset_imports=opset, ir_version=IR_VERSION, producer_name="ser-export")
     onnx.checker.check_model(made, full_check=True)
     return made
+
+
+def operators(model: onnx.ModelProto) -> dict[str, int]:
+    """Name of each operator a graph uses, and the opset version that defines it."""
+    names = sorted({node.op_type for node in model.graph.node})
+    return {name: onnx.defs.get_schema(name, model.opset_import[0].version).since_version for name in names}
 
 
 def _writer(layer: layers.Layer) -> Callable[[_Graph, layers.Layer], None]:

@@ -76,13 +76,17 @@ def _shrunk(model: onnx.ModelProto, shrink: _Shrink) -> onnx.ModelProto:
     return made
 
 
-def _no_integer_recurrence(model: onnx.ModelProto) -> onnx.ModelProto:
-    raise ExportError("ONNX Runtime has no integer kernels for RNN, LSTM and GRU")
+def _impossible(reason: str) -> Callable[[onnx.ModelProto], onnx.ModelProto]:
+    def refuse(model: onnx.ModelProto) -> onnx.ModelProto:
+        raise ExportError(reason)
+
+    return refuse
 
 
 ONNX_PRECISIONS: dict[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
     "float32": lambda model: model,
     "float16": lambda model: _shrunk(model, _to_float16),
     "int8": lambda model: _shrunk(model, _to_int8),
-    "int8-full": _no_integer_recurrence,
+    "int8-per-tensor": _impossible("for tflite-runtime 2.14 only: any ONNX Runtime reads int8"),
+    "int8-full": _impossible("ONNX Runtime has no integer kernels for RNN, LSTM and GRU"),
 }

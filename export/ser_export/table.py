@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,11 @@ import keras
 import matplotlib
 import numpy as np
 import numpy.typing as npt
+import onnx
 from matplotlib.figure import Figure
 
 from ser_edge.model import Model
+from ser_export import onnx_graph, tflite
 from ser_export.gates import Proof
 
 __all__ = ["Cell", "markdown", "picture", "relative_cpu", "write_report"]
@@ -22,6 +24,10 @@ __all__ = ["Cell", "markdown", "picture", "relative_cpu", "write_report"]
 matplotlib.use("Agg")  # files only: no screen is needed
 
 _ROUNDS, _WARM_UP = 45, 5  # inferences of each side, in turn; the first ones don't count
+_OPERATORS: dict[str, Callable[[Path], dict[str, int]]] = {
+    ".onnx": lambda path: onnx_graph.operators(onnx.load(path)),
+    ".tflite": lambda path: tflite.operators(path.read_bytes()),
+}
 _RUNTIME = {".onnx": "ONNX Runtime", ".tflite": "LiteRT"}
 
 
@@ -43,6 +49,7 @@ class Cell:
     uar_keras: float | None = None
     relative_cpu: float | None = None  # CPU time of an inference; the network's float32 ONNX file is 1
     relative_cpu_keras: float | None = None  # the same; `keras.Model.predict` is 1
+    operators: dict[str, int] | None = None  # what the file needs of its runtime: names and versions
 
     @classmethod
     def proven(cls, network: str, path: Path, precision: str, protocol: str, proof: Proof) -> "Cell":
@@ -60,6 +67,7 @@ class Cell:
             proof.utterances,
             round(proof.file.uar, 2),
             round(proof.keras.uar, 2),
+            operators=_OPERATORS[path.suffix](path),
         )
 
 

@@ -134,6 +134,10 @@ def _convert_here(keras_file: str, target: str, precision: str, representative: 
             converter.optimizations = [tf.lite.Optimize.DEFAULT]  # int8 weights, float32 arithmetic
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
+        if (
+            precision == "int8-per-tensor"
+        ):  # FULLY_CONNECTED version 12, a scale a row, is too new for tflite-runtime 2.14
+            converter._experimental_disable_per_channel_quantization_for_dense_layers = True
         if precision == "int8-full":
             converter.representative_dataset = lambda: ([item[None]] for item in np.load(representative))
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]

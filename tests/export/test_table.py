@@ -39,6 +39,7 @@ def test_the_command_measures_every_cell_and_a_crashed_converter_fails_only_its_
     assert code == 0
     assert rows["float32"]["relative_cpu"] == 1
     assert rows["float32"]["relative_cpu_keras"] < 1
+    assert rows["float32"]["operators"]["LSTM"] == 14  # of opset 17
     assert rows["int8"]["bytes"] < rows["float16"]["bytes"] < rows["float32"]["bytes"]
     assert rows["int8-full"]["status"] == "ONNX Runtime has no integer kernels for RNN, LSTM and GRU"
     assert f"ser-export: {tmp_path}/tones-int8-full.onnx: not written: ONNX Runtime" in capsys.readouterr().err

@@ -1,0 +1,47 @@
+"""tflite-runtime 2.14, the last one there was, reads what is made for it; it has an environment of its own here."""
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ser_edge.model import Model
+from ser_export.convert import export
+from ser_export.run import Run
+
+ANSWER = """
+import sys, numpy as np
+from tflite_runtime.interpreter import Interpreter
+network = Interpreter(model_path=sys.argv[1])
+network.allocate_tensors()
+answers = []
+for item in np.load(sys.argv[2]):
+    network.set_tensor(network.get_input_details()[0]["index"], item[None])
+    network.invoke()
+    answers.append(network.get_tensor(network.get_output_details()[0]["index"])[0])
+np.save(sys.argv[3], np.stack(answers))
+"""
+
+
+@pytest.fixture(scope="module")
+def old_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("old")
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "tflite-runtime==2.14.0", "numpy<2"], check=True)
+    return python
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="tflite-runtime has wheels up to Python 3.11")
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8-per-tensor"])
+def test_the_old_runtime_answers_as_the_new_one(run: Run, old_python: Path, tmp_path: Path, precision: str) -> None:
+    export(run, tmp_path / "tones.tflite", precision)
+    features, normalization = run.features[:20], run.description.normalization
+    np.save(tmp_path / "inputs.npy", normalization.apply(features))
+    command = [old_python, "-c", ANSWER, tmp_path / "tones.tflite", tmp_path / "inputs.npy", tmp_path / "answers.npy"]
+    subprocess.run(command, check=True)
+    answers = np.load(tmp_path / "answers.npy")
+    np.testing.assert_allclose(answers, Model(tmp_path / "tones.tflite").probabilities(features), atol=2e-3)
