@@ -1,6 +1,7 @@
 """What the tests share: sounds, a small made corpus with RAVDESS's names, and a cache of their own."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
+# A shell that starts the tests in the background ignores Ctrl-C, and so would the commands that are tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
