@@ -3,13 +3,15 @@
 # RAVDESS: a folder or zip of RAVDESS speech; empty downloads it into the user's cache. JOBS: trainings at a time.
 PYTHON ?= python3
 RAVDESS ?=
+RUNS ?= runs/*
+PRECISION ?= float32
 JOBS ?= 2
 
 BIN := .venv/bin
-DATA := $(if $(strip $(RAVDESS)),--data $(strip $(RAVDESS)))
+DATA := $(if $(RAVDESS),--data "$(RAVDESS)")
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint train evaluate export bundle bench clean
+.PHONY: help run test lint train evaluate export matrix bundle bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -34,9 +36,11 @@ evaluate: .venv/dev  ## train all networks by all protocols (an hour), and make 
 	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --protocol notebook utterance speaker --out runs
 	$(BIN)/ser-train evaluate runs/* --out train/results.json --page README.md
 
-export: .venv/dev  ## convert the trained networks to ONNX and TFLite, prove each file, and make export/results.md
-	$(BIN)/ser-export $$(ls -d runs/*-speaker-fold0-seed0 2>/dev/null || ls -d runs/*-notebook-seed0) \
-		--precision all --out exported --report export
+export: .venv/dev  ## convert what was trained to ONNX and TFLite, and prove each file; RUNS="runs/..." PRECISION=all
+	$(BIN)/ser-export $(RUNS) --precision $(PRECISION) --out exported
+
+matrix: .venv/dev  ## export/results.md: every format and precision of the networks that never heard the actors of fold 0
+	$(BIN)/ser-export runs/*-speaker-fold0-seed0 --precision all --out exported --report export
 
 bundle: .venv/dev  ## make the bundled models from the gru that never heard the actors of fold 0
 	$(BIN)/ser-export runs/gru-speaker-fold0-seed0 --name gru --out edge/ser_edge/models

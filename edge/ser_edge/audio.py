@@ -54,6 +54,8 @@ def read(source: str | Path | BinaryIO, sample_rate: int, seconds: float | None 
                 raise AudioError(f"{name}: no such file")
             if Path(source).is_dir():
                 raise AudioError(f"{name}: a folder; expected a sound file, or a folder with sounds in it")
+        elif hasattr(source, "encoding"):
+            raise AudioError(f'{name}: opened as text; open it as open(path, "rb")')
         elif not source.seekable():
             source = io.BytesIO(source.read())
         with soundfile.SoundFile(source) as file:

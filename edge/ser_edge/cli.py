@@ -39,7 +39,8 @@ exit codes:
      were done
 
 What the figures mean: a confidence is the model's own. How often it is right on voices it never heard is
-printed after the answers, and it is far from always. Acted emotions of 24 North-American speakers taught it.
+printed after the answers in text (--describe tells it always), and it is far from always. Acted emotions of
+24 North-American speakers taught it.
 """
 
 
@@ -160,10 +161,11 @@ def _honesty(description: ModelDescription) -> str:
     accuracy, chance = description.accuracy, 1 / len(description.labels)
     if accuracy is None:
         return f"model {description.name}: its accuracy was never measured"
+    folds = f"{accuracy.folds} fold{'s' * (accuracy.folds > 1)}"
     heard = "voices it never heard" if accuracy.protocol == "speaker" else "VOICES IT KNOWS"
     return (
         f"model {description.name}: right {accuracy.wa:.1f} % of the time on {heard} "
-        f"(protocol {accuracy.protocol}, {accuracy.folds} folds, UAR {accuracy.uar:.1f}; chance {chance:.1%})"
+        f"(protocol {accuracy.protocol}, {folds}, UAR {accuracy.uar:.1f}; chance {chance:.1%})"
     )
 
 

@@ -119,9 +119,10 @@ class FrontEnd:
         padded[half : half + len(samples)] = samples
         frames = sliding_window_view(padded, config.n_fft)[:: config.hop_length]
         spectrum = self._rfft(frames * self._window)
-        power: npt.NDArray[np.float32] = np.square(spectrum.real)
+        power = np.square(spectrum.real)
         power += np.square(spectrum.imag)
-        return power @ self._filters
+        bands: npt.NDArray[np.float32] = power.astype(np.float32, copy=False) @ self._filters  # NumPy 1: float64
+        return bands
 
 
 def hann(n: int) -> npt.NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """Opens a model file and answers for a sound: front-end, normalisation, network, temperature, in that order."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,11 @@ class Model:
 
 
 def _find(name: str | Path) -> Path:
-    """A bundled model's name, or a path."""
+    """A bundled model's name, or a path. A file that is there comes before a bundled one of the same name."""
+    if Path(name).suffix in RUNTIMES:
+        with suppress(OSError):  # a name too long to be one; opening it says so
+            if Path(name).is_file():
+                return Path(name)
     bundled = {path.name: path for path in BUNDLED.iterdir() if path.suffix in RUNTIMES}
     if path := bundled.get(f"{name}.onnx") or bundled.get(str(name)):
         return path

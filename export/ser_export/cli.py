@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SerEdgeError as error:
         print(f"ser-export: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a full disk, or a folder that can't be written
+        print(f"ser-export: {error}", file=sys.stderr)
+        return 1
     except ModuleNotFoundError as error:
         print(f"ser-export: {error.name} is not installed; try: {INSTALL}", file=sys.stderr)
         return 4
@@ -70,7 +73,7 @@ def _export(arguments: Sequence[str] | None) -> int:
         "--precision",
         choices=[*LIMITS, "all"],
         default="float32",
-        help="of the weights; all: float32, float16, int8 (default: float32)",
+        help="of the weights; all: float32, float16, int8, and the special ones with --report (default: float32)",
     )
     add("--name", help="the file's and the model's name, for a single run (default: the run's)")
     add(

@@ -47,7 +47,7 @@ class Cell:
     utterances: int | None = None  # that UAR was measured on
     uar: float | None = None  # percent
     uar_keras: float | None = None
-    relative_cpu: float | None = None  # CPU time of an inference; the network's float32 ONNX file is 1
+    relative_cpu: float | None = None  # CPU time of an inference; the network's first file (float32 ONNX) is 1
     relative_cpu_keras: float | None = None  # the same; `keras.Model.predict` is 1
     operators: dict[str, int] | None = None  # what the file needs of its runtime: names and versions
 
@@ -110,7 +110,7 @@ def write_report(cells: Sequence[Cell], folder: Path) -> None:
 def markdown(cells: Sequence[Cell]) -> str:
     """A row a cell."""
     lines = [
-        "| network | format | weights | KiB | differs by | labels changed | UAR (Keras), % | CPU: ONNX 1 | Keras 1 |",
+        "| network | format | weights | KiB | differs by | labels changed | UAR (Keras), % | CPU: first 1 | Keras 1 |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for c in cells:

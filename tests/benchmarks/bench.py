@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ser_train.fetch import locate
+
 HERE = Path(__file__).parent
 SOUNDS = HERE.parent / "sounds"
 PYTHON = sys.executable
@@ -95,7 +97,7 @@ print(json.dumps({name: {"cpu": statistics.median(values[10:])} for name, values
 def main() -> None:
     """Measures, prints a table, and keeps the figures."""
     parser = argparse.ArgumentParser(description="Measures ser-edge beside the notebook's way.")
-    parser.add_argument("--data", type=Path, help="a folder of sound files (default: copies of tests/sounds)")
+    parser.add_argument("--data", type=Path, help="a folder or zip of sound files (default: copies of tests/sounds)")
     parser.add_argument("--rounds", type=int, default=3, help="times each side is measured (default: 3)")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of results.json and results.md (default: here)")
     options = parser.parse_args()
@@ -146,7 +148,7 @@ def _page(machine: dict[str, object], rows: Sequence[dict[str, object]], rounds:
 
 def _files(data: Path | None, folder: Path) -> list[str]:
     if data:
-        found = sorted(str(p) for p in data.rglob("*") if p.suffix in {".flac", ".wav"})
+        found = sorted(str(p) for p in locate(data).rglob("*") if p.suffix in {".flac", ".wav"})
         if not found:
             sys.exit(f"{data}: no WAV or FLAC file below it")
         return found

@@ -256,3 +256,8 @@ def test_arrays_that_hold_no_sound_are_refused(array: npt.ArrayLike, rate: int, 
     with pytest.raises(AudioError) as refusal:
         audio.from_array(array, rate, RATE)
     assert str(refusal.value).startswith(f"array: {reason}")
+
+
+def test_a_file_opened_as_text_is_refused(sounds: list[Path]) -> None:
+    with sounds[0].open(encoding="latin-1") as file, pytest.raises(AudioError, match="opened as text"):
+        audio.read(file, 16_000)

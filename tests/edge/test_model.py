@@ -235,3 +235,13 @@ def test_tflite_runtime_serves_where_it_is_all_there_is(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "tflite_runtime", ModuleType("tflite_runtime"))
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", stand_in)
     assert Model(f"{DEFAULT}.tflite").description == Model(f"{DEFAULT}.onnx").description
+
+
+def test_a_file_that_is_there_comes_before_a_bundled_one_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("gru.onnx").write_text("mine, and damaged")
+    with pytest.raises(ModelError, match=r"^gru\.onnx: ONNX Runtime can't open it"):
+        Model("gru.onnx")
+    assert Model("gru").path.parent.name == "models"

@@ -18,6 +18,7 @@ from ser_edge.model import Model
 from ser_edge.native import hushed
 from ser_edge.runtimes import LiteRT
 from ser_export import onnx_graph, tflite
+from ser_export.cli import main
 from ser_export.convert import export
 from ser_export.gates import ExportError
 from ser_export.quantize import rows_to_int8
@@ -158,3 +159,8 @@ def test_a_compact_tflite_file_answers_as_before(run: Run, tmp_path: Path) -> No
     inputs = run.features[:10]
     np.testing.assert_array_equal(*(LiteRT(path).run(inputs) for path in (whole, small)))
     assert "FILL" in tflite.operators(small.read_bytes())
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(run.path), "--format=onnx", "--out=/dev/null/exported"]) == 1
+    assert capsys.readouterr().err == "ser-export: [Errno 20] Not a directory: '/dev/null/exported'\n"

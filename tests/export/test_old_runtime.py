@@ -1,5 +1,6 @@
 """tflite-runtime 2.14, the last one there was, reads what is made for it; it has an environment of its own here."""
 
+import json
 import subprocess
 import sys
 import venv
@@ -8,10 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ser_edge import Recognizer
 from ser_edge.model import Model
 from ser_export.convert import export
 from ser_export.run import Run
 
+EDGE = Path(__file__).parents[2] / "edge"
+CAN_BE_INSTALLED = pytest.mark.skipif(
+    sys.platform != "linux" or sys.version_info >= (3, 12), reason="tflite-runtime has wheels for Python 3.11 on Linux"
+)
 ANSWER = """
 import sys, numpy as np
 from tflite_runtime.interpreter import Interpreter
@@ -31,11 +37,12 @@ def old_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("old")
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "tflite-runtime==2.14.0", "numpy<2"], check=True)
+    packages = ["tflite-runtime==2.14.0", "numpy<2", "soundfile", "soxr", "tqdm"]
+    subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
     return python
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="tflite-runtime has wheels up to Python 3.11")
+@CAN_BE_INSTALLED
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8-per-tensor"])
 def test_the_old_runtime_answers_as_the_new_one(run: Run, old_python: Path, tmp_path: Path, precision: str) -> None:
     export(run, tmp_path / "tones.tflite", precision)
@@ -45,3 +52,13 @@ def test_the_old_runtime_answers_as_the_new_one(run: Run, old_python: Path, tmp_
     subprocess.run(command, check=True)
     answers = np.load(tmp_path / "answers.npy")
     np.testing.assert_allclose(answers, Model(tmp_path / "tones.tflite").probabilities(features), atol=2e-3)
+
+
+@CAN_BE_INSTALLED
+def test_ser_edge_answers_with_the_old_runtime_and_numpy_1(old_python: Path, sounds: list[Path]) -> None:
+    command = [old_python, "-m", "ser_edge", "--model", "gru.tflite", "--format", "json", *sounds]
+    done = subprocess.run(command, env={"PYTHONPATH": str(EDGE)}, capture_output=True, text=True, check=True)
+    recognizer = Recognizer("gru.tflite")
+    for line, sound in zip(done.stdout.splitlines(), sounds, strict=True):
+        expected = recognizer.predict(sound).probabilities
+        assert json.loads(line)["probabilities"] == pytest.approx(expected, abs=1e-3)

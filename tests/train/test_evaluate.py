@@ -144,3 +144,11 @@ def test_a_page_without_the_marks_is_refused_and_left_alone(text: str, tmp_path:
     with pytest.raises(CorpusError, match=f"^{page}: nowhere to put the figures"):
         include([row("gru", "speaker", 50.0)], page)
     assert page.read_text("utf-8") == text
+
+
+def test_runs_of_different_data_or_epochs_are_not_one_figure(make_run: MakeRun) -> None:
+    one, other = make_run(Settings("gru", "utterance")), make_run(Settings("gru", "utterance", seed=1, epochs=1))
+    with pytest.raises(CorpusError, match="gru, utterance: trained on different data or for different epochs"):
+        evaluate([one, other])
+    with pytest.raises(CorpusError, match="there is another run of gru-utterance-seed0"):
+        evaluate([one, one])

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import re
 import shutil
 import threading
 import zipfile
@@ -202,9 +203,13 @@ def test_broken_zips_are_refused_with_their_path_and_nothing_stays(own_cache: Pa
     whole = archive.read_bytes()
     flipped = bytearray(whole)
     flipped[200:300] = bytes(100)  # inside the first sound's deflated data
-    for broken in (whole[: len(whole) // 2], bytes(flipped), b"not a zip", b""):
+    encrypted, foreign = bytearray(whole), bytearray(whole)
+    for entry in re.finditer(b"PK\x01\x02", whole):
+        encrypted[entry.start() + 8] |= 1
+        foreign[entry.start() + 10] = 99  # no compression method that zipfile knows
+    for broken in (whole[: len(whole) // 2], bytes(flipped), bytes(encrypted), bytes(foreign), b"not a zip", b""):
         archive.write_bytes(broken)
-        with pytest.raises(CorpusError, match=f"^{archive}: a damaged or truncated zip .*download it again"):
+        with pytest.raises(CorpusError, match=f"^{archive}: a damaged, truncated or foreign zip .*download it again"):
             unpack(archive)
         assert list(own_cache.iterdir()) == []
 

@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fit(arguments: Sequence[str]) -> int:
     from ser_train.corpus import duplicates, read_corpus, unique
+    from ser_train.dataset import corpus_features
     from ser_train.fetch import locate
     from ser_train.networks import NETWORKS
     from ser_train.run import Settings
@@ -125,6 +126,8 @@ def _fit(arguments: Sequence[str]) -> int:
         for protocol, network, seed in product(options.protocol, options.arch, options.seed)
         for fold in _folds(options.fold, PROTOCOLS[protocol].folds)
     ]
+    for config in {NETWORKS[network].features for network in options.arch}:
+        corpus_features(recordings, config)  # now, with all cores, for every training to find in the cache
     _fit_all(wanted, utterances, options.out, options.jobs)
     return 0
 

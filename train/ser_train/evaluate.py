@@ -34,6 +34,8 @@ def evaluate(runs: Sequence[RunDirectory]) -> list[dict[str, Any]]:
     groups: dict[tuple[str, str], dict[int, dict[int, RunDirectory]]] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
         s = run.settings
+        if s.fold in groups[s.network, s.protocol][s.seed]:
+            raise CorpusError(f"{run.path}: there is another run of {s.name}; give one of them")
         groups[s.network, s.protocol][s.seed][s.fold] = run
     rows = []
     for (network, protocol), seeds in groups.items():
@@ -45,6 +47,8 @@ def evaluate(runs: Sequence[RunDirectory]) -> list[dict[str, Any]]:
                     f"{network}, {protocol}, seed {seed}: folds {missing} are not trained; use --fold all"
                 )
         members = [run for by_fold in seeds.values() for run in by_fold.values()]
+        if len({(run.settings.epochs, run.settings.corpus) for run in members}) > 1:
+            raise CorpusError(f"{network}, {protocol}: trained on different data or for different epochs; train anew")
         intervals = pooled([[run.answers.of_test() for run in by_fold.values()] for by_fold in seeds.values()])
         rows.append(
             {

@@ -130,8 +130,8 @@ def unpack(archive: Path) -> Path:
             for member in tqdm(contents.infolist(), f"unpacking {archive.name}", unit=" files", disable=None):
                 contents.extract(member, unfinished)  # checks each CRC, and keeps paths inside the folder
         unfinished.replace(folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as e:
-        raise CorpusError(f"{archive}: a damaged or truncated zip ({e}); download it again") from e
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as e:  # the last: encrypted, or a foreign method
+        raise CorpusError(f"{archive}: a damaged, truncated or foreign zip ({e}); download it again") from e
     except OSError as e:
         raise CorpusError(f"{folder}: can't be written ({e.strerror}); free some space, or set SER_EDGE_CACHE") from e
     finally:

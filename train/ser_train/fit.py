@@ -2,7 +2,7 @@
 
 Everything random in an epoch (the order of the batches, the dropout masks) is drawn from (seed, epoch), so an epoch
 depends on nothing but the state at its beginning. That state is saved after each one; a training that is killed and
-started again ends with the very weights it would have had.
+started again on the same machine ends with the very weights it would have had.
 """
 
 import json
@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from ser_edge.description import Accuracy, ModelDescription, Normalization
 from ser_edge.errors import SerEdgeError
+from ser_edge.features import Features
 from ser_train.atomic import replacing
 from ser_train.corpus import EMOTIONS, Utterance, digest, unique
 from ser_train.dataset import corpus_features
@@ -76,7 +77,8 @@ def fit(
         return run
     network = NETWORKS[settings.network]
     split = PROTOCOLS[settings.protocol].split(utterances, settings.fold, settings.seed)
-    train, validation = (corpus_features(part, network.features, jobs) for part in (split.train, split.validation))
+    features = _features(utterances, network, jobs)
+    train, validation = (_rows(features, part) for part in (split.train, split.validation))
     normalization = _normalization(train)
     model, progress = _train(
         run,
@@ -86,8 +88,19 @@ def fit(
         (normalization.apply(validation), _labels(split.validation)),
         bar,
     )
-    _finish(run, settings, network, split, utterances, normalization, model, progress, jobs)
+    _finish(run, settings, network, split, features, normalization, model, progress)
     return run
+
+
+def _features(utterances: Sequence[Utterance], network: Network, jobs: int) -> dict[str, Features]:
+    """Each recording's features by its digest; of the whole corpus, so that all folds and seeds share one cache."""
+    recordings = unique(utterances)
+    rows = corpus_features(recordings, network.features, jobs)
+    return {u.digest: row for u, row in zip(recordings, rows, strict=True)}
+
+
+def _rows(features: dict[str, Features], utterances: Sequence[Utterance]) -> npt.NDArray[np.float32]:
+    return np.stack([features[u.digest] for u in utterances])
 
 
 def _train(
@@ -185,15 +198,14 @@ def _finish(
     settings: Settings,
     network: Network,
     split: Split,
-    utterances: Sequence[Utterance],
+    recordings: dict[str, Features],
     normalization: Normalization,
     model: keras.Model,
     progress: _Progress,
-    jobs: int,
 ) -> None:
     """Tests the network and writes everything a run directory holds."""
     kept = _kept(split)
-    features = corpus_features(kept, network.features, jobs)
+    features = _rows(recordings, kept)
     answers = Answers(
         features,
         _labels(kept),
@@ -235,7 +247,7 @@ def _finish(
             "epochs": progress.epoch,
             "best_epoch": progress.best_epoch,
             "parameters": model.count_params(),
-            "utterances": {**parts, "recordings": len(unique(utterances))},
+            "utterances": {**parts, "recordings": len(recordings)},
             "versions": {name: version(name) for name in _VERSIONS},
         },
     )
