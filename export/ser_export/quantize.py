@@ -40,9 +40,8 @@ def _to_int8(weight: onnx.TensorProto) -> tuple[list[onnx.TensorProto], list[onn
     array = numpy_helper.to_array(weight)
     if weight.name.endswith("/B"):  # a recurrent layer's biases: a row has too few values to share a scale
         return _to_float16(weight)
-    values, scales = rows_to_int8(
-        array, axis=0 if array.ndim == 2 else -1
-    )  # Dense: (inputs, outputs); else inputs last
+    inputs = 0 if array.ndim == 2 else -1  # Dense stores (inputs, outputs), recurrent nodes have the inputs last
+    values, scales = rows_to_int8(array, inputs)
     stored = [
         numpy_helper.from_array(part, f"{weight.name}/{name}") for part, name in ((values, "int8"), (scales, "scale"))
     ]

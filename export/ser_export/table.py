@@ -28,6 +28,17 @@ _OPERATORS: dict[str, Callable[[Path], dict[str, int]]] = {
     ".onnx": lambda path: onnx_graph.operators(onnx.load(path)),
     ".tflite": lambda path: tflite.operators(path.read_bytes()),
 }
+_COLUMNS = (
+    "network",
+    "format",
+    "weights",
+    "KiB",
+    "differs by",
+    "labels changed",
+    "UAR (Keras), %",
+    "CPU, float32 ONNX = 1",
+    "CPU, Keras predict = 1",
+)
 _RUNTIME = {".onnx": "ONNX Runtime", ".tflite": "LiteRT"}
 
 
@@ -110,15 +121,15 @@ def write_report(cells: Sequence[Cell], folder: Path) -> None:
 def markdown(cells: Sequence[Cell]) -> str:
     """A row a cell."""
     lines = [
-        "| network | format | weights | KiB | differs by | labels changed | UAR (Keras), % | CPU: first 1 | Keras 1 |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(_COLUMNS)} |",
+        "|---" * len(_COLUMNS) + "|",
     ]
     for c in cells:
         start = f"| `{c.network}` | {c.format} | {c.precision} | "
         if c.bytes is None:
             lines.append(f"{start}- | {c.status} | | | | |")
             continue
-        cpu = "" if c.relative_cpu is None else f"{c.relative_cpu:.2f} | 1/{1 / (c.relative_cpu_keras or 1):.0f}"
+        cpu = " | " if c.relative_cpu is None else f"{c.relative_cpu:.2f} | 1/{1 / (c.relative_cpu_keras or 1):.0f}"
         lines.append(
             f"{start}{c.bytes / 1024:.0f} | {c.max_difference:.1e} | {c.labels_changed} of {c.inputs} | "
             f"{c.uar:.1f} ({c.uar_keras:.1f}) | {cpu} |"

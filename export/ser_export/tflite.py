@@ -134,9 +134,8 @@ def _convert_here(keras_file: str, target: str, precision: str, representative: 
             converter.optimizations = [tf.lite.Optimize.DEFAULT]  # int8 weights, float32 arithmetic
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        if (
-            precision == "int8-per-tensor"
-        ):  # FULLY_CONNECTED version 12, a scale a row, is too new for tflite-runtime 2.14
+        if precision == "int8-per-tensor":
+            # A scale a row needs FULLY_CONNECTED version 12, which tflite-runtime 2.14 doesn't have.
             converter._experimental_disable_per_channel_quantization_for_dense_layers = True
         if precision == "int8-full":
             converter.representative_dataset = lambda: ([item[None]] for item in np.load(representative))
