@@ -73,6 +73,9 @@ class ModelDescription:
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels) or not all(self.labels):
             raise ValueError("labels must be at least two, all different")
+        protocol = self.accuracy.protocol if self.accuracy else ""
+        if not all(text.isprintable() for text in (self.name, self.precision, protocol, *self.labels)):
+            raise ValueError("name, labels, precision and protocol must be printable: they go to the terminal")
         if not 0.01 <= self.temperature <= 100:
             raise ValueError("temperature must be 0.01 to 100")
         if self.normalization and len(self.normalization.mean) != self.features.coefficients:
@@ -130,7 +133,9 @@ def _made(kind: Any, value: Any, where: str) -> Any:
     if not hints:
         return value
     if odd := sorted(set(value) ^ set(hints)):
-        raise ValueError(f"missing or unknown: {', '.join(f'{where}.{name}' for name in odd)}")
+        # A file can name a field anything: escaped, so that the message stays a line and moves no cursor.
+        named = ", ".join(f"{where}.{name if name.isidentifier() else ascii(name)}" for name in odd)
+        raise ValueError(f"missing or unknown: {named}")
     return kind(**{name: _made(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
 
 

@@ -172,3 +172,13 @@ def test_any_changed_description_is_read_or_refused(data: st.DataObject) -> None
         if data.draw(st.integers(0, 9)) == 0:
             del place[name]
     read_or_refused(description)
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\x1b[2J", "a\rb"])
+def test_what_a_file_says_cannot_break_a_line_or_move_the_cursor(text: str) -> None:
+    stranger = refusal(json.dumps(changed(accuracy={text: None})))
+    assert ascii(text) in stranger
+    assert stranger.isprintable()
+    accuracy = {**changed()["accuracy"], "protocol": text}
+    for field in ({"name": text}, {"labels": ["calm", text]}, {"precision": text}, {"accuracy": accuracy}):
+        assert "must be printable" in refusal(json.dumps(changed(**field)))
