@@ -1,14 +1,19 @@
 # Every target makes what it needs, the virtual environment first. Python 3.11 or newer and make are enough.
 
-# RAVDESS: a folder or zip of RAVDESS speech; empty downloads it into the user's cache. JOBS: trainings at a time.
+# RAVDESS: a folder or zip of RAVDESS speech; empty downloads it into the user's cache. OTHERS: folders of other corpora,
+# which the network we ship learns from as well: RAVDESS song, nEMO, CREMA-D ... SEEDS: for `evaluate`. JOBS: trainings
+# at a time.
 PYTHON ?= python3
 RAVDESS ?=
+OTHERS ?=
+SEEDS ?= 0 1 2
 RUNS ?= runs/*
 PRECISION ?= float32
 JOBS ?= 2
 
 BIN := .venv/bin
 DATA := $(if $(RAVDESS),--data "$(RAVDESS)")
+ALL := $(if $(RAVDESS),$(foreach path,$(RAVDESS) $(OTHERS),--data "$(path)"))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help run test lint train evaluate export matrix bundle bench clean
@@ -32,9 +37,13 @@ lint: .venv/dev  ## style, types, and who may import whom; in seconds
 train: .venv/dev  ## train rnn, lstm and gru as the notebook did (15 minutes on 2 cores)
 	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --out runs
 
-evaluate: .venv/dev  ## train all networks by all protocols (an hour), and make the README's table
-	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --protocol notebook utterance speaker --out runs
-	$(BIN)/ser-train evaluate runs/* --out train/results.json --page README.md
+evaluate: .venv/dev  ## train every network by every protocol (a night on 2 cores), and make the README's table
+	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --protocol notebook utterance --out runs
+	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --protocol speaker --seed $(SEEDS) --out runs
+	$(BIN)/ser-train $(ALL) --jobs $(JOBS) --arch crnn --protocol inner speaker --seed $(SEEDS) --out runs
+	$(BIN)/ser-train evaluate runs/*
+	$(BIN)/ser-export runs/crnn-speaker-* --precision int8 --out exported
+	$(BIN)/ser-train evaluate runs/* --exported exported --out train/results.json --page README.md
 
 export: .venv/dev  ## convert what was trained to ONNX and TFLite, and prove each file; RUNS="runs/..." PRECISION=all
 	$(BIN)/ser-export $(RUNS) --precision $(PRECISION) --out exported

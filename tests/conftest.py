@@ -68,3 +68,24 @@ def make_corpus(folder: Path, actors: range, suffix: str = ".wav") -> Path:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made corpus of all 24 actors, 384 files."""
     return make_corpus(tmp_path_factory.mktemp("ravdess"), range(1, 25))
+
+
+@pytest.fixture(scope="session")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made recordings of other corpora: actors 1 to 6 sing, two Polish voices speak; 36 and 12 files."""
+    folder = tmp_path_factory.mktemp("others")
+    for actor in range(1, 7):
+        for emotion in range(1, 7):
+            name = f"03-02-{emotion:02}-01-01-01-{actor:02}.wav"
+            soundfile.write(folder / name, voice(emotion, actor, 3, 0.5), RATE, subtype="PCM_16")
+    for speaker, code in ((30, "EB0"), (31, "KS0")):
+        for emotion, name in (
+            (1, "neutral"),
+            (3, "happiness"),
+            (4, "sadness"),
+            (5, "anger"),
+            (6, "fear"),
+            (8, "surprised"),
+        ):
+            soundfile.write(folder / f"{code}_{name}_1.wav", voice(emotion, speaker, 1, 0.7), RATE, subtype="PCM_16")
+    return folder

@@ -88,13 +88,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads", type=_positive, default=1, metavar="N", help="threads for one inference (default: 1)"
     )
+    parser.add_argument(
+        "--threshold",
+        type=_share,
+        metavar="P",
+        help="confidence below which the answer is `uncertain`; 0 always names an emotion (default: the model's own)",
+    )
     parser.add_argument("--describe", action="store_true", help="print what the model says of itself, as JSON, and end")
     parser.add_argument("--version", action="version", version=f"ser-edge {__version__}")
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
-    recognizer = Recognizer(options.model, options.threads)
+    recognizer = Recognizer(options.model, options.threads, options.threshold)
     if options.describe:
         print(recognizer.description.to_json())
         return 0
@@ -173,4 +179,11 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError("must be 0 to 1")
     return value

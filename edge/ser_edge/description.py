@@ -13,13 +13,14 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
+import numpy.typing as npt
 
 from ser_edge.errors import ModelError
 from ser_edge.features import FeatureConfig, Features
 
-__all__ = ["FILE_NAME", "KEY", "VERSION", "Accuracy", "ModelDescription", "Normalization"]
+__all__ = ["FILE_NAME", "KEY", "VERSION", "Accuracy", "ModelDescription", "Normalization", "tempered"]
 
-VERSION = 1
+VERSION = 2
 KEY = "ser_edge"
 FILE_NAME = "ser_edge.json"
 
@@ -38,10 +39,13 @@ class Normalization:
             raise ValueError("normalization: means must be finite, deviations above 0")
 
     def apply(self, features: Features) -> Features:
-        """(..., coefficients) in and out, float32."""
+        """(..., coefficients) in and out, float32.
+
+        A frame that is NaN is one that isn't there: it becomes zeros, which is how a network's mask finds it.
+        """
         mean, deviation = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
         scaled: Features = (features - mean) / deviation
-        return scaled
+        return np.where(np.isnan(scaled), np.float32(0), scaled)
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class ModelDescription:
     features: FeatureConfig
     normalization: Normalization | None = None
     temperature: float = 1.0  # log-probabilities are divided by it; 1 leaves them alone
+    threshold: float = 0.0  # of confidence, below which the answer is `uncertain`; 0 always names an emotion
     accuracy: Accuracy | None = None
     precision: str = "float32"
     training: dict[str, Any] = field(default_factory=dict, hash=False)  # provenance: run, data, licence; for people
@@ -78,8 +83,15 @@ class ModelDescription:
             raise ValueError("name, labels, precision and protocol must be printable: they go to the terminal")
         if not 0.01 <= self.temperature <= 100:
             raise ValueError("temperature must be 0.01 to 100")
+        if not 0 <= self.threshold < 1:
+            raise ValueError("threshold must be 0 to 1")
         if self.normalization and len(self.normalization.mean) != self.features.coefficients:
             raise ValueError("normalization and features differ in the number of coefficients")
+
+    def inputs(self, features: Features) -> Features:
+        """What enters the network, (..., coefficients) in and out; see `Normalization.apply`."""
+        count = self.features.coefficients
+        return (self.normalization or Normalization((0.0,) * count, (1.0,) * count)).apply(features)
 
     def to_json(self) -> str:
         """The text that goes into the model file."""
@@ -104,16 +116,28 @@ class ModelDescription:
             raise ModelError(f"{source}: its description is damaged ({e}); export or download it again") from e
         if not isinstance(data, dict) or data.pop("format", None) != KEY:
             raise ModelError(f"{source}: its description is not ser-edge's; make a model with ser-export")
-        if data.get("version") != VERSION:
-            raise ModelError(
-                f"{source}: description version {data.get('version')!r}, this ser-edge reads {VERSION}; "
-                "upgrade with: pip install -U ser-edge"
-            )
+        version = data.get("version")
+        if version != VERSION:
+            older = type(version) is int and version < VERSION
+            advice = "make it again" if older else "upgrade with: pip install -U ser-edge"
+            raise ModelError(f"{source}: description version {version!r}, this ser-edge reads {VERSION}; {advice}")
         try:
             description: ModelDescription = _made(cls, data, "description")
         except (TypeError, ValueError, OverflowError) as e:
             raise ModelError(f"{source}: its description doesn't hold together ({e}); export it again") from e
         return description
+
+
+def tempered(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:
+    """(n, labels) in and out: log-probabilities divided by a temperature (Guo et al., 2017).
+
+    >>> tempered(np.array([[0.9, 0.1]], np.float32), 2.0).round(2).tolist()
+    [[0.75, 0.25]]
+    """
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / np.float32(temperature)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    answers: npt.NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+    return answers
 
 
 def _made(kind: Any, value: Any, where: str) -> Any:

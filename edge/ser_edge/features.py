@@ -16,12 +16,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ser_edge.audio import Samples
 
-__all__ = ["FeatureConfig", "Features", "FrontEnd", "hann", "mel_filters"]
+__all__ = ["FeatureConfig", "Features", "FrontEnd", "hann", "mel_centres", "mel_filters", "window_starts"]
 
 Features = npt.NDArray[np.float32]  # (frames, coefficients), dB
 RealFFT = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
 _MIN_POWER = 1e-10  # `amin` of librosa.power_to_db: -100 dB
+_MIN_POWER_LEVEL_FREE = 1e-20  # far below any recording: a floor at a level would tell the level
+_PEAK = 99.5  # percentile of an utterance's log-mel that counts as its peak
 
 
 @dataclass(frozen=True)
@@ -29,28 +31,42 @@ class FeatureConfig:
     """How samples become features; hashable, comparable, and stored in every model file.
 
     The defaults are `librosa.feature.mfcc(n_mfcc=40)` at 16 kHz on exactly three seconds: (94, 40).
+
+    With `span_db` the front-end listens to the speech of an utterance, not to its silence: it cuts to the span from
+    the first to the last frame that is about as loud as the loudest. With `range_db` it forgets how loud the recording
+    is: values are decibels under the utterance's own peak.
     """
 
     sample_rate: int = 16_000  # Hz
-    n_fft: int = 2048  # samples in a frame, and the FFT's size; even
+    n_fft: int = 2048  # the FFT's size; even
+    win_length: int | None = None  # samples in a frame, in the middle of the FFT; None is n_fft
     hop_length: int = 512  # samples from frame to frame
     n_mels: int = 128  # bands
     n_mfcc: int | None = 40  # coefficients kept; None stops at the log-mel spectrum
     f_min: float = 0.0  # Hz, lower edge of the first band
     f_max: float | None = None  # Hz, upper edge of the last band; None is half the sample rate
     top_db: float | None = 80.0  # the floor, so far below the loudest value of the array; None for no floor
-    seconds: float | None = 3.0  # cut to this, or padded at the end with zeros; None leaves the length alone
+    span_db: float | None = None  # cut to the span of frames at most so far below the loudest; None keeps them all
+    span_margin: int = 10  # frames kept before and after that span
+    range_db: float | None = None  # values become 0 at the utterance's peak, and no less than minus this; None: don't
+    seconds: float | None = 3.0  # length of the network's input, cut or padded at the end; None leaves it alone
 
     def __post_init__(self) -> None:
         half = self.sample_rate / 2
         rules = {
             "sample_rate must be 1000 to 768000": 1_000 <= self.sample_rate <= 768_000,
             "n_fft must be even, 16 to 65536": 16 <= self.n_fft <= 65_536 and self.n_fft % 2 == 0,
+            "win_length must be even, 2 to n_fft": (
+                self.win_length is None or (2 <= self.win_length <= self.n_fft and self.win_length % 2 == 0)
+            ),
             "hop_length must be 1 to n_fft": 1 <= self.hop_length <= self.n_fft,
             "n_mels must be 1 to 1024": 1 <= self.n_mels <= 1024,
             "n_mfcc must be 1 to n_mels": self.n_mfcc is None or 1 <= self.n_mfcc <= self.n_mels,
             "f_min < f_max <= sample_rate / 2": 0 <= self.f_min < (self.f_max or half) <= half,
             "top_db must be above 0": self.top_db is None or self.top_db > 0,
+            "span_db must be above 0": self.span_db is None or self.span_db > 0,
+            "span_margin must be 0 to 1000": 0 <= self.span_margin <= 1000,
+            "range_db must be above 0": self.range_db is None or self.range_db > 0,
             "seconds must be above 0, to 600": self.seconds is None or 0 < self.seconds <= 600,
         }
         broken = [rule for rule, holds in rules.items() if not holds]
@@ -65,7 +81,10 @@ class FeatureConfig:
     @property
     def frames(self) -> int | None:
         """Frames of one input, or None where the length is free."""  # 1 + 48000 // 512 = 94
-        return None if self.samples is None else 1 + self.samples // self.hop_length
+        if self.samples is None:
+            return None
+        # A span is cut out of a longer spectrum, so it has no frame that is half padding.
+        return self.samples // self.hop_length + (self.span_db is None)
 
     @property
     def coefficients(self) -> int:
@@ -88,34 +107,87 @@ class FrontEnd:
     def __init__(self, config: FeatureConfig, rfft: RealFFT = np.fft.rfft):
         self.config = config
         self._rfft = rfft
-        self._window = hann(config.n_fft)
+        width = config.win_length or config.n_fft
+        self._window = np.pad(hann(width), (config.n_fft - width) // 2)
+        self._min_power = _MIN_POWER if config.range_db is None else _MIN_POWER_LEVEL_FREE
         self._filters = np.ascontiguousarray(mel_filters(config).T)
         self._cosines = None if config.n_mfcc is None else _dct(config.n_mfcc, config.n_mels)
 
     def __call__(self, samples: Samples) -> Features:
-        """Computes the features of one utterance.
+        """Computes the features of one utterance; of the first `config.seconds` of it, where that is set.
 
         Args:
             samples: (samples,) float32 at `config.sample_rate`.
 
         Returns:
-            (frames, coefficients) float32: MFCC, or log-mel in dB.
+            (frames, coefficients) float32: MFCC, or log-mel in dB. Frames that are missing at the end are NaN, where
+            the front-end cuts to the speech; otherwise the samples were padded with zeros.
         """
-        if self.config.samples is not None:
-            samples = samples[: self.config.samples]
-        decibels = 10 * np.log10(np.maximum(self._mel_power(samples), _MIN_POWER))
-        if self.config.top_db is not None:
+        return self.utterance(self.log_mel(samples))
+
+    def windows(self, samples: Samples) -> npt.NDArray[np.float32]:
+        """(windows, frames, coefficients): as many inputs as it takes to hear all the speech of a recording.
+
+        They overlap by half; each is treated as an utterance of its own. A front-end that doesn't cut to the speech
+        has one window, the recording's beginning.
+        """
+        spectrum = self.log_mel(samples)
+        if self.config.span_db is None or self.config.frames is None:
+            return self.utterance(spectrum)[None]
+        start, stop = self.span(spectrum)
+        length = self.config.frames
+        starts = window_starts(stop - start, length, length // 2)
+        return np.stack([self.utterance(spectrum[start + i : min(start + i + length, stop)]) for i in starts])
+
+    def log_mel(self, samples: Samples) -> Features:
+        """(frames, n_mels) dB: the spectrum all else is made from, before anything depends on the whole utterance."""
+        config = self.config
+        if config.samples is not None and config.span_db is None:
+            samples = samples[: config.samples]
+        decibels: Features = 10 * np.log10(np.maximum(self._mel_power(samples), self._min_power))
+        return decibels
+
+    def utterance(self, spectrum: Features) -> Features:
+        """The features of one utterance from its `log_mel`: all that depends on the loudest frame, or on the length.
+
+        Args:
+            spectrum: (frames, n_mels) dB, at least one frame; left as it is.
+
+        Returns:
+            (frames, coefficients) float32, as `__call__` does.
+        """
+        config = self.config
+        if config.span_db is not None:
+            start, stop = self.span(spectrum)
+            spectrum = spectrum[start : min(stop, start + (config.frames or len(spectrum)))]
+        if config.top_db is not None:
             # The floor hangs on the loudest value of the whole array, after the padding, as power_to_db has it.
-            np.maximum(decibels, decibels.max() - self.config.top_db, out=decibels)
-        if self._cosines is None:
-            return decibels
-        # In float64: a float32 sum of 128 values near -70 dB drifts by up to 2e-3, most of all where they are equal.
-        return (decibels @ self._cosines).astype(np.float32)
+            spectrum = np.maximum(spectrum, spectrum.max() - config.top_db)
+        if config.range_db is not None:
+            # A percentile: one click doesn't make the utterance quiet.
+            spectrum = np.maximum(spectrum - np.float32(np.percentile(spectrum, _PEAK)), -config.range_db)
+        if self._cosines is not None:
+            # In float64: a float32 sum of 128 values near -70 dB drifts by up to 2e-3, most where they are equal.
+            spectrum = (spectrum @ self._cosines).astype(np.float32)
+        missing = 0 if config.frames is None or config.span_db is None else config.frames - len(spectrum)
+        if missing == 0:
+            return spectrum
+        return np.pad(spectrum, ((0, missing), (0, 0)), constant_values=np.nan)
+
+    def span(self, spectrum: Features) -> tuple[int, int]:
+        """First frame, and one past the last, of what is about as loud as the loudest frame, with the margin."""
+        if self.config.span_db is None:
+            return 0, len(spectrum)
+        loudness = 10 * np.log10(np.power(10, spectrum / 10).sum(axis=1))
+        loud = np.flatnonzero(loudness >= loudness.max() - self.config.span_db)
+        margin = self.config.span_margin
+        return max(0, int(loud[0]) - margin), min(len(spectrum), int(loud[-1]) + 1 + margin)
 
     def _mel_power(self, samples: Samples) -> npt.NDArray[np.float32]:
         """(frames, n_mels): librosa.feature.melspectrogram with center=True, pad_mode="constant", power=2."""
         config, half = self.config, self.config.n_fft // 2
-        padded = np.zeros((config.samples or len(samples)) + 2 * half, np.float32)
+        length = len(samples) if config.samples is None or config.span_db is not None else config.samples
+        padded = np.zeros(length + 2 * half, np.float32)
         padded[half : half + len(samples)] = samples
         frames = sliding_window_view(padded, config.n_fft)[:: config.hop_length]
         spectrum = self._rfft(frames * self._window)
@@ -123,6 +195,16 @@ class FrontEnd:
         power += np.square(spectrum.imag)
         bands: npt.NDArray[np.float32] = power.astype(np.float32, copy=False) @ self._filters  # NumPy 1: float64
         return bands
+
+
+def window_starts(length: int, window: int, hop: int) -> list[int]:
+    """Where windows begin that cover `length`: every `hop`, and the last one so that it ends at the end.
+
+    >>> window_starts(700, 300, 150)
+    [0, 150, 300, 400]
+    """
+    last = max(0, length - window)
+    return [*range(0, last, hop), last]
 
 
 def hann(n: int) -> npt.NDArray[np.float32]:
@@ -133,13 +215,23 @@ def hann(n: int) -> npt.NDArray[np.float32]:
 def mel_filters(config: FeatureConfig) -> npt.NDArray[np.float32]:
     """(n_mels, n_fft // 2 + 1) triangles of unit area: `librosa.filters.mel(norm="slaney", htk=False)`."""
     bins = np.arange(config.n_fft // 2 + 1) * config.sample_rate / config.n_fft
-    top = config.f_max or config.sample_rate / 2
-    edges = _mel_to_hz(np.linspace(_hz_to_mel(config.f_min), _hz_to_mel(top), config.n_mels + 2))
+    edges = _mel_edges(config)
     widths = np.diff(edges)[:, None]
     slopes = edges[:, None] - bins
     triangles = np.minimum(-slopes[:-2] / widths[:-1], slopes[2:] / widths[1:]).clip(min=0)
     triangles *= 2 / (edges[2:] - edges[:-2])[:, None]
     return triangles.astype(np.float32)
+
+
+def mel_centres(config: FeatureConfig) -> npt.NDArray[np.float64]:
+    """(n_mels,) Hz: where each band's triangle has its tip."""
+    return _mel_edges(config)[1:-1]
+
+
+def _mel_edges(config: FeatureConfig) -> npt.NDArray[np.float64]:
+    """(n_mels + 2,) Hz: band i rises from edge i to i + 1 and falls to i + 2."""
+    top = config.f_max or config.sample_rate / 2
+    return _mel_to_hz(np.linspace(_hz_to_mel(config.f_min), _hz_to_mel(top), config.n_mels + 2))
 
 
 # Slaney's mel scale (Auditory Toolbox, 1998): linear below 1 kHz, logarithmic above.

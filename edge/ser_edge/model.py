@@ -7,12 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.audio import Samples
-from ser_edge.description import ModelDescription
+from ser_edge.description import ModelDescription, tempered
 from ser_edge.errors import ModelError
 from ser_edge.features import Features, FrontEnd
 from ser_edge.runtimes import RUNTIMES, open_runtime
 
 __all__ = ["BUNDLED", "DEFAULT", "Model"]
+
+_AT_ONCE = 16  # windows; more need more memory and are no faster
 
 BUNDLED = Path(__file__).parent / "models"
 DEFAULT = "gru"
@@ -40,20 +42,28 @@ class Model:
         """(samples,) at the model's rate to (frames, coefficients), as the front-end gives them."""
         return self._front_end(samples)
 
+    def judge(self, samples: Samples) -> npt.NDArray[np.float32]:
+        """(samples,) at the model's rate, of any length, to (labels,): the mean of the answers for all its windows.
+
+        Raises:
+            ModelError: the network answered something that isn't finite.
+        """
+        windows = self._front_end.windows(samples)
+        parts = [self.probabilities(windows[i : i + _AT_ONCE]) for i in range(0, len(windows), _AT_ONCE)]
+        answer: npt.NDArray[np.float32] = np.concatenate(parts).mean(axis=0)
+        return answer
+
     def probabilities(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(batch, frames, coefficients) to (batch, labels), each row calibrated and summing to 1.
 
         Raises:
             ModelError: the network answered something that isn't finite.
         """
-        normalization = self.description.normalization
-        answers = self._runtime.run(features if normalization is None else normalization.apply(features))
+        answers = self._runtime.run(self.description.inputs(features))
         if not np.isfinite(answers).all():
             raise ModelError(f"{self.path}: the network answered NaN; export it again")
         if self.description.temperature != 1.0:
-            logits = np.log(np.maximum(answers, np.finfo(np.float32).tiny)) / np.float32(self.description.temperature)
-            answers = np.exp(logits - logits.max(axis=1, keepdims=True))
-            answers /= answers.sum(axis=1, keepdims=True)
+            return tempered(answers, self.description.temperature)
         return answers
 
     def _check(self) -> None:

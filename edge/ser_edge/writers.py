@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Protocol, TextIO
 
 from ser_edge.description import ModelDescription
-from ser_edge.recognizer import Prediction
+from ser_edge.recognizer import UNCERTAIN, Prediction
 
 __all__ = ["WRITERS", "CsvWriter", "JsonWriter", "TextWriter", "Writer"]
 
@@ -29,15 +29,16 @@ class TextWriter:
 
     def __init__(self, out: TextIO, description: ModelDescription):
         self._out = out
-        self._width = max(map(len, description.labels))
+        self._width = max(map(len, (*description.labels, UNCERTAIN)))
 
     def write(self, prediction: Prediction) -> None:
         """One line, aligned with the others."""
-        (_, first), (second, runner_up) = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:2]
+        (best, first), (second, runner_up) = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:2]
         bar = "#" * round(first * self.BAR)
         print(
             f"{prediction.label:{self._width}}  {first:4.0%}  {bar:.<{self.BAR}}"
-            f"  then {second:{self._width}} {runner_up:4.0%}  {prediction.path}",
+            f"  {'then' if prediction.label == best else f'{best}, then'} {second:{self._width}} {runner_up:4.0%}"
+            f"  {prediction.path}",
             file=self._out,
             flush=True,
         )

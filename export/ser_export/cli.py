@@ -109,7 +109,8 @@ def _export(arguments: Sequence[str] | None) -> int:
         protocol = run.description.accuracy.protocol if run.description.accuracy else ""
         run = replace(run, description=replace(run.description, name=name))
         for precision, suffix in product(precisions, formats[options.format]):
-            target = options.out / f"{name}{'' if precision == 'float32' else f'-{precision}'}{suffix}"
+            plain = precision == "float32" or (options.name and len(precisions) == 1)
+            target = options.out / f"{name}{'' if plain else f'-{precision}'}{suffix}"
             try:
                 proof = export(run, target, precision)
             except SerEdgeError as error:

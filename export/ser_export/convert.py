@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
 from ser_edge.description import ModelDescription
@@ -35,7 +34,7 @@ def export(run: Run, target: Path, precision: str = "float32") -> Proof:
     """
     description = replace(run.description, precision=precision)
     features = gate_inputs(run.features, FrontEnd(description.features))
-    expected = run.model.predict(_normalize(description, features), batch_size=256, verbose=0)
+    expected = run.model.predict(description.inputs(features), batch_size=256, verbose=0)
     if np.abs(expected[: len(run.features)] - run.probabilities).max() > _RELOADED:
         raise ExportError(f"{run.path}: model.keras doesn't give the answers stored beside it; train it again")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -52,10 +51,6 @@ def export(run: Run, target: Path, precision: str = "float32") -> Proof:
     return proof
 
 
-def _normalize(description: ModelDescription, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return features if description.normalization is None else description.normalization.apply(features)
-
-
 def _onnx(run: Run, description: ModelDescription, path: Path) -> None:
     model = ONNX_PRECISIONS[description.precision](onnx_graph.build(run.model))
     describe_onnx(model, description)
@@ -63,7 +58,7 @@ def _onnx(run: Run, description: ModelDescription, path: Path) -> None:
 
 
 def _tflite(run: Run, description: ModelDescription, path: Path) -> None:
-    tflite.convert(run.path / "model.keras", path, description.precision, _normalize(description, run.features[:100]))
+    tflite.convert(run.path / "model.keras", path, description.precision, description.inputs(run.features[:100]))
     foreign = [name for name, version in tflite.operators(path.read_bytes()).items() if version == 0]
     if foreign:
         raise ExportError(f"{run.path}: needs operators that LiteRT alone doesn't have: {', '.join(foreign)}")

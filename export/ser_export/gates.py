@@ -72,7 +72,8 @@ class Proof:
 def gate_inputs(features: npt.NDArray[np.float32], front_end: FrontEnd) -> npt.NDArray[np.float32]:
     """Real utterances, then edge cases, then mixtures where real ones are few.
 
-    The edge cases are silence, a click, one sample alone, and noise and a square wave at full scale.
+    The edge cases are silence, a click, one sample alone, and noise and a square wave at full scale. A mixture is as
+    long as the shorter of its two utterances: a frame that isn't there (NaN) isn't there in any mixture.
 
     Args:
         features: (n, frames, coefficients) of real utterances, not normalised.

@@ -17,15 +17,19 @@ from ser_export.gates import ExportError
 __all__ = ["ONNX_PRECISIONS", "rows_to_int8"]
 
 _SMALLEST = 256  # values; below it a weight isn't worth its nodes
+# Axes that an output adds up, by the number of axes: of Dense, of recurrent layers, of convolutions.
+_INPUTS = {2: (0,), 3: (2,), 4: (1, 2, 3)}
 
 
-def rows_to_int8(weights: npt.NDArray[np.float32], axis: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float16]]:
-    """Symmetric int8 along `axis`.
+def rows_to_int8(
+    weights: npt.NDArray[np.float32], axes: tuple[int, ...]
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float16]]:
+    """Symmetric int8, with a scale for all that lies along `axes`.
 
     Returns:
         (same shape) int8, and float16 scales that broadcast: weights = values * scales, within half a scale.
     """
-    largest = np.abs(weights).max(axis=axis, keepdims=True)
+    largest = np.abs(weights).max(axis=axes, keepdims=True)
     scales = np.maximum(largest / 127, np.finfo(np.float16).tiny).astype(np.float16)
     values = np.rint(weights / scales.astype(np.float32)).clip(-127, 127)
     return values.astype(np.int8), scales
@@ -40,8 +44,7 @@ def _to_int8(weight: onnx.TensorProto) -> tuple[list[onnx.TensorProto], list[onn
     array = numpy_helper.to_array(weight)
     if weight.name.endswith("/B"):  # a recurrent layer's biases: a row has too few values to share a scale
         return _to_float16(weight)
-    inputs = 0 if array.ndim == 2 else -1  # Dense stores (inputs, outputs), recurrent nodes have the inputs last
-    values, scales = rows_to_int8(array, inputs)
+    values, scales = rows_to_int8(array, _INPUTS[array.ndim])
     stored = [
         numpy_helper.from_array(part, f"{weight.name}/{name}") for part, name in ((values, "int8"), (scales, "scale"))
     ]

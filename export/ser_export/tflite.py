@@ -18,6 +18,7 @@ from ser_export.gates import ExportError
 
 __all__ = ["compact", "convert", "operators"]
 
+_EMPTY = 0  # the buffer without content, by TFLite's convention
 _LARGE = 1024  # bytes; below it the operator that makes the zeros costs more than it saves
 
 
@@ -56,8 +57,9 @@ def convert(keras_file: Path, target: Path, precision: str, representative: npt.
 def compact(data: bytes) -> bytes:
     """Leaves out of a TFLite file what the runtime can do without: a fifth of a small int8 network.
 
-    Inner tensors lose their names, and buffers of zeros (what a loop writes its outputs into) are filled when the
-    network runs instead of being stored.
+    Inner tensors lose their names and what isn't known of their quantisation, tensors without content share the empty
+    buffer, and buffers of zeros (what a loop writes its outputs into) are filled when the network runs instead of being
+    stored.
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
     main = model.subgraphs[0]
@@ -66,17 +68,22 @@ def compact(data: bytes) -> bytes:
         for index, tensor in enumerate(graph.tensors):
             if graph is not main or index not in kept:
                 tensor.name = None
+            if tensor.quantization is not None and tensor.quantization.scale is None:
+                tensor.quantization = None
     for index, tensor in enumerate(main.tensors):
         stored = model.buffers[tensor.buffer].data
         is_float = tensor.type == schema.TensorType.FLOAT32
         if is_float and stored is not None and len(stored) > _LARGE and not np.any(stored):
             main.operators.insert(0, _fill(model, index))
-            tensor.buffer = 0  # by TFLite's convention the empty one
-    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
-    used |= {metadata.buffer for metadata in model.metadata}
-    for index, buffer in enumerate(model.buffers):
-        if index not in used:
-            buffer.data = None
+            tensor.buffer = _EMPTY
+    places, buffers = {_EMPTY: _EMPTY}, [model.buffers[_EMPTY]]
+    for owner in (*model.metadata, *(tensor for graph in model.subgraphs for tensor in graph.tensors)):
+        if owner.buffer not in places:
+            stored = model.buffers[owner.buffer]
+            places[owner.buffer] = len(buffers) if stored.data is not None else _EMPTY
+            buffers += [stored] if stored.data is not None else []
+        owner.buffer = places[owner.buffer]
+    model.buffers = buffers
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

@@ -269,3 +269,13 @@ def test_only_answers_reach_either_stream(sounds: list[Path]) -> None:
     for model in ("gru.onnx", "gru.tflite"):
         done = ser_edge("--model", model, "--format", "json", sounds[0])
         assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
+
+
+def test_a_threshold_is_a_share(sounds: list[Path], capsys: Capture) -> None:
+    assert main(["--threshold", "1", "--format", "json", str(sounds[0])]) == 0
+    assert json.loads(capsys.readouterr().out)["label"] == "uncertain"
+    for wrong in ("1.5", "-0.1", "nan", "high"):
+        with pytest.raises(SystemExit) as exit_:
+            main(["--threshold", wrong, str(sounds[0])])
+        assert exit_.value.code == 2
+        assert "--threshold" in capsys.readouterr().err

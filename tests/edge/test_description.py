@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ser_edge.features import FeatureConfig
 DESCRIPTION = ModelDescription(
     name="gru-speaker",
     labels=("calm", "angry", "glücklich"),
-    features=FeatureConfig(n_mfcc=3),
+    features=FeatureConfig(n_mfcc=3, win_length=1024, span_db=20.0, range_db=56.0),
     normalization=Normalization((-500.0, 40.0, 0.1), (200.0, 60.5, 1e-3)),
     temperature=1.5,
     accuracy=Accuracy("speaker", folds=5, seeds=1, wa=40.1, uar=39.2, f1=38.3),
@@ -52,6 +53,16 @@ def test_normalization_scales_each_coefficient() -> None:
     assert scaled.dtype == np.float32
 
 
+@pytest.mark.parametrize("normalization", [None, Normalization((1.0, -2.0, 0.0), (2.0, 4.0, 1.0))])
+def test_frames_that_are_not_there_enter_the_network_as_zeros(normalization: Normalization | None) -> None:
+    description = replace(DESCRIPTION, normalization=normalization)
+    features = np.array([[3.0, 2.0, 1.0], [np.nan] * 3], np.float32)
+    inputs = description.inputs(features)
+    np.testing.assert_array_equal(inputs, [[3.0, 2.0, 1.0] if normalization is None else [1.0, 1.0, 1.0], [0.0] * 3])
+    assert inputs.dtype == np.float32
+    assert np.isnan(features[1]).all()  # left as it was
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -66,7 +77,8 @@ def test_normalization_scales_each_coefficient() -> None:
         ("[]", "its description is not ser-edge's"),
         ("{}", "its description is not ser-edge's"),
         (json.dumps(changed(format="yamnet")), "its description is not ser-edge's"),
-        (json.dumps(changed(version=2)), "description version 2, this ser-edge reads 1; upgrade with: pip install -U"),
+        (json.dumps(changed(version=3)), "description version 3, this ser-edge reads 2; upgrade with: pip install -U"),
+        (json.dumps(changed(version=1)), "description version 1, this ser-edge reads 2; make it again"),
         (json.dumps(changed(version=None)), "description version None"),
     ],
 )
@@ -77,7 +89,7 @@ def test_what_is_no_description_is_refused(text: str | bytes | None, reason: str
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"version": True}, "description.version is bool, not int"),
+        ({"version": 2.0}, "description.version is float, not int"),
         ({"pitch": 1}, "missing or unknown: description.pitch"),
         ({"name": 7}, "description.name is int, not str"),
         ({"labels": "abc"}, "description.labels is str, not list"),

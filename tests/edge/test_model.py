@@ -2,6 +2,7 @@
 
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -14,8 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from ser_edge import audio
 from ser_edge.description import FILE_NAME, KEY, ModelDescription, Normalization
 from ser_edge.errors import ModelError, RuntimeUnavailable
-from ser_edge.features import FeatureConfig
-from ser_edge.model import BUNDLED, DEFAULT, Model
+from ser_edge.features import FeatureConfig, FrontEnd
+from ser_edge.model import _AT_ONCE, BUNDLED, DEFAULT, Model
 from ser_edge.runtimes import RUNTIMES
 
 LABELS = ("calm", "happy", "angry")
@@ -107,6 +108,19 @@ def test_the_most_extreme_temperatures_give_probabilities(temperature: float, tm
     answers = model.probabilities(np.array([[[3.0, 2.0, 1.0]], [[0.0, 0.0, 0.1]]], np.float32))
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_array_equal(answers.argmax(axis=1), [0, 2])
+
+
+def test_a_long_sound_gets_the_mean_of_what_its_windows_get(tmp_path: Path) -> None:
+    config = replace(CONFIG, n_fft=512, hop_length=160, top_db=None, span_db=30.0, range_db=50.0, seconds=0.2)
+    description = ModelDescription("small", LABELS, config, Normalization((-20.0,) * 3, (40.0,) * 3), temperature=1.5)
+    model = Model(small_onnx(tmp_path / "small.onnx", description.to_json()))
+    time = np.arange(3 * 16_000) / 16_000
+    samples = np.sin(2 * np.pi * (200 + 300 * time) * time).astype(np.float32)
+    windows = FrontEnd(config).windows(samples)
+    assert len(windows) > _AT_ONCE
+    answers = model.probabilities(windows)
+    assert answers.std(axis=0).max() > 0.01
+    np.testing.assert_allclose(model.judge(samples), answers.mean(axis=0), atol=1e-6)
 
 
 def test_an_unknown_name_is_answered_with_the_bundled_ones() -> None:

@@ -9,6 +9,8 @@ import pytest
 import soundfile
 
 from ser_edge import AudioError, ModelError, Prediction, Recognizer
+from ser_edge.description import ModelDescription
+from ser_edge.features import FeatureConfig
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +50,39 @@ def test_a_prediction_holds_together(recognizer: Recognizer, sounds: list[Path])
         assert prediction.probabilities[prediction.label] == prediction.confidence
 
 
-def test_start_and_end_say_what_was_judged(recognizer: Recognizer) -> None:
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 240_000)
-    for seconds, end in [(0.5, 0.5), (3.0, 3.0), (5.0, 3.0)]:
-        prediction = recognizer.predict(noise[: round(seconds * 48_000)], 48_000)
-        assert (prediction.path, prediction.start, prediction.end) == (None, 0.0, end)
+class Listener:
+    """Stands in for a model, and remembers what it was given."""
+
+    def __init__(self, features: FeatureConfig):
+        self.description = ModelDescription("listener", ("calm", "angry"), features)
+
+    def judge(self, samples: np.ndarray) -> np.ndarray:
+        self.heard = samples
+        return np.array([0.25, 0.75], np.float32)
 
 
-def test_what_comes_after_the_judged_seconds_does_not_matter(recognizer: Recognizer) -> None:
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 240_000)
-    assert recognizer.predict(noise, 48_000) == recognizer.predict(noise[: 3 * 48_000], 48_000)
+@pytest.mark.parametrize(
+    ("features", "ends"),
+    [
+        (FeatureConfig(seconds=3.0), [0.5, 3.0, 3.0]),
+        (FeatureConfig(seconds=None), [0.5, 3.0, 5.0]),
+        (FeatureConfig(seconds=3.0, span_db=20.0), [0.5, 3.0, 5.0]),  # the speech may begin late
+    ],
+    ids=["beginning", "all", "speech"],
+)
+def test_start_and_end_say_what_was_judged(
+    features: FeatureConfig, ends: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    listener = Listener(features)
+    monkeypatch.setattr("ser_edge.recognizer.Model", lambda *_: listener)
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 240_000).astype(np.float32)
+    for seconds, end in zip((0.5, 3.0, 5.0), ends, strict=True):
+        samples = noise[: round(seconds * 48_000)]
+        soundfile.write(tmp_path / "noise.wav", samples, 48_000, subtype="FLOAT")
+        from_array, from_file = Recognizer().predict(samples, 48_000), Recognizer().predict(tmp_path / "noise.wav")
+        assert from_array == Prediction(None, 0.0, end, "angry", 0.75, {"calm": 0.25, "angry": 0.75})
+        assert from_file == replace(from_array, path=str(tmp_path / "noise.wav"))
+        assert len(listener.heard) == end * 16_000
 
 
 def test_an_array_needs_its_sample_rate(recognizer: Recognizer) -> None:
@@ -80,3 +105,11 @@ def test_the_shortest_sound_gets_an_answer(recognizer: Recognizer, samples: int)
 def test_a_model_that_is_not_there_is_refused() -> None:
     with pytest.raises(ModelError, match="no model called gpt; bundled: "):
         Recognizer("gpt")
+
+
+def test_below_the_threshold_it_is_uncertain(sounds: list[Path], recognizer: Recognizer) -> None:
+    sure = recognizer.predict(sounds[0])
+    for threshold in (0.0, sure.confidence):
+        assert Recognizer(threshold=threshold).predict(sounds[0]) == sure
+    unsure = Recognizer(threshold=min(1.0, sure.confidence + 1e-3)).predict(sounds[0])
+    assert unsure == replace(sure, label="uncertain")

@@ -75,3 +75,9 @@ def test_every_line_is_out_when_write_returns() -> None:
         lines.write(CALM)
         lines.write(SURPRISED)
         assert out.flushed == 2
+
+
+def test_an_uncertain_answer_names_the_likeliest_emotions() -> None:
+    unsure = Prediction("a.wav", 0.0, 1.0, "uncertain", 0.4, {"calm": 0.25, "surprised": 0.4, "sad": 0.35})
+    assert written("text", unsure) == "uncertain   40%  ####......  surprised, then sad        35%  a.wav\n"
+    assert json.loads(written("json", unsure))["label"] == "uncertain"

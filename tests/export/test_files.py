@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -11,7 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from keras import layers
+from keras import layers, ops
 
 from ser_edge.description import FILE_NAME, ModelDescription
 from ser_edge.model import Model
@@ -20,9 +22,10 @@ from ser_edge.runtimes import LiteRT
 from ser_export import onnx_graph, tflite
 from ser_export.cli import main
 from ser_export.convert import export
-from ser_export.gates import ExportError
+from ser_export.gates import LIMITS, ExportError
 from ser_export.quantize import rows_to_int8
 from ser_export.run import Run, read_run
+from ser_train.networks import NETWORKS
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +69,9 @@ def test_the_tflite_file_is_a_flatbuffer_and_a_zip(run: Run, files: dict[str, Pa
     assert interpreter.get_input_details()[0]["shape"].tolist() == [1, 32, 13]
 
 
-def test_the_tflite_file_has_builtin_operators_only(files: dict[str, Path]) -> None:
-    operators = tflite.operators(files[".tflite"].read_bytes())
+def test_the_tflite_file_has_builtin_operators_only(any_run: Run, tmp_path: Path) -> None:
+    export(any_run, tmp_path / "model.tflite")
+    operators = tflite.operators((tmp_path / "model.tflite").read_bytes())
     assert "WHILE" in operators
     assert all(version > 0 for version in operators.values())
 
@@ -75,6 +79,21 @@ def test_the_tflite_file_has_builtin_operators_only(files: dict[str, Path]) -> N
 def test_the_same_run_gives_the_same_description_bytes(run: Run, files: dict[str, Path], tmp_path: Path) -> None:
     export(run, tmp_path / "tones.onnx")
     assert (tmp_path / "tones.onnx").read_bytes() == files[".onnx"].read_bytes()
+
+
+@pytest.mark.parametrize("network", ["rnn", "lstm", "gru"])
+def test_the_notebooks_networks_become_eleven_nodes(network: str) -> None:
+    graph = onnx_graph.build(NETWORKS[network].build((94, 40), 8)).graph
+    assert len(graph.node) == 11
+
+
+def test_what_can_be_computed_beforehand_is_not_in_the_graph(speech_run: Run) -> None:
+    graph = onnx_graph.build(speech_run.model).graph
+    operators = [node.op_type for node in graph.node]
+    assert operators.count("Conv") == 3
+    assert not {"BatchNormalization", "Loop", "Pad", "Scan"} & set(operators)
+    (recurrent,) = (node for node in graph.node if node.op_type == "GRU")
+    assert recurrent.input[4].endswith("/lengths")
 
 
 def test_a_layer_without_a_translation_is_named() -> None:
@@ -94,6 +113,34 @@ def test_a_layer_without_a_translation_is_named() -> None:
 )
 def test_a_setting_that_would_change_the_numbers_is_refused(layer: layers.Layer, message: str) -> None:
     model = keras.Sequential([keras.Input((8, 4)), layers.Bidirectional(layer), layers.Dense(2)])
+    with pytest.raises(ExportError, match=message):
+        onnx_graph.build(model)
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        (lambda x: layers.Conv2D(2, 3, padding="same")(x), "padding='same'"),
+        (lambda x: layers.Conv2D(2, 3, activation="relu")(x), "activation='relu'"),
+        (lambda x: layers.Conv2D(2, 1, dilation_rate=2)(x), "dilation_rate"),
+        (lambda x: layers.BatchNormalization()(x), "behind a Conv2D only"),
+        (lambda x: layers.BatchNormalization()(layers.ReLU()(layers.Conv2D(2, 3)(x))), "behind a Conv2D only"),
+        (lambda x: layers.ReLU(max_value=6.0)(x), "max_value=6.0"),
+        (lambda x: layers.ReLU()(layers.ZeroPadding2D(1)(x)), "in front of a convolution only"),
+        (lambda x: x[:, ::-1], "only slices forward"),
+        (lambda x: x[:, 0], "only slices forward"),
+        (lambda x: ops.sum(x, axis=(1, 2)), "only a single one"),
+        (lambda x: ops.max(x, keepdims=True), "only a single one"),
+        (lambda x: ops.sin(x), "no ONNX nodes are known for Sin"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_operation_that_would_change_the_numbers_is_refused(
+    first: Callable[[keras.KerasTensor], keras.KerasTensor], message: str
+) -> None:
+    inputs = keras.Input((8, 4))
+    image = layers.Reshape((8, 4, 1))(inputs)
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(first(image))))
     with pytest.raises(ExportError, match=message):
         onnx_graph.build(model)
 
@@ -132,21 +179,29 @@ def test_the_command_exports_the_others_when_one_run_is_missing(run: Run, tmp_pa
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
-def test_smaller_weights_make_smaller_files_that_say_so(run: Run, tmp_path: Path, suffix: str) -> None:
+def test_smaller_weights_make_smaller_files_that_say_so(
+    any_run: Run, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes = []
     for precision in ("float32", "float16", "int8"):
-        target = tmp_path / f"tones-{precision}{suffix}"
-        export(run, target, precision)
+        monkeypatch.setitem(LIMITS, precision, replace(LIMITS[precision], points=5.0))  # one of 30 test utterances
+        target = tmp_path / f"model-{precision}{suffix}"
+        export(any_run, target, precision)
         assert Model(target).description.precision == precision
         sizes.append(target.stat().st_size)
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_int8_rows_are_off_by_half_a_step_at_most() -> None:
-    weights = np.random.default_rng(0).normal(size=(2, 12, 40)).astype(np.float32)
-    values, scales = rows_to_int8(weights, axis=-1)
+@pytest.mark.parametrize(
+    ("shape", "axes", "scaled"), [((2, 12, 40), (2,), (2, 12, 1)), ((12, 4, 3, 3), (1, 2, 3), (12, 1, 1, 1))]
+)
+def test_int8_rows_are_off_by_half_a_step_at_most(
+    shape: tuple[int, ...], axes: tuple[int, ...], scaled: tuple[int, ...]
+) -> None:
+    weights = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    values, scales = rows_to_int8(weights, axes)
     assert values.dtype == np.int8
-    assert scales.shape == (2, 12, 1)
+    assert scales.shape == scaled
     assert (np.abs(values * scales.astype(np.float32) - weights) <= 0.501 * scales).all()
 
 
@@ -156,7 +211,7 @@ def test_a_compact_tflite_file_answers_as_before(run: Run, tmp_path: Path) -> No
     small = tmp_path / "small.tflite"
     small.write_bytes(tflite.compact(whole.read_bytes()))
     assert small.stat().st_size < 0.9 * whole.stat().st_size
-    inputs = run.features[:10]
+    inputs = run.description.inputs(run.features[:10])
     np.testing.assert_array_equal(*(LiteRT(path).run(inputs) for path in (whole, small)))
     assert "FILL" in tflite.operators(small.read_bytes())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from keras import layers
 from onnx import numpy_helper
 
 from ser_edge.description import KEY, ModelDescription, Normalization
@@ -15,6 +16,8 @@ from ser_edge.features import FrontEnd
 from ser_export import convert, gates
 from ser_export.convert import export
 from ser_export.gates import INPUTS, GateError, gate_inputs
+from ser_export.onnx_layers import LAYERS
+from ser_export.onnx_nodes import Graph, Tensor
 from ser_export.run import Run
 
 
@@ -57,12 +60,62 @@ def answer_nan(model: onnx.ModelProto) -> None:
     edit_weight(model, "/bias", lambda weights: weights * np.nan)
 
 
+def last(model: onnx.ModelProto, op: str) -> onnx.NodeProto:
+    return [node for node in model.graph.node if node.op_type == op][-1]
+
+
+def swap_two_channels(model: onnx.ModelProto) -> None:
+    edit_weight(model, last(model, "Conv").input[1], lambda weights: weights[:, [1, 0, *range(2, weights.shape[1])]])
+
+
+def exchange_time_and_frequency(model: onnx.ModelProto) -> None:
+    edit_weight(model, last(model, "Conv").input[1], lambda weights: weights.swapaxes(2, 3))
+
+
+def pad_only_the_end(model: onnx.ModelProto) -> None:
+    """What "same" padding does to an even length."""
+    (pads,) = (attribute for attribute in last(model, "Conv").attribute if attribute.name == "pads")
+    pads.ints[:] = [0, 0, 2, 2]
+
+
+def hear_missing_frames(model: onnx.ModelProto) -> None:
+    """The recurrent layer without its mask."""
+    del last(model, "GRU").input[4:]
+
+
+def leak_from_missing_frames(model: onnx.ModelProto) -> None:
+    """The last convolution's input without its mask."""
+    masked = next(node for node in model.graph.node if node.output[0] == last(model, "Conv").input[0])
+    assert masked.op_type == "Mul"
+    masked.input[1] = "one"
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(1), "one"))
+
+
+def pool_missing_frames(model: onnx.ModelProto) -> None:
+    """The attention and the maximum without their mask."""
+    (large,) = (w for w in model.graph.initializer if not w.dims and numpy_helper.to_array(w) == 1e4)
+    edit_weight(model, large.name, np.zeros_like)
+
+
 def edit_description(**changes: object) -> Callable[[onnx.ModelProto], None]:
     def edit(model: onnx.ModelProto) -> None:
         (stored,) = (p for p in model.metadata_props if p.key == KEY)
         stored.value = replace(ModelDescription.from_json(stored.value, "test"), **changes).to_json()
 
     return edit
+
+
+def export_with(
+    fault: Callable[[onnx.ModelProto], None], run: Run, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(run: Run, description: ModelDescription, path: Path) -> None:
+        convert._onnx(run, description, path)
+        model = onnx.load(path)
+        fault(model)
+        onnx.save_model(model, path)
+
+    monkeypatch.setitem(convert.FORMATS, ".onnx", faulty)
+    export(run, target)
 
 
 @pytest.mark.parametrize(
@@ -83,16 +136,50 @@ def edit_description(**changes: object) -> Callable[[onnx.ModelProto], None]:
 def test_a_fault_is_caught_and_nothing_is_written(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[onnx.ModelProto], None]
 ) -> None:
-    def faulty(run: Run, description: ModelDescription, path: Path) -> None:
-        convert._onnx(run, description, path)
-        model = onnx.load(path)
-        fault(model)
-        onnx.save_model(model, path)
-
-    monkeypatch.setitem(convert.FORMATS, ".onnx", faulty)
     with pytest.raises((GateError, ModelError)):
-        export(run, tmp_path / "model.onnx")
+        export_with(fault, run, tmp_path / "model.onnx", monkeypatch)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        swap_two_channels,
+        exchange_time_and_frequency,
+        pad_only_the_end,
+        exchange_directions,
+        hear_missing_frames,
+        leak_from_missing_frames,
+        pool_missing_frames,
+    ],
+)
+def test_a_fault_in_convolutions_or_masks_is_caught(
+    speech_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[onnx.ModelProto], None]
+) -> None:
+    with pytest.raises(GateError, match="a probability is off by"):
+        export_with(fault, speech_run, tmp_path / "model.onnx", monkeypatch)
+
+
+@pytest.mark.parametrize("without", [None, "gamma", "beta", "moving_mean", "moving_variance"])
+def test_batch_normalization_that_is_folded_wrongly_is_caught(
+    speech_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without: str | None
+) -> None:
+    fold = LAYERS[layers.BatchNormalization]
+
+    def partly(graph: Graph, layer: layers.BatchNormalization, x: Tensor) -> Tensor:
+        if without is None:
+            return x
+        part = getattr(layer, without)
+        stored = part.numpy()
+        part.assign(np.ones_like(stored) if without in ("gamma", "moving_variance") else np.zeros_like(stored))
+        try:
+            return fold(graph, layer, x)
+        finally:
+            part.assign(stored)
+
+    monkeypatch.setitem(LAYERS, layers.BatchNormalization, partly)
+    with pytest.raises(GateError, match="a probability is off by"):
+        export(speech_run, tmp_path / "model.onnx")
 
 
 def test_a_refusal_names_the_file_and_the_figures(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,6 +209,16 @@ def test_inputs_are_the_real_ones_then_edge_cases_then_mixtures(run: Run) -> Non
     silence = FrontEnd(run.description.features)(np.zeros(8000, np.float32))
     np.testing.assert_array_equal(inputs[40], silence)
     assert len(np.unique(inputs.reshape(INPUTS, -1), axis=0)) == INPUTS
+
+
+def test_mixtures_are_as_long_as_the_shorter_one(speech_run: Run) -> None:
+    inputs = gate_inputs(speech_run.features, FrontEnd(speech_run.description.features))
+    there = ~np.isnan(inputs)
+    assert (there.any(axis=2) == there.all(axis=2)).all()
+    lengths = there.all(axis=2).sum(axis=1)
+    assert lengths.min() == 1  # the edge case of one sample
+    assert set(lengths[45:]) <= set(lengths[:40])
+    assert len(set(lengths)) > 10
 
 
 def test_a_damaged_run_is_not_exported(run: Run, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Keras, tf2onnx's graph, our ONNX and our TFLite answer alike, for each of the three networks."""
+"""Keras, tf2onnx's graph, our ONNX and our TFLite answer alike, for each of the networks."""
 
 import subprocess
 import sys
@@ -12,57 +12,69 @@ import onnxruntime
 import pytest
 
 from ser_edge.description import ModelDescription, Normalization
-from ser_edge.features import FeatureConfig, FrontEnd
+from ser_edge.features import FrontEnd
 from ser_edge.model import Model
 from ser_export.convert import export
-from ser_export.gates import gate_inputs
+from ser_export.gates import LIMITS, Limits, gate_inputs
 from ser_export.run import Run
 from ser_train.corpus import EMOTIONS
 from ser_train.networks import NETWORKS
 
 ALIKE = 1e-5  # probabilities, float32 everywhere
-NORMALIZATION = Normalization((-3.0,) * 40, (60.0,) * 40)
 
 
 @dataclass(frozen=True)
 class Exported:
     network: str
     keras: npt.NDArray[np.float32]  # answers
-    inputs: npt.NDArray[np.float32]  # not normalised
+    inputs: npt.NDArray[np.float32]  # normalised
+    features: npt.NDArray[np.float32]  # the same, not normalised
+    run: Run
     folder: Path
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """A network with random weights and biases, in both formats."""
-    folder = tmp_path_factory.mktemp(request.param)
+    """A network with random weights and statistics, in both formats."""
+    name, folder = request.param, tmp_path_factory.mktemp(request.param)
+    config = NETWORKS[name].features
     keras.utils.set_random_seed(7)
-    model = NETWORKS[request.param].build((94, 40), len(EMOTIONS))
-    random = np.random.default_rng(0)  # biases begin at zero, where a misplaced one wouldn't show; kernels are small
-    for weight in model.weights:
-        is_bias = weight.path.endswith("bias")
-        scale = 1 if "recurrent" in weight.path else 2  # a SimpleRNN with a larger one is chaotic
-        weight.assign(random.normal(0, 0.1, weight.shape) if is_bias else scale * np.asarray(weight.numpy()))
+    model = NETWORKS[name].build((config.frames, config.coefficients), len(EMOTIONS))
+    random = np.random.default_rng(0)
+    for weight in model.weights:  # what begins at 0 or 1 wouldn't show where it is misplaced; kernels are small
+        kind = weight.path.split("/")[-1]
+        if kind in ("bias", "beta", "moving_mean"):
+            value = random.normal(0, 0.1, weight.shape)
+        elif kind in ("gamma", "moving_variance"):
+            value = random.uniform(0.5, 2, weight.shape)
+        else:  # a SimpleRNN with a larger recurrent kernel is chaotic
+            value = (1 if "recurrent" in kind else 2) * np.asarray(weight.numpy())
+        weight.assign(value)
     model.save(folder / "model.keras")
-    real = random.normal(0, 60, (40, 94, 40)).astype(np.float32)
-    inputs = gate_inputs(real, FrontEnd(FeatureConfig()))
-    answers = model.predict(NORMALIZATION.apply(inputs), verbose=0)
-    description = ModelDescription(request.param, EMOTIONS, FeatureConfig(), NORMALIZATION)
+    real = random.normal(0, 60, (40, config.frames, config.coefficients)).astype(np.float32)
+    if config.span_db is not None:
+        for length, one in zip(range(1, config.frames, config.frames // 40), real, strict=False):
+            one[length:] = np.nan  # frames that aren't there
+    normalization = Normalization((-3.0,) * config.coefficients, (60.0,) * config.coefficients)
+    description = ModelDescription(name, EMOTIONS, config, normalization)
+    features = gate_inputs(real, FrontEnd(config))
+    inputs = description.inputs(features)
+    answers = model.predict(inputs, verbose=0)
     run = Run(folder, model, description, real, np.zeros(40, np.int64), answers[:40], np.ones(40, bool))
     for suffix in (".onnx", ".tflite"):
         export(run, folder / f"model{suffix}")
-    return Exported(request.param, answers, inputs, folder)
+    return Exported(name, answers, inputs, features, run, folder)
 
 
 def test_the_answers_are_worth_comparing(exported: Exported) -> None:
-    assert len(exported.inputs) >= 500
+    assert len(exported.features) >= 500
     assert len(set(exported.keras.argmax(1))) > 1
     assert exported.keras.std(axis=0).max() > 0.01
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
 def test_a_model_file_answers_as_keras(exported: Exported, suffix: str) -> None:
-    answers = Model(exported.folder / f"model{suffix}").probabilities(exported.inputs)
+    answers = Model(exported.folder / f"model{suffix}").probabilities(exported.features)
     np.testing.assert_allclose(answers, exported.keras, rtol=0, atol=ALIKE)
     assert (answers.argmax(1) == exported.keras.argmax(1)).all()
 
@@ -70,23 +82,52 @@ def test_a_model_file_answers_as_keras(exported: Exported, suffix: str) -> None:
 def test_tf2onnx_is_of_the_same_opinion(exported: Exported) -> None:
     """An independent translation of the same network; it fails with Keras 3 except from a tf.function."""
     target = exported.folder / "second_opinion.onnx"
-    subprocess.run([sys.executable, "-c", SECOND_OPINION, exported.folder / "model.keras", target], check=True)
+    shape = map(str, exported.inputs.shape[1:])
+    subprocess.run([sys.executable, "-c", SECOND_OPINION, exported.folder / "model.keras", target, *shape], check=True)
     session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
-    (answers,) = session.run(None, {"features": NORMALIZATION.apply(exported.inputs)})
+    (answers,) = session.run(None, {"features": exported.inputs})
     np.testing.assert_allclose(answers, exported.keras, rtol=0, atol=ALIKE)
-    ours = Model(exported.folder / "model.onnx").probabilities(exported.inputs)
+    ours = Model(exported.folder / "model.onnx").probabilities(exported.features)
     np.testing.assert_allclose(ours, answers, rtol=0, atol=ALIKE)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 93, 200])
 def test_an_onnx_file_takes_any_length(exported: Exported, frames: int) -> None:
-    features = np.random.default_rng(frames).normal(size=(2, frames, 40)).astype(np.float32)
+    coefficients = exported.inputs.shape[-1]
+    features = np.random.default_rng(frames).normal(size=(2, frames, coefficients)).astype(np.float32)
     model = keras.models.load_model(exported.folder / "model.keras", compile=False)
     session = onnxruntime.InferenceSession(exported.folder / "model.onnx", providers=["CPUExecutionProvider"])
     (answers,) = session.run(None, {"features": features})
-    other = NETWORKS[exported.network].build((frames, 40), len(EMOTIONS))
+    other = NETWORKS[exported.network].build((None, coefficients), len(EMOTIONS))
     other.set_weights(model.get_weights())
     np.testing.assert_allclose(answers, other.predict(features, verbose=0), rtol=0, atol=ALIKE)
+
+
+@pytest.mark.parametrize("exported", ["crnn"], indirect=True)
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_the_network_we_ship_fits_into_300_kib(
+    exported: Exported, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LIMITS, "int8", Limits(difference=0.05, labels_changed=None, points=100.0))  # it knows nothing
+    target = exported.folder / f"model-int8{suffix}"
+    export(exported.run, target, "int8")
+    assert target.stat().st_size <= 300 * 1024
+
+
+@pytest.mark.parametrize("exported", [n for n in NETWORKS if NETWORKS[n].features.span_db], indirect=True)
+def test_frames_that_are_missing_do_not_change_the_answer(exported: Exported) -> None:
+    """An utterance filled up to the network's length, or cut to its own."""
+    model = keras.models.load_model(exported.folder / "model.keras", compile=False)
+    any_length = NETWORKS[exported.network].build((None, model.input_shape[-1]), len(EMOTIONS))
+    any_length.set_weights(model.get_weights())
+    session = onnxruntime.InferenceSession(exported.folder / "model.onnx", providers=["CPUExecutionProvider"])
+    for row in range(0, 40, 4):
+        there = ~np.isnan(exported.features[row]).any(axis=1)
+        assert not there.all()
+        cut = exported.inputs[row, there][None]
+        (answers,) = session.run(None, {"features": cut})
+        np.testing.assert_allclose(answers[0], exported.keras[row], rtol=0, atol=ALIKE)
+        np.testing.assert_allclose(any_length.predict(cut, verbose=0)[0], exported.keras[row], rtol=0, atol=ALIKE)
 
 
 # In a process of its own: tf2onnx warns of deprecations in the libraries it uses, and patches them.
@@ -94,6 +135,6 @@ SECOND_OPINION = """
 import sys, keras, tensorflow as tf, tf2onnx
 model = keras.models.load_model(sys.argv[1], compile=False)
 call = tf.function(lambda features: model(features, training=False))
-signature = [tf.TensorSpec((None, 94, 40), tf.float32, name="features")]
+signature = [tf.TensorSpec((None, *map(int, sys.argv[3:])), tf.float32, name="features")]
 tf2onnx.convert.from_function(call, input_signature=signature, opset=17, output_path=sys.argv[2])
 """

@@ -50,6 +50,8 @@ def test_help_teaches_the_protocols_and_shows_examples(capsys: pytest.CaptureFix
     text = capsys.readouterr().out
     for taught in ("notebook    every file twice", "utterance   new sentences", "speaker     five folds", "examples:"):
         assert taught in text
+    for taught in ("inner       for choosing settings", "all         every actor trains", "--cluster ADDRESS"):
+        assert taught in text
 
 
 def test_python_dash_m_is_the_command() -> None:
@@ -80,12 +82,44 @@ def test_a_wrong_call_is_told_what_is_right(
     assert said in usage(arguments, capsys)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--set", "mixup=0.2"],
+            "mixup is none of this network's settings: learning_rate, batch_size, epochs, patience",
+        ),
+        (["--arch", "crnn", "gru", "--set", "epochs=3", "units=8"], "units is none of this network's settings: "),
+        (["--arch", "crnn", "--set", "channels=4,x"], "channels is something like (24, 48, 96)"),
+        (
+            ["--arch", "crnn", "--set", "epochs=0"],
+            "epochs, batch_size, frames, dense, units and channels must be 1 or more",
+        ),
+    ],
+)
+def test_a_setting_that_is_none_is_refused_before_any_data_is_read(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["--data", str(tmp_path / "none"), *arguments]) == 1
+    assert failure(capsys).startswith("ser-train: --set ")
+    assert main(["--data", str(tmp_path / "none"), *arguments]) == 1
+    assert said in failure(capsys)
+
+
 def test_without_tensorflow_the_command_says_what_installs_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)  # importing it raises ModuleNotFoundError
     assert main([]) == 4
     assert failure(capsys) == "ser-train: tensorflow is not installed; try: pip install 'ser-edge[train]'"
+
+
+def test_without_dask_the_command_says_what_installs_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main(["--cluster", "tcp://127.0.0.1:8786"]) == 4
+    assert failure(capsys) == "ser-train: distributed is not installed; try: pip install 'ser-edge[cluster,train]'"
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(
@@ -105,8 +139,24 @@ def test_a_training_prints_its_result_and_logs_to_standard_error(small_corpus: P
         f"{run.path}: WA {metrics['wa']:.1f} %, UAR {metrics['uar']:.1f} %, macro-F1 {metrics['f1']:.1f} %\n"
     )
     found, epoch = done.stderr.splitlines()  # nothing of TensorFlow's
-    assert found == "96 files, 96 recordings, 6 actors"
+    assert found == "96 files, 96 recordings, 6 speakers"
     assert epoch.startswith("gru-utterance-seed0  epoch 1/1  accuracy 0.")
+
+
+def test_other_corpora_are_given_beside_it_and_settings_name_the_run(
+    small_corpus: Path, others: Path, tmp_path: Path
+) -> None:
+    settings = ["channels=2,2,2", "dense=2", "units=2", "epochs=1", "others=0.5"]
+    options = ["--arch", "crnn", "--protocol", "speaker", "--fold", "1", "--set", *settings, "--out", str(tmp_path)]
+    command = [*COMMAND, "--data", str(small_corpus), "--data", str(others), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    run = RunDirectory(tmp_path / "-".join(["crnn-speaker-fold1-seed0", *settings]))
+    assert done.stdout.startswith(f"{run.path}: WA ")
+    found, epoch = done.stderr.splitlines()
+    assert found == "144 files, 144 recordings, 8 speakers"
+    assert f"{run.path.name}  epoch 1/1  accuracy 0." in epoch
+    assert run.settings.changes == tuple(settings)
+    assert run.read("run.json")["utterances"]["others"] == 24 + 12
 
 
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(small_corpus: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def name(emotion: int = 1, take: int = 1, actor: int = 1, suffix: str = ".wav") 
 
 def test_every_part_of_a_name_is_read() -> None:
     path = Path("deep/03-01-05-02-01-02-12.wav")
-    assert parse(path) == Utterance(path, "angry", "strong", statement=1, repetition=2, actor=12)
+    assert parse(path) == Utterance(path, "ravdess", "angry", "ravdess/12", "female", "strong", "01")
 
 
 @pytest.mark.parametrize(("code", "emotion"), list(enumerate(EMOTIONS, 1)))
@@ -41,18 +41,19 @@ def test_odd_actors_are_male_and_even_ones_female() -> None:
 @pytest.mark.parametrize(
     ("stem", "reason"),
     [
-        ("hello", "not a RAVDESS name"),
-        ("03-01-05-02-01-02", "not a RAVDESS name"),
-        ("03-01-05-02-01-02-12-01", "not a RAVDESS name"),
-        ("03-01-5-02-01-02-12", "not a RAVDESS name"),
-        ("03-02-05-02-01-02-12", "not audio-only speech"),  # song
-        ("01-01-05-02-01-02-12", "not audio-only speech"),  # video
-        ("03-01-00-02-01-02-12", "emotion 00"),
-        ("03-01-09-02-01-02-12", "emotion 09"),
-        ("03-01-05-03-01-02-12", "intensity 03"),
-        ("03-01-05-02-03-02-12", "statement 03"),
-        ("03-01-05-02-01-03-12", "repetition 03"),
-        ("03-01-05-02-01-02-25", "actor 25"),
+        ("hello", "not an audio file's name in RAVDESS speech"),
+        ("03-01-05-02-01-02", "not an audio file's name in RAVDESS speech"),
+        ("03-01-05-02-01-02-12-01", "not an audio file's name in RAVDESS speech"),
+        ("03-01-5-02-01-02-12", "not an audio file's name in RAVDESS speech"),
+        ("01-01-05-02-01-02-12", "not an audio file's name in RAVDESS speech"),  # video with sound
+        ("02-01-05-02-01-02-12", "not an audio file's name in RAVDESS speech"),  # video
+        ("03-01-05-02-03-02-12", "not an audio file's name in RAVDESS speech"),  # statement 03
+        ("03-01-05-02-01-03-12", "not an audio file's name in RAVDESS speech"),  # repetition 03
+        ("03-01-00-02-01-02-12", "emotion 00 is none of RAVDESS speech's"),
+        ("03-01-09-02-01-02-12", "emotion 09 is none of RAVDESS speech's"),
+        ("03-01-05-03-01-02-12", "intensity 03 is none of RAVDESS speech's"),
+        ("03-01-05-02-01-02-25", "speaker 25 is none of RAVDESS speech's"),
+        ("03-01-05-02-01-02-00", "speaker 00 is none of RAVDESS speech's"),
     ],
 )
 def test_a_foreign_name_is_refused_with_its_path(stem: str, reason: str) -> None:
@@ -80,7 +81,7 @@ def test_a_missing_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_sounds_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=f"^{tmp_path}: no WAV or FLAC file below it"):
+    with pytest.raises(CorpusError, match=f"^{tmp_path}: no sound below it"):
         read_corpus(tmp_path)
 
 
@@ -102,7 +103,7 @@ def test_several_foreign_names_are_listed_and_the_rest_counted(tmp_path: Path) -
     with pytest.raises(CorpusError) as refusal:
         read_corpus(tmp_path, jobs=1)
     message = str(refusal.value)
-    assert all(f"{tmp_path}/{number}.wav: not a RAVDESS name" in message for number in range(5))
+    assert all(f"{tmp_path}/{number}.wav: not an audio file's name" in message for number in range(5))
     assert message.endswith("; and 2 more")
 
 
@@ -122,7 +123,7 @@ def test_duplicates_are_known_by_their_samples_whatever_the_container(tmp_path: 
 def test_unique_keeps_the_first_of_each_recording_in_order() -> None:
     base = parse(Path(name()))
     utterances = [
-        Utterance(Path(path), base.emotion, base.intensity, 1, 1, 1, content)
+        replace(base, path=Path(path), digest=content)
         for path, content in (("3", "x"), ("1", "y"), ("2", "x"), ("0", "z"), ("9", "y"))
     ]
     assert [str(u.path) for u in unique(utterances)] == ["3", "1", "0"]
@@ -134,6 +135,8 @@ def test_a_corpus_has_one_digest_wherever_it_is_and_however_often() -> None:
     copies = [replace(u, path=Path("b") / u.path.name) for u in one]
     assert digest(one) == digest(copies[::-1]) == digest([*one, *copies])
     assert digest(one) != digest(one[:1])
+    other = replace(parse(Path("EB0_anger_1.wav")), digest="d3")
+    assert len({digest(one), digest([*one, other]), digest([other])}) == 3
 
 
 def test_a_corpus_read_by_two_processes_is_the_same(corpus: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,21 @@ from ser_edge.audio import read
 from ser_edge.errors import AudioError
 from ser_edge.features import FeatureConfig, FrontEnd
 from ser_train.corpus import Utterance, read_corpus
-from ser_train.dataset import corpus_features, extract
+from ser_train.dataset import corpus_features, corpus_spectra, extract
+from tests.conftest import voice
 
 CONFIG = FeatureConfig(n_mels=40, n_mfcc=13, seconds=0.3)
+SPECTRA = FeatureConfig(  # of any length, cut to the speech
+    n_fft=512,
+    win_length=400,
+    hop_length=160,
+    n_mels=20,
+    n_mfcc=None,
+    top_db=None,
+    span_db=20.0,
+    range_db=56.0,
+    seconds=1.0,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +46,9 @@ def extractions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many files each extraction computed."""
     counts: list[int] = []
 
-    def counted(paths: list[Path], config: FeatureConfig, jobs: int = -1) -> np.ndarray:
+    def counted(paths: list[Path], *rest: Any) -> list[np.ndarray]:
         counts.append(len(paths))
-        return extract(paths, config, jobs)
+        return extract(paths, *rest)
 
     monkeypatch.setattr(ser_train.dataset, "extract", counted)
     return counts
@@ -100,15 +113,22 @@ def test_a_write_that_fails_leaves_nothing_half(
             corpus_features(utterances, CONFIG, jobs=1)
     assert list(own_cache.iterdir()) == []
     corpus_features(utterances, CONFIG, jobs=1)
-    assert len(list(own_cache.iterdir())) == 1
+    assert len(list(own_cache.iterdir())) == 2
 
 
-@pytest.mark.parametrize("kept", [0, 5, 100, 1000])  # of bytes: nothing, half a header, a header, some rows
+def cache_file(cache: Path, lengths: bool) -> Path:
+    """One of the two files that hold a corpus: all frames, and how many of them are each recording's."""
+    (path,) = [path for path in cache.iterdir() if path.name.endswith(".lengths.npy") == lengths]
+    return path
+
+
+@pytest.mark.parametrize("lengths", [False, True])
+@pytest.mark.parametrize("kept", [0, 5, 100, 200])  # of bytes: nothing, half a header, a header, some rows
 def test_a_damaged_cache_is_computed_again(
-    kept: int, utterances: list[Utterance], own_cache: Path, extractions: list[int]
+    kept: int, lengths: bool, utterances: list[Utterance], own_cache: Path, extractions: list[int]
 ) -> None:
     first = corpus_features(utterances, CONFIG, jobs=1)
-    (cached,) = own_cache.iterdir()
+    cached = cache_file(own_cache, lengths)
     cached.write_bytes(cached.read_bytes()[:kept])
     for _ in range(2):
         np.testing.assert_array_equal(corpus_features(utterances, CONFIG, jobs=1), first)
@@ -128,7 +148,56 @@ def test_two_trainings_that_compute_the_same_at_a_time_do_not_disturb_each_other
     monkeypatch.setattr(np, "save", the_other_comes_first)
     features = corpus_features(utterances, CONFIG, jobs=1)
     np.testing.assert_array_equal(corpus_features(utterances, CONFIG, jobs=1), features)
-    assert len(list(own_cache.iterdir())) == 1
+    assert len(list(own_cache.iterdir())) == 2
+
+
+def test_a_cache_whose_lengths_are_another_corpus_s_is_computed_again(
+    utterances: list[Utterance], own_cache: Path, extractions: list[int]
+) -> None:
+    first = corpus_features(utterances, CONFIG, jobs=1)
+    np.save(cache_file(own_cache, lengths=True), np.array([9, 9]))
+    np.testing.assert_array_equal(corpus_features(utterances, CONFIG, jobs=1), first)
+    assert extractions == [16, 16]
+
+
+def test_another_corpus_beside_it_does_not_make_one_compute_again(
+    utterances: list[Utterance], others: Path, extractions: list[int]
+) -> None:
+    alone = corpus_features(utterances, CONFIG, jobs=1)
+    both = sorted([*read_corpus(others, jobs=1), *utterances], key=lambda u: u.digest)
+    features = corpus_features(both, CONFIG, jobs=1)
+    assert extractions[0] == 16
+    assert sorted(extractions[1:]) == [12, 36]  # nEMO and song
+    for utterance, row in zip(utterances, alone, strict=True):
+        np.testing.assert_array_equal(features[both.index(utterance)], row)
+
+
+def test_spectra_are_the_front_ends_own_of_whole_recordings_and_cached_beside_features(
+    utterances: list[Utterance], others: Path, extractions: list[int]
+) -> None:
+    both = [*utterances, *read_corpus(others, jobs=1)]
+    first = corpus_spectra(both, SPECTRA, jobs=1)
+    assert {len(spectrum) for spectrum in first} == {41, 51, 71}  # of 0.4, 0.5 and 0.7 s: every recording's own
+    front_end = FrontEnd(SPECTRA)
+    for utterance, spectrum in zip(both, first, strict=True):
+        assert spectrum.dtype == np.float32
+        np.testing.assert_allclose(spectrum, front_end.log_mel(read(utterance.path, 16_000)), atol=2e-3)
+    corpus_features(utterances, SPECTRA, jobs=1)
+    for again, spectrum in zip(corpus_spectra(both, SPECTRA, jobs=1), first, strict=True):
+        np.testing.assert_array_equal(again, spectrum)
+    assert sorted(extractions) == [12, 16, 16, 36]
+
+
+def test_a_front_end_that_finds_the_speech_hears_the_whole_recording(
+    tmp_path: Path, utterances: list[Utterance]
+) -> None:
+    late = tmp_path / utterances[0].path.name
+    samples = np.concatenate([1e-4 * voice(1, 1, 1, 2.0), voice(1, 1, 2, 0.4)])  # what is loud comes last
+    soundfile.write(late, samples, 16_000, subtype="FLOAT")
+    (features,) = corpus_features([replace(utterances[0], path=late, digest="late")], SPECTRA, jobs=1)
+    np.testing.assert_allclose(features, FrontEnd(SPECTRA)(read(late, 16_000)), atol=2e-3)
+    assert np.isfinite(features[:40]).all()
+    assert np.isnan(features[60:]).all()
 
 
 def test_a_sound_the_front_end_refuses_is_named(tmp_path: Path, utterances: list[Utterance]) -> None:

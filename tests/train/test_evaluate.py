@@ -1,12 +1,14 @@
 """Many runs become rows and a table; runs are written by hand here, nothing is trained."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import ser_train.evaluate
 import ser_train.scores
 from ser_edge.description import Accuracy, ModelDescription
 from ser_edge.features import FeatureConfig
@@ -26,12 +28,19 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    def make(settings: Settings, wrong: int = 0) -> RunDirectory:
-        """A finished run that says each emotion once for each actor; the first so many answers are wrong."""
+    def make(settings: Settings, wrong: int = 0, sure: float = 1.0) -> RunDirectory:
+        """A finished run that says each emotion once for each actor; the first so many answers are wrong.
+
+        An answer's confidence is `sure`, the rest is everywhere else.
+        """
         run = RunDirectory(tmp_path / settings.name)
         run.path.mkdir()
-        actors = np.repeat(SPEAKER_FOLDS[settings.fold], 8)
-        labels = np.tile(np.arange(8), len(SPEAKER_FOLDS[settings.fold]))
+        tested = {
+            "inner": SPEAKER_FOLDS[settings.fold] + SPEAKER_FOLDS[(settings.fold + 1) % 5],
+            "all": SPEAKER_FOLDS[4][:3],
+        }.get(settings.protocol, SPEAKER_FOLDS[settings.fold])
+        actors = np.repeat(tested, 8)
+        labels = np.tile(np.arange(8), len(tested))
         guesses = np.where(np.arange(len(labels)) < wrong, (labels + 1) % 8, labels)
         run.write_answers(
             Answers(
@@ -39,7 +48,8 @@ def make_run(tmp_path: Path) -> MakeRun:
                 np.append(labels, 0),
                 np.array([f"{place}" for place in range(len(labels) + 1)]),
                 np.append(actors, 99),
-                np.eye(8, dtype=np.float32)[np.append(guesses, 7)],  # the last is wrong, and not of the test
+                # The last is wrong, and not of the test.
+                np.where(np.eye(8, dtype=bool)[np.append(guesses, 7)], sure, (1 - sure) / 7).astype(np.float32),
                 np.append(np.ones(len(labels), bool), False),
             )
         )
@@ -148,7 +158,182 @@ def test_a_page_without_the_marks_is_refused_and_left_alone(text: str, tmp_path:
 
 def test_runs_of_different_data_or_epochs_are_not_one_figure(make_run: MakeRun) -> None:
     one, other = make_run(Settings("gru", "utterance")), make_run(Settings("gru", "utterance", seed=1, epochs=1))
-    with pytest.raises(CorpusError, match="gru, utterance: trained on different data or for different epochs"):
+    with pytest.raises(CorpusError, match="gru, utterance: trained with different settings or epochs; train anew"):
         evaluate([one, other])
+    more = make_run(Settings("gru", "utterance", seed=2, corpus="with another recording"))
+    with pytest.raises(CorpusError, match="gru, utterance: trained on different data; train anew"):
+        evaluate([one, more])
     with pytest.raises(CorpusError, match="there is another run of gru-utterance-seed0"):
         evaluate([one, one])
+
+
+def test_runs_of_different_recipes_or_teachers_are_not_one_figure(make_run: MakeRun) -> None:
+    one = Settings("crnn", "utterance", recipe="one", teachers=("a",))
+    runs = [make_run(one), *(make_run(replace(one, seed=seed, **new)) for seed, new in enumerate(OTHERS, 1))]
+    for other in runs[1:]:
+        with pytest.raises(CorpusError, match="crnn, taught, utterance: trained with different settings or epochs"):
+            evaluate([runs[0], other])
+
+
+OTHERS = ({"recipe": "other"}, {"epochs": 3}, {"teachers": ("b",)})
+
+
+def test_a_changed_recipe_is_a_network_of_its_own_in_the_table(make_run: MakeRun) -> None:
+    plain, changed = Settings("crnn", "utterance", recipe="one"), ("mixup=0.2", "epochs=60")
+    rows = evaluate([make_run(plain), make_run(replace(plain, recipe="other", changes=changed))])
+    assert [row["network"] for row in rows] == ["crnn", "crnn, mixup=0.2, epochs=60"]
+
+
+# Who calibrates whom.
+
+
+@pytest.fixture
+def calibrations(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, int], list[Answers]]:
+    """For each run that is calibrated, by protocol and fold, the answers it is calibrated by."""
+    seen: dict[tuple[str, int], list[Answers]] = {}
+    calibrate = ser_train.evaluate._calibrate
+
+    def noting(run: RunDirectory, answers: list[Answers]) -> None:
+        seen[run.settings.protocol, run.settings.fold] = answers
+        calibrate(run, answers)
+
+    monkeypatch.setattr(ser_train.evaluate, "_calibrate", noting)
+    return seen
+
+
+def crnn(protocol: str, fold: int = 0, seed: int = 0) -> Settings:
+    return Settings("crnn", protocol, fold, seed)
+
+
+def test_inner_runs_calibrate_by_voices_that_neither_they_nor_the_fold_have_to_do_with(
+    make_run: MakeRun, calibrations: dict[tuple[str, int], list[Answers]]
+) -> None:
+    speaker = [make_run(crnn("speaker", fold)) for fold in range(5)]
+    inner = [make_run(crnn("inner", fold), sure=0.5 + 0.05 * fold) for fold in range(5)]
+    evaluate([*inner, *speaker])
+    for fold in range(5):
+        own = set(SPEAKER_FOLDS[fold])
+        by = {}
+        for answers in calibrations["speaker", fold]:
+            assert not own & set(answers.actors.tolist())
+            assert not (answers.actors == 99).any()  # nor by what isn't of the test
+            (sure,) = np.unique(answers.probabilities.max(axis=1))
+            by[round(20 * (float(sure) - 0.5))] = set(answers.actors.tolist())
+        # `inner` run k leaves out folds k and k + 1: those that leave out this one are its own and the one before.
+        assert by == {
+            fold: set(SPEAKER_FOLDS[(fold + 1) % 5]),
+            (fold - 1) % 5: set(SPEAKER_FOLDS[(fold - 1) % 5]),
+        }
+
+
+def test_some_inner_runs_calibrate_what_they_can_and_no_other(
+    make_run: MakeRun, calibrations: dict[tuple[str, int], list[Answers]]
+) -> None:
+    speaker = [make_run(crnn("speaker", fold), wrong=10, sure=0.9) for fold in range(5)]
+    inner = [make_run(crnn("inner", 2, seed), wrong=40, sure=0.9) for seed in (0, 1)]
+    evaluate([*speaker, *inner])
+    assert {fold: len(calibrations["speaker", fold]) for fold in range(5)} == {0: 0, 1: 0, 2: 2, 3: 2, 4: 0}
+    calibrated = [run.description.temperature != 1 for run in speaker]
+    assert calibrated == [False, False, True, True, False]
+    assert [run.description.threshold > 0 for run in speaker] == calibrated
+
+
+def test_the_speaker_runs_calibrate_the_network_to_ship_and_give_it_their_figures(
+    make_run: MakeRun, calibrations: dict[tuple[str, int], list[Answers]]
+) -> None:
+    speaker = [make_run(crnn("speaker", fold), wrong=10, sure=0.9) for fold in range(5)]
+    shipped = make_run(crnn("all"))
+    (row,) = evaluate([shipped, *speaker])
+    heard = np.concatenate([answers.actors for answers in calibrations["all", 0]])
+    assert sorted(heard) == sorted(np.repeat(range(1, 25), 8))
+    assert calibrations["speaker", 0] == []
+    description = shipped.description
+    right = round(100 * 142 / 192, 2)
+    assert description.accuracy == Accuracy(
+        "speaker", 5, 1, right, round(row["uar"]["mean"], 2), round(row["f1"]["mean"], 2)
+    )
+    assert 0 < description.threshold < 1
+    assert description.temperature > 1  # 90 % sure, 74 % right
+    assert row["protocol"] == "speaker"
+
+
+def test_what_inner_and_all_say_of_themselves_is_no_row(make_run: MakeRun) -> None:
+    runs = [*(make_run(crnn("inner", fold)) for fold in (0, 3)), make_run(crnn("all"))]
+    assert evaluate(runs) == []
+    assert [run.description.accuracy.wa for run in runs] == [99.0] * 3  # their own
+
+
+def test_a_network_of_another_recipe_calibrates_nobody(make_run: MakeRun) -> None:
+    speaker = [make_run(crnn("speaker", fold)) for fold in range(5)]
+    for other in (replace(crnn("inner"), recipe="other"), replace(crnn("all"), epochs=3)):
+        with pytest.raises(CorpusError, match=r"^crnn: inner, speaker and all are trained with different settings"):
+            evaluate([make_run(other), *speaker])
+    assert (
+        len(evaluate([make_run(replace(crnn("notebook"), recipe="other")), *speaker])) == 2
+    )  # has nothing to do with it
+
+
+def test_the_figures_are_those_of_calibrated_answers(make_run: MakeRun) -> None:
+    def error(*inner: RunDirectory) -> float:
+        return evaluate([*speaker, *inner])[0]["ece"]["mean"]
+
+    speaker = [make_run(crnn("speaker", fold), wrong=12, sure=0.95) for fold in range(5)]
+    before = error()
+    assert before == pytest.approx(0.95 - (192 - 60) / 192, abs=0.01)
+    inner = [make_run(crnn("inner", fold), wrong=25, sure=0.95) for fold in range(5)]
+    assert error(*inner) < before / 2
+    assert error() < before / 2  # kept
+
+
+# Files that ser-export made.
+
+
+class Exported:
+    """A model file whose answers are as right as its name says: of `int8` the first is wrong."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        assert features.shape[1:] == (2, 3)
+        labels = np.arange(len(features)) % 8
+        labels[: 1 if "int8" in self.path.name else 0] += 1
+        return np.eye(8, dtype=np.float32)[labels]
+
+
+def test_each_kind_of_file_that_is_there_for_every_fold_is_a_row(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ser_train.evaluate, "Model", Exported)
+    runs = [make_run(crnn("speaker", fold), wrong=4) for fold in range(5)]
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    for fold in range(5):
+        (folder / f"crnn-speaker-fold{fold}-seed0.onnx").write_bytes(b"x" * (100 + fold))
+        (folder / f"crnn-speaker-fold{fold}-seed0-int8.tflite").write_bytes(b"x" * 30)
+    (folder / "crnn-speaker-fold0-seed0-float16.onnx").write_bytes(b"of one fold alone")
+    rows = evaluate(runs, folder)
+    assert [(row["format"], row["precision"], row["bytes"]) for row in rows] == [
+        ("keras", "float32", 5),
+        ("onnx", "float32", 104),
+        ("tflite", "int8", 30),
+    ]
+    assert [row["wa"]["mean"] for row in rows] == [
+        pytest.approx(100 * (192 - wrong) / 192, abs=1e-3) for wrong in (20, 0, 5)
+    ]
+    assert all(row["network"] == "crnn" and row["parameters"] == 1234 for row in rows)
+    accuracy = runs[0].description.accuracy
+    assert accuracy.wa == round(100 * 172 / 192, 2)  # the network's, not that of a file
+    assert evaluate(runs) == rows[:1]
+    assert evaluate(runs, tmp_path / "no such folder") == rows[:1]
+
+
+def test_the_readmes_table_shows_the_network_not_its_files(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ser_train.evaluate, "Model", Exported)
+    run = make_run(Settings("gru", "utterance"), wrong=10)
+    (tmp_path / "gru-utterance-seed0.onnx").write_bytes(b"x")
+    rows = evaluate([run], tmp_path)
+    assert len(rows) == 2
+    assert markdown_table(rows) == markdown_table(rows[:1])

@@ -4,7 +4,8 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
@@ -15,8 +16,9 @@ from keras import layers
 import ser_train.fit
 from ser_edge.features import FeatureConfig
 from ser_train.corpus import EMOTIONS, Utterance, digest, read_corpus
-from ser_train.fit import fit
+from ser_train.fit import TrainingError, fit
 from ser_train.networks import NETWORKS, Network
+from ser_train.recipes import EarlyStopped, fingerprint
 from ser_train.run import RunDirectory, Settings
 from ser_train.splits import PROTOCOLS
 
@@ -38,10 +40,10 @@ def build(shape: tuple[int, int], labels: int) -> keras.Model:
 def networks() -> Iterator[None]:
     """Networks that train in a second, beside the real ones."""
     features = FeatureConfig(n_fft=512, n_mels=20, n_mfcc=8, seconds=0.4)
-    tiny = Network(build, features, learning_rate=0.02, epochs=3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(NETWORKS, "tiny", tiny)
-        patch.setitem(NETWORKS, "hasty", replace(tiny, learning_rate=0.5, epochs=20, patience=2))
+        patch.setitem(NETWORKS, "tiny", Network(build, features, EarlyStopped(learning_rate=0.02, epochs=3)))
+        hasty = EarlyStopped(learning_rate=0.5, epochs=20, patience=2)
+        patch.setitem(NETWORKS, "hasty", Network(build, features, hasty))
         yield
 
 
@@ -81,8 +83,10 @@ def test_a_run_directory_holds_what_its_module_says(run: RunDirectory) -> None:
 
 def test_run_json_says_how_the_figure_was_made(run: RunDirectory, utterances: Sequence[Utterance]) -> None:
     content = run.read("run.json")
-    assert run.settings == replace(TINY, corpus=digest(utterances))
-    assert content["utterances"] == {"train": 32, "validation": 32, "test": 32, "recordings": 96}
+    recipe = fingerprint(NETWORKS["tiny"].features, NETWORKS["tiny"].recipe)
+    assert run.settings == replace(TINY, corpus=digest(utterances), recipe=recipe)
+    assert content["recipe"] == asdict(NETWORKS["tiny"].recipe)
+    assert content["utterances"] == {"train": 32, "validation": 32, "test": 32, "others": 0}
     assert content["parameters"] == 3 * (8 * 4 + 4 * 4 + 2 * 4) + (4 * 8 + 8)
     assert content["epochs"] == len(run.read("history.json")) == 3
     history = [epoch["val_accuracy"] for epoch in run.read("history.json")]
@@ -100,6 +104,7 @@ def test_the_description_names_the_protocol_of_its_accuracy(run: RunDirectory) -
     assert (description.accuracy.protocol, description.accuracy.folds) == ("speaker", 1)
     assert description.accuracy.wa == round(metrics["wa"], 2)
     assert description.training["not_heard"] == [2, 5]
+    assert description.training["data"] == "RAVDESS speech, CC BY-NC-SA 4.0"
 
 
 def test_the_normalization_is_that_of_the_training_set(run: RunDirectory, utterances: Sequence[Utterance]) -> None:
@@ -189,6 +194,64 @@ def test_a_finished_training_is_not_done_again_but_with_other_settings(
     assert trained == [0, 1]
     assert again.path.name == run.path.name
     assert (again.settings.epochs, len(again.read("history.json"))) == (2, 2)
+    fit(replace(TINY, epochs=2), utterances[:-1], tmp_path, jobs=1)  # other data
+    assert trained == [0, 1, 0, 1]
+
+
+def test_a_training_is_done_again_when_the_networks_own_recipe_or_front_end_is_another(
+    run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(run.path, tmp_path / TINY.name)
+    tiny = NETWORKS["tiny"]
+    for other in (
+        replace(tiny, recipe=replace(tiny.recipe, batch_size=16)),
+        replace(tiny, features=replace(tiny.features, n_mfcc=7)),
+    ):
+        monkeypatch.setitem(NETWORKS, "tiny", other)
+        before = RunDirectory(tmp_path / TINY.name).settings
+        again = fit(TINY, utterances, tmp_path, jobs=1)
+        assert not same(again, run)
+        assert replace(again.settings, recipe="") == replace(before, recipe="")
+        assert again.settings.recipe != before.recipe
+
+
+def test_a_run_of_an_older_version_is_trained_again(
+    run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    old = RunDirectory(shutil.copytree(run.path, tmp_path / TINY.name))
+    content = old.read("run.json")
+    content["settings"] = {
+        name: content["settings"][name] for name in ("network", "protocol", "fold", "seed", "corpus")
+    }
+    old.write("run.json", content | {"metrics": {}})
+    assert same(fit(TINY, utterances, tmp_path, jobs=1), run)
+    assert RunDirectory(tmp_path / TINY.name).read("run.json") == run.read("run.json")
+
+
+def test_changes_of_the_recipe_name_the_run_and_are_what_it_is_trained_with(
+    utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    settings = replace(TINY, changes=("epochs=2", "batch_size=16"))
+    run = fit(settings, utterances, tmp_path, jobs=1)
+    assert run.path.name == "tiny-speaker-fold0-seed0-epochs=2-batch_size=16"
+    assert len(run.read("history.json")) == 2
+    assert run.read("run.json")["recipe"] == {"learning_rate": 0.02, "batch_size": 16, "epochs": 2, "patience": 5}
+
+
+def test_other_corpora_are_not_heard_by_a_recipe_that_does_not_want_them(
+    run: RunDirectory, utterances: Sequence[Utterance], others: Path, tmp_path: Path
+) -> None:
+    more = fit(TINY, [*utterances, *read_corpus(others, jobs=1)], tmp_path, jobs=1)
+    assert same(more, run)
+    assert more.read("run.json") == run.read("run.json")
+
+
+def test_a_network_that_learns_from_labels_alone_refuses_teachers(
+    run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    shutil.copytree(run.path, tmp_path / TINY.name)
+    with pytest.raises(TrainingError, match=r"^a network with the notebook's recipe .*: no --teachers$"):
+        fit(replace(TINY, seed=1, teachers=(TINY.name,)), utterances, tmp_path, jobs=1)
 
 
 def test_a_killed_training_of_other_settings_leaves_no_whole_directory_and_no_state_to_go_on_with(
@@ -214,7 +277,7 @@ def test_a_training_that_no_longer_improves_is_stopped_and_the_best_weights_are_
     run = fit(settings, utterances, tmp_path, jobs=1)
     history, best = run.read("history.json"), run.read("run.json")["best_epoch"]
     accuracies = [epoch["val_accuracy"] for epoch in history]
-    assert len(history) == best + NETWORKS["hasty"].patience < NETWORKS["hasty"].epochs
+    assert len(history) == best + NETWORKS["hasty"].recipe.patience < NETWORKS["hasty"].recipe.epochs
     assert accuracies.index(max(accuracies)) == best - 1
     shorter = fit(replace(settings, epochs=best), utterances, tmp_path / "shorter", jobs=1)
     assert shorter.read("history.json") == history[:best]
@@ -227,37 +290,235 @@ def test_nothing_is_trained_that_cannot_be_kept(utterances: Sequence[Utterance],
         fit(TINY, utterances, tmp_path / "file", jobs=1)
 
 
-def recurrent_parameters(gates: int, biases: int, inputs: int, units: int) -> int:
-    """Of both directions: input and recurrent kernels, and biases."""
-    return 2 * gates * (inputs * units + units * units + biases * units)
+# From here on the augmented recipe: a small `crnn`, with song and Polish speech beside RAVDESS.
+
+SMALL = ("channels=4,4,4", "dense=8", "units=4", "epochs=2", "others=0.5")
+CRNN = Settings("crnn", "speaker", changes=SMALL)
 
 
-@pytest.mark.parametrize(
-    ("name", "layer", "gates", "biases"),
-    [("rnn", "SimpleRNN", 1, 1), ("lstm", "LSTM", 4, 1), ("gru", "GRU", 3, 2)],
-)
-def test_the_real_networks_are_the_notebooks_layer_for_layer(name: str, layer: str, gates: int, biases: int) -> None:
-    model = NETWORKS[name].build((94, 40), 8)
-    first, _, second, _, dense, answer = model.layers
-    assert model.input_shape == (None, 94, 40)
-    assert [type(part).__name__ for part in model.layers] == [
-        "Bidirectional", "Dropout", "Bidirectional", "Dropout", "Dense", "Dense"
-    ]  # fmt: skip
-    for part, units, sequences in ((first, 128, True), (second, 64, False)):
-        assert part.merge_mode == "concat"
-        assert type(part.forward_layer).__name__ == type(part.backward_layer).__name__ == layer
-        assert (part.forward_layer.units, part.forward_layer.return_sequences) == (units, sequences)
-    assert [part.rate for part in model.layers if isinstance(part, layers.Dropout)] == [0.2, 0.2]
-    assert (dense.units, dense.activation.__name__) == (64, "relu")
-    assert (answer.units, answer.activation.__name__) == (8, "softmax")
-    expected = recurrent_parameters(gates, biases, 40, 128) + recurrent_parameters(gates, biases, 256, 64)
-    assert model.count_params() == expected + (128 * 64 + 64) + (64 * 8 + 8)
-    assert model.count_params() == {"rnn": 93_128, "lstm": 346_184, "gru": 262_984}[name]
+@dataclass(frozen=True)
+class Trained:
+    run: RunDirectory
+    optimizer: list[np.ndarray]  # its variables at the end; the moving average of the weights is among them
+    average: list[np.ndarray]
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
-def test_the_real_networks_are_trained_with_the_notebooks_settings(name: str) -> None:
-    network = NETWORKS[name]
-    assert (network.learning_rate, network.batch_size, network.epochs, network.patience) == (5e-4, 32, 30, 5)
-    assert (network.features.frames, network.features.coefficients) == (94, 40)
-    assert network.features == FeatureConfig()
+@pytest.fixture(scope="module")
+def everything(utterances: Sequence[Utterance], others: Path) -> list[Utterance]:
+    return [*read_corpus(others, jobs=1), *utterances]
+
+
+@contextmanager
+def noting_the_end() -> Iterator[list[keras.Model]]:
+    """The models that trainings in the block end with."""
+    models = []
+    finish = ser_train.fit._finish
+
+    def noting(*arguments: object) -> None:
+        models.extend(argument for argument in arguments if isinstance(argument, keras.Model))
+        finish(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ser_train.fit, "_finish", noting)
+        yield models
+
+
+def train(settings: Settings, utterances: Sequence[Utterance], out: Path) -> Trained:
+    with noting_the_end() as models:
+        run = fit(settings, utterances, out, jobs=1)
+    (model,) = models
+    optimizer = model.optimizer
+    average = optimizer._model_variables_moving_average
+    return Trained(run, [v.numpy() for v in optimizer.variables], [v.numpy() for v in average])
+
+
+@pytest.fixture(scope="module")
+def augmented(everything: Sequence[Utterance], tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A training from beginning to end."""
+    return train(CRNN, everything, tmp_path_factory.mktemp("augmented"))
+
+
+def lesson(settings: Settings, utterances: Sequence[Utterance], out: Path) -> ser_train.fit._Lesson:
+    """What would be trained on; nothing is trained."""
+
+    class Stopped(Exception):
+        pass
+
+    lessons = []
+
+    def stop(*arguments: object) -> None:
+        lessons.extend(argument for argument in arguments if isinstance(argument, ser_train.fit._Lesson))
+        raise Stopped
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ser_train.fit, "_train", stop)
+        with pytest.raises(Stopped):
+            fit(settings, utterances, out, jobs=1)
+    return lessons[0]
+
+
+def test_an_augmented_training_is_of_all_training_voices_and_says_what_it_learned_from(augmented: Trained) -> None:
+    run = augmented.run
+    assert run.path.name == "crnn-speaker-fold0-seed0-channels=4,4,4-dense=8-units=4-epochs=2-others=0.5"
+    content = run.read("run.json")
+    assert content["utterances"] == {"train": 32, "validation": 32, "test": 32, "others": 36}
+    assert (content["epochs"], content["best_epoch"]) == (2, 2)
+    assert [set(epoch) for epoch in run.read("history.json")] == [{"accuracy", "loss"}] * 2
+    assert run.description.training["not_heard"] == [2, 5]
+    assert run.description.training["data"] == (
+        "RAVDESS speech, CC BY-NC-SA 4.0; RAVDESS song, CC BY-NC-SA 4.0; nEMO, CC BY-NC-SA 4.0"
+    )
+    answers = run.answers
+    assert answers.features.shape == (96, 300, 64)
+    assert set(answers.of_test().actors) == {2, 5}
+    frames = np.isfinite(answers.features).all(-1).sum(1)
+    assert 20 < frames.min() <= frames.max() <= 41  # of 0.4 s; the rest is missing
+
+
+def test_the_network_that_is_kept_is_the_moving_average(augmented: Trained) -> None:
+    model = keras.models.load_model(augmented.run.path / "model.keras")
+    for weight, average in zip(model.trainable_weights, augmented.average, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), average)
+    inputs = augmented.run.description.normalization.apply(augmented.run.answers.features)
+    np.testing.assert_allclose(model.predict(inputs, verbose=0), augmented.run.answers.probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize("moment", ["between epochs", "within an epoch"])
+def test_an_augmented_training_that_was_killed_goes_on_to_the_same_weights_and_moving_average(
+    moment: str, augmented: Trained, everything: Sequence[Utterance], tmp_path: Path
+) -> None:
+    count = 0
+    write, step = RunDirectory.write, keras.Model.train_on_batch
+
+    def killed_writing(self: RunDirectory, name: str, data: object) -> None:
+        write(self, name, data)
+        if name == "checkpoint/progress.json":
+            raise KeyboardInterrupt
+
+    def killed_stepping(self: keras.Model, *rest: object, **options: object) -> object:
+        nonlocal count
+        count += 1
+        if count == 9:  # of 6 in an epoch
+            raise KeyboardInterrupt
+        return step(self, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if moment == "between epochs":
+            patch.setattr(RunDirectory, "write", killed_writing)
+        else:
+            patch.setattr(keras.Model, "train_on_batch", killed_stepping)
+        with pytest.raises(KeyboardInterrupt):
+            fit(CRNN, everything, tmp_path, jobs=1)
+    assert RunDirectory(tmp_path / CRNN.name).read("checkpoint/progress.json")["epoch"] == 1
+    again = train(CRNN, everything, tmp_path)
+    assert same(again.run, augmented.run)
+    for name in ("optimizer", "average"):
+        for resumed, whole in zip(getattr(again, name), getattr(augmented, name), strict=True):
+            np.testing.assert_array_equal(resumed, whole)
+
+
+def test_another_seed_or_other_corpora_make_another_training(
+    augmented: Trained, everything: Sequence[Utterance], tmp_path: Path
+) -> None:
+    shutil.copytree(augmented.run.path, tmp_path / CRNN.name)
+    with noting_the_end() as trained:
+        assert fit(CRNN, everything, tmp_path, jobs=1).settings == augmented.run.settings
+    assert trained == []
+    without_song = [u for u in everything if u.corpus != "ravdess_song"]
+    assert len(lesson(CRNN, without_song, tmp_path).batches.corpora) == 2  # so it is trained
+    other = lesson(replace(CRNN, seed=1), everything, tmp_path).batches(1, 0)
+    first = lesson(replace(CRNN, fold=0), everything, tmp_path / "first").batches(0, 0)
+    assert any(not np.array_equal(a, b) for (a, _), (b, _) in zip(first, other, strict=True))
+
+
+def test_who_is_tested_is_not_heard_singing_either(everything: Sequence[Utterance], tmp_path: Path) -> None:
+    made = lesson(CRNN, everything, tmp_path)
+    speakers = {source.speaker for source in made.batches.augmenter._sources}
+    assert speakers == {"ravdess/01", "ravdess/03", "ravdess/04", "ravdess/06", "nemo/EB0", "nemo/KS0"}
+    assert len(made.batches.augmenter._sources) == 64 + 24 + 12
+
+
+def test_a_label_that_a_corpus_does_not_have_is_never_taught_by_it(
+    everything: Sequence[Utterance], tmp_path: Path
+) -> None:
+    settings = replace(CRNN, changes=(*SMALL, "mixup=0.2"))  # of many a share that rounds to 1
+    batches = lesson(settings, everything, tmp_path).batches
+    missing = {
+        "ravdess": set(),
+        "ravdess_song": {"disgust", "surprised"},
+        "nemo": {"calm", "disgust"},
+    }
+    for examples, (corpus, labels) in zip(batches.corpora, missing.items(), strict=True):
+        without = {label for label, column in zip(EMOTIONS, examples.targets.T, strict=True) if (column == -1).all()}
+        assert without == labels, corpus
+        known = [label not in labels for label in EMOTIONS]
+        np.testing.assert_array_equal(examples.targets[:, known].sum(axis=1), 1)
+    for features, targets in batches(0, 0):
+        assert np.isfinite(features).all()
+        assert ((targets == -1) | (targets > 0)).all()
+        np.testing.assert_allclose(np.maximum(targets, 0).sum(axis=1), 1, atol=1e-6)
+
+
+def test_other_corpora_share_their_part_by_the_root_of_their_sizes(
+    everything: Sequence[Utterance], tmp_path: Path
+) -> None:
+    speech, song, polish = lesson(CRNN, everything, tmp_path).batches.corpora
+    assert [len(e.places) for e in (speech, song, polish)] == [64, 24, 12]
+    assert speech.share == 1
+    assert song.share == pytest.approx(0.5 * 24**0.5 / (24**0.5 + 12**0.5))
+    assert polish.share == 12 / 64  # no more than there is
+    whole = lesson(replace(CRNN, changes=(*SMALL, "others=9")), everything, tmp_path).batches.corpora
+    assert [examples.share for examples in whole] == [1, 24 / 64, 12 / 64]
+
+
+def test_every_actor_trains_the_network_to_ship(everything: Sequence[Utterance], tmp_path: Path) -> None:
+    made = lesson(replace(CRNN, protocol="all"), everything, tmp_path)
+    assert len(made.batches.augmenter._sources) == 96 + 36 + 12
+
+
+def taught(augmented: Trained, out: Path, *names: str) -> Settings:
+    """A training by teachers, which are there under these names."""
+    for name in names:
+        shutil.copytree(augmented.run.path, out / name)
+    return replace(CRNN, changes=("channels=4,4,4", "dense=8", "units=4", "epochs=1"), teachers=names)
+
+
+def test_a_network_learns_from_teachers_what_they_learned_from_is_told(
+    augmented: Trained, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    settings = replace(taught(augmented, tmp_path, "one-fold0", "other-fold0"), teachers=("one-fold*", "other-fold*"))
+    run = fit(settings, utterances, tmp_path, jobs=1)
+    assert run.path.name == "crnn-speaker-fold0-seed0-channels=4,4,4-dense=8-units=4-epochs=1-taught"
+    assert run.settings.teachers == ("one-fold*", "other-fold*")
+    assert run.description.training["data"] == augmented.run.description.training["data"]
+
+
+def test_a_missing_teacher_is_named(utterances: Sequence[Utterance], tmp_path: Path) -> None:
+    with pytest.raises(TrainingError) as caught:
+        fit(replace(CRNN, fold=0, teachers=("gone-fold*",)), utterances, tmp_path, jobs=1)
+    assert str(caught.value) == (
+        f"{CRNN.name}-taught: no finished run to learn from: {tmp_path}/gone-fold0; train it first"
+    )
+
+
+def test_a_teacher_of_another_front_end_is_refused(
+    run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    shutil.copytree(run.path, tmp_path / "teacher")
+    with pytest.raises(TrainingError, match=r"/teacher has another front-end or other labels: no teacher for it$"):
+        fit(replace(CRNN, teachers=("teacher",)), utterances, tmp_path, jobs=1)
+
+
+@pytest.mark.parametrize(("protocol", "known"), [("speaker", "[3, 6]"), ("inner", "[3, 6]")])
+def test_a_teacher_that_has_heard_the_voices_of_the_test_is_refused(
+    protocol: str, known: str, augmented: Trained, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    settings = replace(
+        taught(augmented, tmp_path, "teacher"), protocol=protocol, fold=1 if protocol == "speaker" else 0
+    )
+    with pytest.raises(TrainingError) as caught:
+        fit(settings, utterances, tmp_path, jobs=1)
+    assert str(caught.value) == (
+        f"{settings.name}: {tmp_path}/teacher has heard actors {known}, who are to be new voices; "
+        "take teachers of the same protocol and fold"
+    )

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ser_train.corpus import EMOTIONS
-from ser_train.report import classification_text, picture_confusion, picture_curves
+from ser_train.pictures import picture_confusion, picture_curves
+from ser_train.report import classification_text
 from ser_train.run import Answers
 
 

@@ -11,13 +11,34 @@ from ser_train.corpus import EMOTIONS, CorpusError, Utterance
 from ser_train.splits import PROTOCOLS, SPEAKER_FOLDS, Split
 
 
-def ravdess(actors: Sequence[int] = range(1, 25)) -> list[Utterance]:
-    """The 60 utterances of each actor: neutral has no strong intensity."""
+def ravdess(actors: Sequence[int] = range(1, 25), corpus: str = "ravdess") -> list[Utterance]:
+    """The 60 utterances of each actor in speech, the 44 in song: neutral has no strong intensity."""
     return [
-        Utterance(Path(f"{actor}"), emotion, intensity, s, r, actor, f"{actor} {emotion} {intensity} {s} {r}")
-        for actor, emotion, intensity, s, r in product(actors, EMOTIONS, ("normal", "strong"), (1, 2), (1, 2))
+        Utterance(
+            Path(f"{actor}"),
+            corpus,
+            emotion,
+            f"ravdess/{actor:02}",
+            "female" if actor % 2 == 0 else "male",
+            intensity,
+            f"{statement:02}",
+            f"{corpus} {actor} {emotion} {intensity} {statement} {repetition}",
+        )
+        for actor, emotion, intensity, statement, repetition in product(
+            actors, EMOTIONS[:6] if corpus == "ravdess_song" else EMOTIONS, ("normal", "strong"), (1, 2), (1, 2)
+        )
         if (emotion, intensity) != ("neutral", "strong")
     ]
+
+
+def nemo() -> list[Utterance]:
+    """One utterance of each of two speakers."""
+    return [Utterance(Path(s), "nemo", "sad", f"nemo/{s}", "female", "", "1", s) for s in ("EB0", "IC0")]
+
+
+def everything() -> list[Utterance]:
+    """Corpora in no order that helps."""
+    return [*nemo(), *ravdess(corpus="ravdess_song"), *ravdess()]
 
 
 def split(protocol: str, utterances: Sequence[Utterance], fold: int = 0, seed: int = 0) -> Split:
@@ -77,6 +98,46 @@ def test_speaker_tests_every_recording_once_over_the_folds() -> None:
     assert set(tested.values()) == {1}
 
 
+@pytest.mark.parametrize("fold", range(5))
+def test_inner_tests_two_outer_folds_and_trains_on_none_of_their_actors(fold: int) -> None:
+    train, validation, test = ({u.actor for u in part} for part in parts(split("inner", ravdess() * 2, fold)))
+    assert test == {*SPEAKER_FOLDS[fold], *SPEAKER_FOLDS[(fold + 1) % 5]}
+    assert len(validation) == 3
+    assert not train & validation
+    assert train | validation == set(range(1, 25)) - test
+
+
+def test_all_trains_on_everybody_and_shows_three_of_them() -> None:
+    made = split("all", everything() * 2)
+    assert sorted(u.digest for u in made.train) == sorted(recordings(ravdess()))
+    assert recordings(made.others) == recordings(everything()) - recordings(made.train)
+    assert made.test == made.validation
+    assert len({u.actor for u in made.test}) == 3
+    assert len(made.test) == 3 * 60
+
+
+@pytest.mark.parametrize("protocol", ["speaker", "inner"])
+@pytest.mark.parametrize("fold", range(5))
+def test_who_is_not_heard_speaking_is_not_heard_singing(protocol: str, fold: int) -> None:
+    made = split(protocol, everything() * 2, fold)
+    tested, stoppers = ({u.speaker for u in part} for part in (made.test, made.validation))
+    assert not tested & {u.speaker for u in (*made.train, *made.validation, *made.others)}
+    assert not stoppers & {u.speaker for u in made.train}
+    song = [u for u in ravdess(corpus="ravdess_song") if u.speaker not in tested]
+    assert recordings(made.others) == recordings(nemo()) | recordings(song)
+    assert len(made.others) == len(recordings(made.others))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_other_corpora_change_nothing_of_the_figure(protocol: str) -> None:
+    assert parts(split(protocol, everything())) == parts(split(protocol, ravdess()))
+
+
+@pytest.mark.parametrize("protocol", ["notebook", "utterance"])
+def test_other_corpora_train_only_where_voices_are_kept_apart(protocol: str) -> None:
+    assert split(protocol, everything()).others == ()
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_split_is_repeatable_by_its_seed_and_another_by_another(protocol: str) -> None:
     utterances = ravdess()
@@ -92,6 +153,8 @@ def test_a_split_is_repeatable_by_its_seed_and_another_by_another(protocol: str)
         ("utterance", (1,), "48 utterances are too few"),
         ("speaker", (2, 5, 1), r"fold 0 needs at least two actors besides \(2, 5, 14, 15, 16\); found \[1\]"),
         ("speaker", (1, 3), "no utterance is left for test"),
+        ("inner", (2, 3, 1), r"fold 0 needs at least two actors besides \(2, 5, 14, 15, 16, 3, .*\); found \[1\]"),
+        ("all", (), "no utterance is left for train"),
     ],
 )
 def test_a_corpus_too_small_is_refused(protocol: str, actors: tuple[int, ...], reason: str) -> None:

@@ -2,13 +2,17 @@
 
 import argparse
 import os
+import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
 from ser_edge import __version__
@@ -16,6 +20,8 @@ from ser_edge.errors import SerEdgeError
 from ser_edge.native import hushed
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from ser_train.corpus import Utterance
     from ser_train.run import RunDirectory, Settings
 
@@ -26,7 +32,12 @@ examples:
   ser-train --data ravdess/                          the notebook's three networks, as the notebook trained them
   ser-train                                          the same; downloads RAVDESS speech (209 MB) into the cache first
   ser-train --arch gru --protocol speaker            five trainings on unseen voices: the figure that counts
+  ser-train --arch crnn --protocol speaker --data ravdess/ --data ravdess_song/ --data nemo/
+                                                     the network we ship, with other corpora to learn from
   ser-train evaluate runs/* --out results.json       the table of what was trained
+  ser-train conditions RUN --data ravdess/           noise, telephone, rooms, and live windows
+  ser-train across RUN --data nemo/                  other corpora than it was trained on
+  ser-train report RUN                               a page with pictures
 
 A training that was stopped goes on where it was; one that is finished is not done again. Each leaves a directory
 RUNS/<network>-<protocol>-..., with the network, its metrics and pictures: what ser-export takes.
@@ -35,19 +46,26 @@ protocols:
   notebook    every file twice, the test set stops the training: shows what the notebook's 93.75 % is worth
   utterance   new sentences of known voices
   speaker     five folds of unseen actors
+  inner       for choosing settings: leaves out two folds, so that one of them can judge and the other stays unseen
+  all         every actor trains: the network to ship; its own figure means nothing
 """
 
-INSTALL = "pip install 'ser-edge[train]'"
+NOTEBOOK = ["rnn", "lstm", "gru"]
+COMMANDS = {"across": "across", "choose": "choose", "conditions": "conditions", "report": "page"}  # and their modules
+_PATIENCE = 10  # s, for a Dask scheduler to answer
+_ALONE = Lock()  # one training at a time in a process: seeds and threads are the process's
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors only
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+    _choose_tensorflow()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    command = _evaluate if arguments[:1] == ["evaluate"] else _fit
+    name = arguments[0] if arguments else ""
     try:
-        return command(arguments)
+        if name in COMMANDS:
+            command = getattr(import_module(f"ser_train.{COMMANDS[name]}"), name)
+            return int(command(arguments[1:]))
+        return _evaluate(arguments) if name == "evaluate" else _fit(arguments)
     except SerEdgeError as error:
         print(f"ser-train: {error}", file=sys.stderr)
         return error.exit_code
@@ -55,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ser-train: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        print(f"ser-train: {error.name} is not installed; try: {INSTALL}", file=sys.stderr)
+        extra = "cluster,train" if error.name == "distributed" else "train"
+        print(f"ser-train: {error.name} is not installed; try: pip install 'ser-edge[{extra}]'", file=sys.stderr)
         return 4
     except KeyboardInterrupt:
         print("ser-train: stopped; run the same command again to go on", file=sys.stderr)
@@ -63,11 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fit(arguments: Sequence[str]) -> int:
-    from ser_train.corpus import duplicates, read_corpus, unique
-    from ser_train.dataset import corpus_features
-    from ser_train.fetch import locate
     from ser_train.networks import NETWORKS
-    from ser_train.run import Settings
+    from ser_train.recipes import changed
     from ser_train.splits import PROTOCOLS
 
     parser = argparse.ArgumentParser(
@@ -81,20 +97,36 @@ def _fit(arguments: Sequence[str]) -> int:
         "--data",
         type=Path,
         metavar="PATH",
-        help="RAVDESS: a folder or the public zip (default: download it once)",
+        action="append",
+        help="RAVDESS: a folder or the public zip (default: download it once); give it again for other corpora, which "
+        "networks like crnn learn from as well: RAVDESS song, nEMO, CREMA-D, TESS, SAVEE, EMO-DB",
     )
     add("--mirror", metavar="URL", help="download the zip from here instead of Zenodo")
-    add("--arch", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="networks (default: all)")
+    add("--arch", nargs="+", choices=NETWORKS, default=NOTEBOOK, help="networks (default: the notebook's)")
     add("--protocol", nargs="+", choices=PROTOCOLS, default=["notebook"], help="default: notebook")
     add("--fold", default="all", metavar="K|all", help="a fold of the speaker protocol, 0 to 4 (default: all)")
     add("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")
-    add("--epochs", type=int, metavar="N", help="at most so many (default: the network's own, 30)")
+    add("--epochs", type=int, metavar="N", help="at most so many (default: the network's own)")
+    add("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change the recipe, like mixup=0.2; names the run")
+    add(
+        "--teachers",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="finished runs in RUNS to learn from, with * for the fold: 'crnn-speaker-fold*-seed1'",
+    )
     add(
         "--jobs",
         type=int,
         default=1,
         metavar="N",
         help="trainings at a time, with a share of the cores each (default: 1)",
+    )
+    add(
+        "--cluster",
+        metavar="ADDRESS",
+        help="train on a Dask cluster, like tcp://host:8786, whose workers (dask worker --nthreads 1) see the same "
+        "folders and have ser-edge[cluster,train]",
     )
     add(
         "--out",
@@ -112,23 +144,42 @@ def _fit(arguments: Sequence[str]) -> int:
 
     if find_spec("tensorflow") is None:  # said now, not after the download
         raise ModuleNotFoundError(name="tensorflow")
-    utterances = read_corpus(locate(options.data, options.mirror))
+    for network in options.arch:
+        changed(NETWORKS[network].recipe, options.set)  # refuses what isn't a setting
+    with _connected(options.cluster) as client:
+        return _fit_with(options, client)
+
+
+def _fit_with(options: argparse.Namespace, client: "Client | None") -> int:
+    from ser_train.corpus import duplicates, read_corpora, unique
+    from ser_train.fetch import locate
+    from ser_train.run import Settings
+    from ser_train.splits import PROTOCOLS
+
+    folders = [locate(path, options.mirror) for path in options.data or [None]]
+    if client is not None:  # its workers have working directories of their own
+        folders, options.out = [folder.resolve() for folder in folders], options.out.resolve()
+    utterances = read_corpora(folders)
     recordings, groups = unique(utterances), duplicates(utterances)
     print(
-        f"{len(utterances)} files, {len(recordings)} recordings, {len({u.actor for u in utterances})} actors",
+        f"{len(utterances)} files, {len(recordings)} recordings, {len({u.speaker for u in utterances})} speakers",
         file=sys.stderr,
     )
     if groups:
         print(f"{len(groups)} recordings are there more than once, like {groups[0][0].path} and {groups[0][1].path}; "
               "only the notebook protocol counts any twice", file=sys.stderr)  # fmt: skip
     wanted = [
-        Settings(network, protocol, fold, seed, options.epochs)
+        Settings(network, protocol, fold, seed, options.epochs, tuple(options.set), tuple(options.teachers))
         for protocol, network, seed in product(options.protocol, options.arch, options.seed)
         for fold in _folds(options.fold, PROTOCOLS[protocol].folds)
     ]
-    for config in {NETWORKS[network].features for network in options.arch}:
-        corpus_features(recordings, config)  # now, with all cores, for every training to find in the cache
-    _fit_all(wanted, utterances, options.out, options.jobs)
+    task = partial(_fit_one, utterances=utterances, out=options.out, jobs=options.jobs)
+    for run in _here(task, wanted, options.jobs) if client is None else _there(task, wanted, client):
+        metrics = run.read("run.json")["metrics"]
+        print(
+            f"{run.path}: WA {metrics['wa']:.1f} %, UAR {metrics['uar']:.1f} %, macro-F1 {metrics['f1']:.1f} %",
+            flush=True,
+        )
     return 0
 
 
@@ -136,34 +187,81 @@ def _folds(chosen: str, count: int) -> Sequence[int]:
     return range(count) if chosen == "all" or count == 1 else [int(chosen)]
 
 
-def _fit_all(wanted: Sequence["Settings"], utterances: Sequence["Utterance"], out: Path, jobs: int) -> None:
-    from joblib import Parallel, cpu_count, delayed
+def _here(task: Callable[..., "RunDirectory"], wanted: Sequence["Settings"], jobs: int) -> Iterable["RunDirectory"]:
+    """Runs in the order wanted, each as soon as it is there: trained here, by so many processes."""
+    from joblib import Parallel, delayed
 
-    threads = max(1, cpu_count() // jobs)
-    for run in Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_fit_one)(settings, utterances, out, threads, jobs == 1) for settings in wanted
-    ):
-        metrics = run.read("run.json")["metrics"]
-        print(
-            f"{run.path}: WA {metrics['wa']:.1f} %, UAR {metrics['uar']:.1f} %, macro-F1 {metrics['f1']:.1f} %",
-            flush=True,
-        )
+    return Parallel(n_jobs=jobs, return_as="generator")(delayed(task)(settings, bar=jobs == 1) for settings in wanted)
+
+
+def _there(
+    task: Callable[..., "RunDirectory"], wanted: Sequence["Settings"], client: "Client"
+) -> Iterable["RunDirectory"]:
+    """The same, trained by a cluster's workers. What a worker leaves undone another one takes up, at its checkpoint.
+
+    Not through joblib: its Dask backend gives results only when all are there, and would spread what a training does
+    in parallel over the cluster as well.
+    """
+    from distributed import CancelledError, KilledWorker
+
+    workers = len(client.nthreads())
+    print(f"{workers} workers" if workers else "no worker yet, waiting: dask worker", file=sys.stderr)
+    for settings, future in zip(wanted, client.map(task, wanted, pure=False), strict=True):
+        try:
+            run = future.result()
+        except KilledWorker as e:
+            raise SerEdgeError(
+                f"{settings.name}: several workers died of it; run the same command again to go on"
+            ) from e
+        except CancelledError as e:
+            raise SerEdgeError("the Dask scheduler is gone; run the same command again to go on") from e
+        yield run
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator["Client | None"]:
+    """A client of a Dask cluster; None for no address."""
+    if address is None:
+        yield None
+        return
+    from distributed import Client
+
+    try:
+        if not re.fullmatch(r"((tcp|tls|wss?)://)?[^/\s]+:\d+", address):  # Dask waits without end for some others
+            raise ValueError("an address is like tcp://host:8786")
+        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, RuntimeError, TypeError, ValueError) as e:
+        reason = " ".join(str(e).split())
+        raise SerEdgeError(
+            f"--cluster {address}: no Dask scheduler answers there ({reason}); start: dask scheduler"
+        ) from e
+    with client:
+        yield client
 
 
 def _fit_one(
-    settings: "Settings", utterances: Sequence["Utterance"], out: Path, threads: int, bar: bool
+    settings: "Settings", utterances: Sequence["Utterance"], out: Path, jobs: int, bar: bool = False
 ) -> "RunDirectory":
-    with hushed():
-        import tensorflow as tf
-    from tqdm import tqdm
+    _choose_tensorflow()
+    with _ALONE:
+        with hushed():
+            import tensorflow as tf
+        from joblib import cpu_count
+        from tqdm import tqdm
 
-    from ser_train.fit import fit
+        from ser_train.fit import fit
 
-    tqdm.set_lock(RLock())  # its own is a semaphore: a process that Ctrl-C ends leaves it behind, with a warning
-    if tf.config.threading.get_intra_op_parallelism_threads() != threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
-    return fit(settings, utterances, out, bar=bar)
+        tqdm.set_lock(RLock())  # its own is a semaphore: a process that Ctrl-C ends leaves it behind, with a warning
+        threads = max(1, cpu_count() // jobs)
+        with suppress(RuntimeError):  # a worker that trained before has its threads
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        return fit(settings, utterances, out, bar=bar)
+
+
+def _choose_tensorflow() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors only
+    os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 def _evaluate(arguments: Sequence[str]) -> int:
@@ -179,12 +277,15 @@ def _evaluate(arguments: Sequence[str]) -> int:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="finished run directories")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the rows there, as JSON")
     parser.add_argument("--page", type=Path, metavar="FILE", help="put the table into this page, between its two marks")
+    parser.add_argument(
+        "--exported", type=Path, metavar="DIR", help="measure the model files ser-export made there, too"
+    )
     options = parser.parse_args(arguments)
     runs = [RunDirectory(path) for path in options.runs]
     for run in runs:
         if not run.finished:
             print(f"ser-train: {run.path}: not a finished run, left out", file=sys.stderr)
-    rows = evaluate([run for run in runs if run.finished])
+    rows = evaluate([run for run in runs if run.finished], options.exported)
     if options.out:
         write_text(options.out, json.dumps(rows, indent=1) + "\n")
     if options.page:

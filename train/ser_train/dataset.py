@@ -23,7 +23,7 @@ from ser_train.atomic import replacing
 from ser_train.corpus import Utterance, unique
 from ser_train.fetch import cache_folder
 
-__all__ = ["corpus_features", "extract"]
+__all__ = ["corpus_features", "corpus_spectra", "extract", "front_end_of"]
 
 _CHUNK = 24  # files in one task: long enough to pay for the front-end's tables, short enough for the bar
 
@@ -42,50 +42,76 @@ def corpus_features(utterances: Sequence[Utterance], config: FeatureConfig, jobs
     Raises:
         AudioError: an utterance the front-end can't use.
     """
-    recordings = sorted(unique(utterances), key=lambda u: u.digest)
-    path = cache_folder() / "features" / f"{_key(recordings, config)}.npy"
-    features = _load(path)
-    if features is None:
-        features = extract([u.path for u in recordings], config, jobs)
-        with replacing(path) as unfinished:
-            np.save(unfinished, features)
-    row = {u.digest: i for i, u in enumerate(recordings)}
-    selected: npt.NDArray[np.float32] = features[[row[u.digest] for u in utterances]]
-    return selected
+    return np.stack(_cached(utterances, config, "utterance", jobs))
 
 
-def extract(paths: Sequence[Path], config: FeatureConfig, jobs: int = -1) -> npt.NDArray[np.float32]:
-    """(paths, frames, coefficients) float32, computed now."""
+def corpus_spectra(utterances: Sequence[Utterance], config: FeatureConfig, jobs: int = -1) -> list[Features]:
+    """`FrontEnd.log_mel` of each whole recording, from the cache where it was computed before; else as above.
+
+    Returns:
+        For each utterance (frames, n_mels) float32, dB; read from the disk when it is used.
+    """
+    return _cached(utterances, config, "log_mel", jobs)
+
+
+def extract(paths: Sequence[Path], config: FeatureConfig, jobs: int = -1, stage: str = "utterance") -> list[Features]:
+    """For each path (frames, coefficients) float32, computed now, as far as the front-end's `stage`."""
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
     results: list[Features] = []
     with tqdm(desc="features", total=len(paths), unit=" files", disable=None) as bar:
-        for done in parallel(joblib.delayed(_extract)(chunk, config) for chunk in chunks):
+        for done in parallel(joblib.delayed(_extract)(chunk, config, stage) for chunk in chunks):
             results.extend(done)
             bar.update(len(done))
-    return np.stack(results)
+    return results
 
 
-def _extract(paths: Sequence[Path], config: FeatureConfig) -> list[Features]:
-    front_end = _front_end(config)
-    return [front_end(ser_edge.audio.read(path, config.sample_rate, config.seconds)) for path in paths]
+def _cached(utterances: Sequence[Utterance], config: FeatureConfig, stage: str, jobs: int) -> list[Features]:
+    """Each corpus has a file of its own: another one beside it doesn't make it compute again."""
+    rows = {}
+    for corpus in dict.fromkeys(u.corpus for u in utterances):
+        recordings = sorted(unique(u for u in utterances if u.corpus == corpus), key=lambda u: u.digest)
+        path = cache_folder() / "features" / f"{_key(recordings, config, stage)}.npy"
+        features = _load(path)
+        if features is None:
+            computed = extract([u.path for u in recordings], config, jobs, stage)
+            for target, array in (
+                (path.with_suffix(".lengths.npy"), np.array([len(item) for item in computed])),
+                (path, np.concatenate(computed)),  # last: where this one is, both are
+            ):
+                with replacing(target) as unfinished:
+                    np.save(unfinished, array)
+            features = computed
+        rows |= {u.digest: item for u, item in zip(recordings, features, strict=True)}
+    return [rows[u.digest] for u in utterances]
+
+
+def _extract(paths: Sequence[Path], config: FeatureConfig, stage: str) -> list[Features]:
+    front_end = front_end_of(config)
+    one = front_end.log_mel if stage == "log_mel" else front_end
+    seconds = None if stage == "log_mel" or config.span_db is not None else config.seconds
+    return [one(ser_edge.audio.read(path, config.sample_rate, seconds)) for path in paths]
 
 
 @lru_cache(maxsize=4)  # its tables take as long to make as the features of a few files
-def _front_end(config: FeatureConfig) -> FrontEnd:
+def front_end_of(config: FeatureConfig) -> FrontEnd:
+    """The runtime's front-end, with SciPy's faster FFT."""
     return FrontEnd(config, rfft=scipy.fft.rfft)
 
 
-def _load(path: Path) -> npt.NDArray[np.float32] | None:
+def _load(path: Path) -> list[Features] | None:
     """What was cached; None where that is nothing, or damaged."""
     try:
-        features: npt.NDArray[np.float32] = np.load(path)
+        features = np.load(path, mmap_mode="r")
+        lengths = np.load(path.with_suffix(".lengths.npy"))
     except (OSError, EOFError, ValueError):
         return None
-    return features
+    if lengths.sum() != len(features):
+        return None
+    return np.split(features, np.cumsum(lengths)[:-1])
 
 
-def _key(recordings: Sequence[Utterance], config: FeatureConfig) -> str:
+def _key(recordings: Sequence[Utterance], config: FeatureConfig, stage: str) -> str:
     code = [Path(module.__file__ or "").read_text("utf-8") for module in (ser_edge.audio, ser_edge.features)]
-    content = json.dumps([[u.digest for u in recordings], asdict(config), code])
+    content = json.dumps([[u.digest for u in recordings], asdict(config), stage, code])
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

@@ -9,7 +9,8 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,15 +22,21 @@ from tqdm import tqdm
 
 from ser_edge.description import Accuracy, ModelDescription, Normalization
 from ser_edge.errors import SerEdgeError
-from ser_edge.features import Features
 from ser_train.atomic import replacing
+from ser_train.augment import Augmenter, Source
+from ser_train.batches import AugmentedBatches, Batches, Examples, FixedBatches
+from ser_train.corpora import CORPORA
 from ser_train.corpus import EMOTIONS, Utterance, digest, unique
-from ser_train.dataset import corpus_features
+from ser_train.dataset import corpus_features, corpus_spectra, front_end_of
 from ser_train.networks import NETWORKS, Network
-from ser_train.report import classification_text, picture_confusion, picture_curves
+from ser_train.optimize import compile_model
+from ser_train.pictures import picture_confusion, picture_curves
+from ser_train.recipes import Augmented, EarlyStopped, Recipe, changed, fingerprint
+from ser_train.report import classification_text
 from ser_train.run import Answers, RunDirectory, Settings
 from ser_train.scores import score
 from ser_train.splits import PROTOCOLS, Split
+from ser_train.teachers import gather
 
 __all__ = ["TrainingError", "fit"]
 
@@ -71,96 +78,197 @@ def fit(
         TrainingError: the loss is no longer finite.
         AudioError: an utterance the front-end can't use.
     """
-    settings = replace(settings, corpus=digest(utterances))
+    network = NETWORKS[settings.network]
+    recipe = changed(network.recipe, settings.changes)
+    if settings.epochs is not None:
+        recipe = replace(recipe, epochs=settings.epochs)
+    split = PROTOCOLS[settings.protocol].split(utterances, settings.fold, settings.seed)
+    if not (isinstance(recipe, Augmented) and recipe.others > 0):
+        split = replace(split, others=())
+    heard = digest([*split.train, *split.validation, *split.test, *split.others])
+    settings = replace(settings, corpus=heard, recipe=fingerprint(network.features, recipe))
     run = RunDirectory(out / settings.name)
     if run.finished and run.settings == settings:
         return run
-    network = NETWORKS[settings.network]
-    split = PROTOCOLS[settings.protocol].split(utterances, settings.fold, settings.seed)
-    features = _features(utterances, network, jobs)
-    train, validation = (_rows(features, part) for part in (split.train, split.validation))
-    normalization = _normalization(train)
-    model, progress = _train(
-        run,
-        settings,
-        network,
-        (normalization.apply(train), _labels(split.train)),
-        (normalization.apply(validation), _labels(split.validation)),
-        bar,
-    )
-    _finish(run, settings, network, split, features, normalization, model, progress)
+    teachers = [RunDirectory(out / name.replace("*", str(settings.fold))) for name in settings.teachers]
+    _check(teachers, settings, network, split)
+    lesson = _LESSONS[type(recipe)](split, network, recipe, teachers, jobs)
+    model, progress = _train(run, settings, network, recipe, lesson, bar)
+    _finish(run, settings, network, recipe, split, lesson, model, progress)
     return run
 
 
-def _features(utterances: Sequence[Utterance], network: Network, jobs: int) -> dict[str, Features]:
-    """Each recording's features by its digest; of the whole corpus, so that all folds and seeds share one cache."""
-    recordings = unique(utterances)
+def _check(teachers: Sequence[RunDirectory], settings: Settings, network: Network, split: Split) -> None:
+    """A teacher hears what the learner hears, but has no more heard the voices of the learner's test than it will."""
+    for teacher in teachers:
+        if not teacher.finished:
+            raise TrainingError(f"{settings.name}: no finished run to learn from: {teacher.path}; train it first")
+        description = teacher.description
+        if description.features != network.features or description.labels != EMOTIONS:
+            raise TrainingError(
+                f"{settings.name}: {teacher.path} has another front-end or other labels: no teacher for it"
+            )
+        if known := sorted(set(_not_heard(split)).difference(description.training["not_heard"])):
+            raise TrainingError(
+                f"{settings.name}: {teacher.path} has heard actors {known}, who are to be new voices; "
+                "take teachers of the same protocol and fold"
+            )
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """What a training is made of, the network aside."""
+
+    normalization: Normalization
+    features: Callable[[Sequence[Utterance]], npt.NDArray[np.float32]]  # for answers; not normalised
+    batches: Batches
+    count: int  # of batches in an epoch
+    validation: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]] | None  # None: nothing stops it early
+    lengths: bool  # whether the batches differ in length
+    data: str  # corpora and their licences
+
+
+def _fixed_lesson(
+    split: Split, network: Network, recipe: EarlyStopped, teachers: Sequence[RunDirectory], jobs: int
+) -> _Lesson:
+    """The notebook's."""
+    if teachers:
+        raise TrainingError("a network with the notebook's recipe learns from labels alone: no --teachers")
+    recordings = unique([*split.train, *split.validation, *split.test])
     rows = corpus_features(recordings, network.features, jobs)
-    return {u.digest: row for u, row in zip(recordings, rows, strict=True)}
+    by_digest = {u.digest: row for u, row in zip(recordings, rows, strict=True)}
+
+    def features(utterances: Sequence[Utterance]) -> npt.NDArray[np.float32]:
+        return np.stack([by_digest[u.digest] for u in utterances])
+
+    train = features(split.train)
+    normalization = _normalization(train)
+    return _Lesson(
+        normalization,
+        features,
+        FixedBatches(normalization.apply(train), _labels(split.train), recipe),
+        -(-len(split.train) // recipe.batch_size),
+        (normalization.apply(features(split.validation)), _labels(split.validation)),
+        lengths=False,
+        data=_data(split, teachers),
+    )
 
 
-def _rows(features: dict[str, Features], utterances: Sequence[Utterance]) -> npt.NDArray[np.float32]:
-    return np.stack([features[u.digest] for u in utterances])
+def _augmented_lesson(
+    split: Split, network: Network, recipe: Augmented, teachers: Sequence[RunDirectory], jobs: int
+) -> _Lesson:
+    """Every training voice trains, and other corpora where the recipe wants them."""
+    front_end = front_end_of(network.features)
+    train = unique([*split.train, *split.validation])
+    others = unique(split.others)
+    recordings = unique([*train, *split.test, *others])
+    spectra = corpus_spectra(recordings, network.features, jobs)
+    by_digest = {u.digest: spectrum for u, spectrum in zip(recordings, spectra, strict=True)}
+
+    def features(utterances: Sequence[Utterance]) -> npt.NDArray[np.float32]:
+        return np.stack([front_end.utterance(by_digest[u.digest]) for u in utterances])
+
+    normalization = _normalization(features([*train, *others]))
+    sources = [Source(by_digest[u.digest], u.speaker) for u in (*train, *others)]
+    batches = AugmentedBatches(
+        Augmenter(recipe, front_end, sources),
+        normalization,
+        _examples([*train, *others], recipe),
+        recipe,
+        gather(teachers, normalization),
+    )
+    return _Lesson(normalization, features, batches, batches.count, None, True, _data(split, teachers))
+
+
+def _data(split: Split, teachers: Sequence[RunDirectory]) -> str:
+    """What the network learns from, and on which terms; what its teachers learned from as well."""
+    corpora = [CORPORA[name] for name in dict.fromkeys(u.corpus for u in (*split.train, *split.others))]
+    own = [f"{corpus.title}, {corpus.licence}" for corpus in corpora]
+    taught = [data for teacher in teachers for data in teacher.description.training["data"].split("; ")]
+    return "; ".join(dict.fromkeys([*own, *taught]))
+
+
+def _examples(utterances: Sequence[Utterance], recipe: Augmented) -> list[Examples]:
+    """By corpus, RAVDESS speech first; the others share `recipe.others` by the root of their sizes."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, utterance in enumerate(utterances):
+        places[utterance.corpus].append(place)
+    first, *rest = places
+    roots = {name: len(places[name]) ** 0.5 for name in rest}
+    shares = {first: 1.0} | {
+        name: min(recipe.others * root / sum(roots.values()), len(places[name]) / len(places[first]))
+        for name, root in roots.items()
+    }
+    targets = np.eye(len(EMOTIONS), dtype=np.float32)[[u.label for u in utterances]]
+    for name, rows in places.items():
+        for label, emotion in enumerate(EMOTIONS):
+            if emotion not in CORPORA[name].emotions:
+                targets[rows, label] = -1
+    return [Examples(np.array(rows), targets[rows], shares[name]) for name, rows in places.items()]
+
+
+_LESSONS: dict[type[Recipe], Callable[..., _Lesson]] = {EarlyStopped: _fixed_lesson, Augmented: _augmented_lesson}
 
 
 def _train(
-    run: RunDirectory,
-    settings: Settings,
-    network: Network,
-    train: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]],
-    validation: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]],
-    show_bar: bool,
+    run: RunDirectory, settings: Settings, network: Network, recipe: Recipe, lesson: _Lesson, show_bar: bool
 ) -> tuple[keras.Model, _Progress]:
-    """Runs the epochs that are left; returns the model with the best weights, and how it went."""
+    """Runs the epochs that are left; returns the model with the weights to keep, and how it went."""
     run.checkpoint.mkdir(parents=True, exist_ok=True)  # now, so that nothing is trained that can't be kept
     keras.utils.set_random_seed(settings.seed)
-    epochs = settings.epochs or network.epochs
-    model, progress = _resume(run, settings)
-    if model is None:
-        model = network.build(train[0].shape[1:], len(EMOTIONS))
-        model.compile(
-            keras.optimizers.Adam(network.learning_rate),
-            "sparse_categorical_crossentropy",
-            metrics=["accuracy"],
-        )
+    frames = None if lesson.lengths else network.features.frames
+    model = network.build((frames, network.features.coefficients), len(EMOTIONS), **recipe.sizes)
+    compile_model(model, recipe, lesson.count)
+    progress = _resume(run, settings, model)
+    patience = recipe.patience if isinstance(recipe, EarlyStopped) else recipe.epochs
     hidden = None if show_bar else True  # None: hidden where standard error is no terminal
-    with tqdm(desc=settings.name, total=epochs, initial=progress.epoch, unit=" epochs", disable=hidden) as bar:
-        while progress.epoch < epochs and progress.epoch - progress.best_epoch < network.patience:
+    with tqdm(desc=settings.name, total=recipe.epochs, initial=progress.epoch, unit=" epochs", disable=hidden) as bar:
+        while progress.epoch < recipe.epochs and progress.epoch - progress.best_epoch < patience:
             started = time.perf_counter()
             epoch = progress.epoch
             _reseed(model, settings.seed, epoch)
-            order = np.random.default_rng([settings.seed, epoch]).permutation(len(train[0]))
-            result = model.fit(
-                train[0][order],
-                train[1][order],
-                batch_size=network.batch_size,
-                epochs=epoch + 1,
-                initial_epoch=epoch,
-                shuffle=False,
-                validation_data=validation,
-                verbose=0,
-            )
-            now = {name: float(values[0]) for name, values in result.history.items()}
+            now = _epoch(model, lesson, settings.seed, epoch)
             if not np.isfinite(now["loss"]):
                 raise TrainingError(
                     f"{settings.name}: the loss is {now['loss']} in epoch {epoch + 1}; try another seed"
                 )
-            best = now["val_accuracy"] > progress.best_accuracy
+            stopper = now.get("val_accuracy")
+            best = stopper is None or stopper > progress.best_accuracy  # without validation: always the last
             progress = _Progress(
                 epoch + 1,
-                now["val_accuracy"] if best else progress.best_accuracy,
+                stopper if best and stopper is not None else progress.best_accuracy,
                 epoch + 1 if best else progress.best_epoch,
                 (*progress.history, now),
             )
-            _save(run, settings, model, progress, best)
-            bar.set_postfix(loss=f"{now['loss']:.3f}", val_accuracy=f"{now['val_accuracy']:.3f}", refresh=False)
+            _save(run, settings, model, progress, best and stopper is not None)
+            bar.set_postfix({name: f"{value:.3f}" for name, value in now.items()}, refresh=False)
             bar.update()
             if bar.disable:
                 figures = "  ".join(f"{name} {value:.4f}" for name, value in now.items())
-                line = f"{settings.name}  epoch {epoch + 1}/{epochs}  {figures}  {time.perf_counter() - started:.1f} s"
-                print(line, file=sys.stderr, flush=True)
-    model.load_weights(run.checkpoint / "best.weights.h5")
+                place, seconds = f"epoch {epoch + 1}/{recipe.epochs}", time.perf_counter() - started
+                print(f"{settings.name}  {place}  {figures}  {seconds:.1f} s", file=sys.stderr, flush=True)
+    if model.optimizer.use_ema:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    else:
+        model.load_weights(run.checkpoint / "best.weights.h5")
     return model, progress
+
+
+def _epoch(model: keras.Model, lesson: _Lesson, seed: int, epoch: int) -> dict[str, float]:
+    """Trains on an epoch's batches; returns their loss and accuracy, and the validation's.
+
+    One by one, not by `fit`: that takes the first batches' length for everyone's, and ends by putting the moving
+    average in place of the weights.
+    """
+    steps, sizes = [], []
+    for features, targets in lesson.batches(seed, epoch):
+        steps.append(model.train_on_batch(features, targets, return_dict=True))  # of this batch alone
+        sizes.append(len(features))
+    now = {name: np.average([step[name] for step in steps], weights=sizes) for name in steps[0]}
+    if lesson.validation is not None:
+        checked = model.evaluate(*lesson.validation, batch_size=256, verbose=0, return_dict=True)
+        now |= {f"val_{name}": value for name, value in checked.items()}
+    return {name.replace("categorical_", ""): float(value) for name, value in now.items()}
 
 
 def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
@@ -176,42 +284,50 @@ def _save(run: RunDirectory, settings: Settings, model: keras.Model, progress: _
     if best:
         with replacing(run.checkpoint / "best.weights.h5") as unfinished:
             model.save_weights(unfinished)
-    model.save(run.checkpoint / f"epoch{progress.epoch}.keras")
+    with replacing(run.checkpoint / f"epoch{progress.epoch}.keras") as unfinished:
+        model.save(unfinished)
     run.write("checkpoint/progress.json", {"settings": asdict(settings), **asdict(progress)})
     (run.checkpoint / f"epoch{progress.epoch - 1}.keras").unlink(missing_ok=True)
 
 
-def _resume(run: RunDirectory, settings: Settings) -> tuple[keras.Model | None, _Progress]:
-    """The state of a training that was killed, if there is one with these settings."""
+def _resume(run: RunDirectory, settings: Settings, model: keras.Model) -> _Progress:
+    """Puts a compiled model where a training of these settings was killed, if one was.
+
+    Only weights and the optimizer's variables are read: Keras's file forgets what is excluded from weight decay.
+    """
     try:
         state = run.read("checkpoint/progress.json")
     except (OSError, json.JSONDecodeError):
-        return None, _Progress()
-    if Settings(**state.pop("settings")) != settings:
-        return None, _Progress()
+        return _Progress()
+    if Settings.of(state.pop("settings")) != settings:
+        return _Progress()
     progress = _Progress(**{**state, "history": tuple(state["history"])})
-    return keras.models.load_model(run.checkpoint / f"epoch{progress.epoch}.keras"), progress
+    model.optimizer.build(model.trainable_variables)
+    model.load_weights(run.checkpoint / f"epoch{progress.epoch}.keras")
+    return progress
 
 
 def _finish(
     run: RunDirectory,
     settings: Settings,
     network: Network,
+    recipe: Recipe,
     split: Split,
-    recordings: dict[str, Features],
-    normalization: Normalization,
+    lesson: _Lesson,
     model: keras.Model,
     progress: _Progress,
 ) -> None:
     """Tests the network and writes everything a run directory holds."""
     kept = _kept(split)
-    features = _rows(recordings, kept)
+    features = lesson.features(kept)
+    bare = network.build(features.shape[1:], len(EMOTIONS), **recipe.sizes)  # never compiled: saves without optimizer
+    bare.set_weights(model.get_weights())
     answers = Answers(
         features,
         _labels(kept),
         np.array([u.path.stem for u in kept]),
         np.array([u.actor for u in kept]),
-        model.predict(normalization.apply(features), batch_size=256, verbose=0),
+        bare.predict(lesson.normalization.apply(features), batch_size=256, verbose=0),
         np.arange(len(kept)) < len(split.test),
     )
     test = answers.of_test()
@@ -220,17 +336,15 @@ def _finish(
         name=settings.network,
         labels=EMOTIONS,
         features=network.features,
-        normalization=normalization,
+        normalization=lesson.normalization,
         accuracy=Accuracy(settings.protocol, 1, 1, round(scores.wa, 2), round(scores.uar, 2), round(scores.f1, 2)),
         training={
             "run": settings.name,
-            "data": "RAVDESS speech, CC BY-NC-SA 4.0",
+            "data": lesson.data,
             "not_heard": _not_heard(split),
         },
     )
     (run.path / "run.json").unlink(missing_ok=True)  # of an older training: from here on the directory isn't whole
-    bare = network.build(features.shape[1:], len(EMOTIONS))  # never compiled: saves without an optimizer
-    bare.set_weights(model.get_weights())
     bare.save(run.path / "model.keras")
     run.write("description.json", description.to_json())
     run.write("history.json", progress.history)
@@ -243,11 +357,12 @@ def _finish(
         "run.json",
         {
             "settings": asdict(settings),
+            "recipe": asdict(recipe),
             "metrics": asdict(scores),
             "epochs": progress.epoch,
             "best_epoch": progress.best_epoch,
             "parameters": model.count_params(),
-            "utterances": {**parts, "recordings": len(recordings)},
+            "utterances": parts,
             "versions": {name: version(name) for name in _VERSIONS},
         },
     )
@@ -261,9 +376,11 @@ def _kept(split: Split) -> list[Utterance]:
 
 
 def _normalization(features: npt.NDArray[np.float32]) -> Normalization:
-    """Mean and deviation of each coefficient over the training set's frames."""
-    mean = features.mean((0, 1), dtype=np.float64)
-    deviation = np.maximum(features.std((0, 1), dtype=np.float64), 1e-3)  # dB; a constant coefficient stays small
+    """Mean and deviation of each coefficient over the training set's frames; NaN where there is no frame."""
+    mean = np.nanmean(features, (0, 1), dtype=np.float64)
+    deviation = np.maximum(
+        np.nanstd(features, (0, 1), dtype=np.float64), 1e-3
+    )  # dB; a constant coefficient stays small
     return Normalization(tuple(mean.astype(np.float32).tolist()), tuple(deviation.astype(np.float32).tolist()))
 
 

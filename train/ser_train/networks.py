@@ -1,4 +1,8 @@
-"""The networks, by name: a table of builders. `rnn`, `lstm` and `gru` are the notebook's, layer for layer."""
+"""The networks, by name: a table of builders, front-ends and recipes.
+
+`rnn`, `lstm` and `gru` are the notebook's, layer for layer. `crnn` is the one we ship: a convolutional recurrent
+network that hears the speech of an utterance, whatever its length and its level.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ser_edge.features import FeatureConfig
+from ser_train.recipes import Augmented, EarlyStopped
 
 if TYPE_CHECKING:
     import keras
@@ -15,14 +20,11 @@ __all__ = ["NETWORKS", "Network"]
 
 @dataclass(frozen=True)
 class Network:
-    """A network and the settings it is trained with; the front-end belongs to it."""
+    """A network, what it hears, and how it is trained."""
 
-    build: Callable[[tuple[int, int], int], "keras.Model"]  # ((frames, coefficients), labels)
+    build: Callable[..., "keras.Model"]  # ((frames, coefficients), labels), and the recipe's `sizes` by name
     features: FeatureConfig = field(default_factory=FeatureConfig)
-    learning_rate: float = 5e-4  # of Adam
-    batch_size: int = 32
-    epochs: int = 30
-    patience: int = 5  # epochs without a higher validation accuracy, before the best weights are taken
+    recipe: EarlyStopped | Augmented = field(default_factory=EarlyStopped)
 
 
 def _notebook(kind: str, shape: tuple[int, int], labels: int) -> "keras.Model":
@@ -44,8 +46,58 @@ def _notebook(kind: str, shape: tuple[int, int], labels: int) -> "keras.Model":
     )
 
 
+def _crnn(
+    shape: tuple[int | None, int],
+    labels: int,
+    channels: tuple[int, ...] = (24, 48, 96),
+    dense: int = 128,
+    units: int = 80,
+    dropout: float = 0.25,
+) -> "keras.Model":
+    """Strided convolutions over the log-mel, a bidirectional GRU over what they leave, and three kinds of pooling."""
+    import keras
+    from keras import layers
+
+    from ser_train.layers import frame_mask, masked, masked_pooling, two_channels
+
+    inputs = keras.Input(shape)
+    steps, bands = frame_mask(inputs), shape[1]
+    x = two_channels(inputs, steps)
+    for count in channels:
+        x = layers.ZeroPadding2D(1)(x)  # not "same": that pads one end or both, depending on the length
+        x = layers.Conv2D(count, 3, strides=2, use_bias=False)(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.ReLU()(x)
+        steps, bands = steps[:, ::2], (bands + 1) // 2
+        x = masked(x, steps)
+    x = layers.Reshape((-1, bands * channels[-1]))(x)
+    x = layers.Dense(dense, activation="relu")(x)
+    x = layers.Dropout(dropout)(x)
+    x = layers.Bidirectional(layers.GRU(units, return_sequences=True))(x, mask=steps)
+    x = masked_pooling(x, steps)
+    x = layers.Dropout(dropout)(x)
+    outputs = layers.Dense(labels, activation="softmax", name="probabilities")(x)
+    return keras.Model(inputs, outputs, name="crnn")
+
+
 NETWORKS = {
     "rnn": Network(partial(_notebook, "SimpleRNN")),
     "lstm": Network(partial(_notebook, "LSTM")),
     "gru": Network(partial(_notebook, "GRU")),
+    "crnn": Network(
+        _crnn,
+        FeatureConfig(
+            n_fft=512,
+            win_length=400,  # 25 ms
+            hop_length=160,  # 10 ms
+            n_mels=64,
+            n_mfcc=None,
+            f_min=50.0,
+            f_max=8000.0,
+            top_db=None,
+            span_db=20.0,
+            range_db=56.0,
+        ),
+        Augmented(),
+    ),
 }

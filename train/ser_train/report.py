@@ -1,21 +1,14 @@
-"""Pictures and pages: what a person looks at. Nothing here computes a figure that isn't shown."""
+"""Plain text: the tables of a run directory and of the README. Pictures are `pictures`', a page is `page`'s."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import matplotlib
-import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from sklearn.metrics import classification_report, confusion_matrix
+from sklearn.metrics import classification_report
 
 from ser_train.corpus import EMOTIONS
 from ser_train.run import Answers
 
-__all__ = ["classification_text", "markdown_table", "picture_confusion", "picture_curves"]
-
-matplotlib.use("Agg")  # files only: no screen is needed
+__all__ = ["cell", "classification_text", "counts", "markdown_table"]
 
 _PROTOCOL_NOTES = {
     "notebook": "each file twice, the test set stops the training: memory, not accuracy",
@@ -34,41 +27,6 @@ def classification_text(answers: Answers) -> str:
     return text
 
 
-def picture_confusion(answers: Answers, title: str, path: Path) -> None:
-    """The confusion matrix: a row a spoken emotion, in percent of it."""
-    matrix = confusion_matrix(answers.labels, answers.probabilities.argmax(1), labels=range(len(EMOTIONS)))
-    percent = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
-    places = range(len(EMOTIONS))
-    axes.set_xticks(places, EMOTIONS, rotation=45, ha="right")
-    axes.set_yticks(places, EMOTIONS)
-    axes.set(xlabel="heard", ylabel="spoken", title=f"{title}\n% of each spoken emotion, {matrix.sum()} utterances")
-    for row, column in np.ndindex(percent.shape):
-        value = percent[row, column]
-        color = "white" if value > 55 else "black"
-        axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=color, fontsize=9)
-    figure.savefig(path, dpi=120)
-
-
-def picture_curves(history: Sequence[dict[str, float]], best_epoch: int, title: str, path: Path) -> None:
-    """Loss and accuracy of each epoch, for training and validation."""
-    figure = Figure(figsize=(8.4, 3.6), layout="constrained")
-    figure.suptitle(title)
-    epochs = range(1, len(history) + 1)
-    for place, metric in enumerate(("loss", "accuracy"), 1):
-        axes = figure.add_subplot(1, 2, place)
-        for key, name in ((metric, "training"), (f"val_{metric}", "validation")):
-            axes.plot(epochs, [epoch[key] for epoch in history], marker=".", label=name)
-        axes.axvline(best_epoch, color="gray", linestyle=":", label="weights taken")
-        axes.set(xlabel="epoch", ylabel=metric, ylim=(0, 1.02 if metric == "accuracy" else None))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.savefig(path, dpi=120)
-
-
 def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
     """The figure table of the README, from the rows of `train/results.json`: protocols side by side."""
     protocols = [p for p in _PROTOCOL_NOTES if any(row["protocol"] == p for row in rows)]
@@ -80,22 +38,23 @@ def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
         cells = []
         for protocol in protocols:
             found = [r for r in rows if (r["network"], r["protocol"]) == (network, protocol)]
-            cells.append(_cell(found[0]) if found else "")
+            cells.append(cell(found[0]) if found else "")
         lines.append(f"| `{network}` | " + " | ".join(cells) + " |")
     lines.append("| | " + " | ".join(_PROTOCOL_NOTES[p] for p in protocols) + " |")
-    counts = "; ".join(f"`{p}`: {_counts(next(r for r in rows if r['protocol'] == p))}" for p in protocols)
+    counted = "; ".join(f"`{p}`: {counts(next(r for r in rows if r['protocol'] == p))}" for p in protocols)
     lines += [
         "",
-        f"Test accuracy on RAVDESS speech, 8 emotions (chance 12.5 %). {counts}. Brackets: 95 % interval over actors.",
+        f"Test accuracy on RAVDESS speech, 8 emotions (chance 12.5 %). {counted}. Brackets: 95 % interval over actors.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _cell(row: dict[str, Any]) -> str:
+def cell(row: dict[str, Any]) -> str:
+    """WA, UAR and macro-F1 of a row, and WA's interval."""
     wa, uar, f1 = (row[name] for name in ("wa", "uar", "f1"))
     return f"{wa['mean']:.1f} / {uar['mean']:.1f} / {f1['mean']:.1f} ({wa['low']:.0f}-{wa['high']:.0f})"
 
 
-def _counts(row: dict[str, Any]) -> str:
-    counted = ((row["folds"], "fold"), (row["seeds"], "seed"))
-    return " x ".join(f"{n} {what}{'s' * (n > 1)}" for n, what in counted)
+def counts(row: dict[str, Any]) -> str:
+    """Like "5 folds x 3 seeds"."""
+    return " x ".join(f"{n} {what}{'s' * (n > 1)}" for n, what in ((row["folds"], "fold"), (row["seeds"], "seed")))

@@ -8,6 +8,7 @@
     ├── answers.npz        features, labels, names, Keras probabilities, and which of them are the test's
     ├── report.txt         scikit-learn's classification report
     ├── confusion.png, curves.png
+    ├── conditions.json, .npz  once `ser-train conditions` was there
     └── checkpoint/        only while it trains: where a killed training goes on
 
 `run.json` is written last: a directory that has one is whole.
@@ -23,6 +24,7 @@ import numpy.typing as npt
 
 from ser_edge.description import ModelDescription
 from ser_train.atomic import replacing, write_text
+from ser_train.splits import PROTOCOLS
 
 __all__ = ["Answers", "RunDirectory", "Settings"]
 
@@ -35,14 +37,31 @@ class Settings:
     protocol: str
     fold: int = 0
     seed: int = 0
-    epochs: int | None = None  # None: as many as the network's own settings say
+    epochs: int | None = None  # None: as many as the network's own recipe says
+    changes: tuple[str, ...] = ()  # of the recipe, like "mixup=0.2"
+    teachers: tuple[str, ...] = ()  # names of runs, with * for the fold
     corpus: str = ""  # digest of the recordings: other data make another training
+    recipe: str = ""  # digest of the network's sizes, front-end and recipe
 
     @property
     def name(self) -> str:
         """The run directory's name."""
-        fold = f"-fold{self.fold}" if self.protocol == "speaker" else ""
-        return f"{self.network}-{self.protocol}{fold}-seed{self.seed}"
+        fold = f"-fold{self.fold}" if PROTOCOLS[self.protocol].folds > 1 else ""
+        return "-".join([f"{self.network}-{self.protocol}{fold}-seed{self.seed}", *self._variant])
+
+    @property
+    def label(self) -> str:
+        """What tables call it: the network, and what was changed about it."""
+        return ", ".join([self.network, *self._variant])
+
+    @property
+    def _variant(self) -> list[str]:
+        return [*self.changes, *(["taught"] if self.teachers else [])]
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> "Settings":
+        """From what JSON holds, where tuples are lists; runs of older versions have fewer settings."""
+        return cls(**{**data, **{name: tuple(data.get(name, ())) for name in ("changes", "teachers")}})
 
 
 @dataclass(frozen=True)
@@ -58,7 +77,11 @@ class Answers:
 
     def of_test(self) -> "Answers":
         """Only the test's rows."""
-        return Answers(**{name: array[self.test] for name, array in self.__dict__.items()})
+        return self.of(self.test)
+
+    def of(self, rows: npt.NDArray[np.bool_]) -> "Answers":
+        """Only some rows."""
+        return Answers(**{name: array[rows] for name, array in self.__dict__.items()})
 
 
 @dataclass(frozen=True)
@@ -80,7 +103,7 @@ class RunDirectory:
     @property
     def settings(self) -> Settings:
         """Of a finished run."""
-        return Settings(**self.read("run.json")["settings"])
+        return Settings.of(self.read("run.json")["settings"])
 
     @property
     def description(self) -> ModelDescription:
@@ -91,7 +114,7 @@ class RunDirectory:
     @property
     def answers(self) -> Answers:
         """Of a finished run."""
-        with np.load(self.path / "answers.npz") as arrays:
+        with (self.path / "answers.npz").open("rb") as file, np.load(file) as arrays:  # closed if it is damaged, too
             return Answers(**arrays)
 
     def read(self, name: str) -> Any:

@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from ser_train.run import Answers
 
-__all__ = ["METRICS", "Interval", "Scores", "pooled", "score"]
+__all__ = ["METRICS", "Interval", "Reliability", "Scores", "pooled", "reliability", "score"]
 
 _BOOTSTRAPS = 1000
 _BINS = 15  # of the expected calibration error
@@ -35,6 +35,20 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True)
+class Reliability:
+    """Whether who is 70 % sure is right in 70 % of the cases. Arrays have a row a bin of confidence, empty ones too."""
+
+    share: npt.NDArray[np.float64]  # of all answers, sums to 1
+    confidence: npt.NDArray[np.float64]  # mean, 0 to 1; NaN in an empty bin
+    accuracy: npt.NDArray[np.float64]  # 0 to 1; NaN in an empty bin
+
+    @property
+    def error(self) -> float:
+        """ECE of Guo et al. (2017): |confidence - accuracy| of equally wide bins, weighted by their share."""
+        return float(np.nansum(self.share * np.abs(self.confidence - self.accuracy)))
+
+
 METRICS = tuple(Scores.__dataclass_fields__)
 
 
@@ -49,8 +63,23 @@ def score(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32])
         wa=100 * float(accuracy_score(labels, guesses)),
         uar=100 * float(recall_score(labels, guesses, average="macro", labels=np.unique(labels), zero_division=0)),
         f1=100 * float(f1_score(labels, guesses, average="macro", labels=np.unique(labels), zero_division=0)),
-        ece=_calibration_error(labels, probabilities),
+        ece=reliability(labels, probabilities).error,
     )
+
+
+def reliability(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> Reliability:
+    """Bins (n,) labels and (n, labels) probabilities by the probability of the answer.
+
+    >>> sure = reliability(np.array([0, 0]), np.array([[0.8, 0.2], [0.2, 0.8]], np.float32))
+    >>> round(sure.error, 3)  # 80 % sure, 50 % right
+    0.3
+    """
+    confidence, right = probabilities.max(1).astype(np.float64), probabilities.argmax(1) == labels
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    counts = np.bincount(bins, minlength=_BINS)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN of an empty bin
+        sums = (np.bincount(bins, weights, _BINS) / counts for weights in (confidence, right))
+        return Reliability(counts / len(labels), *sums)
 
 
 def pooled(runs: Sequence[Sequence[Answers]]) -> dict[str, Interval]:
@@ -95,11 +124,3 @@ def _bootstrap(seeds: Sequence[_Joined]) -> list[Scores]:
         index = np.concatenate([rows[seed][actor] for actor in drawn])
         draws.append(score(labels[index], probabilities[index]))
     return draws
-
-
-def _calibration_error(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> float:
-    """ECE of Guo et al. (2017): |confidence - accuracy| of equally wide bins, weighted by their share."""
-    confidence, right = probabilities.max(1).astype(np.float64), probabilities.argmax(1) == labels
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gap = np.bincount(bins, confidence - right, _BINS)
-    return float(np.abs(gap).sum() / len(labels))

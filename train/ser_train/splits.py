@@ -1,4 +1,4 @@
-"""Who trains, who stops the training, who is tested: the three protocols.
+"""Who trains, who stops the training, who is tested: the protocols.
 
 `notebook`   every recording twice, a random fifth for the test, and the test set also stops the training. It measures
              memory, and is here to show what the notebook's figure is worth.
@@ -6,9 +6,17 @@
              The voices of the test are known from training.
 `speaker`    five folds of actors; the test actors, and the actors that stop the training, are heard by nobody else.
              The figure that counts: users bring new voices.
+`inner`      for choosing settings. Fold k hears neither the actors of `speaker`'s fold k nor those of the next one, and
+             is tested on both. So the settings for `speaker`'s fold k can be chosen by networks that never heard its
+             actors and by figures that aren't theirs: fold k's on the next fold's actors, fold k-1's on its own.
+`all`        every actor trains; for the network to ship, when nothing is left to choose. Three actors who train are
+             its test and validation too, so that export has something to check: its figures mean nothing.
+
+RAVDESS speech alone is split and gives every figure. Other corpora, RAVDESS song among them, may train as `others`
+where voices are kept apart: an actor of the test is not heard singing either.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,11 +39,12 @@ _VALIDATION_ACTORS = 3  # of the 19 or 20 that train
 
 @dataclass(frozen=True)
 class Split:
-    """Three lists of utterances; `validation` stops the training, `test` gives the figure."""
+    """Lists of utterances; `validation` stops the training, `test` gives the figure."""
 
     train: tuple[Utterance, ...]
     validation: tuple[Utterance, ...]
     test: tuple[Utterance, ...]
+    others: tuple[Utterance, ...] = ()  # of other corpora, that may train as well where nothing stops the training
 
     def __post_init__(self) -> None:
         for name in ("train", "validation", "test"):
@@ -52,29 +61,60 @@ class Protocol:
 
 
 def _notebook(utterances: Sequence[Utterance], fold: int, seed: int) -> Split:
-    twice = [u for u in unique(utterances) for _ in range(2)]  # the popular copy of the corpus holds each file twice
+    speech, _ = _parted(utterances)
+    twice = [u for u in speech for _ in range(2)]  # the popular copy of the corpus holds each file twice
     train, test = _stratified(twice, 0.2, seed)
     return Split(tuple(train), tuple(test), tuple(test))
 
 
 def _utterance(utterances: Sequence[Utterance], fold: int, seed: int) -> Split:
-    rest, test = _stratified(unique(utterances), 0.2, seed)
+    speech, _ = _parted(utterances)
+    rest, test = _stratified(speech, 0.2, seed)
     train, validation = _stratified(rest, 0.1, seed)
     return Split(tuple(train), tuple(validation), tuple(test))
 
 
 def _speaker(utterances: Sequence[Utterance], fold: int, seed: int) -> Split:
+    return _apart(utterances, SPEAKER_FOLDS[fold], fold, seed)
+
+
+def _inner(utterances: Sequence[Utterance], fold: int, seed: int) -> Split:
+    return _apart(utterances, SPEAKER_FOLDS[fold] + SPEAKER_FOLDS[(fold + 1) % len(SPEAKER_FOLDS)], fold, seed)
+
+
+def _all(utterances: Sequence[Utterance], fold: int, seed: int) -> Split:
+    speech, others = _parted(utterances)
+    shown = _drawn({u.actor for u in speech}, _VALIDATION_ACTORS, [seed])
+    part = _of(speech, shown)
+    return Split(tuple(speech), part, part, tuple(others))
+
+
+def _apart(utterances: Sequence[Utterance], tested: Sequence[int], fold: int, seed: int) -> Split:
+    """The tested actors, those who stop the training, and everybody else: no voice is in two parts."""
+    speech, others = _parted(utterances)
+    rest = {u.actor for u in speech}.difference(tested)
+    if len(rest) < 2:
+        raise CorpusError(f"fold {fold} needs at least two actors besides {tested}; found {sorted(rest)}")
+    stoppers = _drawn(rest, min(_VALIDATION_ACTORS, len(rest) // 2), [seed, fold])
+    heard = {u.actor for u in utterances} - set(tested)  # with 0, who is everybody of other corpora
+    return Split(_of(speech, heard - stoppers), _of(speech, stoppers), _of(speech, tested), _of(others, heard))
+
+
+def _parted(utterances: Sequence[Utterance]) -> tuple[list[Utterance], list[Utterance]]:
+    """(RAVDESS speech, all others), every recording once."""
     recordings = unique(utterances)
-    others = sorted({u.actor for u in recordings} - set(SPEAKER_FOLDS[fold]))
-    if len(others) < 2:
-        raise CorpusError(f"fold {fold} needs at least two actors besides {SPEAKER_FOLDS[fold]}; found {others}")
-    count = min(_VALIDATION_ACTORS, len(others) // 2)
-    stoppers = set(np.random.default_rng([seed, fold]).choice(others, count, replace=False).tolist())
-    return Split(
-        tuple(u for u in recordings if u.actor in others and u.actor not in stoppers),
-        tuple(u for u in recordings if u.actor in stoppers),
-        tuple(u for u in recordings if u.actor in SPEAKER_FOLDS[fold]),
-    )
+    speech = [u for u in recordings if u.corpus == "ravdess"]
+    return speech, [u for u in recordings if u.corpus != "ravdess"]
+
+
+def _of(utterances: Sequence[Utterance], actors: Collection[int]) -> tuple[Utterance, ...]:
+    return tuple(u for u in utterances if u.actor in actors)
+
+
+def _drawn(actors: Collection[int], count: int, seed: Sequence[int]) -> set[int]:
+    """So many of them, or all if they are fewer."""
+    draw = np.random.default_rng(seed).choice(sorted(actors), min(count, len(actors)), replace=False)
+    return set(draw.tolist())
 
 
 def _stratified(items: Sequence[Utterance], share: float, seed: int) -> tuple[list[Utterance], list[Utterance]]:
@@ -89,5 +129,7 @@ def _stratified(items: Sequence[Utterance], share: float, seed: int) -> tuple[li
 PROTOCOLS = {
     "notebook": Protocol(1, _notebook),
     "utterance": Protocol(1, _utterance),
-    "speaker": Protocol(5, _speaker),
+    "speaker": Protocol(len(SPEAKER_FOLDS), _speaker),
+    "inner": Protocol(len(SPEAKER_FOLDS), _inner),
+    "all": Protocol(1, _all),
 }

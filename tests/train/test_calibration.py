@@ -1,0 +1,60 @@
+"""A known temperature is found again, and so many answers are given as the threshold promises."""
+
+import numpy as np
+import pytest
+
+from ser_edge.description import tempered
+from ser_train.calibration import calibrate, coverage
+
+
+def drawn(temperature: float, n: int = 20_000, spread: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, and the answers of a network that is too sure by this temperature."""
+    random = np.random.default_rng(0)
+    logits = spread * random.standard_normal((n, 8))
+    true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = (true.cumsum(axis=1) > random.random((n, 1))).argmax(axis=1)
+    return labels, tempered(true.astype(np.float32), 1 / temperature)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.13, 3.0])
+def test_a_known_temperature_is_found_again(temperature: float) -> None:
+    labels, probabilities = drawn(temperature)
+    assert calibrate(labels, probabilities).temperature == pytest.approx(temperature, rel=0.05)
+
+
+def test_the_temperature_is_the_one_of_least_loss() -> None:
+    labels, probabilities = drawn(1.7, n=500)
+
+    def loss(temperature: float) -> float:
+        return -np.log(tempered(probabilities, temperature)[np.arange(len(labels)), labels]).mean()
+
+    found = calibrate(labels, probabilities).temperature
+    assert all(loss(found) <= loss(found * factor) for factor in (0.97, 1.03, 0.5, 2.0))
+
+
+def test_the_threshold_answers_four_of_five() -> None:
+    labels, probabilities = drawn(1.5)
+    found = calibrate(labels, probabilities)
+    answered, right = coverage(labels, tempered(probabilities, found.temperature), found.threshold)
+    assert answered == pytest.approx(0.8, abs=0.005)
+    everything = coverage(labels, probabilities, 0.0)
+    assert everything[0] == 1.0
+    assert right > everything[1] == pytest.approx((probabilities.argmax(axis=1) == labels).mean())
+
+
+def test_coverage_counts_what_is_answered_and_what_of_it_is_right() -> None:
+    labels = np.array([0, 1, 1, 0])
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.4, 0.6]], np.float32)
+    assert coverage(labels, probabilities, 0.0) == (1.0, 0.5)
+    assert coverage(labels, probabilities, 0.65) == (0.75, pytest.approx(2 / 3))
+    assert coverage(labels, probabilities, 0.75) == (0.5, 1.0)
+    assert coverage(labels, probabilities, 0.95) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_network_that_is_always_quite_sure_gets_what_a_description_can_hold(right: bool) -> None:
+    labels = np.arange(8)
+    probabilities = np.eye(8, dtype=np.float32)[labels if right else (labels + 1) % 8]
+    found = calibrate(labels, probabilities)
+    assert 0.01 <= found.temperature <= 100
+    assert 0 <= found.threshold < 1

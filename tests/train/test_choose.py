@@ -1,0 +1,57 @@
+"""Choosing by `inner` alone: for a fold, only networks that never heard it, and only voices that aren't its own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ser_edge.description import ModelDescription
+from ser_edge.features import FeatureConfig
+from ser_train.choose import choose, markdown, unheard
+from ser_train.corpus import EMOTIONS, CorpusError
+from ser_train.run import Answers, RunDirectory, Settings
+from ser_train.splits import SPEAKER_FOLDS
+
+
+def make_run(folder: Path, settings: Settings, right: bool = True) -> RunDirectory:
+    """A finished run of `inner`: every emotion of the actors of both folds, right or wrong on those of its own fold."""
+    run = RunDirectory(folder / settings.name)
+    run.path.mkdir()
+    own = SPEAKER_FOLDS[settings.fold]
+    actors = np.repeat([*own, *SPEAKER_FOLDS[(settings.fold + 1) % 5]], 8)
+    labels = np.tile(np.arange(8), len(actors) // 8)
+    guesses = np.where(np.isin(actors, own) & (not right), (labels + 1) % 8, labels)
+    names = np.array([f"{place}" for place in range(len(labels))])
+    features = np.zeros((len(labels), 2, 3), np.float32)
+    answers = np.eye(8, dtype=np.float32)[guesses]
+    run.write_answers(Answers(features, labels, names, actors, answers, np.ones(len(labels), bool)))
+    run.write("description.json", ModelDescription(settings.network, EMOTIONS, FeatureConfig()).to_json())
+    run.write("run.json", {"settings": vars(settings)})
+    return run
+
+
+def test_a_folds_own_actors_never_choose_its_settings(tmp_path: Path) -> None:
+    inner = {fold: make_run(tmp_path, Settings("crnn", "inner", fold)) for fold in range(5)}
+    for fold in range(5):
+        after, before = unheard(inner, fold)
+        assert set(after.actors) == set(SPEAKER_FOLDS[(fold + 1) % 5])
+        assert set(before.actors) == set(SPEAKER_FOLDS[(fold - 1) % 5])
+
+
+def test_the_table_has_a_figure_where_both_runs_are_there(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path, Settings("crnn", "inner", fold), right=fold != 1) for fold in (0, 1, 2)]
+    changed = make_run(tmp_path, Settings("crnn", "inner", 0, changes=("mixup=0.2",)))
+    other = make_run(tmp_path, Settings("crnn", "speaker", 0))
+    lines = markdown([*runs, changed, other]).splitlines()
+    assert lines[2] == "| crnn | 1 |  | 100.0 | 50.0 |  |  |  |"  # for fold 2: run 1 judged on fold 1's actors is wrong
+    assert lines[3] == "| crnn, mixup=0.2 | 1 |  |  |  |  |  |  |"
+    assert len(lines) == 4
+
+
+def test_without_runs_of_inner_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run(tmp_path, Settings("crnn", "speaker", 0))
+    with pytest.raises(CorpusError, match="--protocol inner"):
+        choose([str(run.path)])
+    inner = make_run(tmp_path, Settings("crnn", "inner", 0))
+    assert choose([str(inner.path), str(tmp_path / "nothing"), "--markdown", str(tmp_path / "table.md")]) == 0
+    assert (tmp_path / "table.md").read_text() == capsys.readouterr().out

@@ -1,0 +1,323 @@
+"""The page of some runs: whole in one file, true to the figures, and without what nobody measured."""
+
+import base64
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+import ser_train.scores
+from ser_edge.description import ModelDescription
+from ser_edge.errors import SerEdgeError
+from ser_edge.features import FeatureConfig
+from ser_train.cli import main
+from ser_train.corpus import EMOTIONS, CorpusError
+from ser_train.damage import CONDITIONS, WINDOWS
+from ser_train.findings import gather
+from ser_train.measure import Heard, pool
+from ser_train.page import report
+from ser_train.run import Answers, RunDirectory, Settings
+from ser_train.scores import pooled
+from ser_train.sections import PROTOCOL_MEANINGS
+from ser_train.splits import PROTOCOLS, SPEAKER_FOLDS
+
+FIGURE = {"mean": 40.0, "std": 0.0, "low": 38.0, "high": 42.0}
+RESULT = {"bytes": 2048, "parameters": 1, "folds": 5, "seeds": 2} | dict.fromkeys(("wa", "uar", "f1", "ece"), FIGURE)
+PROVEN = {
+    "network": "gru", "format": "onnx", "precision": "int8", "status": "proven", "bytes": 4096, "inputs": 605,
+    "max_difference": 0.004, "labels_changed": 3, "utterances": 300, "uar": 38.4, "uar_keras": 38.5,
+    "relative_cpu": 0.5, "relative_cpu_keras": 0.02,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ser_train.scores, "_BOOTSTRAPS", 20)
+        yield
+
+
+def make_run(folder: Path, settings: Settings, *, wrong: int = 0, sure: float = 0.9, **described: Any) -> RunDirectory:
+    """A finished run: RAVDESS's emotions once by each actor and intensity; the first so many answers are wrong."""
+    run = RunDirectory(folder / settings.name)
+    run.path.mkdir(parents=True)
+    spoken = [
+        (emotion, intensity, actor)
+        for actor in SPEAKER_FOLDS[settings.fold]
+        for emotion in range(8)
+        for intensity in ((1, 2) if emotion else (1,))
+    ]
+    labels = np.array([emotion for emotion, _, _ in spoken])
+    guesses = np.where(np.arange(len(labels)) < wrong, (labels + 1) % 8, labels)
+    probabilities = np.full((len(labels), 8), (1 - sure) / 7, np.float32)
+    probabilities[np.arange(len(labels)), guesses] = sure
+    run.write_answers(
+        Answers(
+            np.zeros((len(labels), 2, 3), np.float32),
+            labels,
+            np.array(
+                [f"03-01-{emotion + 1:02}-{intensity:02}-01-01-{actor:02}" for emotion, intensity, actor in spoken]
+            ),
+            np.array([actor for _, _, actor in spoken]),
+            probabilities,
+            np.ones(len(labels), bool),
+        )
+    )
+    description = ModelDescription(settings.network, EMOTIONS, FeatureConfig(), **described)
+    run.write("description.json", description.to_json())
+    run.write("run.json", {"settings": asdict(settings)})
+    return run
+
+
+def add_the_rest(run: RunDirectory) -> None:
+    """What a run of today has as well."""
+    run.write(
+        "run.json", run.read("run.json") | {"epochs": 2, "best_epoch": 1, "parameters": 1234, "recipe": {"units": 80}}
+    )
+    run.write("history.json", [{"loss": 1.0, "accuracy": 0.5, "val_loss": 1.5, "val_accuracy": 0.4}] * 2)
+    answers = run.answers
+    count = len(answers.labels)
+    heard = Heard(
+        answers.names,
+        answers.labels,
+        np.stack([answers.probabilities] * len(CONDITIONS)),
+        np.concatenate([answers.probabilities] * len(WINDOWS)),
+        np.repeat(WINDOWS, count),
+        np.tile(np.arange(count), len(WINDOWS)),
+    )
+    np.savez(run.path / "conditions.npz", **asdict(heard))
+    run.write("conditions.json", asdict(pool([[heard]])))
+
+
+class Reader(HTMLParser):
+    """The tags, headings and cells of a page."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.headings: list[str] = []
+        self.words: list[str] = []
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.words.append(data.strip())
+            if self.tags[-1][0] == "h2":
+                self.headings.append(data)
+
+    def pictures(self) -> list[bytes]:
+        sources = [attributes["src"] or "" for tag, attributes in self.tags if tag == "img"]
+        assert all(source.startswith("data:image/png;base64,") for source in sources)
+        return [base64.b64decode(source.partition(",")[2]) for source in sources]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of ten runs, with all there can be on it."""
+    folder = tmp_path_factory.mktemp("page")
+    for seed in (0, 7):
+        for fold in range(5):
+            settings = Settings("gru", "speaker", fold, seed)
+            add_the_rest(make_run(folder / "runs", settings, wrong=15 * (fold == seed), temperature=2.0, threshold=0.5))
+    rows = [
+        {"network": "gru", "protocol": "speaker", "format": "keras", "precision": "float32"} | RESULT,
+        {"network": "gru", "protocol": "speaker", "format": "onnx", "precision": "float32"} | RESULT,
+        {"network": "<img src=x>", "protocol": "notebook", "format": "keras", "precision": "float32"} | RESULT,
+    ]
+    (folder / "results.json").write_text(json.dumps(rows), "utf-8")
+    missing = PROVEN | {"format": "tflite", "bytes": None, "status": "no <kernels>"}
+    (folder / "exported.json").write_text(json.dumps([PROVEN, missing]), "utf-8")
+    speed = {"rows": [{"what": "`ser-edge file`, memory", "theirs": "803 MiB", "ours": "71 MiB", "ratio": 11.3}]}
+    (folder / "benchmarks.json").write_text(json.dumps(speed), "utf-8")
+    tables = [word for name in ("results", "exported", "benchmarks") for word in (f"--{name}", f"{folder}/{name}.json")]
+    assert report([*map(str, (folder / "runs").iterdir()), *tables, "--out", str(folder / "new" / "gru.html")]) == 0
+    return folder / "new"
+
+
+def test_the_page_needs_nothing_but_itself(folder: Path) -> None:
+    page = folder / "gru.html"
+    reader = Reader(page)
+    assert not {tag for tag, _ in reader.tags} & {"script", "link", "iframe", "object", "video", "audio", "source"}
+    for tag, attributes in reader.tags:
+        for name, value in attributes.items():
+            if name in ("src", "href", "srcset", "action", "poster"):
+                assert (value or "").startswith(("data:image/png;base64,", "#")), (tag, name)
+    text = page.read_text("utf-8")
+    assert "http:" not in text
+    assert "https:" not in text
+    assert "url(" not in text
+    links = {attributes["href"] for tag, attributes in reader.tags if tag == "a"}
+    assert links == {f"#{attributes['id']}" for tag, attributes in reader.tags if tag == "section"}
+
+
+def test_all_sections_are_there_when_all_was_measured(folder: Path) -> None:
+    assert Reader(folder / "gru.html").headings == [
+        "All networks",
+        "Emotions",
+        "Voices",
+        "Confidence",
+        "Real conditions",
+        "Training",
+        "Size and speed",
+        "Origin",
+    ]
+
+
+def test_the_pictures_lie_beside_the_page_as_well(folder: Path) -> None:
+    names = ("confusion", "actors", "reliability", "coverage", "curves")
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["gru.html", *(f"gru-{name}.png" for name in names)]
+    )
+    assert Reader(folder / "gru.html").pictures() == [(folder / f"gru-{name}.png").read_bytes() for name in names]
+    for name in names:
+        picture = matplotlib.image.imread(folder / f"gru-{name}.png")
+        frame = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+        assert (frame == 1).all()  # nothing is cut off at an edge
+        assert picture[..., :3].std() > 0.05
+
+
+def test_names_from_files_are_no_markup(folder: Path) -> None:
+    text = (folder / "gru.html").read_text("utf-8")
+    assert "&lt;img src=x&gt;" in text
+    assert "<img src=x>" not in text
+    assert "no &lt;kernels&gt;" in text
+
+
+def test_the_headline_is_what_scores_makes_of_the_runs(folder: Path) -> None:
+    runs = [RunDirectory(path) for path in (folder.parent / "runs").iterdir()]
+    answers = [[run.answers for run in runs if run.settings.seed == seed] for seed in (0, 7)]
+    assert [len(folds) for folds in answers] == [5, 5]
+    expected = pooled(answers)
+    headline = gather(runs).headline
+    assert {name: (f.mean, f.std) for name, f in headline.items()} == {
+        name: (f.mean, f.std) for name, f in expected.items()
+    }
+    assert headline["wa"].mean == round(100 * (345 + 360) / 720, 4)  # 15 of the 24 actors' 360 are wrong, in seed 0
+    words = Reader(folder / "gru.html").words
+    for figure in headline.values():
+        if figure.mean > 1:
+            assert f"{figure.mean:.1f} ± {figure.std:.1f}" in words
+
+
+def test_groups_are_compared_by_the_emotions_that_all_speak(tmp_path: Path) -> None:
+    findings = gather([make_run(tmp_path, Settings("gru", "speaker"), wrong=1)])  # actor 2 speaks neutral first
+    assert [(g.name, g.spoken, round(g.uar.mean, 2)) for g in findings.sexes] == [
+        ("female", 45, 95.83),  # of three women's neutral one is wrong
+        ("male", 30, 100.0),
+    ]
+    assert [(g.name, g.spoken, round(g.wa.mean, 2), g.uar.mean) for g in findings.intensities] == [
+        ("normal", 40, 97.5, 100.0),
+        ("strong", 35, 100.0, 100.0),
+    ]
+    neutral = findings.emotions[0]
+    assert (neutral.spoken, neutral.recall.mean, neutral.instead, neutral.share) == (5, 80, "calm", 20)
+
+
+def test_a_threshold_is_judged_on_what_a_user_sees(tmp_path: Path) -> None:
+    sure = make_run(tmp_path, Settings("gru", "speaker", 0), sure=0.9, temperature=3.0, threshold=0.4)
+    unsure = make_run(tmp_path, Settings("gru", "speaker", 4), sure=0.9, wrong=15, temperature=1.0, threshold=0.4)
+    findings = gather([sure, unsure])
+    assert findings.calibrated
+    assert findings.everything_served.probabilities.max() == pytest.approx(0.9)  # fold 4's: served as it is
+    odds = 63 ** (1 / 3)  # of the answer against another; 0.9 to 0.1 / 7 before
+    assert findings.served[0].probabilities[0].max() == pytest.approx(odds / (odds + 7))
+    assert findings.chosen == pytest.approx((100 * 60 / 135, 100 * 45 / 60))
+    assert replace(findings, seeds=((findings.seeds[0][0],),)).chosen == (0, 0)
+
+
+def test_a_bare_run_has_a_page_without_what_nobody_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where no tables are
+    run = make_run(tmp_path, Settings("a&b", "utterance"))
+    assert report([str(run.path)]) == 0
+    assert capsys.readouterr().out == "a&b-utterance-seed0.html\n"
+    reader = Reader(tmp_path / "a&b-utterance-seed0.html")
+    assert reader.headings == ["Emotions", "Voices", "Confidence", "Origin"]
+    assert "a&b" in reader.words
+    assert not any("±" in word for word in reader.words)  # one seed has no spread
+
+
+def test_conditions_stand_only_where_every_run_was_measured(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path, Settings("gru", "speaker", fold)) for fold in (0, 1)]
+    add_the_rest(runs[0])
+    assert gather(runs).conditions is None
+    add_the_rest(runs[1])
+    figures = gather(runs).conditions
+    assert figures is not None
+    assert figures.utterances == 150
+    assert gather(runs).counts == "folds 0, 1 of 5, 1 seed"
+    add = runs[1].read("conditions.json")
+    add["conditions"][0]["name"] = "under water"
+    runs[1].write("conditions.json", add)
+    with pytest.raises(CorpusError, match="other conditions than today's; run ser-train conditions again"):
+        gather(runs)
+
+
+def lose_an_array(run: RunDirectory) -> None:
+    with zipfile.ZipFile(run.path / "answers.npz", "w"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda run: (run.path / "run.json").unlink(), "not a finished run; train it with ser-train"),
+        (lambda run: run.write("run.json", "{"), r"a damaged run \(JSONDecodeError"),
+        (lambda run: run.write("run.json", {}), r"a damaged run \(KeyError"),
+        (lambda run: (run.path / "description.json").unlink(), r"a damaged run \(FileNotFoundError"),
+        (lambda run: run.write("description.json", "{}"), "its description is not ser-edge's"),
+        (lambda run: (run.path / "answers.npz").write_bytes(b""), r"a damaged run \(EOFError"),
+        (lose_an_array, r"a damaged run \(TypeError"),
+        (lambda run: run.write("conditions.json", {}), r"a damaged run \(KeyError"),
+    ],
+)
+def test_a_broken_run_is_one_clear_error(damage: Any, message: str, tmp_path: Path) -> None:
+    run = make_run(tmp_path, Settings("gru", "speaker"))
+    damage(run)
+    with pytest.raises(SerEdgeError, match=message) as error:
+        report([str(run.path), "--out", str(tmp_path / "page.html")])
+    assert str(error.value).startswith(str(run.path))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_the_command_says_so_and_exits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        f"ser-train: {tmp_path}: not a finished run; train it with ser-train, or leave it out\n"
+    )
+
+
+def test_runs_that_are_not_one_figure_are_refused(tmp_path: Path) -> None:
+    gru = make_run(tmp_path, Settings("gru", "speaker"))
+    with pytest.raises(CorpusError, match="these are 2: gru by speaker with recipe -, lstm by speaker"):
+        gather([gru, make_run(tmp_path, Settings("lstm", "speaker"))])
+    with pytest.raises(CorpusError, match="another run of gru-speaker-fold0-seed0"):
+        gather([gru, gru])
+    with pytest.raises(CorpusError, match=r"seeds \[0, 1\] have different folds"):
+        gather([gru, make_run(tmp_path, Settings("gru", "speaker", 1, 1))])
+
+
+@pytest.mark.parametrize("text", [None, "nothing", '{"rows": 1}', '[{"network": "gru"}]'])
+def test_a_table_that_was_asked_for_must_be_one(text: str | None, tmp_path: Path) -> None:
+    run = make_run(tmp_path, Settings("gru", "speaker"))
+    table = tmp_path / "results.json"
+    if text is not None:
+        table.write_text(text, "utf-8")
+    with pytest.raises(CorpusError, match=f"^{table}: not a table like train/results.json"):
+        report([str(run.path), "--results", str(table), "--out", str(tmp_path / "page.html")])
+
+
+def test_the_page_says_what_every_protocol_means() -> None:
+    assert list(PROTOCOL_MEANINGS) == list(PROTOCOLS)

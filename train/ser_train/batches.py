@@ -1,0 +1,127 @@
+"""What a network is shown: the batches of each epoch, the same for the same seed and epoch, whatever went before."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_edge.description import Normalization
+from ser_edge.features import Features
+from ser_train.augment import Augmenter
+from ser_train.recipes import Augmented, EarlyStopped
+
+__all__ = ["AugmentedBatches", "Batches", "Examples", "FixedBatches", "Teacher"]
+
+Teacher = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]  # normalised features to probabilities
+Batch = tuple[npt.NDArray[np.float32], npt.NDArray[Any]]
+
+
+class Batches(Protocol):
+    """Makes the batches of an epoch."""
+
+    def __call__(self, seed: int, epoch: int) -> list[Batch]:
+        """(features, targets) of each batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class FixedBatches:
+    """The same features in every epoch, in another order."""
+
+    features: npt.NDArray[np.float32]  # normalised
+    labels: npt.NDArray[np.int64]
+    recipe: EarlyStopped
+
+    def __call__(self, seed: int, epoch: int) -> list[Batch]:
+        """(batch, frames, coefficients) and (batch,) labels."""
+        order = np.random.default_rng([seed, epoch]).permutation(len(self.features))
+        places = range(0, len(order), self.recipe.batch_size)
+        parts = [order[i : i + self.recipe.batch_size] for i in places]
+        return [(self.features[part], self.labels[part]) for part in parts]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Utterances of one corpus, as the augmented training takes them."""
+
+    places: npt.NDArray[np.int64]  # of the augmenter's sources
+    targets: npt.NDArray[np.float32]  # (n, labels): 1 for the label, -1 for a label that the corpus doesn't have
+    share: float  # how many of them in an epoch, for each example of the first corpus
+
+
+@dataclass(frozen=True)
+class AugmentedBatches:
+    """New versions of the utterances in every epoch, batched with others of about their length."""
+
+    augmenter: Augmenter
+    normalization: Normalization
+    corpora: Sequence[Examples]  # the first is heard once an epoch, the others by their share
+    recipe: Augmented
+    teacher: Teacher | None = None
+
+    @property
+    def count(self) -> int:
+        """Batches in an epoch."""
+        return -(-sum(map(len, self._drawn(np.random.default_rng(0)))) // self.recipe.batch_size)
+
+    def __call__(self, seed: int, epoch: int) -> list[Batch]:
+        """(batch, frames, coefficients), zeros where frames are missing, and (batch, labels) targets."""
+        random = np.random.default_rng([seed, epoch])
+        drawn = [
+            (examples.places[i], examples.targets[i])
+            for examples, chosen in zip(self.corpora, self._drawn(random), strict=True)
+            for i in chosen
+        ]
+        heard = [
+            self.augmenter.masked(self.normalization.apply(self.augmenter(int(place), random)), random)
+            for place, _ in drawn
+        ]
+        length = np.array([len(features) for features in heard]) + random.uniform(0, 20, len(heard))
+        order = np.argsort(length)
+        size = self.recipe.batch_size
+        parts = [order[i : i + size] for i in range(0, len(order), size)]
+        batches = [(_padded([heard[i] for i in part]), np.stack([drawn[i][1] for i in part])) for part in parts]
+        mixed = (self._mixed(*batches[i], random) for i in random.permutation(len(batches)))
+        return [(features, self._taught(features, targets)) for features, targets in mixed]
+
+    def _drawn(self, random: np.random.Generator) -> list[npt.NDArray[np.int64]]:
+        first = len(self.corpora[0].places)
+        return [
+            np.arange(first)
+            if place == 0
+            else random.choice(len(examples.places), round(first * examples.share), replace=False)
+            for place, examples in enumerate(self.corpora)
+        ]
+
+    def _mixed(self, features: Any, targets: Any, random: np.random.Generator) -> Batch:
+        """Mixup (Zhang et al., 2018): each example with a little, or half, of another one."""
+        if self.recipe.mixup == 0:
+            return features, targets
+        share = random.beta(self.recipe.mixup, self.recipe.mixup, len(features)).astype(np.float32)
+        share = np.maximum(share, 1 - share)
+        other = random.permutation(len(features))
+        known = (targets >= 0) & (targets[other] >= 0)
+        mixed = share[:, None] * np.maximum(targets, 0) + (1 - share[:, None]) * np.maximum(targets[other], 0)
+        # Of two corpora: a label that one of them lacks can still be the other's, but nothing says that it isn't.
+        mixed = np.where(known | (mixed > 0), mixed, -1)
+        return share[:, None, None] * features + (1 - share[:, None, None]) * features[other], mixed
+
+    def _taught(self, features: npt.NDArray[np.float32], targets: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Label smoothing, and the teacher's opinion of this very version of the utterances; -1 stays -1."""
+        known = targets >= 0
+        smooth = self.recipe.label_smoothing
+        softened = (1 - smooth) * targets + smooth * known / known.sum(axis=1, keepdims=True)
+        if self.teacher is not None:
+            opinion = self.teacher(features) * known
+            opinion /= opinion.sum(axis=1, keepdims=True)
+            softened = (1 - self.recipe.taught) * softened + self.recipe.taught * opinion
+        return np.where(known, softened, -1).astype(np.float32)
+
+
+def _padded(items: Sequence[Features]) -> npt.NDArray[np.float32]:
+    padded = np.zeros((len(items), max(map(len, items)), items[0].shape[1]), np.float32)
+    for row, item in zip(padded, items, strict=True):
+        row[: len(item)] = item
+    return padded

@@ -1,0 +1,51 @@
+"""How sure a network may say it is: one temperature, and the confidence below which it had better say `uncertain`.
+
+Both are fitted on answers about voices that the network to calibrate is not judged on, by networks that never heard
+them (the protocol `inner`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+
+from ser_edge.description import tempered
+
+__all__ = ["Calibration", "calibrate", "coverage"]
+
+_ANSWERED = 0.8  # share of utterances that get an answer at the default threshold
+_RANGE = (0.2, 5.0)  # of temperatures that are tried
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a description stores."""
+
+    temperature: float
+    threshold: float  # calibrated confidence, 0..1
+
+
+def calibrate(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> Calibration:
+    """Fits both to (n,) labels and (n, labels) probabilities as the network gave them.
+
+    The temperature is the one of least negative log-likelihood (Guo et al., 2017).
+    """
+
+    def loss(log_temperature: float) -> float:
+        sure = tempered(probabilities, float(np.exp(log_temperature)))[np.arange(len(labels)), labels]
+        return float(-np.log(np.maximum(sure, 1e-12)).mean())
+
+    temperature = round(float(np.exp(minimize_scalar(loss, bounds=np.log(_RANGE), method="bounded").x)), 3)
+    confidence = tempered(probabilities, temperature).max(axis=1)
+    threshold = round(float(np.quantile(confidence, 1 - _ANSWERED)), 3)
+    return Calibration(temperature, min(threshold, 0.999))  # at 1, who is sure would be `uncertain`
+
+
+def coverage(
+    labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.floating], threshold: float
+) -> tuple[float, float]:
+    """Share of utterances that are answered at a threshold, and the accuracy of these answers; both 0..1."""
+    answered = probabilities.max(axis=1) >= threshold
+    right = probabilities.argmax(axis=1) == labels
+    return float(answered.mean()), float(right[answered].mean()) if answered.any() else 0.0

@@ -1,0 +1,168 @@
+"""What real conditions do to a recording, on its samples: noise, gain, a telephone, codecs, a room, live windows.
+
+Training augments spectra (`augment`); here the sound itself is damaged, by other code than a network learned from.
+Nothing here draws on its own: all that is random comes from a generator that the caller seeds.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
+
+from ser_edge.audio import Samples, read
+from ser_edge.features import FeatureConfig, window_starts
+from ser_train.dataset import front_end_of
+
+__all__ = ["CONDITIONS", "HOP", "RATE", "TALKERS", "WINDOWS", "Damage", "Recording", "live_windows", "speech_span"]
+
+RATE = 16_000  # Hz, of all samples here
+TALKERS = 6  # in a babble
+WINDOWS = (3.0, 2.0, 1.5)  # seconds a live network listens back
+HOP = 0.5  # seconds from one live answer to the next
+_SPOKEN = 0.75  # seconds of speech in a window that counts; half the window, if that is shorter
+_FULL_SCALE = 32_768  # of a 16-bit converter
+_MU = 255  # of G.711's mu-law
+_RT60 = 0.4  # seconds in which a small room's tail falls by 60 dB
+_DIRECT = 5.0  # dB, direct to reverberant energy: some two metres away
+
+# What counts as speech, whatever the network's own front-end: 10 ms steps at most 20 dB below the loudest.
+_LISTENER = FeatureConfig(
+    RATE, n_fft=512, win_length=400, hop_length=160, n_mels=64, n_mfcc=None, f_min=50.0, span_db=20.0, span_margin=0
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """An utterance, and what is needed to damage it."""
+
+    samples: Samples  # (samples,) at RATE
+    speech: slice  # of these: from the first loud moment to the last
+    others: tuple[Samples, ...]  # what other people say, without the silence before and after it
+
+    @classmethod
+    def read(cls, path: Path, others: Sequence[Path]) -> "Recording":
+        """Decodes the utterance and its babblers.
+
+        Raises:
+            AudioError: a file that can't be used.
+        """
+        samples = read(path, RATE)
+        talk = [read(other, RATE) for other in others]
+        return cls(samples, speech_span(samples), tuple(sound[speech_span(sound)] for sound in talk))
+
+
+Damage = Callable[[Recording, np.random.Generator], Samples]  # as many samples as the recording has
+
+
+def speech_span(samples: Samples) -> slice:
+    """Where in (samples,) at RATE somebody speaks: from the first loud moment to the last."""
+    front_end, hop = front_end_of(_LISTENER), _LISTENER.hop_length
+    first, last = front_end.span(front_end.log_mel(samples))
+    return slice(max(0, first * hop - hop // 2), min(len(samples), last * hop - hop // 2))  # frames are centred
+
+
+def live_windows(recording: Recording, seconds: float) -> list[Samples]:
+    """What a live network hears of a recording: the windows that count, each (samples,) at RATE.
+
+    They begin every HOP over the whole recording with its silence, and the last one ends where it ends. One counts if
+    it holds enough speech to be asked about; if none does, the one with most speech has to.
+    """
+    length = round(seconds * RATE)
+    starts = window_starts(len(recording.samples), length, round(HOP * RATE))
+    speech = recording.speech
+    spoken = [min(start + length, speech.stop) - max(start, speech.start) for start in starts]
+    enough = min(_SPOKEN * RATE, length / 2)
+    counted = [start for start, heard in zip(starts, spoken, strict=True) if heard >= enough]
+    return [recording.samples[i : i + length] for i in counted or [starts[int(np.argmax(spoken))]]]
+
+
+def _as_recorded(recording: Recording, random: np.random.Generator) -> Samples:
+    return recording.samples
+
+
+def _white(recording: Recording, random: np.random.Generator, ratio: float) -> Samples:
+    return _noisy(recording, random.standard_normal(len(recording.samples)), ratio)
+
+
+def _babble(recording: Recording, random: np.random.Generator, ratio: float) -> Samples:
+    """Others talk all the time, equally loud; each begins anywhere in what they say, and says it again."""
+    length, noise = len(recording.samples), np.zeros(len(recording.samples))
+    for talk in recording.others:
+        noise += np.resize(np.roll(talk / _level(talk), random.integers(len(talk))), length)
+    return _noisy(recording, noise, ratio)
+
+
+def _gain(recording: Recording, random: np.random.Generator, decibels: float) -> Samples:
+    """As a 16-bit converter hears another level: rounded, and clipped at full scale."""
+    steps = np.round(recording.samples * (_FULL_SCALE * 10 ** (decibels / 20)))
+    return _float32(np.clip(steps, -_FULL_SCALE, _FULL_SCALE - 1) / _FULL_SCALE)
+
+
+def _telephone(recording: Recording, random: np.random.Generator) -> Samples:
+    """300 to 3400 Hz, 8 kHz, and the 8 bits of G.711's mu-law."""
+    band = butter(4, (300, 3400), "bandpass", fs=RATE, output="sos")
+    narrow = np.clip(resample_poly(sosfilt(band, recording.samples), 1, 2), -1, 1)
+    pressed = np.sign(narrow) * np.log1p(_MU * np.abs(narrow)) / np.log1p(_MU)
+    coded = np.round(pressed * 127) / 127
+    heard = np.sign(coded) * np.expm1(np.abs(coded) * np.log1p(_MU)) / _MU
+    return _float32(resample_poly(heard, 2, 1)[: len(recording.samples)])
+
+
+def _coded(
+    recording: Recording, random: np.random.Generator, container: str, codec: str, mode: str | None, effort: float
+) -> Samples:
+    """Through libsndfile's encoder and back; `effort`, its compression level, stands for the bit rate."""
+    memory = io.BytesIO()
+    settings = {"format": container, "subtype": codec, "bitrate_mode": mode, "compression_level": effort}
+    soundfile.write(memory, recording.samples, RATE, **settings)
+    memory.seek(0)
+    heard = soundfile.read(memory, dtype="float32")[0][: len(recording.samples)]
+    return _float32(np.pad(heard, (0, len(recording.samples) - len(heard))))
+
+
+def _room(recording: Recording, random: np.random.Generator) -> Samples:
+    """The direct sound, and a tail of noise that decays."""
+    time = np.arange(1, round(_RT60 * RATE)) / RATE
+    tail = random.standard_normal(len(time)) * 10 ** (-3 * time / _RT60)  # -60 dB is a thousandth
+    tail *= 10 ** (-_DIRECT / 20) / np.linalg.norm(tail)
+    return _float32(fftconvolve(recording.samples, np.append(1.0, tail))[: len(recording.samples)])
+
+
+def _noisy(recording: Recording, noise: npt.NDArray[np.float64], ratio: float) -> Samples:
+    """Speech-to-noise ratio in dB, while somebody speaks. Not clipped: it is the noise that is asked about."""
+    levels = _level(recording.samples[recording.speech]) / _level(noise[recording.speech])
+    return _float32(recording.samples + noise * levels * 10 ** (-ratio / 20))
+
+
+def _level(samples: npt.NDArray[np.floating]) -> float:
+    """RMS, never 0."""
+    return max(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))), 1e-9)
+
+
+def _float32(samples: npt.NDArray[np.floating]) -> Samples:
+    return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+CONDITIONS: dict[str, Damage] = {
+    "as recorded": _as_recorded,
+    "white noise, 20 dB": partial(_white, ratio=20),
+    "white noise, 10 dB": partial(_white, ratio=10),
+    "white noise, 5 dB": partial(_white, ratio=5),
+    "six others talk, 20 dB": partial(_babble, ratio=20),
+    "six others talk, 10 dB": partial(_babble, ratio=10),
+    "six others talk, 5 dB": partial(_babble, ratio=5),
+    "20 dB louder, clipped": partial(_gain, decibels=20),
+    "20 dB softer, 16 bits": partial(_gain, decibels=-20),
+    "telephone": _telephone,
+    # LAME averages: what it encodes at a constant rate comes back 69 ms late. The level for B kbit/s at this rate is
+    # (160 - B) / 152, LAME's highest and lowest rates.
+    "MP3, 24 kbit/s": partial(_coded, container="MP3", codec="MPEG_LAYER_III", mode="AVERAGE", effort=0.9),
+    "Opus, 16 kbit/s": partial(_coded, container="OGG", codec="OPUS", mode=None, effort=0.96),  # (256 - B) / 250
+    "small room": _room,
+}

@@ -1,0 +1,67 @@
+"""What a recipe minimises, and how."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from ser_train.recipes import Augmented, EarlyStopped
+
+__all__ = ["compile_model", "emotion_loss"]
+
+
+@keras.saving.register_keras_serializable("ser")
+def emotion_loss(y_true: Any, y_pred: Any) -> Any:
+    """Cross-entropy among the labels that the utterance's corpus has.
+
+    Targets are (batch, labels) probabilities, or -1 for a label that the corpus never gives: an utterance of a corpus
+    without `calm` doesn't teach that it isn't calm.
+    """
+    among = y_pred * ops.cast(y_true >= 0, y_pred.dtype)
+    among = among / ops.sum(among, axis=-1, keepdims=True)
+    return -ops.sum(ops.maximum(y_true, 0) * ops.log(ops.maximum(among, 1e-7)), axis=-1)
+
+
+def compile_model(model: keras.Model, recipe: EarlyStopped | Augmented, batches: int) -> None:
+    """Gives a model the optimizer and the loss of its recipe.
+
+    Args:
+        model: gives probabilities.
+        recipe: the settings.
+        batches: in an epoch.
+    """
+    if isinstance(recipe, EarlyStopped):
+        model.compile(
+            keras.optimizers.Adam(recipe.learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
+        )
+        return
+    warm_up = min(recipe.warm_up, recipe.epochs - 1) * batches
+    rate = keras.optimizers.schedules.CosineDecay(
+        recipe.learning_rate / 100,
+        recipe.epochs * batches - warm_up,
+        warmup_target=recipe.learning_rate,
+        warmup_steps=warm_up,
+    )
+    optimizer = keras.optimizers.AdamW(
+        rate, weight_decay=recipe.weight_decay, global_clipnorm=recipe.clip, use_ema=True, ema_momentum=recipe.average
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(optimizer, emotion_loss, metrics=["categorical_accuracy"])
+    model.train_function = _traced_once(model)
+
+
+def _traced_once(model: keras.Model) -> Callable[[Iterator[Any]], Any]:
+    """A model's training step for batches of any size and length.
+
+    Keras would trace the first length it meets for that length alone. What is computed would then depend, in the last
+    bits, on where a training began: one that goes on after a kill meets another length first.
+    """
+    inputs, labels = model.input_shape[1:], model.output_shape[1:]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *inputs)), tf.TensorSpec((None, *labels))])
+    def step(features: Any, targets: Any) -> Any:
+        return model.train_step((features, targets))
+
+    return lambda batches: step(*next(batches)[:2])

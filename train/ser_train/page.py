@@ -1,0 +1,138 @@
+"""The command `ser-train report`: one HTML page of a network's figures and pictures, that needs nothing else.
+
+No script, no font, no other file: pictures are inside, and beside the page as PNG. What stands on the page is
+`sections`' business.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+
+from ser_train.atomic import write_text
+from ser_train.corpus import CorpusError
+from ser_train.findings import gather
+from ser_train.run import RunDirectory
+from ser_train.sections import SECTIONS, Row, Subject, Tables, headline
+
+__all__ = ["report", "write_page"]
+
+# What the tables of other commands must have for this page, and where `make` puts them.
+_RESULTS = ("train/results.json", ("network", "protocol", "format", "precision", "bytes", "wa", "uar", "f1"))
+_EXPORTED = (
+    "export/results.json",
+    ("network", "format", "precision", "status", "bytes", "max_difference", "labels_changed", "inputs", "utterances",
+     "uar", "uar_keras", "relative_cpu", "relative_cpu_keras"),
+)  # fmt: skip
+_BENCHMARKS = ("tests/benchmarks/results.json", ("what", "theirs", "ours", "ratio"))
+
+
+def report(arguments: Sequence[str]) -> int:
+    """The command `ser-train report`; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="ser-train report",
+        description="Makes one HTML page of a network's figures and pictures: of a run, or of several folds and seeds.",
+    )
+    add = parser.add_argument
+    add("runs", nargs="+", type=Path, metavar="RUN", help="finished run directories of one network and protocol")
+    add("--out", type=Path, metavar="FILE", help="the page (default: NETWORK-PROTOCOL.html here)")
+    for option, (default, _) in (("--results", _RESULTS), ("--exported", _EXPORTED), ("--benchmarks", _BENCHMARKS)):
+        add(option, type=Path, metavar="FILE", help=f"figures to show as well (default: {default}, if it is there)")
+    options = parser.parse_args(arguments)
+    findings = gather([RunDirectory(path) for path in options.runs])
+    tables = Tables(
+        _rows(options.results, *_RESULTS),
+        _rows(options.exported, *_EXPORTED),
+        _rows(options.benchmarks, *_BENCHMARKS),
+    )
+    path = options.out or Path(f"{findings.name}.html")
+    write_page(Subject(findings, tables, path))
+    print(path)
+    return 0
+
+
+def write_page(subject: Subject) -> None:
+    """Makes the pictures, then the page, whole or not at all."""
+    subject.page.parent.mkdir(parents=True, exist_ok=True)
+    made = {title: make(subject) for title, make in SECTIONS.items()}
+    shown = {title: (title.lower().replace(" ", "-"), body) for title, body in made.items() if body}
+    html = _PAGE.substitute(
+        title=escape(subject.title),
+        headline=headline(subject),
+        contents="".join(f'<a href="#{anchor}">{title}</a> ' for title, (anchor, _) in shown.items()),
+        sections="".join(
+            f'<section id="{anchor}">\n<h2>{title}</h2>\n{body}</section>\n' for title, (anchor, body) in shown.items()
+        ),
+    )
+    write_text(subject.page, html)
+
+
+def _rows(given: Path | None, default: str, columns: Sequence[str]) -> Sequence[Row]:
+    """A table; it must be there if it is asked for by name."""
+    path = given or Path(default)
+    if given is None and not path.exists():
+        return ()
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        rows = data["rows"] if isinstance(data, dict) else data
+        return [{column: row[column] for column in columns} for row in rows]
+    except (OSError, KeyError, TypeError, ValueError) as e:
+        raise CorpusError(f"{path}: not a table like {default} ({type(e).__name__}: {e}); make it again") from e
+
+
+_PAGE = Template("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>$title</title>
+<style>
+:root { color-scheme: light dark; --ink: #1d2125; --soft: #5c646c; --paper: #fff; --line: #e2e5e8; --bar: #8fc1e3;
+  --accent: #0072b2; }
+body { max-width: 46rem; margin: 3rem auto 5rem; padding: 0 1.2rem; color: var(--ink); background: var(--paper);
+  font: 16px/1.55 system-ui, sans-serif; }
+h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .5rem; }
+h1 small { color: var(--soft); font-size: 1.1rem; font-weight: 400; }
+h2 { font-size: 1.3rem; margin: 3.5rem 0 .8rem; padding-top: .8rem; border-top: 1px solid var(--line); }
+p { margin: .8rem 0; }
+.meaning { font-size: 1.1rem; padding-left: .8rem; border-left: 3px solid var(--accent); }
+.tiles { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; margin: 1.6rem 0; }
+.tiles div, .tiles span { display: block; }
+.tiles strong { font-size: 2rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
+.tiles small { font-size: 1rem; font-weight: 400; }
+.tiles span, nav, dt, thead th { color: var(--soft); font-size: .875rem; }
+nav a { color: var(--accent); margin-right: 1.1rem; white-space: nowrap; }
+.wide { overflow-x: auto; margin: 1.2rem 0; }
+table { border-collapse: collapse; width: 100%; font-size: .9375rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; font-weight: 400; }
+th:first-child { text-align: left; padding-left: 0; }
+thead th { vertical-align: bottom; }
+td { white-space: pre; }
+.share { padding-right: 4.2rem; background: right .6rem center / 3rem .7rem no-repeat
+  linear-gradient(to right, var(--bar) calc(var(--share) * 1%), var(--line) 0); }
+.mark { font-weight: 600; }
+.mark * { font-weight: inherit; }
+img { display: block; max-width: 100%; height: auto; margin: 1.4rem auto; }
+dt { margin-top: .7rem; }
+dd { margin: 0; overflow-wrap: anywhere; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e7ea; --soft: #9aa3ab; --paper: #15181b; --line: #30363c; --bar: #2f78a8; --accent: #66b5e8; }
+  img { filter: invert(1) hue-rotate(180deg); mix-blend-mode: screen; } /* white is the page, blue stays blue */
+}
+@media print { section { break-inside: avoid; } }
+</style>
+</head>
+<body>
+<header>
+$headline
+<nav>$contents</nav>
+</header>
+<main>
+$sections</main>
+</body>
+</html>
+""")

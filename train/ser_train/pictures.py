@@ -1,0 +1,190 @@
+"""Pictures, as PNG files on white: what is easier seen than read. Nothing here computes a figure that isn't shown.
+
+One palette for all of them, Okabe and Ito's, which colour-blind people can tell apart; what a colour says is also said
+by a legend and, where it can be, by a shape.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from sklearn.metrics import confusion_matrix
+
+from ser_train.corpus import EMOTIONS
+from ser_train.run import Answers
+from ser_train.scores import Reliability
+
+__all__ = [
+    "Bar",
+    "Curve",
+    "picture_actors",
+    "picture_confusion",
+    "picture_coverage",
+    "picture_curves",
+    "picture_overlaid",
+    "picture_reliability",
+]
+
+matplotlib.use("Agg")  # files only: no screen is needed
+
+DPI = 120
+BLUE, ORANGE, GRAY = "#0072b2", "#d55e00", "#767676"
+CHANCE = 100 / len(EMOTIONS)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How one training went."""
+
+    history: Sequence[dict[str, float]]  # of each epoch: accuracy, loss, and with val_ before it where there is one
+    best_epoch: int  # whose weights were taken, from 1
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One actor's accuracy, in percent."""
+
+    actor: int
+    sex: str  # "female" or "male"
+    mean: float  # over seeds
+    low: float  # the worst seed
+    high: float
+
+
+def picture_confusion(answers: Answers, title: str, path: Path) -> None:
+    """The confusion matrix: a row a spoken emotion, in percent of it."""
+    matrix = confusion_matrix(answers.labels, answers.probabilities.argmax(1), labels=range(len(EMOTIONS)))
+    percent = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+    places = range(len(EMOTIONS))
+    axes.set_xticks(places, EMOTIONS, rotation=45, ha="right")
+    axes.set_yticks(places, EMOTIONS)
+    axes.set(xlabel="heard", ylabel="spoken", title=f"{title}\n% of each spoken emotion, {matrix.sum()} answers")
+    for row, column in np.ndindex(percent.shape):
+        value = percent[row, column]
+        color = "white" if value > 55 else "black"
+        axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=color, fontsize=9)
+    figure.savefig(path, dpi=DPI)
+
+
+def picture_curves(history: Sequence[dict[str, float]], best_epoch: int, title: str, path: Path) -> None:
+    """Loss and accuracy of each epoch, for training and validation."""
+    picture_overlaid([Curve(history, best_epoch)], title, path)
+
+
+def picture_overlaid(curves: Sequence[Curve], title: str, path: Path) -> None:
+    """The same for several trainings: thin lines, each with a dot where its weights were taken."""
+    alone = len(curves) == 1
+    figure = Figure(figsize=(8.4, 3.6), layout="constrained")
+    figure.suptitle(title)
+    for place, metric in enumerate(("loss", "accuracy"), 1):
+        axes = figure.add_subplot(1, 2, place)
+        named = {}  # a line of each kind, for the legend
+        for curve in curves:
+            epochs = np.arange(1, len(curve.history) + 1)
+            for key, name, color in ((metric, "training", BLUE), (f"val_{metric}", "validation", ORANGE)):
+                if key not in curve.history[0]:
+                    continue  # a fixed number of epochs needs no validation
+                values = [epoch[key] for epoch in curve.history]
+                style = {"marker": "."} if alone else {"linewidth": 0.9, "alpha": 0.6}
+                (named[name],) = axes.plot(epochs, values, color=color, **style)
+                if not alone:
+                    axes.plot(curve.best_epoch, values[curve.best_epoch - 1], "o", color=color, markersize=4)
+        if alone:
+            named["weights taken"] = axes.axvline(curves[0].best_epoch, color=GRAY, linestyle=":")
+        else:
+            named["weights taken"] = Line2D([], [], color=GRAY, linestyle="", marker="o", markersize=4)
+        _plain(axes)
+        axes.set(xlabel="epoch", ylabel=metric, ylim=(0, 1.02 if metric == "accuracy" else None))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(list(named.values()), list(named))
+    figure.savefig(path, dpi=DPI)
+
+
+def picture_actors(bars: Sequence[Bar], mean: float, title: str, path: Path) -> None:
+    """A bar an actor, the best first; whiskers from the worst to the best seed."""
+    figure = Figure(figsize=(8.4, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    bars = sorted(bars, key=lambda bar: -bar.mean)
+    for sex, color, hatch in (("female", BLUE, None), ("male", ORANGE, "//")):
+        places = [place for place, bar in enumerate(bars) if bar.sex == sex]
+        if places:
+            heights = [bars[place].mean for place in places]
+            axes.bar(places, heights, 0.72, color=color, hatch=hatch, edgecolor="white", linewidth=0, label=sex)
+    if any(bar.high > bar.low for bar in bars):
+        axes.vlines(range(len(bars)), [b.low for b in bars], [b.high for b in bars], color="black", linewidth=1)
+    axes.axhline(mean, color="black", linewidth=1, linestyle="--", label=f"all: {mean:.1f}")
+    axes.axhline(CHANCE, color=GRAY, linewidth=1, linestyle=":", label=f"chance: {CHANCE:.1f}")
+    axes.set_xticks(range(len(bars)), [f"{bar.actor}" for bar in bars])
+    axes.set(xlabel="actor", ylabel="accuracy, %", ylim=(0, 100), title=title)
+    axes.set_xlim(-0.7, len(bars) - 0.3)
+    _plain(axes)
+    axes.grid(visible=False, axis="x")
+    axes.legend(ncols=4, loc="upper right")
+    figure.savefig(path, dpi=DPI)
+
+
+def picture_reliability(binned: dict[str, Reliability], title: str, path: Path) -> None:
+    """How often answers are right, by how sure they were; the bigger a dot, the more answers it stands for.
+
+    Args:
+        binned: by what the legend calls them; two at most.
+        title: of the picture.
+        path: the PNG.
+    """
+    figure = Figure(figsize=(5.6, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0, 100], [0, 100], color=GRAY, linewidth=1, linestyle=":")
+    handles = [Line2D([], [], color=GRAY, linewidth=1, linestyle=":", label="as sure as right")]
+    for (name, bins), color, marker in zip(binned.items(), (BLUE, ORANGE), "os", strict=False):
+        seen = bins.share > 0
+        sure, right = 100 * bins.confidence[seen], 100 * bins.accuracy[seen]
+        axes.plot(sure, right, color=color, linewidth=1, alpha=0.4)
+        axes.scatter(sure, right, 8 + 500 * bins.share[seen], color=color, marker=marker, alpha=0.75, linewidths=0)
+        handles.append(Line2D([], [], color=color, marker=marker, label=name))
+    axes.set(xlabel="how sure, %", ylabel="how often right, %", xlim=(0, 100), ylim=(0, 100), title=title)
+    _plain(axes)
+    axes.legend(handles=handles, loc="upper left")
+    figure.savefig(path, dpi=DPI)
+
+
+def picture_coverage(answers: Answers, chosen: tuple[float, float] | None, title: str, path: Path) -> None:
+    """Accuracy of the answers, if only the surest are given, by their share.
+
+    Args:
+        answers: with the probabilities that are served.
+        chosen: share of answers given and their accuracy, in percent, by the threshold of the model; None without one.
+        title: of the picture.
+        path: the PNG.
+    """
+    confidence, right = answers.probabilities.max(1), answers.probabilities.argmax(1) == answers.labels
+    surest = np.argsort(-confidence, kind="stable")
+    given = np.arange(1, len(right) + 1)
+    accuracy = 100 * right[surest].cumsum() / given
+    shown = given >= min(max(20, len(right) // 20), len(right))  # the accuracy of fewer is noise
+    figure = Figure(figsize=(5.6, 3.8), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(100 * given[shown] / len(right), accuracy[shown], color=BLUE)
+    if chosen:
+        axes.plot(*chosen, "o", color=ORANGE, label=f"threshold: {chosen[1]:.0f} % of {chosen[0]:.0f} %")
+    axes.axhline(CHANCE, color=GRAY, linewidth=1, linestyle=":", label="chance")
+    axes.set(xlabel="answers given, the surest first, %", ylabel="of these right, %", title=title)
+    axes.set(xlim=(0, 101), ylim=(0, 101))
+    _plain(axes)
+    axes.legend(loc="lower left")
+    figure.savefig(path, dpi=DPI)
+
+
+def _plain(axes: Axes) -> None:
+    """Less ink: two spines, and a grid behind."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+    axes.set_axisbelow(True)

@@ -1,0 +1,294 @@
+"""The sections of a page, each from what some runs found; one without its data is empty, and the page leaves it out.
+
+What is said of a figure here must be so for any network and protocol: words don't know which figures come.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from ser_train.corpus import EMOTIONS
+from ser_train.findings import Findings, Group, Spread
+from ser_train.markup import Cell, Share, bar, said, span, table, text
+from ser_train.pictures import (
+    picture_actors,
+    picture_confusion,
+    picture_coverage,
+    picture_overlaid,
+    picture_reliability,
+)
+from ser_train.report import cell
+from ser_train.scores import reliability
+
+__all__ = ["PROTOCOL_MEANINGS", "SECTIONS", "Row", "Subject", "Tables", "headline"]
+
+PROTOCOL_MEANINGS = {
+    "notebook": "Every file is there twice, and the test stops the training: this is memory, not accuracy.",
+    "utterance": "New sentences, but of voices it was trained on: a new user gets less.",
+    "speaker": "Voices that were never heard in training: this is what a new user gets.",
+    "inner": "Voices that were never heard, but fewer trained it: for choosing settings, not for quoting.",
+    "all": "Voices that were trained on, as all were: these figures mean nothing.",
+}
+_SCALE = 1.4  # pixels of a picture for one of the page: crisp on dense screens, and letters of 12 pixels
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What other commands measured; empty where they didn't."""
+
+    results: Sequence[Row] = ()  # of `ser-train evaluate`
+    exported: Sequence[Row] = ()  # of `ser-export`
+    benchmarks: Sequence[Row] = ()  # of `make bench`
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a page is about, and where it goes."""
+
+    findings: Findings
+    tables: Tables
+    page: Path  # pictures go beside it, named after it
+
+    @property
+    def title(self) -> str:
+        """Of the page and its pictures."""
+        return f"{self.findings.settings.label} by {self.findings.settings.protocol}"
+
+    def picture(self, name: str, alt: str, draw: Callable[[Path], None]) -> str:
+        """A PNG beside the page, and the same inside it."""
+        path = self.page.with_name(f"{self.page.stem}-{name}.png")
+        draw(path)
+        data = path.read_bytes()
+        width, height = (int.from_bytes(data[at : at + 4]) / _SCALE for at in (16, 20))  # of the PNG's first chunk
+        source = f"data:image/png;base64,{b64encode(data).decode()}"
+        return f'<img alt="{escape(alt)}" width="{width:.0f}" height="{height:.0f}" src="{source}">\n'
+
+    def figure(self, figure: Spread) -> str:
+        """With one decimal, and how much seeds differ if there are several."""
+        several = len(self.findings.seeds) > 1
+        return f"{figure.mean:.1f} ± {figure.std:.1f}" if several else f"{figure.mean:.1f}"
+
+    def share(self, figure: Spread) -> Share:
+        """The same with a bar behind."""
+        return Share(figure.mean, self.figure(figure))
+
+
+def headline(subject: Subject) -> str:
+    """What the page begins with."""
+    findings, settings = subject.findings, subject.findings.settings
+    tiles = []
+    for metric, name in (("wa", "right (WA)"), ("uar", "mean recall (UAR)"), ("f1", "macro-F1")):
+        figure = findings.headline[metric]
+        tiles.append(
+            f"<div><strong>{subject.figure(Spread(figure.mean, figure.std))}<small> %</small></strong>"
+            f"<span>{name}</span><span>95 % interval {figure.low:.1f} to {figure.high:.1f}</span></div>\n"
+        )
+    answers, actors = len(findings.answers[0].labels), len(findings.actors)
+    words = f"{findings.counts}: {answers} answers about {actors} voices. Chance is {100 / len(EMOTIONS):.1f} %. "
+    words += "The intervals are over actors" + (", ± is the spread over seeds." if len(findings.seeds) > 1 else ".")
+    return (
+        f"<h1>{escape(settings.label)} <small>by protocol</small> {escape(settings.protocol)}</h1>\n"
+        f'<p class="meaning">{PROTOCOL_MEANINGS[settings.protocol]}</p>\n'
+        f'<div class="tiles">\n{"".join(tiles)}</div>\n{text(words)}'
+    )
+
+
+def _protocols(subject: Subject) -> str:
+    rows = [row for row in subject.tables.results if row["format"] == "keras"]
+    protocols = [p for p in PROTOCOL_MEANINGS if any(row["protocol"] == p for row in rows)]
+    if not rows:
+        return ""
+    by_place = {(row["network"], row["protocol"]): cell(row).replace(" (", "\n(") for row in rows}
+    body = [
+        (network, *(by_place.get((network, protocol), "") for protocol in protocols))
+        for network in dict.fromkeys(row["network"] for row in rows)
+    ]
+    heads = (f"{protocol}: {PROTOCOL_MEANINGS[protocol].partition(':')[0].lower()}" for protocol in protocols)
+    return text("WA / UAR / macro-F1 in percent, and the 95 % interval of WA.") + table(
+        ("network", *heads), body, mark=subject.findings.settings.label
+    )
+
+
+def _confusions(subject: Subject) -> str:
+    findings = subject.findings
+    everything = findings.everything
+    body: list[Sequence[Cell]] = [
+        (
+            emotion.name,
+            f"{emotion.spoken}",
+            *map(subject.share, (emotion.recall, emotion.precision, emotion.f1)),
+            f"{emotion.instead} {emotion.share:.0f} %" if emotion.instead else "",
+        )
+        for emotion in findings.emotions
+    ]
+    return (
+        subject.picture(
+            "confusion", "Confusion matrix", lambda path: picture_confusion(everything, subject.title, path)
+        )
+        + text("Recall: how often it is heard when it is spoken. Precision: how often it is spoken when it is heard.")
+        + table(("emotion", "spoken", "recall, %", "precision, %", "F1, %", "else mostly heard as"), body)
+    )
+
+
+def _voices(subject: Subject) -> str:
+    findings = subject.findings
+    mean = findings.headline["wa"].mean
+    return (
+        subject.picture(
+            "actors",
+            "Accuracy of each actor, the best first",
+            lambda path: picture_actors(findings.actors, mean, subject.title, path),
+        )
+        + _groups(subject, "sex", findings.sexes)
+        + _groups(subject, "intensity", findings.intensities, "UAR without neutral, %")
+    )
+
+
+def _groups(subject: Subject, head: str, groups: Sequence[Group], uar: str = "UAR, %") -> str:
+    if not groups:
+        return ""
+    body = [(group.name, f"{group.spoken}", subject.share(group.wa), subject.share(group.uar)) for group in groups]
+    return table((head, "spoken", "WA, %", uar), body)
+
+
+def _sureness(subject: Subject) -> str:
+    findings = subject.findings
+    raw, served = findings.everything, findings.everything_served
+    before, after = findings.headline["ece"].mean, findings.served_error
+    binned = {f"network, error {before:.3f}": reliability(raw.labels, raw.probabilities)}
+    words = f"Expected calibration error: {before:.3f}"
+    if findings.calibrated:
+        binned[f"as served, error {after:.3f}"] = reliability(served.labels, served.probabilities)
+        temperatures = span([run.description.temperature for run in findings.runs])
+        words += f" as the network answers, {after:.3f} as it is served, with temperature {temperatures}"
+    chosen, given = findings.chosen, "How many answers are right, if only the surest are given."
+    if chosen:
+        thresholds = span([run.description.threshold for run in findings.runs])
+        given += (
+            f" With the threshold {thresholds} it answers {chosen[0]:.0f} % of the time, and {chosen[1]:.0f} % of "
+            "these answers are right; else it says that it is uncertain."
+        )
+    return (
+        text(f"{words}. On the dotted line, who is 70 % sure is right 70 times of 100; below it, less often.")
+        + subject.picture(
+            "reliability",
+            "How often answers are right, by how sure they are",
+            lambda path: picture_reliability(binned, subject.title, path),
+        )
+        + text(given)
+        + subject.picture(
+            "coverage",
+            "How many answers are right, by how many are given",
+            lambda path: picture_coverage(served, chosen, subject.title, path),
+        )
+    )
+
+
+def _reality(subject: Subject) -> str:
+    figures = subject.findings.conditions
+    if figures is None:
+        return ""
+    whole = [(c.name, bar(c.wa), bar(c.uar), f"{c.lost:.1f}") for c in figures.conditions]
+    live: list[Sequence[Cell]] = [
+        (
+            f"{part.window:g} s, every {part.hop:g} s",
+            f"{part.windows}",
+            *map(bar, (part.window_wa, part.window_uar, part.voted_wa, part.voted_uar)),
+        )
+        for part in figures.live
+    ]
+    return (
+        text(f"The {figures.utterances} utterances of the test, damaged as sounds before the network hears them.")
+        + table(("whole recordings", "WA, %", "UAR, %", "UAR lost, points"), whole)
+        + text("Live, it hears windows: here each by itself, and the mean of an utterance's windows.")
+        + table(("live windows", "windows", "each: WA, %", "UAR, %", "together: WA, %", "UAR, %"), live)
+    )
+
+
+def _learning(subject: Subject) -> str:
+    curves = subject.findings.curves
+    if not curves:
+        return ""
+    words = "The weights of the epoch with the best validation accuracy were taken."
+    if not any("val_loss" in curve.history[0] for curve in curves):
+        words = "Nothing is held out to stop the training: it goes on for its number of epochs."
+    return text(words) + subject.picture(
+        "curves", "Loss and accuracy of each epoch", lambda path: picture_overlaid(curves, subject.title, path)
+    )
+
+
+def _cost(subject: Subject) -> str:
+    settings, tables = subject.findings.settings, subject.tables
+    of_network = [row for row in tables.exported if row["network"] == settings.network]
+    proven = [row for row in of_network if row["bytes"] is not None]
+    asked = [r for r in tables.results if (r["network"], r["protocol"]) == (settings.label, settings.protocol)]
+    parts = []
+    if any(row["format"] != "keras" for row in asked):
+        body = [(f"{r['format']} {r['precision']}", f"{r['bytes'] / 1024:.0f}", cell(r)) for r in asked]
+        parts.append(table(("file", "KiB", "WA / UAR / macro-F1, %, in the runtime that serves it"), body))
+    if proven:
+        words = (
+            f"Proven against Keras; UAR of the {proven[0]['utterances']} utterances that were asked about, so not the "
+        )
+        words += "headline's. CPU time of an inference: float32 ONNX is 1."
+        head = ("file", "KiB", "differs by", "labels changed", "UAR (Keras's), %", "CPU", "times less than Keras")
+        parts.append(text(words) + table(head, map(_proven, proven)))
+    if missing := [f"{r['format']} {r['precision']} ({r['status']})" for r in of_network if r["bytes"] is None]:
+        parts.append(text(f"Not made: {'; '.join(missing)}."))
+    if tables.benchmarks:
+        what = [(r["what"].replace("`", ""), r["theirs"], r["ours"], f"{r['ratio']:.1f}") for r in tables.benchmarks]
+        parts.append(table(("the program", "the other way", "ser-edge", "times less"), what))
+    return "".join(parts)
+
+
+def _proven(row: Row) -> Sequence[str]:
+    cpu, keras = row["relative_cpu"], row["relative_cpu_keras"]
+    return (
+        f"{row['format']} {row['precision']}",
+        f"{row['bytes'] / 1024:.0f}",
+        f"{row['max_difference']:.1e}",
+        f"{row['labels_changed']} of {row['inputs']}",
+        f"{row['uar']:.1f} ({row['uar_keras']:.1f})",
+        f"{cpu:.2f}" if cpu else "",
+        f"{1 / keras:.0f}" if keras else "",
+    )
+
+
+def _provenance(subject: Subject) -> str:
+    findings, settings = subject.findings, subject.findings.settings
+    facts = findings.runs[0].facts
+    known = {
+        "data": sorted({str(run.description.training.get("data", "not told")) for run in findings.runs}),
+        "runs": [run.path.name for run in findings.runs],
+        "changed settings": settings.changes,
+        "teachers": settings.teachers,
+        "recipe": facts.get("recipe"),
+        "front-end": asdict(findings.runs[0].description.features),
+        "parameters": facts.get("parameters"),
+        "epochs trained": sorted({run.facts["epochs"] for run in findings.runs if "epochs" in run.facts}),
+        "utterances of the first run": facts.get("utterances"),
+        "digests of recipe and recordings": [settings.recipe, *sorted({run.settings.corpus for run in findings.runs})],
+        "versions": facts.get("versions"),
+    }
+    told = {name: said(value) for name, value in known.items()}
+    items = "".join(f"<dt>{name}</dt><dd>{escape(words)}</dd>\n" for name, words in told.items() if words)
+    return f"<dl>\n{items}</dl>\n" + text(
+        "The emotions were acted: this says little of what a person feels, and is no ground for decisions about people."
+    )
+
+
+SECTIONS: dict[str, Callable[[Subject], str]] = {
+    "All networks": _protocols,
+    "Emotions": _confusions,
+    "Voices": _voices,
+    "Confidence": _sureness,
+    "Real conditions": _reality,
+    "Training": _learning,
+    "Size and speed": _cost,
+    "Origin": _provenance,
+}

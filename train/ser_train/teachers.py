@@ -1,0 +1,58 @@
+"""Finished networks that teach another one: their mean opinion of the very input that the learner hears.
+
+Distillation (Hinton et al., 2015; Beyer et al., 2022, for hearing the same version of the input): networks that were
+trained apart err apart, and a small one can learn their mean.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from ser_edge.description import Normalization
+from ser_train.batches import Teacher
+from ser_train.run import RunDirectory
+
+__all__ = ["gather"]
+
+
+def gather(runs: Sequence[RunDirectory], learner: Normalization) -> Teacher | None:
+    """The mean of some finished runs' networks, for inputs that are normalised as the learner's are."""
+    if not runs:
+        return None
+    taught = [(_any_length(run), *_change(learner, run.description.normalization)) for run in runs]
+
+    def opinion(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        frames = (features != 0).any(axis=-1, keepdims=True)
+        answers = [network((features * scale + shift) * frames) for network, scale, shift in taught]
+        mean: npt.NDArray[np.float32] = np.mean(answers, axis=0)
+        return mean
+
+    return opinion
+
+
+def _any_length(run: RunDirectory) -> Teacher:
+    """A run's network for inputs of any length; its file is for the one length that is served.
+
+    Traced once, for the same reason as a training step: see `optimize`.
+    """
+    saved = keras.models.load_model(run.path / "model.keras", compile=False)
+    model = keras.models.clone_model(saved, input_tensors=keras.Input((None, saved.input_shape[-1])))
+    model.set_weights(saved.get_weights())
+
+    @tf.function(input_signature=[tf.TensorSpec(model.input_shape)])
+    def answer(features: Any) -> Any:
+        return model(features, training=False)
+
+    return lambda features: answer(features).numpy()
+
+
+def _change(old: Normalization, new: Normalization | None) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Scale and shift from one normalisation to another."""
+    assert new is not None
+    deviation = np.array(new.deviation)
+    scale = np.array(old.deviation) / deviation
+    return scale.astype(np.float32), ((np.array(old.mean) - new.mean) / deviation).astype(np.float32)
