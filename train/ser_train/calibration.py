@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 
 from ser_edge.description import tempered
 
-__all__ = ["Calibration", "calibrate", "coverage"]
+__all__ = ["Calibration", "calibrate"]
 
 _ANSWERED = 0.8  # share of utterances that get an answer at the default threshold
 _RANGE = (0.2, 5.0)  # of temperatures that are tried
@@ -40,12 +40,3 @@ def calibrate(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float
     confidence = tempered(probabilities, temperature).max(axis=1)
     threshold = round(float(np.quantile(confidence, 1 - _ANSWERED)), 3)
     return Calibration(temperature, min(threshold, 0.999))  # at 1, who is sure would be `uncertain`
-
-
-def coverage(
-    labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.floating], threshold: float
-) -> tuple[float, float]:
-    """Share of utterances that are answered at a threshold, and the accuracy of these answers; both 0..1."""
-    answered = probabilities.max(axis=1) >= threshold
-    right = probabilities.argmax(axis=1) == labels
-    return float(answered.mean()), float(right[answered].mean()) if answered.any() else 0.0
