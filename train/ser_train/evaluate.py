@@ -53,7 +53,10 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> list
         members = [run for by_fold in seeds.values() for run in by_fold.values()]
         if protocol == "speaker":
             for run in members:
-                inner = groups.get((label, "inner"), {}).values()
+                inner = [
+                    {fold: r for fold, r in by_fold.items() if r.settings.recipe == run.settings.recipe}
+                    for by_fold in groups.get((label, "inner"), {}).values()
+                ]
                 _calibrate(run, [answers for by_fold in inner for answers in unheard(by_fold, run.settings.fold)])
         if protocol == "all":
             spoken = groups.get((label, "speaker"), {})
