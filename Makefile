@@ -53,6 +53,7 @@ matrix: .venv/dev  ## export/results.md: every format and precision of the netwo
 
 bundle: .venv/dev  ## make the bundled models from the gru that never heard the actors of fold 0
 	$(BIN)/ser-export runs/gru-speaker-fold0-seed0 --name gru --out edge/ser_edge/models
+	$(BIN)/python -c 'from ser_edge.self_test import store; store()'
 
 bench: .venv/dev  ## measure speed and memory against the notebook's way, side by side
 	$(BIN)/python tests/benchmarks/bench.py $(DATA)

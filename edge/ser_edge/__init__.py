@@ -7,7 +7,8 @@ True
 """
 
 from ser_edge.errors import AudioError, ModelError, RuntimeUnavailable, SerEdgeError
-from ser_edge.recognizer import Prediction, Recognizer
+from ser_edge.prediction import Prediction
+from ser_edge.recognizer import Recognizer
 
 __version__ = "0.1.0"
 

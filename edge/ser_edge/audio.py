@@ -7,6 +7,8 @@ the rest with a line that says why; it does not cut, trim or judge speech.
 
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +17,20 @@ import numpy.typing as npt
 
 from ser_edge.errors import AudioError
 
-__all__ = ["AUDIO_SUFFIXES", "MAX_RATE", "MIN_RATE", "SILENCE_PEAK", "Samples", "from_array", "read"]
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "MAX_RATE",
+    "MIN_RATE",
+    "SILENCE_PEAK",
+    "Samples",
+    "check_whole",
+    "decoded",
+    "from_array",
+    "mono",
+    "opened",
+    "read",
+    "read_opened",
+]
 
 Samples = npt.NDArray[np.float32]  # (samples,), mono, full scale is +-1
 
@@ -45,9 +60,28 @@ def read(source: str | Path | BinaryIO, sample_rate: int, seconds: float | None 
     Raises:
         AudioError: not a sound, unreadable, truncated, empty, silent, or not finite.
     """
+    with opened(source) as (file, name):
+        return read_opened(file, name, sample_rate, seconds)
+
+
+def read_opened(file: Any, name: str, sample_rate: int, seconds: float | None = None) -> Samples:
+    """`read` for what `opened` gave."""
+    wanted = file.frames if seconds is None else min(file.frames, round(seconds * file.samplerate))
+    data = decoded(file, name, wanted)
+    check_whole(file, name, len(data), wanted)
+    return _usable(data, file.samplerate, sample_rate, name, seconds)
+
+
+@contextmanager
+def opened(source: str | Path | BinaryIO, name: str | None = None) -> Iterator[tuple[Any, str]]:
+    """Opens a sound file; gives the `soundfile.SoundFile` and its name for messages.
+
+    Raises:
+        AudioError: not there, or not a sound.
+    """
     import soundfile
 
-    name = str(getattr(source, "name", "the stream")) if not isinstance(source, str | Path) else str(source)
+    name = name or (str(source) if isinstance(source, str | Path) else str(getattr(source, "name", "the stream")))
     try:
         if isinstance(source, str | Path):
             if not Path(source).exists():
@@ -58,23 +92,47 @@ def read(source: str | Path | BinaryIO, sample_rate: int, seconds: float | None 
             raise AudioError(f'{name}: opened as text; open it as open(path, "rb")')
         elif not source.seekable():
             source = io.BytesIO(source.read())
-        with soundfile.SoundFile(source) as file:
-            rate, frames = file.samplerate, file.frames
-            if frames == _UNKNOWN_FRAMES:
-                raise AudioError(f"{name}: doesn't say how long it is, as FLAC from a pipe; send it as WAV")
-            estimated = file.format == "MP3"  # without an index, an MP3's length is a guess from its first frame
-            wanted = frames if seconds is None else min(frames, round(seconds * rate))
-            data = file.read(wanted, dtype="float32", always_2d=True)
-            cut = _CUT.search(file.extra_info)
+        file = soundfile.SoundFile(source)
     except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as e:
         raise AudioError(f"{name}: {_reason(e)}") from e
+    with file:
+        if file.frames == _UNKNOWN_FRAMES:
+            raise AudioError(f"{name}: doesn't say how long it is, as FLAC from a pipe; send it as WAV")
+        yield file, name
+
+
+def decoded(file: Any, name: str, count: int) -> npt.NDArray[np.float32]:
+    """(samples, channels), the next `count` samples of a `soundfile.SoundFile`, or as many as are left.
+
+    Raises:
+        AudioError: they can't be read.
+    """
+    try:
+        data: npt.NDArray[np.float32] = file.read(count, dtype="float32", always_2d=True)
+    except (OSError, RuntimeError, ValueError) as e:  # libsndfile's are RuntimeErrors
+        raise AudioError(f"{name}: {_reason(e)}") from e
+    return data
+
+
+def check_whole(file: Any, name: str, got: int, wanted: int) -> None:
+    """Refuses a sound that ends before it should.
+
+    Args:
+        file: the `soundfile.SoundFile`.
+        name: of the file, for the message.
+        got: samples that could be read.
+        wanted: samples that should have been there.
+
+    Raises:
+        AudioError: truncated.
+    """
+    cut = _CUT.search(file.extra_info)
     if cut and int(cut[1]) < _UNKNOWN_SIZE:
         raise AudioError(f"{name}: truncated: holds {cut[2]} of {cut[1]} bytes of sound; copy it again")
-    if len(data) < wanted and not estimated:
-        raise AudioError(
-            f"{name}: truncated: {len(data) / rate:.2f} s of {wanted / rate:.2f} s could be read; copy it again"
-        )
-    return _usable(data, rate, sample_rate, name, seconds)
+    # Without an index, an MP3's length is a guess from its first frame.
+    if got < wanted and file.format != "MP3":
+        rate = file.samplerate
+        raise AudioError(f"{name}: truncated: {got / rate:.2f} s of {wanted / rate:.2f} s could be read; copy it again")
 
 
 def from_array(array: npt.ArrayLike, rate: int, sample_rate: int, seconds: float | None = None) -> Samples:
@@ -90,6 +148,20 @@ def from_array(array: npt.ArrayLike, rate: int, sample_rate: int, seconds: float
     Raises:
         AudioError: another shape or type, empty, silent, or not finite.
     """
+    return _usable(_floats(array), rate, sample_rate, "array", seconds)
+
+
+def mono(array: npt.ArrayLike) -> Samples:
+    """(samples,) or (samples, channels) of any sample format to (samples,) float32; nothing else is checked.
+
+    Raises:
+        AudioError: another shape or type.
+    """
+    return _mixed(_floats(array))
+
+
+def _floats(array: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """(samples,) or (samples, channels) of any sample format to (samples, channels) float32."""
     try:
         data = np.asarray(array)
     except ValueError as e:
@@ -106,8 +178,11 @@ def from_array(array: npt.ArrayLike, rate: int, sample_rate: int, seconds: float
         raise AudioError(f"array: {data.dtype} is no sample format; use floats or signed integers")
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is refused as that
         data = data.astype(np.float32, copy=False)
-    data = data[:, None] if data.ndim == 1 else data
-    return _usable(data, rate, sample_rate, "array", seconds)
+    return data[:, None] if data.ndim == 1 else data
+
+
+def _mixed(data: npt.NDArray[np.float32]) -> Samples:
+    return data[:, 0] if data.shape[1] == 1 else data.mean(axis=1)
 
 
 def _usable(
@@ -120,19 +195,19 @@ def _usable(
         data = data[: round(seconds * rate)]
     if data.size == 0:
         raise AudioError(f"{name}: empty, no samples in it")
-    mono = data[:, 0] if data.shape[1] == 1 else data.mean(axis=1)
-    if not np.isfinite(mono).all():
+    one = _mixed(data)
+    if not np.isfinite(one).all():
         raise AudioError(f"{name}: holds NaN or infinite samples; write it again as 16-bit WAV")
-    if np.abs(mono).max() < SILENCE_PEAK:
+    if np.abs(one).max() < SILENCE_PEAK:
         where = "" if seconds is None else f" in its first {seconds:g} s"
         raise AudioError(f"{name}: silent, nothing above -80 dBFS{where}; check the microphone or the recording level")
     if rate != sample_rate:
         import soxr
 
-        mono = soxr.resample(mono, rate, sample_rate, quality="HQ")
-        if mono.size == 0:
+        one = soxr.resample(one, rate, sample_rate, quality="HQ")
+        if one.size == 0:
             raise AudioError(f"{name}: too short, less than one sample at {sample_rate} Hz")
-    return np.ascontiguousarray(mono, dtype=np.float32)
+    return np.ascontiguousarray(one, dtype=np.float32)
 
 
 def _reason(error: Any) -> str:

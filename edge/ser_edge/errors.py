@@ -2,6 +2,7 @@
 
     SerEdgeError              exit code
     ├── AudioError                1   this sound can't be judged; the next one may be fine
+    ├── MicrophoneError           3   no microphone that can be used
     └── ModelError                4   the model file can't be used
         └── RuntimeUnavailable    4   the library that would run it is missing or can't load
 
@@ -9,7 +10,7 @@ Each message is one line: what is wrong, then what to do about it. The command l
 `exit_code`; a traceback is always a bug.
 """
 
-__all__ = ["AudioError", "ModelError", "RuntimeUnavailable", "SerEdgeError"]
+__all__ = ["AudioError", "MicrophoneError", "ModelError", "RuntimeUnavailable", "SerEdgeError"]
 
 
 class SerEdgeError(Exception):
@@ -22,6 +23,12 @@ class AudioError(SerEdgeError):
     """A file, stream or array that holds no sound which can be judged."""
 
     exit_code = 1
+
+
+class MicrophoneError(SerEdgeError):
+    """No PortAudio, no such device, or one that can't be opened."""
+
+    exit_code = 3
 
 
 class ModelError(SerEdgeError):

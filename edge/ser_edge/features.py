@@ -23,6 +23,8 @@ RealFFT = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
 _MIN_POWER = 1e-10  # `amin` of librosa.power_to_db: -100 dB
 _MIN_POWER_LEVEL_FREE = 1e-20  # far below any recording: a floor at a level would tell the level
+_AT_ONCE = 512  # frames whose spectra are in memory together; more are no faster
+_NEPERS = np.float32(np.log(10) / 10)  # of a decibel of power; exp is twice as fast as a power of 10
 _PEAK = 99.5  # percentile of an utterance's log-mel that counts as its peak
 
 
@@ -144,7 +146,25 @@ class FrontEnd:
         config = self.config
         if config.samples is not None and config.span_db is None:
             samples = samples[: config.samples]
-        decibels: Features = 10 * np.log10(np.maximum(self._mel_power(samples), self._min_power))
+        half = config.n_fft // 2
+        length = len(samples) if config.samples is None or config.span_db is not None else config.samples
+        padded = np.zeros(length + 2 * half, np.float32)
+        padded[half : half + len(samples)] = samples
+        return self.frames(padded)
+
+    def frames(self, samples: Samples) -> Features:
+        """(frames, n_mels) dB of all the frames that lie whole in (samples,), the first at their beginning.
+
+        librosa.feature.melspectrogram with center=False, power=2, then power_to_db with top_db=None.
+        """
+        config = self.config
+        if len(samples) < config.n_fft:
+            return np.empty((0, config.n_mels), np.float32)
+        views = sliding_window_view(samples, config.n_fft)[:: config.hop_length]
+        decibels = np.empty((len(views), config.n_mels), np.float32)
+        for i in range(0, len(views), _AT_ONCE):
+            power = self._mel_power(views[i : i + _AT_ONCE])
+            decibels[i : i + _AT_ONCE] = 10 * np.log10(np.maximum(power, self._min_power))
         return decibels
 
     def utterance(self, spectrum: Features) -> Features:
@@ -165,7 +185,7 @@ class FrontEnd:
             spectrum = np.maximum(spectrum, spectrum.max() - config.top_db)
         if config.range_db is not None:
             # A percentile: one click doesn't make the utterance quiet.
-            spectrum = np.maximum(spectrum - np.float32(np.percentile(spectrum, _PEAK)), -config.range_db)
+            spectrum = np.maximum(spectrum - _percentile(spectrum, _PEAK), -config.range_db)
         if self._cosines is not None:
             # In float64: a float32 sum of 128 values near -70 dB drifts by up to 2e-3, most where they are equal.
             spectrum = (spectrum @ self._cosines).astype(np.float32)
@@ -178,23 +198,26 @@ class FrontEnd:
         """First frame, and one past the last, of what is about as loud as the loudest frame, with the margin."""
         if self.config.span_db is None:
             return 0, len(spectrum)
-        loudness = 10 * np.log10(np.power(10, spectrum / 10).sum(axis=1))
+        loudness = 10 * np.log10(np.exp(spectrum * _NEPERS).sum(axis=1))
         loud = np.flatnonzero(loudness >= loudness.max() - self.config.span_db)
         margin = self.config.span_margin
         return max(0, int(loud[0]) - margin), min(len(spectrum), int(loud[-1]) + 1 + margin)
 
-    def _mel_power(self, samples: Samples) -> npt.NDArray[np.float32]:
-        """(frames, n_mels): librosa.feature.melspectrogram with center=True, pad_mode="constant", power=2."""
-        config, half = self.config, self.config.n_fft // 2
-        length = len(samples) if config.samples is None or config.span_db is not None else config.samples
-        padded = np.zeros(length + 2 * half, np.float32)
-        padded[half : half + len(samples)] = samples
-        frames = sliding_window_view(padded, config.n_fft)[:: config.hop_length]
+    def _mel_power(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(frames, n_fft) to (frames, n_mels)."""
         spectrum = self._rfft(frames * self._window)
         power = np.square(spectrum.real)
         power += np.square(spectrum.imag)
         bands: npt.NDArray[np.float32] = power.astype(np.float32, copy=False) @ self._filters  # NumPy 1: float64
         return bands
+
+
+def _percentile(values: npt.NDArray[np.float32], percent: float) -> np.float32:
+    """`np.percentile`, nine times as fast: it only looks at the values above."""
+    place = percent / 100 * (values.size - 1)
+    below = int(place)
+    above = np.sort(np.partition(values.ravel(), below)[below:])
+    return np.float32(above[0] + (above[min(1, len(above) - 1)] - above[0]) * (place - below))
 
 
 def window_starts(length: int, window: int, hop: int) -> list[int]:

@@ -35,12 +35,12 @@ class Model:
         self.path = _find(name)
         self._runtime = open_runtime(self.path, threads)
         self.description = ModelDescription.from_json(self._runtime.description(), str(self.path))
-        self._front_end = FrontEnd(self.description.features)
+        self.front_end = FrontEnd(self.description.features)
         self._check()
 
     def features(self, samples: Samples) -> Features:
         """(samples,) at the model's rate to (frames, coefficients), as the front-end gives them."""
-        return self._front_end(samples)
+        return self.front_end(samples)
 
     def judge(self, samples: Samples) -> npt.NDArray[np.float32]:
         """(samples,) at the model's rate, of any length, to (labels,): the mean of the answers for all its windows.
@@ -48,7 +48,7 @@ class Model:
         Raises:
             ModelError: the network answered something that isn't finite.
         """
-        windows = self._front_end.windows(samples)
+        windows = self.front_end.windows(samples)
         parts = [self.probabilities(windows[i : i + _AT_ONCE]) for i in range(0, len(windows), _AT_ONCE)]
         answer: npt.NDArray[np.float32] = np.concatenate(parts).mean(axis=0)
         return answer

@@ -1,30 +1,22 @@
-"""The public face: `Recognizer().predict(path or array)` gives a `Prediction`."""
+"""The public face: `Recognizer().predict(path or array)` gives a `Prediction`, `.stream(chunks)` one a window."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import numpy as np
 import numpy.typing as npt
 
 from ser_edge import audio
+from ser_edge.blocks import Blocks, blocks_of
 from ser_edge.description import ModelDescription
 from ser_edge.model import DEFAULT, Model
+from ser_edge.prediction import NO_SPEECH, Prediction
+from ser_edge.stream import Stream, Windowing
 
-__all__ = ["UNCERTAIN", "Prediction", "Recognizer"]
+__all__ = ["UTTERANCE", "Recognizer"]
 
-UNCERTAIN = "uncertain"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one sound."""
-
-    path: str | None  # as it was given; None for an array
-    start: float  # seconds, of what was judged
-    end: float  # seconds
-    label: str  # the likeliest emotion, or `uncertain` where its probability is below the threshold
-    confidence: float  # probability of the likeliest emotion, 0..1
-    probabilities: dict[str, float]  # every label's, in the model's order; sums to 1
+UTTERANCE = 60.0  # seconds; what is longer is no utterance: its windows are judged, those with speech are averaged
 
 
 class Recognizer:
@@ -35,31 +27,48 @@ class Recognizer:
         threads: threads for one inference.
         threshold: confidence, 0..1, below which the label is `uncertain`; 0 always names an emotion, None is what the
             model file says.
+        windowing: how what has no end, or lasts over a minute, is judged.
 
     Raises:
         ModelError: no such model, or one that can't be used.
+        ValueError: a window that the model can't take.
     """
 
-    def __init__(self, model: str | Path = DEFAULT, threads: int = 1, threshold: float | None = None):
+    def __init__(
+        self,
+        model: str | Path = DEFAULT,
+        threads: int = 1,
+        threshold: float | None = None,
+        windowing: Windowing | None = None,
+    ):
         self._model = Model(model, threads)
         self._threshold = self.description.threshold if threshold is None else threshold
+        self._windowing = windowing or Windowing()
+        self._windowing.frames(self.description.features)
 
     @property
     def description(self) -> ModelDescription:
         """What the model file says of itself: labels, front-end, measured accuracy."""
         return self._model.description
 
-    def predict(self, source: str | Path | BinaryIO | npt.ArrayLike, sample_rate: int | None = None) -> Prediction:
-        """Judges one sound.
+    def predict(
+        self,
+        source: str | Path | BinaryIO | npt.ArrayLike,
+        sample_rate: int | None = None,
+        progress: Callable[[float, float], None] | None = None,
+    ) -> Prediction:
+        """Judges one sound, which is taken to be a voice.
 
         Args:
             source: the path of a sound file, a binary file object that holds one, or an array of (samples,) or
                 (samples, channels).
             sample_rate: Hz of an array; files say theirs.
+            progress: called with the seconds done and the seconds of all, while a file of over a minute is judged.
 
         Returns:
             The prediction. It covers what the model listens to, `start` to `end`: the whole sound where its front-end
-            finds the speech by itself, else as much of the beginning as the network takes.
+            finds the speech by itself, else as much of the beginning as the network takes. A file of more than a
+            minute is judged window by window as `stream` does, and can be `no-speech`.
 
         Raises:
             AudioError: nothing there that can be judged.
@@ -71,20 +80,64 @@ class Recognizer:
         1.0
         """
         features = self.description.features
-        seconds = features.seconds if features.span_db is None else None
-        if isinstance(source, str | Path) or hasattr(source, "read"):
-            samples = audio.read(cast("str | Path | BinaryIO", source), features.sample_rate, seconds)
+        hears_all = features.span_db is not None
+        seconds = None if hears_all else features.seconds
+        path = str(source) if isinstance(source, str | Path) else None
+        if path is not None or hasattr(source, "read"):
+            with audio.opened(cast("str | Path | BinaryIO", source)) as (file, name):
+                if hears_all and file.frames > UTTERANCE * file.samplerate:
+                    return self._long(blocks_of(file, name), path, progress)
+                samples = audio.read_opened(file, name, features.sample_rate, seconds)
         elif sample_rate is None:
             raise TypeError("an array needs its sample rate: predict(array, sample_rate=...)")
         else:
-            samples = audio.from_array(source, sample_rate, features.sample_rate, seconds)
-        probabilities = self._model.judge(samples)
-        best = int(probabilities.argmax())
-        return Prediction(
-            path=str(source) if isinstance(source, str | Path) else None,
-            start=0.0,
-            end=round(len(samples) / features.sample_rate, 3),
-            label=self.description.labels[best] if probabilities[best] >= self._threshold else UNCERTAIN,
-            confidence=float(probabilities[best]),
-            probabilities=dict(zip(self.description.labels, map(float, probabilities), strict=True)),
-        )
+            samples = audio.from_array(cast("npt.ArrayLike", source), sample_rate, features.sample_rate, seconds)
+        end = len(samples) / features.sample_rate
+        return Prediction.of(self.description.labels, self._model.judge(samples), self._threshold, path, 0.0, end)
+
+    def stream(
+        self, chunks: Iterable[npt.ArrayLike], sample_rate: int, path: str | None = None
+    ) -> Iterator[Prediction]:
+        """Judges an endless sound window by window, as it comes.
+
+        Args:
+            chunks: arrays of (samples,) or (samples, channels), as `predict` takes them, of any length; NaN is heard as
+                silence. For a microphone: `ser_edge.microphone.Microphone`.
+            sample_rate: Hz.
+            path: goes into the predictions.
+
+        Yields:
+            A prediction for each window as soon as it is complete, smoothed with the one before; the last ends where
+            the sound does. Without speech its label is `no-speech`.
+
+        Raises:
+            AudioError: a chunk that holds no samples.
+            RuntimeUnavailable: the voice detector doesn't load.
+
+        >>> import numpy as np
+        >>> silence = (np.zeros(1600, np.int16) for _ in range(40))
+        >>> [p.label for p in Recognizer().stream(silence, sample_rate=16_000)][:2]
+        ['no-speech', 'no-speech']
+        """
+        stream = self.listener(sample_rate, path)
+        for chunk in chunks:
+            yield from stream.feed(audio.mono(chunk))
+        yield from stream.finish()
+
+    def listener(self, sample_rate: int, path: str | None = None) -> Stream:
+        """What `stream` uses, for those who would rather push samples than have them pulled."""
+        return Stream(self._model, sample_rate, self._windowing, self._threshold, path)
+
+    def _long(self, blocks: Blocks, path: str | None, progress: Callable[[float, float], None] | None) -> Prediction:
+        """The mean over the windows with speech."""
+        stream = self.listener(blocks.rate, path)
+        answers: list[Prediction] = []
+        for piece in blocks.pieces:
+            answers += stream.feed(piece)
+            if progress:
+                progress(stream.seconds, blocks.seconds or 0.0)
+        answers += stream.finish()
+        spoken = [list(p.probabilities.values()) for p in answers if p.label != NO_SPEECH]
+        mean = np.array(spoken, np.float32).mean(axis=0) if spoken else None
+        share = None if answers[0].speech is None else float(np.mean([p.speech or 0.0 for p in answers]))
+        return Prediction.of(self.description.labels, mean, self._threshold, path, 0.0, answers[-1].end, share)

@@ -2,76 +2,169 @@
 
 import csv
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Protocol, TextIO
 
 from ser_edge.description import ModelDescription
-from ser_edge.recognizer import UNCERTAIN, Prediction
+from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
-__all__ = ["WRITERS", "CsvWriter", "JsonWriter", "TextWriter", "Writer"]
+__all__ = ["WRITERS", "CsvWriter", "JsonWriter", "SrtWriter", "TextWriter", "Writer"]
 
 _DIGITS = 4  # of a probability: float32 and int8 runtimes differ behind it
 
 
 class Writer(Protocol):
-    """What the command line needs of a format; each prediction is out when `write` returns."""
+    """What the command line needs of a format; what `write` and `close` print is out when they return.
 
-    def __init__(self, out: TextIO, description: ModelDescription): ...
+    Args:
+        out: where it is printed.
+        description: of the model that predicts; its labels are the columns.
+        windows: each input gives several predictions, so their times matter, not one for the whole of it.
+    """
+
+    def __init__(self, out: TextIO, description: ModelDescription, windows: bool = False): ...
 
     def write(self, prediction: Prediction) -> None:
-        """One line."""
+        """One prediction."""
+
+    def close(self) -> None:
+        """What was held back. `out` stays open."""
 
 
 class TextWriter:
-    """For people: emotion, confidence, a bar, what comes next, the file."""
+    """For people: the time of a window, emotion, confidence, a bar, what comes next, the file."""
 
     BAR = 10  # characters
 
-    def __init__(self, out: TextIO, description: ModelDescription):
+    def __init__(self, out: TextIO, description: ModelDescription, windows: bool = False):
         self._out = out
-        self._width = max(map(len, (*description.labels, UNCERTAIN)))
+        self._windows = windows
+        self._width = max(map(len, (*description.labels, UNCERTAIN, NO_SPEECH)))
 
     def write(self, prediction: Prediction) -> None:
         """One line, aligned with the others."""
+        time = f"{_clock(prediction.start)}-{_clock(prediction.end)}" if self._windows else ""
+        columns = [time, f"{prediction.label:{self._width}}", self._why(prediction), prediction.path or ""]
+        print("  ".join(filter(None, columns)).rstrip(), file=self._out, flush=True)
+
+    def _why(self, prediction: Prediction) -> str:
         (best, first), (second, runner_up) = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:2]
         bar = "#" * round(first * self.BAR)
-        print(
-            f"{prediction.label:{self._width}}  {first:4.0%}  {bar:.<{self.BAR}}"
-            f"  {'then' if prediction.label == best else f'{best}, then'} {second:{self._width}} {runner_up:4.0%}"
-            f"  {prediction.path}",
-            file=self._out,
-            flush=True,
-        )
+        then = f"{best}, then" if prediction.label == UNCERTAIN else "then"
+        why = f"{first:4.0%}  {bar:.<{self.BAR}}  {then} {second:{self._width}} {runner_up:4.0%}"
+        return " " * len(why) if prediction.label == NO_SPEECH else why
+
+    def close(self) -> None:
+        """Nothing is held back."""
 
 
 class JsonWriter:
     """JSON lines: one object a line, the fields of `Prediction`."""
 
-    def __init__(self, out: TextIO, description: ModelDescription):
+    def __init__(self, out: TextIO, description: ModelDescription, windows: bool = False):
         self._out = out
 
     def write(self, prediction: Prediction) -> None:
         """One object; non-ASCII paths are escaped, so any reader takes them."""
         record = asdict(prediction)
-        record["confidence"] = round(prediction.confidence, _DIGITS)
-        record["probabilities"] = {label: round(p, _DIGITS) for label, p in prediction.probabilities.items()}
+        record["confidence"] = _rounded(prediction.confidence)
+        record["probabilities"] = {label: _rounded(p) for label, p in prediction.probabilities.items()}
+        record["speech"] = _rounded(prediction.speech)
         print(json.dumps(record), file=self._out, flush=True)
+
+    def close(self) -> None:
+        """Nothing is held back."""
 
 
 class CsvWriter:
-    """CSV with a header: path, start, end, label, confidence, then a column for each label's probability."""
+    """CSV with a header: path, start, end, label, confidence, speech, then a column for each label's probability."""
 
-    def __init__(self, out: TextIO, description: ModelDescription):
+    def __init__(self, out: TextIO, description: ModelDescription, windows: bool = False):
         self._out = out
         self._csv = csv.writer(out, lineterminator="\n")
-        self._csv.writerow(["path", "start", "end", "label", "confidence", *description.labels])
+        self._csv.writerow(["path", "start", "end", "label", "confidence", "speech", *description.labels])
 
     def write(self, prediction: Prediction) -> None:
-        """One row."""
+        """One row; what is None is empty."""
         p = prediction
-        numbers = [round(value, _DIGITS) for value in (p.confidence, *p.probabilities.values())]
+        numbers = map(_rounded, (p.confidence, p.speech, *p.probabilities.values()))
         self._csv.writerow([p.path, p.start, p.end, p.label, *numbers])
         self._out.flush()
 
+    def close(self) -> None:
+        """Nothing is held back."""
 
-WRITERS: dict[str, type[Writer]] = {"text": TextWriter, "json": JsonWriter, "csv": CsvWriter}
+
+@dataclass(frozen=True)
+class _Cue:
+    """A subtitle: equal answers in a row. Times in milliseconds, which is what the format counts."""
+
+    begin: int
+    end: int
+    label: str
+    confidences: tuple[float, ...]
+
+    def continues(self, earlier: "_Cue") -> bool:
+        fits = self.end - earlier.begin <= SrtWriter.LONGEST
+        return fits and (self.begin, self.label) == (earlier.end, earlier.label)
+
+    def __str__(self) -> str:
+        mean = sum(self.confidences) / len(self.confidences)
+        text = self.label if self.label == UNCERTAIN else f"{self.label} {100 * mean:.0f} %"
+        return f"{_timecode(self.begin)} --> {_timecode(self.end)}\n{text}\n"
+
+
+class SrtWriter:
+    """SubRip subtitles of one input, for a video player; nothing is shown where nobody speaks.
+
+    Windows overlap and subtitles must not, so a window's answer stands for what it hears first: from the end of the
+    window before to its own. Equal answers in a row share a cue, with their mean confidence, until it is `LONGEST`:
+    whoever follows a stream waits no longer.
+    """
+
+    LONGEST = 5000  # ms; only a single window may be longer
+
+    def __init__(self, out: TextIO, description: ModelDescription, windows: bool = False):
+        self._out = out
+        self._heard = 0  # ms: answers are given up to here
+        self._cues = 0
+        self._pending: _Cue | None = None
+
+    def write(self, prediction: Prediction) -> None:
+        """Prints the cue before, unless this prediction continues it."""
+        begin, end = max(self._heard, round(1000 * prediction.start)), round(1000 * prediction.end)
+        if end <= begin:  # nothing new
+            return
+        self._heard = end
+        cue = _Cue(begin, end, prediction.label, (prediction.confidence,))
+        if self._pending and cue.continues(self._pending):
+            self._pending = _Cue(self._pending.begin, end, cue.label, self._pending.confidences + cue.confidences)
+            return
+        self.close()
+        self._pending = None if prediction.label == NO_SPEECH else cue
+
+    def close(self) -> None:
+        """Prints the last cue."""
+        if self._pending:
+            self._cues += 1
+            print(f"{self._cues}\n{self._pending}", file=self._out, flush=True)
+        self._pending = None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS)
+
+
+def _clock(seconds: float) -> str:
+    """mm:ss.s; minutes go on counting after the hour."""
+    minutes, tenths = divmod(round(10 * seconds), 600)
+    return f"{minutes:02}:{tenths / 10:04.1f}"
+
+
+def _timecode(milliseconds: int) -> str:
+    """HH:MM:SS,mmm, as SubRip wants it."""
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02},{milliseconds:03}"
+
+
+WRITERS: dict[str, type[Writer]] = {"text": TextWriter, "json": JsonWriter, "csv": CsvWriter, "srt": SrtWriter}

@@ -93,6 +93,47 @@ for _ in range(100):
 print(json.dumps({name: {"cpu": statistics.median(values[10:])} for name, values in seconds.items()}))
 """
 
+# A live voice: CPU seconds for a minute of speech in pieces of 0.1 s, a window every half second.
+LIVE = """
+import json, statistics, sys, time
+import numpy as np, soundfile
+from ser_edge import Recognizer
+from ser_edge.features import FrontEnd
+from ser_edge.incremental import IncrementalLogMel
+from ser_edge.stream import Windowing
+recognizer = Recognizer()
+config = recognizer.description.features
+rate, hop_length = config.sample_rate, config.hop_length
+window, hop = Windowing().frames(config)
+voices = np.concatenate([soundfile.read(path, dtype="float32")[0] for path in sys.argv[1:]])
+minute = np.resize(voices, 60 * rate)
+pieces = np.split(minute, 600)
+front_end = FrontEnd(config)
+def anew():
+    for start in range(0, len(minute) - window * hop_length, hop * hop_length):
+        front_end(minute[start : start + window * hop_length])
+def incremental():
+    frames, spectrum = IncrementalLogMel(front_end), np.empty((0, config.n_mels), np.float32)
+    for piece in np.split(minute, 120):
+        spectrum = np.concatenate((spectrum, frames.feed(piece)))
+        while len(spectrum) >= window:
+            front_end.utterance(spectrum[:window])
+            spectrum = spectrum[hop:]
+def everything():
+    stream = recognizer.listener(rate)
+    for piece in pieces:
+        for _ in stream.feed(piece):
+            pass
+seconds = {name: [] for name in ("anew", "incremental", "everything")}
+for _ in range(6):
+    for name in seconds:
+        started = time.process_time()
+        globals()[name]()
+        seconds[name].append(time.process_time() - started)
+measured = {name: {"cpu": statistics.median(values[1:])} for name, values in seconds.items()}
+print(json.dumps(measured | {"minute": {"cpu": 60.0}}))
+"""
+
 
 def main() -> None:
     """Measures, prints a table, and keeps the figures."""
@@ -116,7 +157,8 @@ def main() -> None:
             litert=lambda: _process([PYTHON, "-m", "ser_edge", "--model", "gru.tflite", paths[0]]),
             numpy=lambda: _process([PYTHON, "-c", "import numpy"]),
         )
-        inference = _inference(network)
+        inference = _measured(INFERENCE, network)
+        live = _measured(LIVE, *map(str, sorted(SOUNDS.glob("*.wav"))))
     rows = [
         _row(f"features of {len(paths)} files, wall time", extraction, "notebook", "ours", "wall"),
         *(
@@ -126,9 +168,17 @@ def main() -> None:
         ),
         _row("one inference of the GRU, CPU time, beside `keras.Model.predict`", inference, "keras", "ours", "cpu"),
         _row("one inference of the GRU, CPU time, beside tf2onnx's graph", inference, "tf2onnx", "ours", "cpu"),
+        _row(
+            "features of a minute, a window each half second: computed anew, only new frames",
+            live,
+            "anew",
+            "incremental",
+            "cpu",
+        ),
+        _row("a live minute: its length, CPU time of gate, features and network", live, "minute", "everything", "cpu"),
     ]
     machine = {"processor": _processor(), "cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
-    raw = {"machine": machine, "rows": rows, "raw": [extraction, process, inference]}
+    raw = {"machine": machine, "rows": rows, "raw": [extraction, process, inference, live]}
     (options.out / "results.json").write_text(json.dumps(raw, indent=1) + "\n")
     page = _page(machine, rows, options.rounds)
     (options.out / "results.md").write_text(page)
@@ -182,8 +232,8 @@ def _timed(code: str, paths: Sequence[str]) -> dict[str, float]:
     return {"wall": wall, "cpu": cpu}
 
 
-def _inference(network: str) -> dict[str, dict[str, float]]:
-    done = subprocess.run([PYTHON, "-c", INFERENCE, network], capture_output=True, text=True, check=True)
+def _measured(code: str, *arguments: str) -> dict[str, dict[str, float]]:
+    done = subprocess.run([PYTHON, "-c", code, *arguments], capture_output=True, text=True, check=True)
     measured: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
     return measured
 

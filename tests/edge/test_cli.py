@@ -25,12 +25,13 @@ COMMAND = [sys.executable, "-m", "ser_edge"]
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize("form", [name for name in WRITERS if name != "srt"])  # of one file, in windows
 def test_files_are_answered_in_the_order_given(form: str, sounds: list[Path], capsys: Capture) -> None:
     recognizer, expected = Recognizer(), io.StringIO()
     writer = WRITERS[form](expected, recognizer.description)
     for path in reversed(sounds):
         writer.write(recognizer.predict(path))
+    writer.close()
     assert main(["--format", form, *map(str, reversed(sounds))]) == 0
     assert capsys.readouterr().out == expected.getvalue()
 
@@ -92,7 +93,14 @@ def test_a_file_that_is_not_there_is_an_input_that_failed(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "nothing to judge: give a sound file, a folder, or -"),
+        ([], "nothing to judge: give a sound file, a folder, - or --mic"),
+        (["--mic", "a.wav"], "--mic listens to the microphone alone"),
+        (["--rate", "8000", "a.wav"], "--rate is about standard input"),
+        (["--duration", "3", "a.wav"], "--duration is about --mic and standard input"),
+        (["--format", "srt", "a.wav", "b.wav"], "subtitles are of one recording"),
+        (["--window", "0", "a.wav"], "argument --window: must be above 0"),
+        (["--window", "99", "a.wav"], "this model hears"),
+        (["--output", "/no/such/folder/x", "a.wav"], "--output /no/such/folder/x: No such file or directory"),
         (["--format", "xml", "a.wav"], "argument --format: invalid choice: 'xml'"),
         (["--threads", "0", "a.wav"], "argument --threads: must be 1 or more"),
         (["--threads", "two", "a.wav"], "argument --threads: invalid"),
@@ -189,20 +197,10 @@ def test_a_reader_that_has_enough_ends_it_quietly(sounds: list[Path]) -> None:
     assert done.stderr == "0\n"
 
 
-def test_standard_input_is_a_file_like_any_other(sounds: list[Path]) -> None:
-    expected = Recognizer().predict(sounds[0]).probabilities
-    done = subprocess.run(
-        [*COMMAND, "--format", "json", "-"], input=sounds[0].read_bytes(), capture_output=True, timeout=120, check=True
-    )
-    record = json.loads(done.stdout)
-    assert record["path"] == "-"
-    assert record["probabilities"] == {label: round(p, 4) for label, p in expected.items()}
-
-
 @pytest.mark.parametrize(
     ("redirection", "message"),
     [
-        ("</dev/null", "ser-edge: <stdin>: not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"),
+        ("</dev/null", "ser-edge: -: empty; pipe a sound file into it, or samples with --rate"),
         ("<&-", "ser-edge: -: standard input is closed"),
     ],
 )

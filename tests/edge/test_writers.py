@@ -2,13 +2,17 @@
 
 import csv
 import io
+import itertools
 import json
+import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ser_edge.description import ModelDescription
 from ser_edge.features import FeatureConfig
-from ser_edge.recognizer import Prediction
+from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
 from ser_edge.writers import WRITERS
 
 DESCRIPTION = ModelDescription("small", ("calm", "surprised", "sad"), FeatureConfig())
@@ -16,38 +20,119 @@ CALM = Prediction("a.wav", 0.0, 1.31, "calm", 0.8123456, {"calm": 0.8123456, "su
 SURPRISED = Prediction(
     'ü, "b".wav', 0.0, 3.0, "surprised", 0.999996, {"calm": 0.0, "surprised": 0.999996, "sad": 0.000004}
 )
+SILENT = Prediction("c.wav", 0.0, 2.0, NO_SPEECH, 0.0, {"calm": 0.0, "surprised": 0.0, "sad": 0.0}, 0.0)
 
-
-EXPECTED = {
+FILES = {
     "text": (
         "calm        81%  ########..  then surprised  10%  a.wav\n"
         'surprised  100%  ##########  then sad         0%  ü, "b".wav\n'
+        "no-speech                                         c.wav\n"
     ),
     "json": (
         '{"path": "a.wav", "start": 0.0, "end": 1.31, "label": "calm", "confidence": 0.8123,'
-        ' "probabilities": {"calm": 0.8123, "surprised": 0.1, "sad": 0.0877}}\n'
+        ' "probabilities": {"calm": 0.8123, "surprised": 0.1, "sad": 0.0877}, "speech": null}\n'
         '{"path": "\\u00fc, \\"b\\".wav", "start": 0.0, "end": 3.0, "label": "surprised", "confidence": 1.0,'
-        ' "probabilities": {"calm": 0.0, "surprised": 1.0, "sad": 0.0}}\n'
+        ' "probabilities": {"calm": 0.0, "surprised": 1.0, "sad": 0.0}, "speech": null}\n'
+        '{"path": "c.wav", "start": 0.0, "end": 2.0, "label": "no-speech", "confidence": 0.0,'
+        ' "probabilities": {"calm": 0.0, "surprised": 0.0, "sad": 0.0}, "speech": 0.0}\n'
     ),
     "csv": (
-        "path,start,end,label,confidence,calm,surprised,sad\n"
-        "a.wav,0.0,1.31,calm,0.8123,0.8123,0.1,0.0877\n"
-        '"ü, ""b"".wav",0.0,3.0,surprised,1.0,0.0,1.0,0.0\n'
+        "path,start,end,label,confidence,speech,calm,surprised,sad\n"
+        "a.wav,0.0,1.31,calm,0.8123,,0.8123,0.1,0.0877\n"
+        '"ü, ""b"".wav",0.0,3.0,surprised,1.0,,0.0,1.0,0.0\n'
+        "c.wav,0.0,2.0,no-speech,0.0,0.0,0.0,0.0,0.0\n"
     ),
 }
 
 
-def written(form: str, *predictions: Prediction) -> str:
+def window(start: float, end: float, label: str, confidence: float = 0.8, path: str | None = "a.wav") -> Prediction:
+    """A prediction with `confidence` for `label`, or for sad where that is no emotion; the rest is shared."""
+    best = label if label in DESCRIPTION.labels else "sad"
+    probabilities = dict.fromkeys(DESCRIPTION.labels, (1 - confidence) / 2) | {best: confidence}
+    if label == NO_SPEECH:
+        return Prediction(path, start, end, label, 0.0, dict.fromkeys(DESCRIPTION.labels, 0.0), 0.04321)
+    return Prediction(path, start, end, label, confidence, probabilities, 0.87654)
+
+
+TIMELINE = [
+    window(0.0, 3.0, "calm", 0.9),
+    window(0.5, 3.5, "calm", 0.7),
+    window(1.0, 4.0, UNCERTAIN, 0.4),
+    window(1.5, 4.5, NO_SPEECH),
+    window(2.0, 5.0, "surprised", 0.876),
+    window(3596.96, 3599.96, "surprised", 0.5),
+]
+WINDOWS = {
+    "text": (
+        "00:00.0-00:03.0  calm        90%  #########.  then surprised   5%  a.wav\n"
+        "00:00.5-00:03.5  calm        70%  #######...  then surprised  15%  a.wav\n"
+        "00:01.0-00:04.0  uncertain   40%  ####......  sad, then calm       30%  a.wav\n"
+        "00:01.5-00:04.5  no-speech                                         a.wav\n"
+        "00:02.0-00:05.0  surprised   88%  #########.  then calm        6%  a.wav\n"
+        "59:57.0-60:00.0  surprised   50%  #####.....  then calm       25%  a.wav\n"
+    ),
+    "json": (
+        '{"path": "a.wav", "start": 0.0, "end": 3.0, "label": "calm", "confidence": 0.9,'
+        ' "probabilities": {"calm": 0.9, "surprised": 0.05, "sad": 0.05}, "speech": 0.8765}\n'
+        '{"path": "a.wav", "start": 0.5, "end": 3.5, "label": "calm", "confidence": 0.7,'
+        ' "probabilities": {"calm": 0.7, "surprised": 0.15, "sad": 0.15}, "speech": 0.8765}\n'
+        '{"path": "a.wav", "start": 1.0, "end": 4.0, "label": "uncertain", "confidence": 0.4,'
+        ' "probabilities": {"calm": 0.3, "surprised": 0.3, "sad": 0.4}, "speech": 0.8765}\n'
+        '{"path": "a.wav", "start": 1.5, "end": 4.5, "label": "no-speech", "confidence": 0.0,'
+        ' "probabilities": {"calm": 0.0, "surprised": 0.0, "sad": 0.0}, "speech": 0.0432}\n'
+        '{"path": "a.wav", "start": 2.0, "end": 5.0, "label": "surprised", "confidence": 0.876,'
+        ' "probabilities": {"calm": 0.062, "surprised": 0.876, "sad": 0.062}, "speech": 0.8765}\n'
+        '{"path": "a.wav", "start": 3596.96, "end": 3599.96, "label": "surprised", "confidence": 0.5,'
+        ' "probabilities": {"calm": 0.25, "surprised": 0.5, "sad": 0.25}, "speech": 0.8765}\n'
+    ),
+    "csv": (
+        "path,start,end,label,confidence,speech,calm,surprised,sad\n"
+        "a.wav,0.0,3.0,calm,0.9,0.8765,0.9,0.05,0.05\n"
+        "a.wav,0.5,3.5,calm,0.7,0.8765,0.7,0.15,0.15\n"
+        "a.wav,1.0,4.0,uncertain,0.4,0.8765,0.3,0.3,0.4\n"
+        "a.wav,1.5,4.5,no-speech,0.0,0.0432,0.0,0.0,0.0\n"
+        "a.wav,2.0,5.0,surprised,0.876,0.8765,0.062,0.876,0.062\n"
+        "a.wav,3596.96,3599.96,surprised,0.5,0.8765,0.25,0.5,0.25\n"
+    ),
+    "srt": (
+        "1\n00:00:00,000 --> 00:00:03,500\ncalm 80 %\n\n"
+        "2\n00:00:03,500 --> 00:00:04,000\nuncertain\n\n"
+        "3\n00:00:04,500 --> 00:00:05,000\nsurprised 88 %\n\n"
+        "4\n00:59:56,960 --> 00:59:59,960\nsurprised 50 %\n\n"
+    ),
+}
+
+
+def written(form: str, *predictions: Prediction, windows: bool = False) -> str:
     out = io.StringIO()
-    writer = WRITERS[form](out, DESCRIPTION)
+    writer = WRITERS[form](out, DESCRIPTION, windows)
     for prediction in predictions:
         writer.write(prediction)
+    writer.close()
+    assert not out.closed
     return out.getvalue()
 
 
+@pytest.mark.parametrize("form", FILES)
+def test_each_format_writes_exactly_this_for_files(form: str) -> None:
+    assert written(form, CALM, SURPRISED, SILENT) == FILES[form]
+
+
 @pytest.mark.parametrize("form", WRITERS)
-def test_each_format_writes_exactly_this(form: str) -> None:
-    assert written(form, CALM, SURPRISED) == EXPECTED[form]
+def test_each_format_writes_exactly_this_for_windows(form: str) -> None:
+    assert written(form, *TIMELINE, windows=True) == WINDOWS[form]
+
+
+def test_subtitles_of_a_whole_file_are_one() -> None:
+    assert written("srt", CALM) == "1\n00:00:00,000 --> 00:00:01,310\ncalm 81 %\n\n"
+
+
+def test_text_without_a_path_ends_with_the_figures() -> None:
+    said = written("text", window(0, 3, "calm", path=None), window(0.5, 3.5, NO_SPEECH, path=None), windows=True)
+    assert said == (
+        "00:00.0-00:03.0  calm        80%  ########..  then surprised  10%\n"  # no spaces behind
+        "00:00.5-00:03.5  no-speech\n"
+    )
 
 
 def test_json_and_csv_are_read_back_by_ordinary_readers() -> None:
@@ -55,29 +140,88 @@ def test_json_and_csv_are_read_back_by_ordinary_readers() -> None:
     (row,) = csv.DictReader(io.StringIO(written("csv", SURPRISED)))
     assert record["path"] == row["path"] == SURPRISED.path
     assert record["confidence"] == float(row["confidence"]) == 1.0
+    assert record["speech"] is None
+    assert row["speech"] == ""
 
 
 def test_without_predictions_only_csv_writes_its_header() -> None:
-    assert written("text") == written("json") == ""
-    assert written("csv") == "path,start,end,label,confidence,calm,surprised,sad\n"
+    assert written("text") == written("json") == written("srt") == ""
+    assert written("csv") == "path,start,end,label,confidence,speech,calm,surprised,sad\n"
 
 
-def test_every_line_is_out_when_write_returns() -> None:
-    class Buffered(io.StringIO):
-        flushed = 0
+@pytest.mark.parametrize("form", ["text", "json", "csv"])
+def test_every_line_is_out_when_write_returns(form: str) -> None:
+    out = Buffered()
+    lines = WRITERS[form](out, DESCRIPTION, windows=True)
+    for count, prediction in enumerate(TIMELINE, start=1 + (form == "csv")):
+        lines.write(prediction)
+        assert out.flushed.count("\n") == count
+    lines.close()
+    assert out.flushed == out.getvalue()
 
-        def flush(self) -> None:
-            self.flushed += 1
 
-    for writer in WRITERS.values():
-        out = Buffered()
-        lines = writer(out, DESCRIPTION)
-        lines.write(CALM)
-        lines.write(SURPRISED)
-        assert out.flushed == 2
+def test_subtitles_are_out_when_the_answer_changes_or_speech_ends_or_none_comes_any_more() -> None:
+    out = Buffered()
+    writer = WRITERS["srt"](out, DESCRIPTION, windows=True)
+    shown = []
+    for prediction in TIMELINE:
+        writer.write(prediction)
+        shown.append(out.flushed.count("-->"))
+    assert shown == [0, 0, 1, 2, 2, 3]
+    writer.close()
+    writer.close()
+    assert out.flushed.count("-->") == 4
+
+
+def test_subtitles_of_an_emotion_that_stays_come_every_five_seconds() -> None:
+    steady = [window(hop / 2, 3 + hop / 2, "sad") for hop in range(20)]
+    assert re.findall(".* --> .*", written("srt", *steady, windows=True)) == [
+        "00:00:00,000 --> 00:00:05,000",
+        "00:00:05,000 --> 00:00:10,000",
+        "00:00:10,000 --> 00:00:12,500",
+    ]
+
+
+LABELS = st.sampled_from([*DESCRIPTION.labels, UNCERTAIN, NO_SPEECH])
+STREAMS = st.lists(st.tuples(st.floats(0, 20), st.floats(0.01, 12), LABELS, st.floats(0.34, 1)), max_size=30)
+CUE = re.compile(
+    r"(\d+)\n(\d\d):([0-5]\d):([0-5]\d),(\d{3}) --> (\d\d):([0-5]\d):([0-5]\d),(\d{3})\n"
+    r"(?:(?:calm|surprised|sad) \d{1,3} %|uncertain)\n\n"
+)
+
+
+@settings(deadline=None)
+@given(STREAMS)
+def test_subtitles_are_numbered_in_order_and_never_overlap(
+    stream: list[tuple[float, float, str, float]],
+) -> None:
+    ends = itertools.accumulate(hop for hop, *_ in stream)
+    windows = [
+        window(max(0.0, end - length), end, label, confidence)
+        for end, (_, length, label, confidence) in zip(ends, stream, strict=True)
+    ]
+    text = written("srt", *windows, windows=True)
+    assert CUE.sub("", text) == ""
+    times = []
+    for count, (number, *figures) in enumerate(CUE.findall(text), start=1):
+        assert int(number) == count
+        for hours, minutes, seconds, ms in (figures[:4], figures[4:]):
+            times.append(((int(hours) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + int(ms))
+    assert times == sorted(times)
+    longest = 12_000  # of a single window
+    assert all(0 < end - begin <= longest for begin, end in zip(times[::2], times[1::2], strict=True))
 
 
 def test_an_uncertain_answer_names_the_likeliest_emotions() -> None:
     unsure = Prediction("a.wav", 0.0, 1.0, "uncertain", 0.4, {"calm": 0.25, "surprised": 0.4, "sad": 0.35})
     assert written("text", unsure) == "uncertain   40%  ####......  surprised, then sad        35%  a.wav\n"
     assert json.loads(written("json", unsure))["label"] == "uncertain"
+
+
+class Buffered(io.StringIO):
+    """Knows what was flushed."""
+
+    flushed = ""
+
+    def flush(self) -> None:
+        self.flushed = self.getvalue()

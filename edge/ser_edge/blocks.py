@@ -1,0 +1,176 @@
+"""Sound that comes in pieces: a file of any length, or standard input while it is still being written.
+
+Each piece is (samples,) mono float32 at the source's own rate; no more than a piece is in memory.
+"""
+
+import os
+import queue
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+from ser_edge.audio import Samples, check_whole, decoded, mono, opened
+from ser_edge.errors import AudioError
+
+__all__ = ["SAMPLE_FORMATS", "Blocks", "RawFormat", "blocks_of", "file_blocks", "pipe_blocks", "raw_blocks"]
+
+_FILE_SECONDS = 10.0  # a piece of a file
+_PIPE_SECONDS = 0.1  # a piece of a pipe: how long an answer can wait for the piece to be full
+_AHEAD = 50  # pieces read from a pipe while others are judged; then its writer waits
+
+# Formats that libsndfile reads without jumping about in the file, by the bytes they begin with.
+_STREAMABLE = (b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd", b"OggS")
+
+# The names that arecord, ffmpeg and sox know, in little-endian.
+SAMPLE_FORMATS = {"u8": "u1", "s16": "<i2", "s24": "i3", "s32": "<i4", "f32": "<f4", "f64": "<f8"}
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A sound in pieces."""
+
+    rate: int  # Hz
+    pieces: Iterator[Samples]
+    seconds: float | None = None  # of all of it, where that is known
+
+
+@dataclass(frozen=True)
+class RawFormat:
+    """What samples without a header are."""
+
+    rate: int  # Hz
+    channels: int = 1  # interleaved
+    sample_format: str = "s16"  # of SAMPLE_FORMATS
+
+
+@contextmanager
+def file_blocks(source: str | Path | BinaryIO, name: str | None = None) -> Iterator[Blocks]:
+    """Opens a sound file of any length.
+
+    Raises:
+        AudioError: not a sound, unreadable, truncated, empty, or not finite; some of it only when its piece is read.
+    """
+    with opened(source, name) as (file, name):
+        yield blocks_of(file, name)
+
+
+def blocks_of(file: Any, name: str) -> Blocks:
+    """`file_blocks` for what `audio.opened` gave."""
+    return Blocks(file.samplerate, _pieces(file, name), file.frames / file.samplerate)
+
+
+@contextmanager
+def pipe_blocks(stream: BinaryIO, name: str) -> Iterator[Blocks]:
+    """A sound file that comes through a pipe, in pieces as soon as they are there.
+
+    Formats whose readers jump about in the file (FLAC, MP3, ...) are taken to a temporary file first.
+
+    Raises:
+        AudioError: nothing comes, or it isn't a sound.
+    """
+    head = stream.read(4)
+    if not head:
+        raise AudioError(f"{name}: empty; pipe a sound file into it, or samples with --rate")
+    if head not in _STREAMABLE:
+        with tempfile.TemporaryFile() as whole:
+            whole.write(head)
+            shutil.copyfileobj(stream, whole)
+            whole.seek(0)
+            with file_blocks(whole, name) as blocks:
+                yield blocks
+        return
+    # libsndfile wants a file descriptor of which nothing was read yet.
+    receiver, sender = os.pipe()
+    threading.Thread(target=_relay, args=(head, stream, sender), daemon=True).start()
+    pieces = _in_background(_from_descriptor(receiver, name))
+    rate = next(pieces)
+    assert isinstance(rate, int)
+    yield Blocks(rate, cast("Iterator[Samples]", pieces))
+
+
+@contextmanager
+def raw_blocks(stream: Any, raw: RawFormat) -> Iterator[Blocks]:
+    """Samples without a header. What is left of a frame at the end, where the writer was stopped, is dropped."""
+    yield Blocks(raw.rate, _from_raw(stream, raw))
+
+
+def _pieces(file: Any, name: str) -> Iterator[Samples]:
+    length = round(_FILE_SECONDS * file.samplerate)
+    got, more = 0, True
+    while more:
+        data = decoded(file, name, length)
+        got += len(data)
+        more = len(data) == length
+        if not np.isfinite(data).all():
+            raise AudioError(f"{name}: holds NaN or infinite samples; write it again as 16-bit WAV")
+        if len(data):
+            yield mono(data)
+    if got == 0:
+        raise AudioError(f"{name}: empty, no samples in it")
+    check_whole(file, name, got, file.frames)
+
+
+def _from_descriptor(descriptor: int, name: str) -> Iterator[int | Samples]:
+    """The sample rate, then the samples."""
+    import soundfile
+
+    try:
+        file = soundfile.SoundFile(descriptor)
+    except RuntimeError as e:
+        raise AudioError(f"{name}: not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)") from e
+    with file:
+        yield int(file.samplerate)
+        length = max(1, round(_PIPE_SECONDS * file.samplerate))
+        while len(data := decoded(file, name, length)):
+            yield mono(data)
+
+
+def _from_raw(stream: Any, raw: RawFormat) -> Iterator[Samples]:
+    kind = SAMPLE_FORMATS[raw.sample_format]
+    frame = int(kind[-1]) * raw.channels  # bytes
+    left = b""
+    while data := stream.read1(1 << 16):
+        data = left + data
+        whole = len(data) // frame * frame
+        left = data[whole:]
+        if kind == "i3":  # NumPy has no such integer: into the upper three bytes of four
+            padded = np.zeros((whole // 3, 4), np.uint8)
+            padded[:, 1:] = np.frombuffer(data[:whole], np.uint8).reshape(-1, 3)
+            samples = padded.view("<i4")[:, 0]
+        else:
+            samples = np.frombuffer(data[:whole], kind)
+        if whole:
+            yield mono(samples.reshape(-1, raw.channels))
+
+
+def _relay(head: bytes, stream: Any, sender: int) -> None:
+    with suppress(OSError), open(sender, "wb", buffering=0) as out:  # the reader may stop before the writer
+        out.write(head)
+        while data := stream.read1(1 << 16):
+            out.write(data)
+
+
+def _in_background(items: Iterator[int | Samples]) -> Iterator[int | Samples]:
+    """The same items, made in a thread: a reader that waits inside a library can't be stopped, a queue's can."""
+    made: queue.Queue[int | Samples | Exception | None] = queue.Queue(_AHEAD)
+
+    def make() -> None:
+        try:
+            for item in items:
+                made.put(item)
+            made.put(None)
+        except Exception as e:  # it is raised where the items are used
+            made.put(e)
+
+    threading.Thread(target=make, daemon=True).start()
+    while (item := made.get()) is not None:
+        if isinstance(item, Exception):
+            raise item
+        yield item

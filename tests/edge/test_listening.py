@@ -1,0 +1,165 @@
+"""The command with what has no end: windows as they come, signals, broken pipes, full disks."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser_edge import Recognizer
+
+COMMAND = [sys.executable, "-m", "ser_edge"]
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def talk(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten seconds of speech in a file."""
+    path = tmp_path_factory.mktemp("talk") / "talk.wav"
+    soundfile.write(path, np.concatenate([soundfile.read(p)[0] for p in sounds]), RATE, subtype="PCM_16")
+    return path
+
+
+def records(output: str | bytes) -> list[dict[str, object]]:
+    """JSON lines without their path, which says through which door the sound came."""
+    lines = [json.loads(line) for line in output.splitlines()]
+    return [{name: value for name, value in line.items() if name != "path"} for line in lines]
+
+
+def ser_edge(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
+    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, timeout=120, check=False, **options)  # type: ignore[call-overload]
+    assert b"Traceback" not in done.stderr
+    return done
+
+
+def test_file_array_pipe_and_raw_samples_give_the_same_windows(talk: Path) -> None:
+    samples, _ = soundfile.read(talk, dtype="int16")
+    flac = io.BytesIO()
+    soundfile.write(flac, samples, RATE, format="FLAC")
+    doors = [
+        ser_edge("--format", "json", "--timeline", talk),
+        ser_edge("--format", "json", "-", input=talk.read_bytes()),
+        ser_edge("--format", "json", "-", input=flac.getvalue()),
+        ser_edge("--format", "json", "-", "--rate", str(RATE), input=samples.tobytes()),
+        ser_edge("--format", "json", "-", "--rate", str(RATE), input=samples.tobytes() + b"x"),  # ends in mid-frame
+    ]
+    assert {door.returncode for door in doors} == {0}
+    first, *others = [records(door.stdout) for door in doors]
+    assert all(other == first for other in others)
+    streamed = list(Recognizer().stream([samples], RATE))
+    assert [(p.start, p.end, p.label) for p in streamed] == [(r["start"], r["end"], r["label"]) for r in first]
+
+
+def test_a_summary_tells_what_was_heard(talk: Path) -> None:
+    done = ser_edge("--format", "json", "-", input=talk.read_bytes())
+    windows = len(done.stdout.splitlines())
+    line = done.stderr.decode()
+    assert line.startswith(f"ser-edge: {soundfile.info(talk).duration:.1f} s heard, {windows} windows: ")
+    assert "real-time factor 0." in line
+    assert line.count("\n") == 1
+
+
+def test_a_duration_ends_it(talk: Path) -> None:
+    done = ser_edge("--format", "json", "--duration", "4", "-", input=talk.read_bytes())
+    assert done.returncode == 0
+    assert records(done.stdout)[-1]["end"] == pytest.approx(4, abs=0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_within_a_second_with_a_summary(number: int, talk: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "--format", "json", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdin.write(talk.read_bytes())
+        process.stdin.flush()  # and nothing more: it waits
+        first = process.stdout.readline()  # it doesn't wait for the end with its answers
+        assert json.loads(first)["start"] == 0
+        process.send_signal(number)
+        began = time.monotonic()
+        rest, said = process.stdout.read(), process.stderr.read()
+        assert process.wait(timeout=60) == 0
+        assert time.monotonic() - began < 2  # one, and some for a machine that is busy
+    assert all(record["label"] for record in records(rest))  # whole lines
+    assert b" s heard, " in said
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(talk: Path) -> None:
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
+    with subprocess.Popen([*COMMAND, "--format", "json", "-"], **options) as process:  # type: ignore[call-overload]
+        samples = talk.read_bytes()
+        process.stdin.write(samples[: 44 + 14 * RATE])  # seven seconds
+        assert process.stdout.readline()
+        process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):  # when it has ended
+            for _ in range(1000):
+                process.stdin.write(samples[44:])
+        assert process.wait(timeout=60) == 0
+        assert process.stderr.read() == b""
+
+
+def test_answers_go_to_a_file(talk: Path, tmp_path: Path) -> None:
+    done = ser_edge("--format", "json", "--timeline", talk, "--output", tmp_path / "out.jsonl")
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert records((tmp_path / "out.jsonl").read_text()) == records(
+        ser_edge("--format", "json", "--timeline", talk).stdout
+    )
+
+
+def test_a_full_disk_is_one_line(talk: Path) -> None:
+    done = ser_edge("--timeline", talk, "--output", "/dev/full")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"ser-edge: can't write the answers: No space left on device\n"
+
+
+def test_a_broken_end_keeps_the_windows_before_it(talk: Path, tmp_path: Path) -> None:
+    data = talk.read_bytes()
+    (tmp_path / "cut.wav").write_bytes(data[: len(data) - 999])
+    done = ser_edge("--format", "json", "--timeline", tmp_path / "cut.wav")
+    assert done.returncode == 1
+    assert b"truncated" in done.stderr
+    whole = records(ser_edge("--format", "json", "--timeline", talk).stdout)
+    got = records(done.stdout)
+    assert len(got) >= len(whole) - 2
+    assert got == whole[: len(got)]
+
+
+def test_subtitles_are_what_a_player_reads(talk: Path) -> None:
+    done = ser_edge("--format", "srt", talk)
+    first = done.stdout.decode().split("\n\n")[0].splitlines()
+    assert first[0] == "1"
+    assert first[1].startswith("00:00:00,000 --> 00:00:0")
+    assert first[2].endswith("%")
+
+
+def test_lines_come_while_the_sound_goes_on(talk: Path) -> None:
+    """In real time: the first line is there a window, a hop and a little after the first word."""
+    samples, _ = soundfile.read(talk, dtype="int16")
+    with subprocess.Popen(
+        [*COMMAND, "--format", "json", "-", "--rate", str(RATE)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        os.set_blocking(process.stdout.fileno(), False)
+        process.stdin.write(samples[: RATE // 10].tobytes())
+        process.stdin.flush()
+        window = Recognizer().description.features.seconds or 3
+        for i in range(1, round((window + 0.5) * 10)):
+            process.stdin.write(samples[i * RATE // 10 : (i + 1) * RATE // 10].tobytes())
+            process.stdin.flush()
+        deadline = time.monotonic() + 30  # the start of the process; the sound stands still meanwhile
+        line = b""
+        while not line and time.monotonic() < deadline:
+            line = process.stdout.readline() or b""
+            time.sleep(0.05)
+        assert json.loads(line)["start"] == 0
+        process.stdin.close()
+        process.wait(timeout=60)

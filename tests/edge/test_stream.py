@@ -1,0 +1,263 @@
+"""Streamed equals whole, whatever the chunks; nobody's emotion is heard in noise; memory doesn't grow."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ser_edge.features import FeatureConfig, FrontEnd, window_starts
+from ser_edge.gate import Gate
+from ser_edge.incremental import IncrementalLogMel
+from ser_edge.model import Model
+from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
+from ser_edge.recognizer import Recognizer
+from ser_edge.stream import Stream, Windowing
+
+RATE = 16_000
+SPECTRA = {
+    "mfcc": FeatureConfig(seconds=None),
+    "log-mel": FeatureConfig(
+        n_fft=512, win_length=400, hop_length=160, n_mels=64, n_mfcc=None, top_db=None, seconds=None
+    ),
+}
+Samples = npt.NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def talk(sounds: list[Path]) -> Samples:
+    """Fourteen seconds of speech with a pause in it, at 16 kHz."""
+    read = [soundfile.read(path, dtype="float32")[0] for path in sounds]
+    return np.concatenate([*read, np.zeros(3 * RATE, np.float32), read[0]])
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> Recognizer:
+    """The bundled model."""
+    return Recognizer()
+
+
+def cut(samples: Samples, sizes: list[int]) -> Iterator[Samples]:
+    """Chunks of these sizes, over and over."""
+    i = turn = 0
+    while i < len(samples):
+        size = sizes[turn % len(sizes)]
+        yield samples[i : i + size]
+        i, turn = i + size, turn + 1
+
+
+@pytest.mark.parametrize("kind", SPECTRA)
+@given(sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=6), length=st.integers(1, 20_000))
+@settings(deadline=None, max_examples=30)
+def test_frames_do_not_depend_on_the_chunks(kind: str, sizes: list[int], length: int) -> None:
+    front_end = FrontEnd(SPECTRA[kind])
+    samples = np.random.default_rng(length).normal(0, 0.1, length).astype(np.float32)
+    incremental = IncrementalLogMel(front_end)
+    parts = [incremental.feed(chunk) for chunk in cut(samples, sizes)]
+    streamed = np.concatenate([*parts, incremental.finish()])
+    whole = front_end.log_mel(samples)
+    assert streamed.shape == whole.shape
+    assert np.abs(streamed - whole).max() <= 1e-4
+
+
+@given(sizes=st.lists(st.integers(1, 40_000), min_size=1, max_size=6))
+@settings(deadline=None, max_examples=8)
+def test_answers_do_not_depend_on_the_chunks(sizes: list[int], recognizer: Recognizer, talk: Samples) -> None:
+    sizes[0] = max(sizes[0], 200)  # or it takes a minute
+    whole = list(recognizer.stream([talk], RATE))
+    streamed = list(recognizer.stream(cut(talk, sizes), RATE))
+    assert [(p.start, p.end, p.label, p.speech) for p in streamed] == [
+        (p.start, p.end, p.label, p.speech) for p in whole
+    ]
+    for a, b in zip(streamed, whole, strict=True):
+        assert list(a.probabilities.values()) == pytest.approx(list(b.probabilities.values()), abs=1e-4)
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+def test_a_resampled_stream_equals_a_resampled_whole(rate: int, recognizer: Recognizer, talk: Samples) -> None:
+    import soxr
+
+    other = soxr.resample(talk, RATE, rate)
+    streamed = list(recognizer.stream(cut(other, [1, 777, 4321]), rate))
+    whole = list(recognizer.stream([soxr.resample(other, rate, RATE, quality="HQ")], RATE))
+    assert [(p.start, p.end, p.label) for p in streamed] == [(p.start, p.end, p.label) for p in whole]
+
+
+def test_windows_are_where_window_starts_says(recognizer: Recognizer, talk: Samples) -> None:
+    config = recognizer.description.features
+    frames, hop = Windowing().frames(config)
+    total = len(talk) // config.hop_length + 1
+    starts = [round(p.start * RATE / config.hop_length) for p in recognizer.stream([talk], RATE)]
+    assert starts == window_starts(total, frames, hop)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.7, 2.9])
+def test_less_than_a_window_is_one_window(seconds: float, recognizer: Recognizer, talk: Samples) -> None:
+    (prediction,) = recognizer.stream([talk[: round(seconds * RATE)]], RATE)
+    assert (prediction.start, prediction.end) == (0.0, pytest.approx(seconds, abs=1e-3))
+
+
+def test_nothing_at_all_is_no_window(recognizer: Recognizer) -> None:
+    assert list(recognizer.stream([], RATE)) == []
+
+
+def noises() -> dict[str, Samples]:
+    """Half a minute each of what is no voice."""
+    time = np.arange(30 * RATE) / RATE
+    random = np.random.default_rng(0)
+    notes = np.repeat(220 * 2 ** (random.integers(0, 24, 120) / 12), RATE // 4)
+    phase = 2 * np.pi * np.cumsum(notes) / RATE
+    struck = np.tile(np.exp(-np.arange(RATE // 4) / 1500), 120)
+    made = {
+        "silence": np.zeros_like(time),
+        "offset": np.full_like(time, 0.5),
+        "white noise": random.normal(0, 0.1, time.size),
+        "soft noise": random.normal(0, 0.001, time.size),
+        "hum": sum(0.1 / k * np.sin(2 * np.pi * 50 * k * time) for k in range(1, 6)),
+        "tone": 0.3 * np.sin(2 * np.pi * 440 * time),
+        "melody": 0.3 * struck * (np.sin(phase) + 0.5 * np.sin(2 * phase)),
+        "not a number": np.full_like(time, np.nan),
+    }
+    return {name: np.asarray(samples, np.float32) for name, samples in made.items()}
+
+
+@pytest.mark.parametrize("name", noises())
+def test_no_emotion_is_heard_where_nobody_speaks(name: str, recognizer: Recognizer) -> None:
+    answers = list(recognizer.stream(cut(noises()[name], [RATE]), RATE))
+    assert {p.label for p in answers} == {NO_SPEECH}
+    assert {p.confidence for p in answers} == {0.0}
+    assert {sum(p.probabilities.values()) for p in answers} == {0.0}
+
+
+def test_a_pause_is_no_speech_and_speech_is_heard_on_both_sides(recognizer: Recognizer, talk: Samples) -> None:
+    quiet = np.zeros(6 * RATE, np.float32)
+    answers = list(recognizer.stream([np.concatenate([talk[: 4 * RATE], quiet, talk[: 4 * RATE]])], RATE))
+    heard = "".join("." if p.label == NO_SPEECH else "x" for p in answers)
+    assert heard.strip("x").strip(".") == ""
+    assert heard.startswith("x")
+    assert heard.endswith("x")
+
+
+@pytest.mark.parametrize("gain", [0.1, 1.0, 3.0])
+def test_soft_and_loud_speech_passes_the_gate(gain: float, talk: Samples) -> None:
+    gate = Gate(RATE)
+    gate.feed(np.clip(talk[: 3 * RATE] * gain, -1, 1))
+    assert gate.share(0.0, 3.0) > 0.5
+
+
+def test_an_offset_does_not_open_or_close_the_gate(talk: Samples) -> None:
+    plain, shifted = Gate(RATE), Gate(RATE)
+    plain.feed(talk[: 3 * RATE])
+    shifted.feed(talk[: 3 * RATE] + np.float32(0.3))
+    assert shifted.share(0.0, 3.0) == pytest.approx(plain.share(0.0, 3.0), abs=0.15)
+
+
+def test_clipped_speech_is_heard(recognizer: Recognizer, talk: Samples) -> None:
+    answers = list(recognizer.stream([np.clip(talk[: 3 * RATE] * 50, -1, 1)], RATE))
+    assert NO_SPEECH not in {p.label for p in answers}
+
+
+def test_without_the_gate_every_window_is_judged() -> None:
+    open_gate = Recognizer(windowing=Windowing(speech=None))
+    answers = list(open_gate.stream([np.random.default_rng(0).normal(0, 0.1, 5 * RATE)], RATE))
+    assert NO_SPEECH not in {p.label for p in answers}
+    assert {p.speech for p in answers} == {None}
+
+
+def test_a_threshold_makes_windows_uncertain(talk: Samples) -> None:
+    answers = list(Recognizer(threshold=1.0).stream([talk], RATE))
+    assert {p.label for p in answers} <= {UNCERTAIN, NO_SPEECH}
+
+
+class Says:
+    """A model that answers one label after another."""
+
+    def __init__(self, labels: list[int], real: Model):
+        self.description, self.front_end = real.description, real.front_end
+        self._labels = iter(labels)
+
+    def probabilities(self, features: Samples) -> Samples:
+        """A sure answer for each."""
+        return np.stack([np.eye(8, dtype=np.float32)[next(self._labels)] * 0.9 + 0.0125 for _ in features])
+
+
+def said(labels: list[int], samples: Samples) -> list[Prediction]:
+    """The stream's answers, if the network says these."""
+    model: Any = Says(labels, Model())
+    stream = Stream(model, RATE, Windowing(speech=None))
+    return [*stream.feed(samples), *stream.finish()]
+
+
+def test_smoothing_hides_a_flicker_and_delays_a_change_by_at_most_a_window() -> None:
+    samples = np.zeros(8 * RATE, np.float32)
+    count = len(said([0] * 50, samples))
+    change = count // 2
+    names = Model().description.labels
+    told = [p.label for p in said([0] * change + [1] * count, samples)]
+    assert told[:change] == [names[0]] * change
+    assert told[change + 1 :] == [names[1]] * (count - change - 1)
+
+
+def test_memory_does_not_grow(recognizer: Recognizer) -> None:
+    stream = recognizer.listener(RATE)
+    minute = np.random.default_rng(0).normal(0, 0.01, 60 * RATE).astype(np.float32)
+
+    def size() -> int:
+        parts = (stream._spectrum, stream._log_mel._left, stream._gate._left)  # type: ignore[union-attr]
+        return sum(part.nbytes for part in parts) + sys.getsizeof(stream._gate._spoken)  # type: ignore[union-attr]
+
+    for _ in stream.feed(minute):
+        pass
+    first = size()
+    for _ in range(2):
+        for _ in stream.feed(minute):
+            pass
+    assert size() <= first * 1.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"window": 0.0}, "a window of 0 s; give 0.1 to 600"),
+        ({"hop": 0.0}, "a hop of 0 s; give 0.01 to 600"),
+        ({"speech": 2.0}, "a share of speech of 2; give 0 to 1"),
+    ],
+)
+def test_windows_that_make_no_sense_are_refused(settings: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Windowing(**settings)
+
+
+def test_a_window_longer_than_the_model_hears_is_refused() -> None:
+    with pytest.raises(ValueError, match="this model hears"):
+        Recognizer(windowing=Windowing(window=20.0))
+
+
+def test_a_long_file_is_the_mean_of_its_windows_with_speech(tmp_path: Path, talk: Samples) -> None:
+    recognizer = Recognizer()
+    if recognizer.description.features.span_db is None:
+        pytest.skip("this model judges the first seconds")
+    long = np.concatenate([talk, np.zeros(50 * RATE, np.float32), talk])
+    soundfile.write(tmp_path / "long.wav", long, RATE)
+    done: list[float] = []
+    answer = recognizer.predict(tmp_path / "long.wav", progress=lambda now, _: done.append(now))
+    windows = [p for p in recognizer.stream([long], RATE) if p.label != NO_SPEECH]
+    mean = np.mean([list(p.probabilities.values()) for p in windows], axis=0)
+    assert list(answer.probabilities.values()) == pytest.approx(mean.tolist(), abs=1e-3)
+    assert answer.end == pytest.approx(len(long) / RATE, abs=1e-3)
+    assert done == sorted(done)
+    assert len(done) > 3
+
+
+def test_a_long_file_without_speech_says_so(tmp_path: Path) -> None:
+    recognizer = Recognizer()
+    if recognizer.description.features.span_db is None:
+        pytest.skip("this model judges the first seconds")
+    soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).normal(0, 0.1, 70 * RATE), RATE)
+    assert recognizer.predict(tmp_path / "noise.wav").label == NO_SPEECH

@@ -1,0 +1,373 @@
+"""Listening to a real capture device without hardware: a PulseAudio whose microphone hears what paplay plays."""
+
+import ctypes.util
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from ser_edge import Recognizer
+from ser_edge.microphone import Microphone, devices
+from ser_edge.portaudio import refresh
+from ser_edge.prediction import NO_SPEECH
+from ser_edge.writers import JsonWriter
+
+RATE = 16_000
+SHARED_ALSA = Path("/usr/share/alsa/alsa.conf")
+MISSING = [program for program in ("pulseaudio", "paplay", "pactl") if not shutil.which(program)]
+MISSING += [] if ctypes.util.find_library("portaudio") else ["libportaudio2"]
+MISSING += [] if SHARED_ALSA.exists() else ["libasound2-plugins"]
+
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"no virtual microphone without {', '.join(MISSING)}")
+
+
+class Server:
+    """A PulseAudio of its own in `folder`: needs no hardware, systemd, D-Bus or X. Its ALSA device is `testmic`.
+
+    Bit-exact, because sink, file and stream have one rate.
+    """
+
+    LOADED = (
+        "module-null-sink sink_name=speaker norewinds=1 channels=1 format=s16le rate={rate}",
+        "module-remap-source source_name=mic master=speaker.monitor",
+    )
+
+    def __init__(self, folder: Path, rate: int = RATE):
+        self._folder, self._rate = folder, rate
+        (folder / "run").mkdir(mode=0o700)
+        self.address = f"unix:{folder}/run/native"
+        self.environment = {
+            "PULSE_SERVER": self.address,
+            "ALSA_CONFIG_PATH": f"{SHARED_ALSA}:{folder}/asound.conf",
+            "XDG_RUNTIME_DIR": f"{folder}/run",
+            "PULSE_RUNTIME_PATH": f"{folder}/run",
+            "PULSE_STATE_PATH": f"{folder}/state",
+        }
+        config = f'pcm.testmic {{ type pulse server "{self.address}" device "mic" hint.description "test" }}\n'
+        (folder / "asound.conf").write_text(config)
+        modules = [f"module-native-protocol-unix socket={folder}/run/native auth-anonymous=1", *self.LOADED]
+        script = "\n".join([".fail", *(f"load-module {module}" for module in modules)])
+        (folder / "mic.pa").write_text(
+            script.format(rate=rate) + "\nset-default-sink speaker\nset-default-source mic\n"
+        )
+
+    def start(self) -> None:
+        command = ["pulseaudio", "-n", "-F", self._folder / "mic.pa", "--daemonize=no", "--use-pid-file=no"]
+        command += ["--exit-idle-time=-1", "--disable-shm", "--log-target=stderr"]
+        environment = {**os.environ, **self.environment}
+        for name in ("DISPLAY", "DBUS_SESSION_BUS_ADDRESS"):
+            environment.pop(name, None)
+        with (self._folder / "log").open("w") as log:
+            self._process = subprocess.Popen(command, env=environment, stderr=log)
+        end = time.monotonic() + 10
+        while subprocess.run(["pactl", "info"], env=environment, capture_output=True).returncode:
+            assert self._process.poll() is None, (self._folder / "log").read_text()
+            assert time.monotonic() < end, "PulseAudio doesn't answer"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def tell(self, *words: str) -> None:
+        subprocess.run(["pactl", *words], env={**os.environ, **self.environment}, check=True, capture_output=True)
+
+    def unload(self) -> None:
+        """The sound card is pulled out."""
+        self.tell("unload-module", "module-null-sink")
+
+    def load(self) -> None:
+        for module in self.LOADED:
+            self.tell("load-module", *module.format(rate=self._rate).split())
+        self.tell("set-default-sink", "speaker")
+
+    def play(self, path: Path) -> None:
+        """Speaks a file into the microphone; returns when it was heard."""
+        command = ["paplay", "--device=speaker", str(path)]
+        subprocess.run(command, env={**os.environ, **self.environment}, check=True)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    server = Server(tmp_path)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    server.start()
+    try:
+        refresh()  # another test's PortAudio doesn't know of this one's server
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def sound() -> npt.NDArray[np.float32]:
+    """(8000,) half a second without a zero in it, so that it can be told from all else."""
+    random = np.random.default_rng(0)
+    return (random.integers(1, 32_768, RATE // 2) * random.choice([-1, 1], RATE // 2) / 32_768).astype(np.float32)
+
+
+@pytest.fixture
+def file(sound: npt.NDArray[np.float32], tmp_path: Path) -> Path:
+    soundfile.write(tmp_path / "sound.wav", sound, RATE, subtype="PCM_16")
+    return tmp_path / "sound.wav"
+
+
+class Listener:
+    """Reads in a thread, as a program would. Leaving takes less than two seconds, whatever happened."""
+
+    def __init__(self, device: str | None = "testmic"):
+        self._microphone = Microphone(RATE, device)
+        self._pieces: list[npt.NDArray[np.float32]] = []
+        self.longest = 0.0
+
+    def __enter__(self) -> "Listener":
+        self._microphone.__enter__()
+        self._began = time.monotonic()
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+        until(lambda: self._microphone.health.listening)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        ending = time.monotonic()
+        self._microphone.close()
+        self._thread.join(5)
+        assert time.monotonic() - ending < 2.5
+        assert self.longest < 0.6  # 0.25, and what else this machine does
+        # The clock of the sound is the clock on the wall.
+        assert len(self.sound) / RATE == pytest.approx(ending - self._began, abs=0.5)
+
+    def _listen(self) -> None:
+        before = time.monotonic()
+        for piece in self._microphone:
+            self.longest = max(self.longest, time.monotonic() - before)
+            self._pieces.append(piece)
+            before = time.monotonic()
+
+    @property
+    def health(self) -> Any:
+        return self._microphone.health
+
+    @property
+    def sound(self) -> npt.NDArray[np.float32]:
+        return np.concatenate([np.zeros(0, np.float32), *self._pieces])
+
+    def heard(self) -> list[npt.NDArray[np.float32]]:
+        """What was heard between silences."""
+        edges = np.flatnonzero(np.diff(np.r_[0, self.sound != 0, 0]))
+        return [self.sound[start:end] for start, end in edges.reshape(-1, 2)]
+
+
+def until(condition: Callable[[], Any], seconds: float = 8.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
+
+
+def assert_heard(listener: Listener, sound: npt.NDArray[np.float32], times: int) -> None:
+    until(lambda: sum(map(len, listener.heard())) >= times * len(sound), 3)
+    time.sleep(0.2)
+    assert len(listener.heard()) == times
+    for heard in listener.heard():
+        np.testing.assert_array_equal(heard, sound)
+
+
+def test_a_file_is_heard_to_the_bit(server: Server, file: Path, sound: npt.NDArray[np.float32]) -> None:
+    assert "testmic" in {device.name for device in devices()}
+    with Listener() as listener:
+        health = listener.health
+        for _ in range(2):
+            server.play(file)
+            time.sleep(0.1)
+        assert_heard(listener, sound, 2)
+        assert (health.device, health.rate, health.channels) == ("testmic", RATE, 1)
+        assert (listener.health.overflows, listener.health.dropped, listener.health.reconnections) == (0, 0.0, 0)
+
+
+def test_what_is_said_live_is_what_is_said_of_the_same_sound_in_a_file(
+    server: Server, sounds: list[Path], tmp_path: Path
+) -> None:
+    recognizer = Recognizer()
+    spoken = np.concatenate([soundfile.read(path, dtype="float32")[0] for path in sounds[:3]])
+    soundfile.write(tmp_path / "spoken.wav", spoken, RATE, subtype="PCM_16")
+    stream = recognizer.listener(RATE, "heard.wav")
+    pieces, live = [], []
+    with Microphone(RATE, "testmic") as microphone:
+        playing = threading.Thread(target=server.play, args=(tmp_path / "spoken.wav",))
+        playing.start()
+        for piece in microphone:
+            pieces.append(piece)
+            live += stream.feed(piece)
+            if not playing.is_alive():
+                break
+        live += stream.finish()
+        assert microphone.health.dropped == 0
+    soundfile.write(tmp_path / "heard.wav", np.concatenate(pieces), RATE, subtype="PCM_16")
+    command = [sys.executable, "-m", "ser_edge", "--format", "json", "--timeline", "heard.wav"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = io.StringIO()
+    for prediction in live:
+        JsonWriter(lines, recognizer.description, windows=True).write(prediction)
+    assert lines.getvalue() == done.stdout
+    assert {prediction.label for prediction in live} != {NO_SPEECH}
+
+
+def test_the_command_listens_and_ends_with_a_summary(server: Server, sounds: list[Path]) -> None:
+    command = [sys.executable, "-m", "ser_edge", "--mic", "--device", "testmic", "--format", "json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        playing = threading.Thread(target=lambda: [server.play(path) for path in sounds[1:4]])
+        playing.start()
+        lines = [json.loads(process.stdout.readline()) for _ in range(4)]
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        assert process.wait(timeout=30) == 0
+        assert time.monotonic() - began < 3  # one, and some for a machine that is busy
+        said = process.stderr.read()
+        playing.join()
+    assert {line["path"] for line in lines} == {"microphone"}
+    assert " s heard, " in said
+    assert "0.0 s dropped" in said
+
+
+def test_the_default_is_the_microphone_of_the_sound_server(
+    server: Server, file: Path, sound: npt.NDArray[np.float32]
+) -> None:
+    if not any(device.is_default for device in devices()):
+        pytest.skip("ALSA's default isn't PulseAudio here")
+    with Listener(None) as listener:
+        server.play(file)
+        assert_heard(listener, sound, 1)
+
+
+def test_a_card_that_is_pulled_out_is_heard_when_it_is_back(
+    server: Server, file: Path, sound: npt.NDArray[np.float32]
+) -> None:
+    with Listener() as listener:
+        server.play(file)
+        server.unload()
+        until(lambda: not listener.health.listening)
+        time.sleep(1)
+        server.load()
+        until(lambda: listener.health.reconnections == 1)
+        server.play(file)
+        assert_heard(listener, sound, 2)
+        assert listener.health.listening
+
+
+def test_a_sound_server_that_was_killed_is_heard_when_it_is_back(
+    server: Server, file: Path, sound: npt.NDArray[np.float32]
+) -> None:
+    with Listener() as listener:
+        server.play(file)
+        server.stop()
+        until(lambda: not listener.health.listening)
+        time.sleep(1)
+        server.start()
+        until(lambda: listener.health.reconnections == 1)
+        server.play(file)
+        assert_heard(listener, sound, 2)
+
+
+@pytest.mark.parametrize("seconds", [1.3, 3.5])  # before it is opened anew, and after
+def test_a_suspended_source_is_heard_when_it_is_resumed(
+    server: Server, file: Path, sound: npt.NDArray[np.float32], seconds: float
+) -> None:
+    with Listener() as listener:
+        server.play(file)
+        time.sleep(0.3)  # until it has arrived
+        server.tell("suspend-source", "mic", "1")
+        time.sleep(seconds)
+        assert not listener.health.listening
+        server.tell("suspend-source", "mic", "0")
+        until(lambda: listener.health.listening)
+        server.play(file)
+        assert_heard(listener, sound, 2)
+        assert listener.health.reconnections == (seconds > 2)
+
+
+def test_a_sound_server_that_froze_is_heard_when_it_thaws(
+    server: Server, file: Path, sound: npt.NDArray[np.float32]
+) -> None:
+    with Listener() as listener:
+        server.play(file)
+        time.sleep(0.3)
+        server.freeze()
+        try:
+            time.sleep(3.5)  # PortAudio hangs in closing it
+            assert not listener.health.listening
+        finally:
+            server.thaw()
+        until(lambda: listener.health.reconnections == 1)
+        server.play(file)
+        assert_heard(listener, sound, 2)
+
+
+@pytest.mark.parametrize("harm", ["unload", "stop", "suspend"])
+def test_leaving_never_hangs(server: Server, harm: str) -> None:
+    with Listener() as listener:
+        if harm == "suspend":
+            server.tell("suspend-source", "mic", "1")
+        else:
+            getattr(server, harm)()
+        until(lambda: not listener.health.listening)
+        time.sleep(0.3)
+
+
+PROGRAM = """
+import json, sys, time
+from ser_edge.microphone import Microphone
+with Microphone(16000, "testmic") as microphone:
+    samples, ending = 0, None
+    for piece in microphone:
+        if samples == 0 and len(piece):
+            print("listening", flush=True)
+        samples += len(piece)
+        if samples > 5 * 16000:
+            ending = time.monotonic()
+            break
+print(json.dumps(time.monotonic() - ending))
+"""
+
+
+def test_a_frozen_sound_server_holds_nobody_up(server: Server) -> None:
+    # In a process of its own: PortAudio hangs there for good, and the process must end all the same.
+    began = time.monotonic()
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "listening\n"
+        server.freeze()
+        try:
+            assert process.wait(15) == 0
+            assert json.loads(process.stdout.readline()) < 2.5
+        finally:
+            process.kill()
+            server.thaw()
+    assert time.monotonic() - began == pytest.approx(7.5, abs=2)
+
+
+def test_without_a_sound_server_there_is_no_microphone(server: Server) -> None:
+    server.stop()
+    command = [sys.executable, "-c", PROGRAM.replace('"testmic"', "None")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert done.stderr.splitlines()[-1].startswith("ser_edge.errors.MicrophoneError: ")
