@@ -139,7 +139,7 @@ class Stream:
         answers += self._complete(total)
         last = max(0, total - self._window)
         if self._next == 0 or last > self._next - self._hop:
-            answers += self._judge([last])
+            answers.append(self._judge(last))
         return answers
 
     def _hear(self, samples: Samples) -> list[Prediction]:
@@ -163,38 +163,35 @@ class Stream:
         starts = list(range(self._next, frames - self._window + 1, self._hop))
         if not starts:
             return []
-        answers = self._judge(starts)
+        answers = [self._judge(start) for start in starts]
         self._next = starts[-1] + self._hop
         # The last window's frames stay: where the signal ends, so does a window, and that one may begin among them.
         self._spectrum = self._spectrum[starts[-1] - self._offset :]
         self._offset = starts[-1]
         return answers
 
-    def _judge(self, starts: list[int]) -> list[Prediction]:
-        """The answers for the windows that begin at these frames."""
-        ends = [min(start + self._window, self._offset + len(self._spectrum)) for start in starts]
-        rate, hop = self._config.sample_rate, self._config.hop_length
-        spans = [(a * hop / rate, min(b * hop, self._heard) / rate) for a, b in zip(starts, ends, strict=True)]
-        shares = [None if self._gate is None else self._gate.share(*span) for span in spans]
-        least = self._windowing.speech or 0
-        spoken = [i for i, share in enumerate(shares) if share is None or share >= least]
-        answers = {}
-        if spoken:
-            features = [
-                self._model.front_end.utterance(self._spectrum[starts[i] - self._offset : ends[i] - self._offset])
-                for i in spoken
-            ]
-            answers = dict(zip(spoken, self._model.probabilities(np.stack(features)), strict=True))
-        return [self._prediction(*spans[i], shares[i], answers.get(i)) for i in range(len(starts))]
+    def _judge(self, start: int) -> Prediction:
+        """The answer for the window that begins at this frame.
 
-    def _prediction(
-        self, start: float, end: float, speech: float | None, now: npt.NDArray[np.float32] | None
-    ) -> Prediction:
-        """One answer: the mean of this window's and the one's before, so that one odd window doesn't flicker.
+        Each is asked alone: in a batch its last bits would depend on how many windows a chunk happens to complete.
+        """
+        end = min(start + self._window, self._offset + len(self._spectrum))
+        rate, hop = self._config.sample_rate, self._config.hop_length
+        span = start * hop / rate, min(end * hop, self._heard) / rate
+        share = None if self._gate is None else self._gate.share(*span)
+        answer = None
+        if share is None or share >= (self._windowing.speech or 0):
+            features = self._model.front_end.utterance(self._spectrum[start - self._offset : end - self._offset])
+            answer = self._model.probabilities(features[None])[0]
+        return Prediction.of(
+            self._model.description.labels, self._smoothed(answer), self._threshold, self._path, *span, share
+        )
+
+    def _smoothed(self, answer: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float32] | None:
+        """The mean of this window's answer and the one's before, so that one odd window doesn't flicker.
 
         Of two, because a real change then shows in the second window after it at the latest.
         """
-        mean = now if now is None or self._before is None else (now + self._before) / np.float32(2)
-        self._before = now
-        labels = self._model.description.labels
-        return Prediction.of(labels, mean, self._threshold, self._path, start, end, speech)
+        mean = answer if answer is None or self._before is None else (answer + self._before) / np.float32(2)
+        self._before = answer
+        return mean
