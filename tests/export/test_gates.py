@@ -4,21 +4,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import onnx
 import pytest
+import tensorflow as tf
 from keras import layers
 from onnx import numpy_helper
 
 from ser_edge.description import KEY, ModelDescription, Normalization
 from ser_edge.errors import ModelError
 from ser_edge.features import FrontEnd
+from ser_edge.runtimes import LiteRT
 from ser_export import convert, gates
 from ser_export.convert import export
+from ser_export.describe import describe_tflite
 from ser_export.gates import INPUTS, GateError, gate_inputs
 from ser_export.onnx_layers import LAYERS
 from ser_export.onnx_nodes import Graph, Tensor
 from ser_export.run import Run
+from tests.export.conftest import CONFIG, finished_run
 
 
 def edit_weight(model: onnx.ModelProto, ending: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -200,6 +205,96 @@ def test_state_that_leaks_between_calls_is_caught(run: Run, tmp_path: Path, monk
     monkeypatch.setattr(gates.Model, "probabilities", drifting)
     with pytest.raises(GateError, match="state leaks"):
         export(run, tmp_path / "model.onnx")
+
+
+@pytest.fixture(scope="module")
+def remembering(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Of one LSTM that forgets slowly."""
+
+    def network() -> keras.Model:
+        model = keras.Sequential(
+            [keras.Input((CONFIG.frames, CONFIG.coefficients)), layers.LSTM(8), layers.Dense(3, activation="softmax")]
+        )
+        model.layers[0].cell.bias.assign(np.repeat(np.float32([0, 6, 0, 0]), 8))
+        return model
+
+    return finished_run(tmp_path_factory.mktemp("runs") / "remembering", network, CONFIG, 0.3)
+
+
+def fused(run: Run, description: ModelDescription, path: Path) -> None:
+    """Writes what TensorFlow Lite's converter makes of a function that says that it is an LSTM."""
+    kernel, recurrent, bias, *dense = map(tf.constant, run.model.get_weights())
+    marks = {"api_implements": "lstm_1", "api_preferred_device": "CPU", "time_major": False, "go_backwards": False}
+
+    @tf.function(experimental_attributes=marks)
+    def lstm(x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        sequence = tf.reduce_sum(x) + tf.zeros((1, x.shape[1], 8))  # the converter puts its operator in place of this
+        return sequence[:, -1], sequence, h, c, tf.constant(1.0)
+
+    @tf.function(input_signature=[tf.TensorSpec((1, CONFIG.frames, CONFIG.coefficients), tf.float32, "features")])
+    def call(features: tf.Tensor) -> tf.Tensor:
+        state = tf.zeros((1, 8))
+        return tf.nn.softmax(lstm(features, state, state, kernel, recurrent, bias)[0] @ dense[0] + dense[1])
+
+    network = tf.Module()
+    network.call = call
+    tf.saved_model.save(network, path.parent / "saved", signatures=call.get_concrete_function())
+    path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(path.parent / "saved")).convert())
+    describe_tflite(path, description)
+
+
+def test_state_in_a_fused_operator_is_caught_by_the_numbers(remembering: Run, tmp_path: Path) -> None:
+    run, path = remembering, tmp_path / "fused.tflite"
+    fused(run, run.description, path)
+    inputs = run.description.inputs(run.features[:1])
+    np.testing.assert_allclose(LiteRT(path).run(inputs), run.probabilities[:1], atol=1e-5)  # right once
+    features = gate_inputs(run.features, FrontEnd(CONFIG))
+    expected = run.model.predict(run.description.inputs(features), verbose=0)
+    limits = gates.Limits(difference=1, labels_changed=None, points=100)
+    with pytest.raises(GateError, match=r"^the same input gives another answer the second time: state leaks"):
+        gates.check(path, features, expected, run.description.labels, run.labels, run.test, limits)
+
+
+def test_an_operator_that_keeps_state_is_refused_by_its_name(
+    remembering: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(convert.FORMATS, ".tflite", fused)
+    with pytest.raises(GateError, match="operators that keep state between calls: UNIDIRECTIONAL_SEQUENCE_LSTM"):
+        export(remembering, tmp_path / "model.tflite")
+    assert not (tmp_path / "model.tflite").exists()
+
+
+def test_an_operator_that_is_not_the_formats_own_is_refused(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def foreign(model: onnx.ModelProto) -> None:
+        last(model, "Softmax").domain = "com.example"
+
+    with pytest.raises(GateError, match="operators that its runtime alone doesn't have: Softmax"):
+        export_with(foreign, run, tmp_path / "model.onnx", monkeypatch)
+
+
+@pytest.mark.parametrize("fault", ["weight", "normalization", "labels"])
+def test_a_fault_in_a_tflite_file_is_caught(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    def faulty(run: Run, description: ModelDescription, path: Path) -> None:
+        if fault == "normalization":
+            description = replace(description, normalization=None)
+        if fault == "labels":
+            description = replace(description, labels=description.labels[::-1])
+        write(run, description, path)
+        if fault == "weight":
+            data = path.read_bytes()
+            row = np.ascontiguousarray(run.model.get_weights()[0][:, 0]).tobytes()
+            assert data.count(row) == 1
+            path.write_bytes(data.replace(row, np.float32(5).tobytes() + row[4:]))
+
+    write = convert.FORMATS[".tflite"]
+    monkeypatch.setitem(convert.FORMATS, ".tflite", faulty)
+    with pytest.raises(GateError):
+        export(run, tmp_path / "model.tflite")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_inputs_are_the_real_ones_then_edge_cases_then_mixtures(run: Run) -> None:

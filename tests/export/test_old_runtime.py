@@ -14,6 +14,7 @@ from ser_edge import Recognizer
 from ser_edge.model import Model
 from ser_export.convert import export
 from ser_export.gates import LIMITS
+from ser_export.operators import runtimes
 from ser_export.run import Run
 
 EDGE = Path(__file__).parents[2] / "edge"
@@ -52,10 +53,23 @@ def test_the_old_runtime_answers_as_the_new_one(
     monkeypatch.setitem(LIMITS, precision, replace(LIMITS[precision], points=5.0))  # one of 30 test utterances
     target, inputs, outputs = (tmp_path / name for name in ("model.tflite", "inputs.npy", "answers.npy"))
     export(any_run, target, precision)
+    assert "tflite-runtime 2.14" in runtimes(target)
     features = any_run.features[:20]
     np.save(inputs, any_run.description.inputs(features))
     subprocess.run([old_python, "-c", ANSWER, target, inputs, outputs], check=True)
     np.testing.assert_allclose(np.load(outputs), Model(target).probabilities(features), atol=2e-3)
+
+
+@CAN_BE_INSTALLED
+def test_the_old_runtime_refuses_what_the_table_says_it_does(
+    any_run: Run, old_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LIMITS, "int8", replace(LIMITS["int8"], points=5.0))
+    target = tmp_path / "model.tflite"
+    export(any_run, target, "int8")
+    assert runtimes(target) == ("LiteRT",)
+    done = subprocess.run([old_python, "-c", ANSWER, target], capture_output=True, text=True, check=False)
+    assert "Didn't find op for builtin opcode 'FULLY_CONNECTED'" in done.stderr
 
 
 @CAN_BE_INSTALLED

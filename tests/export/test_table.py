@@ -11,15 +11,23 @@ from ser_export import cli
 from ser_export.run import Run
 from ser_export.table import Cell, markdown, write_report
 
-MADE = Cell("gru", "onnx", "int8", "proven", "speaker", 276_480, 4.7e-3, 3, 605, 300, 38.44, 38.4, 1.0, 1 / 59)
+MADE = Cell(
+    *("gru", "onnx", "int8", "proven", "speaker", 276_480, 4.7e-3, 3, 605, 300),
+    *(40.0, 39.9, 38.44, 38.4, 37.0, 36.9, 1.0, 1 / 59),
+    runtimes=("ONNX Runtime",),
+)
 IMPOSSIBLE = Cell("gru", "tflite", "int8-full", "the TFLite converter crashed (signal 11)")
 
 
 def test_the_table_has_a_line_a_cell_and_names_the_protocol() -> None:
     lines = markdown([MADE, IMPOSSIBLE]).splitlines()
-    assert lines[2] == "| `gru` | onnx | int8 | 270 | 4.7e-03 | 3 of 605 | 38.4 (38.4) | 1.00 | 1/59 |"
-    assert lines[3] == "| `gru` | tflite | int8-full | - | the TFLite converter crashed (signal 11) | | | | |"
-    assert lines[-1] == "UAR by protocol `speaker`, 300 test utterances, 1 seed."
+    assert lines[2] == (
+        "| `gru` | onnx | int8 | 270 | 4.7e-03 | 3 of 605 | 40.0 (39.9) | 38.4 (38.4) | 37.0 (36.9) | 1.00 | 1/59 "
+        "| ONNX Runtime |"
+    )
+    assert lines[3] == "| `gru` | tflite | int8-full | - | the TFLite converter crashed (signal 11) | | | | | | | |"
+    assert len({line.count("|") for line in lines[:4]}) == 1
+    assert lines[-1] == "Accuracy by protocol `speaker`, 300 test utterances, 1 seed."
 
 
 def test_a_report_is_json_a_page_and_a_picture(tmp_path: Path) -> None:
@@ -36,10 +44,14 @@ def test_the_command_measures_every_cell_and_a_crashed_converter_fails_only_its_
 ) -> None:
     code = cli.main([str(run.path), "--precision=all", "--format=onnx", f"--out={tmp_path}", f"--report={tmp_path}"])
     rows = {row["precision"]: row for row in json.loads((tmp_path / "results.json").read_text())}
+    shown = capsys.readouterr()
     assert code == 0
+    assert shown.out.endswith((tmp_path / "results.md").read_text())
+    assert rows["float32"]["runtimes"] == ["ONNX Runtime"]
+    assert rows["float32"]["wa_keras"] == rows["float32"]["wa"]
     assert rows["float32"]["relative_cpu"] == 1
     assert rows["float32"]["relative_cpu_keras"] < 1
     assert rows["float32"]["operators"]["LSTM"] == 14  # of opset 17
     assert rows["int8"]["bytes"] < rows["float16"]["bytes"] < rows["float32"]["bytes"]
     assert rows["int8-full"]["status"] == "ONNX Runtime has no integer kernels for RNN, LSTM and GRU"
-    assert f"ser-export: {tmp_path}/tones-int8-full.onnx: not written: ONNX Runtime" in capsys.readouterr().err
+    assert f"ser-export: {tmp_path}/tones-int8-full.onnx: not written: ONNX Runtime" in shown.err

@@ -103,15 +103,24 @@ def test_an_onnx_file_takes_any_length(exported: Exported, frames: int) -> None:
     np.testing.assert_allclose(answers, other.predict(features, verbose=0), rtol=0, atol=ALIKE)
 
 
-@pytest.mark.parametrize("exported", ["crnn"], indirect=True)
-@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
-def test_the_network_we_ship_fits_into_300_kib(
-    exported: Exported, suffix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(LIMITS, "int8", Limits(difference=0.05, labels_changed=None, points=100.0))  # it knows nothing
+@pytest.mark.parametrize(
+    ("exported", "suffix", "limit"),
+    [
+        ("rnn", ".onnx", 100),
+        ("lstm", ".onnx", 356),
+        ("gru", ".onnx", 275),
+        ("gru", ".tflite", 345),
+        ("crnn", ".onnx", 300),
+        ("crnn", ".tflite", 300),
+    ],
+    indirect=["exported"],
+)
+def test_int8_files_are_small(exported: Exported, suffix: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What networks with random weights answer isn't worth much: labels are no measure, and an RNN amplifies.
+    monkeypatch.setitem(LIMITS, "int8", Limits(difference=0.25, labels_changed=None, points=100.0))
     target = exported.folder / f"model-int8{suffix}"
     export(exported.run, target, "int8")
-    assert target.stat().st_size <= 300 * 1024
+    assert target.stat().st_size <= limit * 1024
 
 
 @pytest.mark.parametrize("exported", [n for n in NETWORKS if NETWORKS[n].features.span_db], indirect=True)
