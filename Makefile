@@ -7,8 +7,8 @@ PYTHON ?= python3
 RAVDESS ?=
 OTHERS ?=
 SEEDS ?= 0 1 2
-RUNS ?= runs/*
-PRECISION ?= float32
+RUNS ?= $(or $(wildcard runs/*-speaker-fold0-seed0),runs/*)
+PRECISION ?= all
 JOBS ?= 2
 
 BIN := .venv/bin
@@ -16,7 +16,7 @@ DATA := $(if $(RAVDESS),--data "$(RAVDESS)")
 ALL := $(if $(RAVDESS),$(foreach path,$(RAVDESS) $(OTHERS),--data "$(path)"))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint train evaluate export matrix bundle bench clean
+.PHONY: help run test lint train evaluate export bundle bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,18 +41,16 @@ evaluate: .venv/dev  ## train every network by every protocol (a night on 2 core
 	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --protocol notebook utterance --out runs
 	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --protocol speaker --seed $(SEEDS) --out runs
 	$(BIN)/ser-train $(ALL) --jobs $(JOBS) --arch crnn --protocol inner speaker --seed $(SEEDS) --out runs
+	$(BIN)/ser-train $(ALL) --arch crnn --protocol all --out runs
 	$(BIN)/ser-train evaluate runs/*
 	$(BIN)/ser-export runs/crnn-speaker-* --precision int8 --out exported
-	$(BIN)/ser-train evaluate runs/* --exported exported --out train/results.json --page README.md
+	$(BIN)/ser-train evaluate runs/* --exported exported --out train/results.json --page README.md edge/ser_edge/models/MODEL_CARD.md
 
-export: .venv/dev  ## convert what was trained to ONNX and TFLite, and prove each file; RUNS="runs/..." PRECISION=all
-	$(BIN)/ser-export $(RUNS) --precision $(PRECISION) --out exported
+export: .venv/dev  ## convert to ONNX and TFLite in every precision, prove each file, make export/results.md; RUNS="runs/..."
+	$(BIN)/ser-export $(RUNS) --precision $(PRECISION) --out exported --report export
 
-matrix: .venv/dev  ## export/results.md: every format and precision of the networks that never heard the actors of fold 0
-	$(BIN)/ser-export runs/*-speaker-fold0-seed0 --precision all --out exported --report export
-
-bundle: .venv/dev  ## make the bundled models from the gru that never heard the actors of fold 0
-	$(BIN)/ser-export runs/gru-speaker-fold0-seed0 --name gru --out edge/ser_edge/models
+bundle: .venv/dev  ## make the bundled models from the crnn that heard all voices; `make evaluate` first, for its figures
+	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --precision int8 --out edge/ser_edge/models
 	$(BIN)/python -c 'from ser_edge.self_test import store; store()'
 
 bench: .venv/dev  ## measure speed and memory against the notebook's way, side by side

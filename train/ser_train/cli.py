@@ -276,7 +276,9 @@ def _evaluate(arguments: Sequence[str]) -> int:
     parser.add_argument("evaluate", help=argparse.SUPPRESS)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="finished run directories")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the rows there, as JSON")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="put the table into this page, between its two marks")
+    parser.add_argument(
+        "--page", nargs="+", type=Path, default=[], metavar="FILE", help="put the table into pages, between their marks"
+    )
     parser.add_argument(
         "--exported", type=Path, metavar="DIR", help="measure the model files ser-export made there, too"
     )
@@ -288,7 +290,7 @@ def _evaluate(arguments: Sequence[str]) -> int:
     rows = evaluate([run for run in runs if run.finished], options.exported)
     if options.out:
         write_text(options.out, json.dumps(rows, indent=1) + "\n")
-    if options.page:
-        include(rows, options.page)
+    for page in options.page:
+        include(rows, page)
     print(markdown_table(rows), end="")
     return 0
