@@ -17,14 +17,14 @@ __all__ = ["BUNDLED", "DEFAULT", "Model"]
 _AT_ONCE = 16  # windows; more need more memory and are no faster
 
 BUNDLED = Path(__file__).parent / "models"
-DEFAULT = "gru"
+DEFAULT = "crnn"
 
 
 class Model:
     """A network, ready to answer.
 
     Args:
-        name: a bundled model ("gru", or "gru.tflite" for a format), or the path of a model file.
+        name: a bundled model ("crnn", or "crnn.tflite" for a format), or the path of a model file.
         threads: threads the runtime may use for one inference; more than one rarely pays for networks this small.
 
     Raises:

@@ -154,7 +154,7 @@ def main() -> None:
             options.rounds,
             keras=lambda: _process([PYTHON, "-c", THROUGH_KERAS, network, paths[0]]),
             onnxruntime=lambda: _process([PYTHON, "-m", "ser_edge", paths[0]]),
-            litert=lambda: _process([PYTHON, "-m", "ser_edge", "--model", "gru.tflite", paths[0]]),
+            litert=lambda: _process([PYTHON, "-m", "ser_edge", "--model", "crnn.tflite", paths[0]]),
             numpy=lambda: _process([PYTHON, "-c", "import numpy"]),
         )
         inference = _measured(INFERENCE, network)

@@ -145,13 +145,13 @@ def test_help_tells_examples_models_and_exit_codes(capsys: Capture) -> None:
         main(["--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    for part in ("examples:", "gru.onnx", "gru.tflite", "exit codes:", "  0  ", "  1  ", "  2  ", "  4  "):
+    for part in ("examples:", "crnn.onnx", "crnn.tflite", "exit codes:", "  0  ", "  1  ", "  2  ", "  4  "):
         assert part in text
     assert max(map(len, text.splitlines())) <= 120
 
 
 def test_describe_prints_what_the_model_file_says(capsys: Capture) -> None:
-    for model in ("gru", "gru.tflite"):
+    for model in ("crnn", "crnn.tflite"):
         assert main(["--model", model, "--describe"]) == 0
         text = capsys.readouterr().out
         assert ModelDescription.from_json(text, model) == Recognizer(model).description
@@ -255,16 +255,16 @@ def test_a_name_that_is_not_utf8_is_judged_or_refused(sounds: list[Path], tmp_pa
 def test_both_formats_of_the_bundled_model_answer_alike(sounds: list[Path]) -> None:
     first, second = (
         [json.loads(line) for line in ser_edge("--format", "json", "--model", model, *sounds).stdout.splitlines()]
-        for model in ("gru.onnx", "gru.tflite")
+        for model in ("crnn.onnx", "crnn.tflite")
     )
     assert len(first) == len(sounds)
     for one, other in zip(first, second, strict=True):
-        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=2e-4)
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=0.1)  # each rounds int8 in its way
 
 
 def test_only_answers_reach_either_stream(sounds: list[Path]) -> None:
     """The native libraries announce delegates and missing GPUs; nobody asked."""
-    for model in ("gru.onnx", "gru.tflite"):
+    for model in ("crnn.onnx", "crnn.tflite"):
         done = ser_edge("--model", model, "--format", "json", sounds[0])
         assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
 

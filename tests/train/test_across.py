@@ -25,7 +25,7 @@ class Calm:
     def __init__(self) -> None:
         from ser_edge.model import Model
 
-        self.description = Model("gru").description
+        self.description = Model("crnn").description
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         answer = [0.5 if label == "calm" else 0.3 if label == "angry" else 0.2 / 6 for label in self.description.labels]
@@ -41,13 +41,13 @@ def test_an_emotion_that_a_corpus_lacks_is_no_answer(folder: Path) -> None:
 def test_the_command_judges_files_and_leaves_out_what_is_no_run(
     folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    bundled = Path(__file__).parents[2] / "edge/ser_edge/models/gru.onnx"
+    bundled = Path(__file__).parents[2] / "edge/ser_edge/models/crnn.onnx"
     page = tmp_path / "table.md"
     assert across([str(bundled), str(tmp_path / "none"), "--data", str(folder), "--markdown", str(page)]) == 0
     said = capsys.readouterr()
     assert "not a finished run" in said.err
     assert said.out == page.read_text()
-    assert "`gru.onnx`" in said.out
+    assert "`crnn.onnx`" in said.out
     assert "nEMO (2 utterances, chance 16.7)" in said.out
 
 
