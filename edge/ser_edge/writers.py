@@ -48,10 +48,11 @@ class TextWriter:
         print("  ".join(filter(None, columns)).rstrip(), file=self._out, flush=True)
 
     def _why(self, prediction: Prediction) -> str:
-        (best, first), (second, runner_up) = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:2]
-        bar = "#" * round(first * self.BAR)
-        then = f"{best}, then" if prediction.label == UNCERTAIN else "then"
-        why = f"{first:4.0%}  {bar:.<{self.BAR}}  {then} {second:{self._width}} {runner_up:4.0%}"
+        first, second = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:2]
+        bar = "#" * round(first[1] * self.BAR)
+        # The label names the likeliest already, unless it is `uncertain`.
+        word, (other, share) = ("like", first) if prediction.label == UNCERTAIN else ("then", second)
+        why = f"{first[1]:4.0%}  {bar:.<{self.BAR}}  {word} {other:{self._width}} {share:4.0%}"
         return " " * len(why) if prediction.label == NO_SPEECH else why
 
     def close(self) -> None:
