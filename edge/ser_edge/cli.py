@@ -158,10 +158,10 @@ def _problem(options: argparse.Namespace) -> str | None:
 def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     device = int(options.device) if options.device and options.device.isdigit() else options.device
     if options.list_devices:
-        from ser_edge.microphone import devices
+        from ser_edge.devices import choose, devices
 
-        for found in devices():
-            print(found)
+        found = devices() or [choose()]  # which says why there is none
+        print(*found, sep="\n")
         return 0
     if options.doctor:
         from ser_edge.doctor import examine

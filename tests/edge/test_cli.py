@@ -13,12 +13,14 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from ser_edge import Recognizer, __version__
 from ser_edge.cli import main
 from ser_edge.description import ModelDescription
+from ser_edge.devices import devices
 from ser_edge.writers import WRITERS
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
@@ -277,3 +279,18 @@ def test_a_threshold_is_a_share(sounds: list[Path], capsys: Capture) -> None:
             main(["--threshold", wrong, str(sounds[0])])
         assert exit_.value.code == 2
         assert "--threshold" in capsys.readouterr().err
+
+
+def test_microphones_are_listed(sounddevice: Any, card: Any, capsys: Capture) -> None:
+    sounddevice.plug(card("Built-in"), card("USB"))
+    assert main(["--list-devices"]) == 0
+    assert capsys.readouterr().out == "".join(f"{device}\n" for device in devices())
+
+
+@pytest.mark.parametrize("arguments", [["--list-devices"], ["--mic"]])
+def test_without_a_microphone_the_line_says_what_to_do(arguments: list[str], sounddevice: Any, capsys: Capture) -> None:
+    assert main(arguments) == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("ser-edge: no microphone")
+    assert captured.err.count("\n") == 1
