@@ -164,7 +164,8 @@ class FrontEnd:
         decibels = np.empty((len(views), config.n_mels), np.float32)
         for i in range(0, len(views), _AT_ONCE):
             power = self._mel_power(views[i : i + _AT_ONCE])
-            decibels[i : i + _AT_ONCE] = 10 * np.log10(np.maximum(power, self._min_power))
+            np.log10(np.maximum(power, self._min_power, out=power), out=decibels[i : i + _AT_ONCE])
+        decibels *= 10
         return decibels
 
     def utterance(self, spectrum: Features) -> Features:

@@ -5,6 +5,7 @@ energy floor, below which it isn't even asked; a gain that follows the level, be
 hysteresis, so that a word's soft middle doesn't end it.
 """
 
+import math
 from collections import deque
 
 import numpy as np
@@ -79,7 +80,8 @@ class Gate:
         return sum(chunks) / len(chunks) if chunks else 0.0
 
     def _is_speech(self, chunk: Samples) -> bool:
-        loudness = float(chunk.std())  # without the mean: a DC offset is no sound
+        swing = chunk - chunk.mean()  # a DC offset is no sound
+        loudness = math.sqrt(float(swing @ swing) / len(swing))
         self._level = max(loudness, self._level * _DECAY)
         if loudness < ENERGY_FLOOR:
             self._quiet += 1

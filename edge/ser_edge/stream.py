@@ -117,7 +117,8 @@ class Stream:
         step = round(self._rate * _AT_ONCE)
         answers: list[Prediction] = []
         for i in range(0, len(samples), step):
-            piece = np.nan_to_num(samples[i : i + step], nan=0.0, posinf=0.0, neginf=0.0)
+            piece = samples[i : i + step]
+            piece = np.where(np.isfinite(piece), piece, np.float32(0))
             if self._resampler is not None:
                 piece = self._resampler.resample_chunk(piece)
             answers += self._hear(piece)
