@@ -44,6 +44,7 @@ evaluate: .venv/dev  ## train every network by every protocol (a night on 2 core
 	$(BIN)/ser-train $(ALL) --arch crnn --protocol all --out runs
 	$(BIN)/ser-train evaluate runs/*
 	$(BIN)/ser-export runs/crnn-speaker-* --precision int8 --out exported
+	$(BIN)/ser-export runs/crnn-speaker-* --precision int8-per-tensor --format tflite --out exported
 	$(BIN)/ser-train evaluate runs/* --exported exported --out train/results.json --page README.md edge/ser_edge/models/MODEL_CARD.md
 	$(BIN)/ser-train conditions runs/crnn-speaker-* $(DATA) --jobs $(JOBS) --markdown train/conditions.md
 
@@ -51,7 +52,8 @@ export: .venv/dev  ## convert to ONNX and TFLite in every precision, prove each 
 	$(BIN)/ser-export $(RUNS) --precision $(PRECISION) --out exported --report export
 
 bundle: .venv/dev  ## make the bundled models from the crnn that heard all voices; `make evaluate` first, for its figures
-	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --precision int8 --out edge/ser_edge/models
+	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format onnx --precision int8 --out edge/ser_edge/models
+	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format tflite --precision int8-per-tensor --out edge/ser_edge/models
 	$(BIN)/python -c 'from ser_edge.self_test import store; store()'
 
 bench: .venv/dev  ## measure speed and memory against the notebook's way, side by side

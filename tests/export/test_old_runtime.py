@@ -74,9 +74,9 @@ def test_the_old_runtime_refuses_what_the_table_says_it_does(
 
 @CAN_BE_INSTALLED
 def test_ser_edge_answers_with_the_old_runtime_and_numpy_1(old_python: Path, sounds: list[Path]) -> None:
-    command = [old_python, "-m", "ser_edge", "--model", "gru.tflite", "--format", "json", *sounds]
+    command = [old_python, "-m", "ser_edge", "--model", "crnn.tflite", "--format", "json", *sounds]
     done = subprocess.run(command, env={"PYTHONPATH": str(EDGE)}, capture_output=True, text=True, check=True)
-    recognizer = Recognizer("gru.tflite")
+    recognizer = Recognizer("crnn.tflite")
     for line, sound in zip(done.stdout.splitlines(), sounds, strict=True):
         expected = recognizer.predict(sound).probabilities
         assert json.loads(line)["probabilities"] == pytest.approx(expected, abs=1e-3)

@@ -24,7 +24,7 @@ from ser_train.splits import PROTOCOLS
 __all__ = ["evaluate", "include"]
 
 FIGURES = ("notebook", "utterance", "speaker")  # protocols whose accuracy is reported
-_PRECISIONS = ("float32", "float16", "int8")
+_PRECISIONS = ("float32", "float16", "int8", "int8-per-tensor")
 BEGIN, END = "<!-- figures: made by make evaluate -->", "<!-- end of figures -->"
 
 
