@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from ser_edge.description import ModelDescription
+from ser_edge.description import ModelDescription, tempered
 from ser_edge.features import FrontEnd
 from ser_export import onnx_graph, tflite
 from ser_export.describe import describe_onnx, describe_tflite
@@ -39,6 +39,8 @@ def export(run: Run, target: Path, precision: str = "float32") -> Proof:
     expected = run.model.predict(description.inputs(features), batch_size=256, verbose=0)
     if np.abs(expected[: len(run.features)] - run.probabilities).max() > _RELOADED:
         raise ExportError(f"{run.path}: model.keras doesn't give the answers stored beside it; train it again")
+    if description.temperature != 1.0:  # the file's answers are calibrated, so Keras's must be
+        expected = tempered(expected, description.temperature)
     target.parent.mkdir(parents=True, exist_ok=True)
     unproven = target.with_name(f".unproven-{target.name}")
     try:

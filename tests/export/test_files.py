@@ -46,6 +46,14 @@ def test_a_file_says_what_the_run_says(run: Run, files: dict[str, Path], suffix:
     assert Model(files[suffix]).description == run.description
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_a_calibrated_file_answers_as_a_calibrated_keras(run: Run, tmp_path: Path, suffix: str) -> None:
+    calibrated = replace(run, description=replace(run.description, temperature=1.5))
+    proof = export(calibrated, tmp_path / f"calibrated{suffix}")
+    assert proof.max_difference <= LIMITS["float32"].difference
+    assert Model(tmp_path / f"calibrated{suffix}").description.temperature == 1.5
+
+
 def test_nothing_but_the_files_is_left(files: dict[str, Path]) -> None:
     assert sorted(p.name for p in files[".onnx"].parent.iterdir()) == ["tones.onnx", "tones.tflite"]
 
