@@ -1,6 +1,7 @@
 """What one training leaves behind; that it is repeatable, and goes on after a kill as if nothing had happened."""
 
 import json
+import random
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from keras import layers
 import ser_train.fit
 from ser_edge.features import FeatureConfig
 from ser_train.corpus import EMOTIONS, Utterance, digest, read_corpus
-from ser_train.fit import TrainingError, fit
+from ser_train.fit import TrainingError, _seeded, fit
 from ser_train.networks import NETWORKS, Network
 from ser_train.recipes import EarlyStopped, fingerprint
 from ser_train.run import RunDirectory, Settings
@@ -522,3 +523,17 @@ def test_a_teacher_that_has_heard_the_voices_of_the_test_is_refused(
         f"{settings.name}: {tmp_path}/teacher has heard actors {known}, who are to be new voices; "
         "take teachers of the same protocol and fold"
     )
+
+
+def test_first_weights_are_the_seeds_whoever_else_draws_random_numbers() -> None:
+    drawn: list[int] = []
+
+    def build() -> keras.Model:
+        if len(drawn) in (0, 2):  # another thread draws
+            random.random()
+        drawn.append(1)
+        return keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+
+    keras.utils.set_random_seed(7)
+    undisturbed = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)]).get_weights()[0]
+    assert np.array_equal(_seeded(7, build).get_weights()[0], undisturbed)

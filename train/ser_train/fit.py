@@ -215,9 +215,9 @@ def _train(
 ) -> tuple[keras.Model, _Progress]:
     """Runs the epochs that are left; returns the model with the weights to keep, and how it went."""
     run.checkpoint.mkdir(parents=True, exist_ok=True)  # now, so that nothing is trained that can't be kept
-    keras.utils.set_random_seed(settings.seed)
     frames = None if lesson.lengths else network.features.frames
-    model = network.build((frames, network.features.coefficients), len(EMOTIONS), **recipe.sizes)
+    shape = frames, network.features.coefficients
+    model = _seeded(settings.seed, lambda: network.build(shape, len(EMOTIONS), **recipe.sizes))
     compile_model(model, recipe, lesson.count)
     progress = _resume(run, settings, model)
     patience = recipe.patience if isinstance(recipe, EarlyStopped) else recipe.epochs
@@ -269,6 +269,21 @@ def _epoch(model: keras.Model, lesson: _Lesson, seed: int, epoch: int) -> dict[s
         checked = model.evaluate(*lesson.validation, batch_size=256, verbose=0, return_dict=True)
         now |= {f"val_{name}": value for name, value in checked.items()}
     return {name.replace("categorical_", ""): float(value) for name, value in now.items()}
+
+
+def _seeded(seed: int, build: Callable[[], keras.Model]) -> keras.Model:
+    """A network with the first weights of this seed.
+
+    Keras draws them from Python's own generator, and so may other threads of the process meanwhile, as Dask's do: so
+    it is built until two in a row agree.
+    """
+    model = None
+    while True:
+        before = model
+        keras.utils.set_random_seed(seed)
+        model = build()
+        if before and all(map(np.array_equal, before.get_weights(), model.get_weights())):
+            return model
 
 
 def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
