@@ -260,33 +260,26 @@ def test_the_default_is_the_microphone_of_the_sound_server(
         assert_heard(listener, sound, 1)
 
 
-def test_a_card_that_is_pulled_out_is_heard_when_it_is_back(
-    server: Server, file: Path, sound: npt.NDArray[np.float32]
+@pytest.mark.parametrize(
+    ("lose", "restore"), [(Server.unload, Server.load), (Server.stop, Server.start)], ids=["card", "server"]
+)
+def test_what_was_pulled_out_or_killed_is_heard_when_it_is_back(
+    server: Server,
+    file: Path,
+    sound: npt.NDArray[np.float32],
+    lose: Callable[[Server], None],
+    restore: Callable[[Server], None],
 ) -> None:
     with Listener() as listener:
         server.play(file)
-        server.unload()
+        lose(server)
         until(lambda: not listener.health.listening)
         time.sleep(1)
-        server.load()
+        restore(server)
         until(lambda: listener.health.reconnections == 1)
         server.play(file)
         assert_heard(listener, sound, 2)
         assert listener.health.listening
-
-
-def test_a_sound_server_that_was_killed_is_heard_when_it_is_back(
-    server: Server, file: Path, sound: npt.NDArray[np.float32]
-) -> None:
-    with Listener() as listener:
-        server.play(file)
-        server.stop()
-        until(lambda: not listener.health.listening)
-        time.sleep(1)
-        server.start()
-        until(lambda: listener.health.reconnections == 1)
-        server.play(file)
-        assert_heard(listener, sound, 2)
 
 
 @pytest.mark.parametrize("seconds", [1.3, 3.5])  # before it is opened anew, and after
