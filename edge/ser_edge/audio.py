@@ -23,9 +23,11 @@ __all__ = [
     "MIN_RATE",
     "SILENCE_PEAK",
     "Samples",
+    "check_rate",
     "check_whole",
     "decoded",
     "from_array",
+    "mixed",
     "mono",
     "opened",
     "read",
@@ -114,6 +116,16 @@ def decoded(file: Any, name: str, count: int) -> npt.NDArray[np.float32]:
     return data
 
 
+def check_rate(rate: int, name: str) -> None:
+    """Refuses a sample rate that no recording has.
+
+    Raises:
+        AudioError: it is outside MIN_RATE to MAX_RATE.
+    """
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(f"{name}: a sample rate of {rate} Hz; expected {MIN_RATE} to {MAX_RATE}")
+
+
 def check_whole(file: Any, name: str, got: int, wanted: int) -> None:
     """Refuses a sound that ends before it should.
 
@@ -157,7 +169,7 @@ def mono(array: npt.ArrayLike) -> Samples:
     Raises:
         AudioError: another shape or type.
     """
-    return _mixed(_floats(array))
+    return mixed(_floats(array))
 
 
 def _floats(array: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -181,7 +193,8 @@ def _floats(array: npt.ArrayLike) -> npt.NDArray[np.float32]:
     return data[:, None] if data.ndim == 1 else data
 
 
-def _mixed(data: npt.NDArray[np.float32]) -> Samples:
+def mixed(data: npt.NDArray[np.float32]) -> Samples:
+    """(samples, channels) to (samples,): their mean, as `librosa.load(mono=True)` has it."""
     return data[:, 0] if data.shape[1] == 1 else data.mean(axis=1)
 
 
@@ -189,13 +202,12 @@ def _usable(
     data: npt.NDArray[np.float32], rate: int, sample_rate: int, name: str, seconds: float | None = None
 ) -> Samples:
     """Checks (samples, channels), then cuts, mixes down and resamples."""
-    if not MIN_RATE <= rate <= MAX_RATE:
-        raise AudioError(f"{name}: a sample rate of {rate} Hz; expected {MIN_RATE} to {MAX_RATE}")
+    check_rate(rate, name)
     if seconds is not None:
         data = data[: round(seconds * rate)]
     if data.size == 0:
         raise AudioError(f"{name}: empty, no samples in it")
-    one = _mixed(data)
+    one = mixed(data)
     if not np.isfinite(one).all():
         raise AudioError(f"{name}: holds NaN or infinite samples; write it again as 16-bit WAV")
     if np.abs(one).max() < SILENCE_PEAK:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from ser_edge.audio import Samples, check_whole, decoded, mono, opened
+from ser_edge.audio import Samples, check_whole, decoded, mixed, mono, opened
 from ser_edge.errors import AudioError
 
 __all__ = ["SAMPLE_FORMATS", "Blocks", "RawFormat", "blocks_of", "file_blocks", "pipe_blocks", "raw_blocks"]
@@ -111,7 +111,7 @@ def _pieces(file: Any, name: str) -> Iterator[Samples]:
         if not np.isfinite(data).all():
             raise AudioError(f"{name}: holds NaN or infinite samples; write it again as 16-bit WAV")
         if len(data):
-            yield mono(data)
+            yield mixed(data)
     if got == 0:
         raise AudioError(f"{name}: empty, no samples in it")
     check_whole(file, name, got, file.frames)
@@ -129,7 +129,7 @@ def _from_descriptor(descriptor: int, name: str) -> Iterator[int | Samples]:
         yield int(file.samplerate)
         length = max(1, round(_PIPE_SECONDS * file.samplerate))
         while len(data := decoded(file, name, length)):
-            yield mono(data)
+            yield mixed(data)
 
 
 def _from_raw(stream: Any, raw: RawFormat) -> Iterator[Samples]:
@@ -147,7 +147,7 @@ def _from_raw(stream: Any, raw: RawFormat) -> Iterator[Samples]:
         else:
             samples = np.frombuffer(data[:whole], kind)
         if whole:
-            yield mono(samples.reshape(-1, raw.channels))
+            yield mixed(mono(samples).reshape(-1, raw.channels))
 
 
 def _relay(head: bytes, stream: Any, sender: int) -> None:

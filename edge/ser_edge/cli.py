@@ -150,7 +150,6 @@ def _problem(options: argparse.Namespace) -> str | None:
         "--mic listens to the microphone alone; leave the paths out": not (options.mic and options.paths),
         "--rate is about standard input; give - as well": options.rate is None or from_stdin,
         "--duration is about --mic and standard input; give one of them": options.duration is None or endless,
-        "subtitles are of one recording; give one file": options.format != "srt" or len(options.paths) < 2,
     }
     return next((rule for rule, holds in rules.items() if not holds), None)
 
@@ -167,6 +166,9 @@ def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         from ser_edge.doctor import examine
 
         return examine(sys.stdout, device)
+    paths = list(sounds(options.paths))
+    if options.format == "srt" and len(paths) > 1:
+        parser.error("subtitles are of one recording; give one file")
     try:
         windowing = Windowing(options.window, options.hop, None if options.no_gate else options.speech)
         recognizer = Recognizer(options.model, options.threads, options.threshold, windowing)
@@ -197,7 +199,7 @@ def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
                 judge_microphone(recognizer, device, writer.write, listening)
         else:
             timeline = options.timeline or options.format == "srt"
-            judged, failed = judge_files(recognizer, list(sounds(options.paths)), writer.write, listening, timeline)
+            judged, failed = judge_files(recognizer, paths, writer.write, listening, timeline)
     if options.format == "text" and judged:
         say(_honesty(recognizer.description))
     if failed and judged:

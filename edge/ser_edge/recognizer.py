@@ -111,7 +111,7 @@ class Recognizer:
             the sound does. Without speech its label is `no-speech`.
 
         Raises:
-            AudioError: a chunk that holds no samples.
+            AudioError: a sample rate that no recording has, or a chunk that holds no samples.
             RuntimeUnavailable: the voice detector doesn't load.
 
         >>> import numpy as np

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio import Samples
+from ser_edge.audio import Samples, check_rate
 from ser_edge.features import FeatureConfig, Features
 from ser_edge.gate import Gate
 from ser_edge.incremental import IncrementalLogMel
@@ -74,6 +74,7 @@ class Stream:
         path: goes into the predictions.
 
     Raises:
+        AudioError: a sample rate that no recording has.
         ValueError: a window that the model can't take.
         RuntimeUnavailable: the voice detector doesn't load.
     """
@@ -86,6 +87,7 @@ class Stream:
         threshold: float = 0.0,
         path: str | None = None,
     ):
+        check_rate(sample_rate, path or "stream")
         self._windowing = windowing
         self._model, self._threshold, self._path = model, threshold, path
         self._config = model.description.features

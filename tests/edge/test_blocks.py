@@ -121,3 +121,12 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(0), RATE)
     with file_blocks(tmp_path / "a.wav") as blocks, pytest.raises(AudioError, match="empty"):
         list(blocks.pieces)
+
+
+def test_many_channels_and_few_samples_are_no_transposed_array(tmp_path: Path) -> None:
+    sound = np.tile(SAMPLES[: 10 * RATE + 3, None], 40)  # the last piece has three samples
+    soundfile.write(tmp_path / "a.wav", sound, RATE, subtype="FLOAT")
+    with file_blocks(tmp_path / "a.wav") as blocks:
+        assert [len(piece) for piece in blocks.pieces] == [10 * RATE, 3]
+    with raw_blocks(Pipe(sound[:3].tobytes()), RawFormat(RATE, 40, "f32")) as blocks:
+        assert np.concatenate(list(blocks.pieces)) == pytest.approx(SAMPLES[:3])

@@ -294,3 +294,10 @@ def test_without_a_microphone_the_line_says_what_to_do(arguments: list[str], sou
     assert captured.out == ""
     assert captured.err.startswith("ser-edge: no microphone")
     assert captured.err.count("\n") == 1
+
+
+def test_subtitles_of_a_folder_are_of_one_recording(sounds: list[Path], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--format", "srt", str(sounds[0].parent)])
+    assert end.value.code == 2
+    assert "subtitles are of one recording; give one file" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ser_edge.errors import AudioError
 from ser_edge.features import FeatureConfig, FrontEnd, window_starts
 from ser_edge.gate import Gate
 from ser_edge.incremental import IncrementalLogMel
@@ -232,6 +233,12 @@ def test_memory_does_not_grow(recognizer: Recognizer) -> None:
 def test_windows_that_make_no_sense_are_refused(settings: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Windowing(**settings)
+
+
+@pytest.mark.parametrize("rate", [-5, 0, 1, 10**9])
+def test_a_rate_that_no_recording_has_is_refused(rate: int, recognizer: Recognizer) -> None:
+    with pytest.raises(AudioError, match=f"^stream: a sample rate of {rate} Hz; expected 1000 to 768000$"):
+        recognizer.listener(rate)
 
 
 def test_a_window_longer_than_the_model_hears_is_refused() -> None:
