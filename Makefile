@@ -56,8 +56,8 @@ bundle: .venv/dev  ## make the bundled models from the crnn that heard all voice
 	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format tflite --precision int8-per-tensor --out edge/ser_edge/models
 	$(BIN)/python -c 'from ser_edge.self_test import store; store()'
 
-bench: .venv/dev  ## measure speed and memory against the notebook's way, side by side
-	$(BIN)/python tests/benchmarks/bench.py $(DATA)
+bench: .venv/bench  ## measure what it costs beside what people would use instead; BENCH="--only network --rounds 9"
+	$(BIN)/python tests/benchmarks/bench.py $(DATA) $(BENCH)
 
 clean:  ## remove the environment and what was built; runs/ stays
 	rm -rf .venv build dist exported .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -70,4 +70,8 @@ clean:  ## remove the environment and what was built; runs/ stays
 
 .venv/dev: .venv/base
 	$(PIP) -e '.[dev]'
+	@touch $@
+
+.venv/bench: .venv/dev
+	$(PIP) -e '.[dev,bench]'
 	@touch $@

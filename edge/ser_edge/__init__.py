@@ -1,15 +1,21 @@
 """ser-edge: hears which emotion a voice carries, on the device where the voice is.
 
+The names below are imported when they are first used: `ser-edge --help` needs none of them, nor NumPy.
+
 >>> from ser_edge import Recognizer
 >>> prediction = Recognizer().predict("tests/sounds/fast-high.wav")
 >>> 0 < prediction.confidence <= 1
 True
 """
 
-from ser_edge.errors import AudioError, MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
-from ser_edge.prediction import Prediction
-from ser_edge.recognizer import Recognizer
-from ser_edge.stream import Windowing
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ser_edge.errors import AudioError, MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
+    from ser_edge.prediction import Prediction
+    from ser_edge.recognizer import Recognizer
+    from ser_edge.windowing import Windowing
 
 __version__ = "0.1.0"
 
@@ -24,3 +30,15 @@ __all__ = [
     "Windowing",
     "__version__",
 ]
+
+_HOMES = {"Prediction": "prediction", "Recognizer": "recognizer", "Windowing": "windowing"}  # the others' is `errors`
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"ser_edge.{_HOMES.get(name, 'errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

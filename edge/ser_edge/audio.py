@@ -208,9 +208,10 @@ def _usable(
     if data.size == 0:
         raise AudioError(f"{name}: empty, no samples in it")
     one = mixed(data)
-    if not np.isfinite(one).all():
+    peak = max(one.max(), -one.min())  # NaN where there is one
+    if not np.isfinite(peak):
         raise AudioError(f"{name}: holds NaN or infinite samples; write it again as 16-bit WAV")
-    if np.abs(one).max() < SILENCE_PEAK:
+    if peak < SILENCE_PEAK:
         where = "" if seconds is None else f" in its first {seconds:g} s"
         raise AudioError(f"{name}: silent, nothing above -80 dBFS{where}; check the microphone or the recording level")
     if rate != sample_rate:

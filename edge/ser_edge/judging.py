@@ -1,26 +1,33 @@
 """What `ser-edge` does with each kind of source: files, standard input, the microphone."""
 
+import io
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ser_edge.audio import AUDIO_SUFFIXES, Samples
-from ser_edge.blocks import RawFormat, file_blocks, pipe_blocks, raw_blocks
+from ser_edge.batch import Setup, Show, jobs_for, predictions
 from ser_edge.errors import AudioError
-from ser_edge.listen import level, listen
+from ser_edge.native import keep_memory
+from ser_edge.options import STDIN
 from ser_edge.prediction import Prediction
 from ser_edge.progress import Progress, say
 from ser_edge.recognizer import Recognizer
 
-__all__ = ["STDIN", "Listening", "View", "judge_files", "judge_microphone", "sounds"]
+if TYPE_CHECKING:
+    from distributed import Client
 
-STDIN = "-"
+    from ser_edge.blocks import RawFormat
+
+__all__ = ["Listening", "View", "Way", "judge_files", "judge_microphone", "sounds"]
+
 _MICROPHONE = "microphone"  # the path of its predictions
-
-Show = Callable[[Prediction], None]
 
 
 class View(Protocol):
@@ -39,32 +46,49 @@ class Listening:
 
     view: View | None = None  # a picture instead of lines
     seconds: float | None = None  # of sound after which to stop
-    raw: RawFormat | None = None  # of standard input without a header
+    raw: "RawFormat | None" = None  # of standard input without a header
+
+
+@dataclass(frozen=True)
+class Way:
+    """How files are judged."""
+
+    timeline: bool = False  # an answer for each window, not one for the file
+    jobs: int | None = None  # files at the same time; None is as many as suit this machine
+    client: "Client | None" = None  # of a Dask cluster that does it
 
 
 def judge_files(
-    recognizer: Recognizer, paths: Sequence[str], show: Show, listening: Listening, timeline: bool
+    setup: Setup, recognizer: Recognizer, paths: Sequence[str], show: Show, listening: Listening, way: Way
 ) -> tuple[int, int]:
-    """Judges each path; one that can't be judged gets a line, and the others go on.
+    """Judges files, the sounds in folders, and `-`; one that can't be judged gets a line, and the others go on.
+
+    Args:
+        setup: of the recognizer, so that more like it can be made.
+        recognizer: what judges here.
+        paths: as they were given.
+        show: gets the predictions, in the order of the paths.
+        listening: to standard input.
+        way: how files are judged.
 
     Returns:
         (judged, failed)
+
+    Raises:
+        SerEdgeError: nothing more can be judged.
     """
     judged = failed = 0
-    with closing(Progress(len(paths))) as progress:
-        for path in paths:
+    with (
+        closing(Progress(lambda: sum(1 for _ in sounds(paths)))) as progress,
+        closing(_attempts(setup, recognizer, paths, listening, way, progress)) as attempts,
+    ):
+        for attempt in attempts:
             try:
-                if path == STDIN:
-                    _judge_stdin(recognizer, show, listening)
-                elif timeline:
-                    _judge_timeline(recognizer, path, show, progress)
-                else:
-                    show(recognizer.predict(path, progress=progress.within))
+                attempt(show)
                 judged += 1
             except AudioError as error:
                 say(f"ser-edge: {error}")
                 failed += 1
-            progress.next()
     return judged, failed
 
 
@@ -90,38 +114,96 @@ def judge_microphone(recognizer: Recognizer, device: int | str | None, show: Sho
     say(f"ser-edge: {health.dropped:.1f} s dropped, reopened {health.reconnections} times")
 
 
-def sounds(paths: Sequence[str]) -> Iterator[str]:
-    """Files as given, folders as the sounds below them in order; what isn't there fails when it is read."""
+def sounds(paths: Iterable[str]) -> Iterator[str]:
+    """Files as given, folders as the sounds below them in order; what isn't there fails when it is read.
+
+    No more than a folder's names are in memory, and those of the folders it lies in. Links to folders aren't followed.
+    """
     for given in paths:
+        folder = Path(given)
         try:
-            is_folder = Path(given).is_dir()
+            is_folder = folder.is_dir()
         except OSError:  # too long to be a name; reading it says so
             is_folder = False
-        if not is_folder:
-            yield given
-            continue
-        found = sorted(p for p in Path(given).rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
-        yield from map(str, found) if found else [given]
+        below = _below(folder) if is_folder else iter(())
+        yield from chain([next(below, given)], below)
 
 
-def _judge_timeline(recognizer: Recognizer, path: str, show: Show, progress: Progress) -> None:
-    with file_blocks(path) as blocks:
-        stream = recognizer.listener(blocks.rate, path)
-        for piece in blocks.pieces:
-            for prediction in stream.feed(piece):
+def _below(folder: Path) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(
+                (entry.name, is_folder)
+                for entry in entries
+                if (is_folder := entry.is_dir(follow_symlinks=False))
+                or (Path(entry.name).suffix.lower() in AUDIO_SUFFIXES and entry.is_file())
+            )
+    except OSError:  # it may not be read: no sound is passed over in silence
+        yield str(folder)
+        return
+    for name, is_folder in found:
+        if is_folder:
+            yield from _below(folder / name)
+        else:
+            yield str(folder / name)
+
+
+def _attempts(
+    setup: Setup, recognizer: Recognizer, given: Sequence[str], listening: Listening, way: Way, progress: Progress
+) -> Generator[Callable[[Show], None], None, None]:
+    """For each sound what shows its predictions, or raises AudioError. Many are judged ahead, a single one isn't."""
+    paths = sounds(given)
+    if way.client is not None:
+        from ser_edge.cluster import in_cluster
+
+        outcomes = in_cluster(way.client, setup, recognizer.description, paths, way.timeline, progress)
+    else:
+        first = list(islice(paths, 2))
+        paths = chain(first, paths)
+        jobs = way.jobs or jobs_for(setup.threads)
+        if len(first) > 1:
+            keep_memory()
+        if len(first) == 1 or jobs == 1 or STDIN in given:
+            for path in paths:
+                yield partial(_judge, recognizer, path, listening, way.timeline, progress)
+            return
+        from ser_edge.batch import in_threads
+
+        outcomes = in_threads(setup, recognizer, paths, jobs, way.timeline, progress)
+    with closing(outcomes):
+        for outcome in outcomes:
+            yield outcome.tell
+
+
+def _judge(
+    recognizer: Recognizer, path: str, listening: Listening, timeline: bool, progress: Progress, show: Show
+) -> None:
+    try:
+        if path == STDIN:
+            _judge_stdin(recognizer, show, listening)
+        else:
+            for prediction in predictions(recognizer, path, timeline, progress.within):
                 show(prediction)
-            progress.within(stream.seconds, blocks.seconds or 0.0)
-        for prediction in stream.finish():
-            show(prediction)
+    finally:
+        progress.next()
 
 
 def _judge_stdin(recognizer: Recognizer, show: Show, listening: Listening) -> None:
-    if sys.stdin is None:
-        raise AudioError("-: standard input is closed")
-    source = sys.stdin.buffer
+    from ser_edge.blocks import pipe_blocks, raw_blocks
+
+    source = _standard_input()
     with raw_blocks(source, listening.raw) if listening.raw else pipe_blocks(source, STDIN) as blocks:
         status = f"standard input  {blocks.rate / 1000:g} kHz"
         _listen(recognizer, STDIN, blocks.pieces, blocks.rate, show, listening, lambda: status)
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise AudioError("-: standard input is closed")
+    if not isinstance(sys.stdin.buffer, io.BufferedReader):
+        return sys.stdin.buffer
+    # A reader of our own: Python closes its as it ends, and aborts if a thread still waits in it.
+    return open(sys.stdin.fileno(), "rb", closefd=False)
 
 
 def _listen(
@@ -133,6 +215,8 @@ def _listen(
     listening: Listening,
     status: Callable[[], str],
 ) -> None:
+    from ser_edge.listen import level, listen
+
     loudness = 0.0
 
     def tick(piece: Samples) -> None:

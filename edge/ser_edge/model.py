@@ -1,5 +1,6 @@
 """Opens a model file and answers for a sound: front-end, normalisation, network, temperature, in that order."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,9 +9,9 @@ import numpy.typing as npt
 
 from ser_edge.audio import Samples
 from ser_edge.description import ModelDescription, tempered
-from ser_edge.errors import ModelError
+from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.features import Features, FrontEnd
-from ser_edge.runtimes import RUNTIMES, open_runtime
+from ser_edge.runtimes import RUNTIMES, Runtime, open_runtime
 
 __all__ = ["BUNDLED", "DEFAULT", "Model"]
 
@@ -24,7 +25,8 @@ class Model:
     """A network, ready to answer.
 
     Args:
-        name: a bundled model ("crnn", or "crnn.tflite" for a format), or the path of a model file.
+        name: a bundled model ("crnn" for the first format whose runtime is there, "crnn.onnx" for this one), or the
+            path of a model file.
         threads: threads the runtime may use for one inference; more than one rarely pays for networks this small.
 
     Raises:
@@ -32,8 +34,7 @@ class Model:
     """
 
     def __init__(self, name: str | Path = DEFAULT, threads: int = 1):
-        self.path = _find(name)
-        self._runtime = open_runtime(self.path, threads)
+        self.path, self._runtime = _open(_find(name), threads)
         self.description = ModelDescription.from_json(self._runtime.description(), str(self.path))
         self.front_end = FrontEnd(self.description.features)
         self._check()
@@ -80,15 +81,34 @@ class Model:
             raise ModelError(f"{self.path}: {len(labels)} labels are described, the network answers {answer.shape}")
 
 
-def _find(name: str | Path) -> Path:
-    """A bundled model's name, or a path. A file that is there comes before a bundled one of the same name."""
+def _open(paths: Sequence[Path], threads: int) -> tuple[Path, Runtime]:
+    """The first whose runtime is there; if it isn't the first of all, the log says so."""
+    first, *others = paths
+    try:
+        return first, open_runtime(first, threads)
+    except RuntimeUnavailable as unavailable:
+        for other in others:
+            with suppress(RuntimeUnavailable):
+                runtime = open_runtime(other, threads)
+                import logging  # 5 ms that nobody else needs
+
+                logging.getLogger(__name__).warning("%s; %s answers meanwhile", unavailable, other.name)
+                return other, runtime
+        raise
+
+
+def _find(name: str | Path) -> list[Path]:
+    """A path, or a bundled model's: one file where the name says the format, else all, the best first.
+
+    A file that is there comes before a bundled one of the same name.
+    """
     if Path(name).suffix in RUNTIMES:
         with suppress(OSError):  # a name too long to be one; opening it says so
             if Path(name).is_file():
-                return Path(name)
+                return [Path(name)]
     bundled = {path.name: path for path in BUNDLED.iterdir() if path.suffix in RUNTIMES}
-    if path := bundled.get(f"{name}.onnx") or bundled.get(str(name)):
-        return path
+    if found := [bundled[file] for file in (str(name), *(f"{name}{suffix}" for suffix in RUNTIMES)) if file in bundled]:
+        return found
     if Path(name).suffix in RUNTIMES or len(Path(name).parts) > 1:
-        return Path(name)
+        return [Path(name)]
     raise ModelError(f"no model called {name}; bundled: {', '.join(sorted(bundled))}; or give the path of a model file")

@@ -1,26 +1,35 @@
 """A bar on standard error where it helps, and lines that don't tear it."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
+
+from ser_edge.native import STANDARD_ERROR
 
 __all__ = ["Progress", "say"]
 
 
 class Progress:
-    """How many inputs are done, and how far the present one is; shown where answers don't appear on the same terminal.
+    """How many inputs are done, and how far the present ones; shown where answers don't appear on the same terminal.
+
+    Several threads may tell it, each of the input it is at.
 
     Args:
-        inputs: how many there are.
+        inputs: says how many there are; asked only if there is a bar, since it may have to look through folders.
     """
 
-    def __init__(self, inputs: int):
+    def __init__(self, inputs: Callable[[], int]):
         self._done = 0
+        self._parts: dict[int, float] = {}  # of the present inputs, by thread
         self._bar: Any = None
         if sys.stderr.isatty() and not sys.stdout.isatty():
+            from threading import Lock
+
             from tqdm import tqdm
 
             form = "{l_bar}{bar}| {n:.1f}/{total} files [{elapsed}<{remaining}]"
-            self._bar = tqdm(total=inputs, file=sys.stderr, bar_format=form, delay=0.5)
+            self._bar = tqdm(total=inputs(), file=sys.stderr, bar_format=form, delay=0.5)
+            self._lock = Lock()
 
     def close(self) -> None:
         """Leaves it as it is."""
@@ -28,21 +37,30 @@ class Progress:
             self._bar.close()
 
     def within(self, done: float, total: float) -> None:
-        """So much of the present input is done."""
+        """So much of this thread's present input is done."""
         if self._bar is not None:
-            self._bar.n = self._done + (min(1.0, done / total) if total else 0.0)
-            self._bar.refresh()
+            self._show(0, min(1.0, done / total) if total else 0.0)
 
     def next(self) -> None:
-        """The present input is done."""
-        self._done += 1
-        self.within(0, 0)
+        """This thread's present input is done."""
+        if self._bar is not None:
+            self._show(1, 0.0)
+
+    def _show(self, done: int, part: float) -> None:
+        from threading import get_ident
+
+        with self._lock:
+            self._done += done
+            self._parts[get_ident()] = part
+            self._bar.n = self._done + sum(self._parts.values())
+            self._bar.refresh()
 
 
 def say(line: str) -> None:
     """A line on standard error that doesn't tear the bar."""
     tqdm = sys.modules.get("tqdm")
-    if tqdm:
-        tqdm.tqdm.write(line, file=sys.stderr)
-    else:
-        print(line, file=sys.stderr)
+    with STANDARD_ERROR:
+        if tqdm:
+            tqdm.tqdm.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr)

@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ser_edge import audio
-from ser_edge.blocks import Blocks, blocks_of
 from ser_edge.description import ModelDescription
 from ser_edge.model import DEFAULT, Model
 from ser_edge.prediction import NO_SPEECH, Prediction
-from ser_edge.stream import Stream, Windowing
+from ser_edge.windowing import Windowing
+
+if TYPE_CHECKING:
+    from ser_edge.blocks import Blocks
+    from ser_edge.stream import Stream
 
 __all__ = ["UTTERANCE", "Recognizer"]
 
@@ -86,6 +89,8 @@ class Recognizer:
         if path is not None or hasattr(source, "read"):
             with audio.opened(cast("str | Path | BinaryIO", source)) as (file, name):
                 if hears_all and file.frames > UTTERANCE * file.samplerate:
+                    from ser_edge.blocks import blocks_of
+
                     return self._long(blocks_of(file, name), path, progress)
                 samples = audio.read_opened(file, name, features.sample_rate, seconds)
         elif sample_rate is None:
@@ -124,11 +129,13 @@ class Recognizer:
             yield from stream.feed(audio.mono(chunk))
         yield from stream.finish()
 
-    def listener(self, sample_rate: int, path: str | None = None) -> Stream:
+    def listener(self, sample_rate: int, path: str | None = None) -> "Stream":
         """What `stream` uses, for those who would rather push samples than have them pulled."""
+        from ser_edge.stream import Stream  # a file of a few seconds needs none
+
         return Stream(self._model, sample_rate, self._windowing, self._threshold, path)
 
-    def _long(self, blocks: Blocks, path: str | None, progress: Callable[[float, float], None] | None) -> Prediction:
+    def _long(self, blocks: "Blocks", path: str | None, progress: Callable[[float, float], None] | None) -> Prediction:
         """The mean over the windows with speech."""
         stream = self.listener(blocks.rate, path)
         answers: list[Prediction] = []

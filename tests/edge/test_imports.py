@@ -35,6 +35,45 @@ def test_one_runtime_does_not_load_the_other(sounds: list[Path]) -> None:
     assert "ai_edge_litert" not in json.loads(done.stdout)
 
 
+# What the command loads beside NumPy, of its own and in all, for one file at the model's rate. Whoever needs another
+# module for that adds it here, knowing what it costs: `python -X importtime -m ser_edge tests/sounds/plain.wav`.
+NEEDED = """
+audio batch cli description errors features judging model native options prediction progress recognizer runtimes
+windowing writers
+"""
+BUDGET = 90  # modules; 80 of them in Python 3.11
+
+COMMAND = """
+import json, sys
+import numpy
+before = set(sys.modules)
+from ser_edge.cli import main
+main(["--format", "json", sys.argv[1]])
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def test_the_command_imports_what_it_uses_and_no_more(sounds: list[Path]) -> None:
+    done = subprocess.run([sys.executable, "-c", COMMAND, sounds[0]], capture_output=True, check=True)
+    imported = json.loads(done.stdout.splitlines()[-1])
+    assert {name for name in imported if name.startswith("ser_edge.")} == {
+        f"ser_edge.{name}" for name in NEEDED.split()
+    }
+    assert len(imported) <= BUDGET
+    assert not {"concurrent.futures", "distributed", "logging", "onnxruntime", "sounddevice", "tqdm"} & set(imported)
+
+
+def test_importing_the_package_imports_nothing() -> None:
+    program = "import sys, ser_edge; print('numpy' in sys.modules, dir(ser_edge) == ser_edge.__all__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False True\n"
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'ser_edge' has no attribute 'recogniser'"):
+        _ = ser_edge.recogniser
+
+
 @pytest.mark.parametrize("name", ["ser_edge", *MODULES])
 def test_public_names_exist_and_are_sorted(name: str) -> None:
     module = importlib.import_module(name)

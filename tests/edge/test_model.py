@@ -95,8 +95,8 @@ def test_more_threads_answer_the_same(suffix: str) -> None:
 
 
 def test_a_bundled_model_is_known_by_name_and_by_format() -> None:
-    assert Model(DEFAULT).path == Model(f"{DEFAULT}.onnx").path == BUNDLED / f"{DEFAULT}.onnx"
-    assert Model(f"{DEFAULT}.tflite").path == BUNDLED / f"{DEFAULT}.tflite"
+    assert Model(DEFAULT).path == Model(f"{DEFAULT}.tflite").path == BUNDLED / f"{DEFAULT}.tflite"
+    assert Model(f"{DEFAULT}.onnx").path == BUNDLED / f"{DEFAULT}.onnx"
 
 
 def test_temperature_and_normalization_are_applied(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_name_too_long_for_a_file_is_refused() -> None:
 def test_a_file_of_another_kind_is_refused(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"model{suffix}"
     path.write_bytes(b"?")
-    assert refusal(path) == f"{path}: not a model file; expected .onnx or .tflite"
+    assert refusal(path) == f"{path}: not a model file; expected .tflite or .onnx"
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all\n" * 99], ids=["empty", "text"])
@@ -237,12 +237,27 @@ def test_a_tflite_with_a_damaged_zip_is_refused(
 
 def test_a_missing_runtime_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(RuntimeUnavailable, match=r"^onnxruntime can't be loaded \(.*\); try: pip install onnxruntime$"):
+    with pytest.raises(
+        RuntimeUnavailable, match=r"^onnxruntime can't be loaded \(.*\); try: pip install 'ser-edge\[onnx\]'$"
+    ):
         Model(f"{DEFAULT}.onnx")
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     monkeypatch.setitem(sys.modules, "tflite_runtime", None)
-    with pytest.raises(RuntimeUnavailable, match=r"^ai_edge_litert can't .*; try: pip install 'ser-edge\[litert\]'$"):
+    with pytest.raises(RuntimeUnavailable, match=r"^ai_edge_litert can't .*; try: pip install ai-edge-litert$"):
         Model(f"{DEFAULT}.tflite")
+    with pytest.raises(RuntimeUnavailable, match=r"^ai_edge_litert can't .*; try: pip install ai-edge-litert$"):
+        Model(DEFAULT)
+
+
+def test_where_one_runtime_is_missing_the_other_answers_and_the_log_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    monkeypatch.setitem(sys.modules, "tflite_runtime", None)
+    assert Model(DEFAULT).path == BUNDLED / f"{DEFAULT}.onnx"
+    (record,) = caplog.records
+    assert record.getMessage().startswith("ai_edge_litert can't be loaded (")
+    assert record.getMessage().endswith("; try: pip install ai-edge-litert; crnn.onnx answers meanwhile")
 
 
 def test_tflite_runtime_serves_where_it_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,8 @@ from ser_edge.incremental import IncrementalLogMel
 from ser_edge.model import Model
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
 from ser_edge.recognizer import Recognizer
-from ser_edge.stream import Stream, Windowing
+from ser_edge.stream import Stream
+from ser_edge.windowing import Windowing
 
 RATE = 16_000
 SPECTRA = {

@@ -35,7 +35,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_models_and_no_tests(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert {"ser_edge/models/crnn.onnx", "ser_edge/models/crnn.tflite", "ser_edge/py.typed"} <= set(names)
+    models = {"models/crnn.onnx", "models/crnn.tflite", "voice/silero_vad.tflite", "voice/silero_vad.LICENSE"}
+    assert {f"ser_edge/{name}" for name in models | {"py.typed"}} <= set(names)
     rooms = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert rooms == {"ser_edge", "ser_train", "ser_export"}
     assert not [name for name in names if "tests/" in name or name.endswith((".wav", ".pyc"))]
@@ -47,8 +48,8 @@ def test_an_empty_environment_answers_as_this_one_does(wheel: Path, sounds: list
     pip = [programs / "python", "-m", "pip", "--disable-pip-version-check"]
     run(*pip, "install", "--quiet", "-c", ROOT / "constraints.txt", wheel, cwd=tmp_path)
     installed = {package["name"] for package in json.loads(run(*pip, "list", "--format", "json", cwd=tmp_path))}
-    assert {"ser-edge", "numpy", "onnxruntime"} <= installed
-    assert not installed & {"keras", "librosa", "scikit-learn", "scipy", "tensorflow"}
+    assert {"ser-edge", "numpy", "ai-edge-litert"} <= installed
+    assert not installed & {"keras", "librosa", "onnxruntime", "scikit-learn", "scipy", "tensorflow"}
     record = json.loads(run(programs / "ser-edge", "--format", "json", sounds[0], cwd=tmp_path))
     here = Recognizer().predict(sounds[0])
     assert record["label"] == here.label

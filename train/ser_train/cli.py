@@ -2,11 +2,10 @@
 
 import argparse
 import os
-import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -52,7 +51,6 @@ protocols:
 
 NOTEBOOK = ["rnn", "lstm", "gru"]
 COMMANDS = {"across": "across", "choose": "choose", "conditions": "conditions", "report": "page"}  # and their modules
-_PATIENCE = 10  # s, for a Dask scheduler to answer
 _ALONE = Lock()  # one training at a time in a process: seeds and threads are the process's
 
 
@@ -73,8 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ser-train: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        extra = "cluster,train" if error.name == "distributed" else "train"
-        print(f"ser-train: {error.name} is not installed; try: pip install 'ser-edge[{extra}]'", file=sys.stderr)
+        print(f"ser-train: {error.name} is not installed; try: pip install 'ser-edge[train]'", file=sys.stderr)
         return 4
     except KeyboardInterrupt:
         print("ser-train: stopped; run the same command again to go on", file=sys.stderr)
@@ -146,7 +143,9 @@ def _fit(arguments: Sequence[str]) -> int:
         raise ModuleNotFoundError(name="tensorflow")
     for network in options.arch:
         changed(NETWORKS[network].recipe, options.set)  # refuses what isn't a setting
-    with _connected(options.cluster) as client:
+    from ser_edge.cluster import connected  # here, so that --help needs no NumPy
+
+    with connected(options.cluster) if options.cluster else nullcontext() as client:
         return _fit_with(options, client)
 
 
@@ -216,27 +215,6 @@ def _there(
         except CancelledError as e:
             raise SerEdgeError("the Dask scheduler is gone; run the same command again to go on") from e
         yield run
-
-
-@contextmanager
-def _connected(address: str | None) -> Iterator["Client | None"]:
-    """A client of a Dask cluster; None for no address."""
-    if address is None:
-        yield None
-        return
-    from distributed import Client
-
-    try:
-        if not re.fullmatch(r"((tcp|tls|wss?)://)?[^/\s]+:\d+", address):  # Dask waits without end for some others
-            raise ValueError("an address is like tcp://host:8786")
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, RuntimeError, TypeError, ValueError) as e:
-        reason = " ".join(str(e).split())
-        raise SerEdgeError(
-            f"--cluster {address}: no Dask scheduler answers there ({reason}); start: dask scheduler"
-        ) from e
-    with client:
-        yield client
 
 
 def _fit_one(

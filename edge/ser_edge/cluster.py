@@ -1,0 +1,215 @@
+"""Many files on many machines: the workers of a Dask cluster judge, the answers come back in the order of the files.
+
+Sounds don't travel, answers do: the workers read the same files under the same paths. A task is a few files, so that
+asking for them costs little beside judging them; what a worker leaves undone because it is gone, another one does. A
+worker with another model, or another version of ser-edge, is refused: its answers would not be those of this machine.
+"""
+
+import logging
+import pickle
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from threading import local
+from typing import TYPE_CHECKING, Any
+
+from ser_edge import __version__
+from ser_edge.batch import Outcome, Setup, in_order, judged
+from ser_edge.description import ModelDescription
+from ser_edge.errors import ModelError, RuntimeUnavailable, SerEdgeError
+from ser_edge.native import keep_memory
+from ser_edge.progress import Progress, say
+from ser_edge.recognizer import Recognizer
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+__all__ = ["Task", "connected", "in_cluster", "judge_task"]
+
+_PATIENCE = 10  # s, for a Dask scheduler to answer
+_FILES, _BYTES = 16, 1 << 22  # of a task, at most: tenths of a second of work, where asking takes a few milliseconds
+_AHEAD = 256  # tasks begun: two for each of 128 threads
+
+_mine = local()  # of each thread of a worker: what it `made`, a recognizer and what it was made for
+
+
+@dataclass(frozen=True)
+class Task:
+    """A few files, and how they are judged."""
+
+    paths: tuple[str, ...]  # as they were given
+    folder: str  # which they are relative to
+    timeline: bool
+    setup: Setup
+    identity: str  # of the model and the program that must judge them
+
+
+@contextmanager
+def connected(address: str) -> Iterator["Client"]:
+    """A client of a Dask cluster.
+
+    Args:
+        address: of its scheduler, like tcp://host:8786.
+
+    Raises:
+        RuntimeUnavailable: distributed doesn't load.
+        SerEdgeError: no scheduler answers there.
+    """
+    try:
+        from distributed import Client
+    except ImportError as e:
+        raise RuntimeUnavailable(f"distributed can't be loaded ({e}); try: pip install 'ser-edge[cluster]'") from e
+    try:
+        if not re.fullmatch(r"((tcp|tls|wss?)://)?[^/\s]+:\d+", address):  # Dask waits without end for some others
+            raise ValueError("an address is like tcp://host:8786")
+        client = Client(address, timeout=_PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, RuntimeError, TypeError, ValueError) as e:
+        reason = " ".join(str(e).split())
+        raise SerEdgeError(
+            f"--cluster {address}: no Dask scheduler answers there ({reason}); start: dask scheduler"
+        ) from e
+    log = logging.getLogger("distributed.client")
+    before = log.level
+    log.setLevel(logging.CRITICAL)  # a lost scheduler is told in a line, not in its tracebacks
+    try:
+        with client:
+            yield client
+    finally:
+        log.setLevel(before)
+
+
+def in_cluster(
+    client: "Client",
+    setup: Setup,
+    description: ModelDescription,
+    paths: Iterable[str],
+    timeline: bool,
+    progress: Progress,
+) -> Generator[Outcome, None, None]:
+    """Judges files on the workers of a cluster.
+
+    Args:
+        client: of the cluster.
+        setup: of the workers' recognizers.
+        description: of the model, as it is here.
+        paths: of the files; taken as they are needed.
+        timeline: judge windows.
+        progress: is told.
+
+    Yields:
+        The outcome of each file, in the order of `paths`.
+
+    Raises:
+        ModelError: a worker can't use the model, or has another one.
+        RuntimeUnavailable: a worker has no ser-edge.
+        SerEdgeError: the scheduler is gone.
+    """
+    from distributed import CancelledError
+
+    if Path(setup.model).suffix and Path(setup.model).is_file():  # not a bundled one's name
+        setup = replace(setup, model=str(Path(setup.model).resolve()))
+    folder, identity = str(Path.cwd()), _identity(description)
+    asked: dict[Any, Task] = {}  # by the key of their future
+
+    def submit(some: tuple[str, ...]) -> "Future[list[Outcome]]":
+        task = Task(some, folder, timeline, setup, identity)
+        # Only bytes travel, and loading them is the work: what a worker doesn't have is then an error of the task. Any
+        # other function it would have to import while it reads its mail, and would die of that.
+        future: Future[list[Outcome]] = client.submit(pickle.loads, pickle.dumps(_Call(task)), pure=False)
+        asked[future.key] = task
+        return future
+
+    try:
+        if not client.nthreads():  # type: ignore[no-untyped-call]
+            say("ser-edge: no worker yet, waiting: dask worker")
+        with closing(in_order(submit, _bundles(paths), _AHEAD)) as futures:
+            for future in futures:
+                for outcome in _outcomes(future, asked.pop(future.key)):
+                    progress.next()
+                    yield outcome
+    except (CancelledError, OSError) as e:
+        raise SerEdgeError("the Dask scheduler is gone; run the same command again") from e
+
+
+def judge_task(task: Task) -> list[Outcome]:
+    """Judges the files of a task, where it is called: in a thread of a worker.
+
+    Raises:
+        ModelError: the model can't be used here, or isn't the one that was meant.
+    """
+    recognizer = _recognizer(task)
+    outcomes = []
+    for path in task.paths:
+        there = str(Path(task.folder) / path)  # a worker has a folder of its own
+        outcome = judged(recognizer, there, task.timeline, lambda done, total: None)
+        named = tuple(replace(prediction, path=path) for prediction in outcome.predictions)
+        outcomes.append(Outcome(named, outcome.problem and outcome.problem.replace(there, path, 1)))
+    return outcomes
+
+
+class _Call:
+    """Whose pickle is the call of `judge_task`."""
+
+    def __init__(self, task: Task):
+        self._task = task
+
+    def __reduce__(self) -> tuple[Callable[[Task], list[Outcome]], tuple[Task]]:
+        return judge_task, (self._task,)
+
+
+def _outcomes(future: "Future[list[Outcome]]", task: Task) -> list[Outcome]:
+    """A finished task's."""
+    from distributed import KilledWorker
+
+    try:
+        outcomes: list[Outcome] = future.result()
+    except KilledWorker:
+        others = "" if len(task.paths) == 1 else f", or of one of the {len(task.paths) - 1} files that went with it"
+        return [Outcome((), f"{path}: several workers died of it{others}; judge it alone") for path in task.paths]
+    except ImportError as e:
+        raise RuntimeUnavailable(f"a worker has no ser-edge ({e}); there: pip install 'ser-edge[cluster]'") from e
+    return outcomes
+
+
+def _recognizer(task: Task) -> Recognizer:
+    """This thread's, opened when the first task needs it."""
+    made: tuple[Setup, str, Recognizer] | None = getattr(_mine, "made", None)
+    if made is None or made[:2] != (task.setup, task.identity):
+        try:
+            recognizer = task.setup.open()
+        except ModelError as e:
+            raise type(e)(f"{_here()}: {e}") from e
+        if _identity(recognizer.description) != task.identity:
+            raise ModelError(f"{_here()} has another ser-edge, or another model {task.setup.model}")
+        keep_memory()
+        made = _mine.made = (task.setup, task.identity, recognizer)
+    return made[2]
+
+
+def _here() -> str:
+    from distributed import get_worker
+
+    return f"the worker {get_worker().address}"
+
+
+def _bundles(paths: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """So many files that asking for them is worth it, and so few that all workers have some."""
+    bundle: list[str] = []
+    size = 0
+    for path in paths:
+        bundle.append(path)
+        with suppress(OSError):  # not there, or only for the workers: judging it says so
+            size += Path(path).stat().st_size
+        if len(bundle) == _FILES or size >= _BYTES:
+            yield tuple(bundle)
+            bundle, size = [], 0
+    if bundle:
+        yield tuple(bundle)
+
+
+def _identity(description: ModelDescription) -> str:
+    """What must be the same for the answers to be the same: the program and the model."""
+    return sha256(f"{__version__} {description.to_json()}".encode()).hexdigest()

