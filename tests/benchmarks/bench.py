@@ -22,7 +22,7 @@ from pathlib import Path
 
 from case import Table
 from machine import Machine, versions
-from page import CASES, Measured, findings, page
+from page import CASES, Measured, findings, page, shown
 from wavs import Corpus, prepared
 
 HERE = Path(__file__).parent
@@ -46,7 +46,7 @@ def main() -> None:
     options = _options()
     options.out.mkdir(parents=True, exist_ok=True)
     stored = options.out / "results.json"
-    kept = json.loads(stored.read_text()) if stored.exists() else {}
+    kept = json.loads(stored.read_text())["cases"] if stored.exists() else {}
     cases = {name: Measured.of(kept[name]) for name in CASES if name in kept}
     with tempfile.TemporaryDirectory() as folder:
         corpus = None
@@ -114,8 +114,17 @@ def _measured(name: str, corpus: Corpus, rounds: int) -> Measured:
 
 
 def _keep(path: Path, cases: Mapping[str, Measured]) -> None:
-    data = {name: asdict(cases[name]) for name in CASES if name in cases}
-    path.write_text(json.dumps(data, indent=1) + "\n")
+    rows = [
+        {
+            "what": finding.headline.what,
+            "theirs": shown(finding.headline.metric, finding.theirs),
+            "ours": shown(finding.headline.metric, finding.ours),
+            "ratio": finding.ratio,
+        }
+        for finding in findings(cases)
+    ]
+    data = {"rows": rows, "cases": {name: asdict(cases[name]) for name in CASES if name in cases}}
+    path.write_text(json.dumps(data, indent=1) + "\n")  # the rows are what `ser-train report` shows
 
 
 if __name__ == "__main__":

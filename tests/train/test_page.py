@@ -22,7 +22,7 @@ from ser_train.corpus import EMOTIONS, CorpusError
 from ser_train.damage import CONDITIONS, WINDOWS
 from ser_train.findings import gather
 from ser_train.measure import Heard, pool
-from ser_train.page import report
+from ser_train.page import _BENCHMARKS, _EXPORTED, _RESULTS, _rows, report
 from ser_train.run import Answers, RunDirectory, Settings
 from ser_train.scores import pooled
 from ser_train.sections import PROTOCOL_MEANINGS
@@ -142,6 +142,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tables = [word for name in ("results", "exported", "benchmarks") for word in (f"--{name}", f"{folder}/{name}.json")]
     assert report([*map(str, (folder / "runs").iterdir()), *tables, "--out", str(folder / "new" / "gru.html")]) == 0
     return folder / "new"
+
+
+@pytest.mark.parametrize("table", [_RESULTS, _EXPORTED, _BENCHMARKS])
+def test_what_the_project_measured_can_be_shown(
+    table: tuple[str, tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    assert _rows(None, *table)
 
 
 def test_the_page_needs_nothing_but_itself(folder: Path) -> None:
