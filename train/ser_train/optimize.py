@@ -1,6 +1,8 @@
 """What a recipe minimises, and how."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import keras
@@ -8,6 +10,7 @@ import tensorflow as tf
 from keras import ops
 
 from ser_train.recipes import Augmented, EarlyStopped
+from ser_train.recurrent import compiled_loops
 
 __all__ = ["compile_model", "emotion_loss"]
 
@@ -36,6 +39,7 @@ def compile_model(model: keras.Model, recipe: EarlyStopped | Augmented, batches:
         model.compile(
             keras.optimizers.Adam(recipe.learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
         )
+        model.train_function = _traced_once(model, tf.TensorSpec((None,), tf.int64), partial(compiled_loops, model))
         return
     warm_up = min(recipe.warm_up, recipe.epochs - 1) * batches
     rate = keras.optimizers.schedules.CosineDecay(
@@ -49,19 +53,22 @@ def compile_model(model: keras.Model, recipe: EarlyStopped | Augmented, batches:
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(optimizer, emotion_loss, metrics=["categorical_accuracy"])
-    model.train_function = _traced_once(model)
+    probabilities = tf.TensorSpec((None, *model.output_shape[1:]))
+    model.train_function = _traced_once(model, probabilities, nullcontext)
 
 
-def _traced_once(model: keras.Model) -> Callable[[Iterator[Any]], Any]:
-    """A model's training step for batches of any size and length.
+def _traced_once(
+    model: keras.Model, targets: tf.TensorSpec, layers: Callable[[], AbstractContextManager[None]]
+) -> Callable[[Iterator[Any]], Any]:
+    """A model's training step for batches of any size and length, its layers as they are in a context.
 
     Keras would trace the first length it meets for that length alone. What is computed would then depend, in the last
     bits, on where a training began: one that goes on after a kill meets another length first.
     """
-    inputs, labels = model.input_shape[1:], model.output_shape[1:]
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *inputs)), tf.TensorSpec((None, *labels))])
+    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:])), targets])
     def step(features: Any, targets: Any) -> Any:
-        return model.train_step((features, targets))
+        with layers():
+            return model.train_step((features, targets))
 
     return lambda batches: step(*next(batches)[:2])

@@ -1,0 +1,214 @@
+"""Bidirectional recurrent layers, trained in about half the time: each loop over the steps is one program of XLA's.
+
+Keras runs such a layer on a CPU as a TensorFlow loop of small operations, and TensorFlow derives a second loop from it
+for the gradient, which keeps every value in between: passing tensors around takes as long as the arithmetic. Here one
+compiled loop computes the same steps, and another their gradient from the little that has to be kept. What doesn't
+depend on the step before (the products with the kernels, and the kernels' gradients) is done for all steps at once.
+
+Only the training step is replaced. The model, the files it is saved in and its answers stay Keras's own.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+__all__ = ["compiled_loops", "scan"]
+
+State = tuple[Any, ...]  # (batch, units) each: what the layer gives, then what it only remembers
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One step of a recurrent layer, and its gradient; all of it (batch, some multiple of units).
+
+    `projected` is the input times the kernel, `recurrent` the state times the recurrent kernel, both with their biases.
+    """
+
+    states: int
+    step: Callable[[Any, Any, State], tuple[Any, State]]  # projected, recurrent, state: what to keep, the next state
+    # What was kept, the state before, the gradient of the state after it: the gradients of `projected` and of
+    # `recurrent`, in one where they are the same, and that of the state before, but for its part in `recurrent`.
+    gradient: Callable[[Any, State, State], tuple[tuple[Any, ...], State]]
+
+
+def _rnn_step(projected: Any, recurrent: Any, state: State) -> tuple[Any, State]:
+    h = tf.tanh(projected + recurrent)
+    return h, (h,)
+
+
+def _rnn_gradient(h: Any, before: State, d: State) -> tuple[tuple[Any, ...], State]:
+    return (d[0] * (1 - h * h),), (tf.zeros_like(h),)
+
+
+def _lstm_step(projected: Any, recurrent: Any, state: State) -> tuple[Any, State]:
+    units = state[0].shape[-1]
+    half = tf.repeat([0.5, 1.0, 0.5], [2 * units, units, units])  # a sigmoid is half a tanh: one function for all gates
+    gates = (1 - half) + half * tf.tanh(half * (projected + recurrent))
+    i, f, g, o = tf.split(gates, 4, -1)
+    c = f * state[1] + i * g
+    return gates, (o * tf.tanh(c), c)
+
+
+def _lstm_gradient(gates: Any, before: State, d: State) -> tuple[tuple[Any, ...], State]:
+    i, f, g, o = tf.split(gates, 4, -1)
+    t = tf.tanh(f * before[1] + i * g)
+    dc = d[1] + d[0] * o * (1 - t * t)
+    di, df, dg = dc * g * i * (1 - i), dc * before[1] * f * (1 - f), dc * i * (1 - g * g)
+    return (tf.concat([di, df, dg, d[0] * t * o * (1 - o)], -1),), (tf.zeros_like(t), dc * f)
+
+
+def _gru_step(projected: Any, recurrent: Any, state: State) -> tuple[Any, State]:
+    """Keras's, which resets after the product (`reset_after`)."""
+    pz, pr, pq = tf.split(projected, 3, -1)
+    az, ar, aq = tf.split(recurrent, 3, -1)
+    z, r = tf.sigmoid(pz + az), tf.sigmoid(pr + ar)
+    q = tf.tanh(pq + r * aq)
+    return tf.concat([z, r, q, aq], -1), (z * state[0] + (1 - z) * q,)
+
+
+def _gru_gradient(kept: Any, before: State, d: State) -> tuple[tuple[Any, ...], State]:
+    z, r, q, aq = tf.split(kept, 4, -1)
+    dq = d[0] * (1 - z) * (1 - q * q)
+    dz = d[0] * (before[0] - q) * z * (1 - z)
+    dr = dq * aq * r * (1 - r)
+    return (tf.concat([dz, dr, dq], -1), tf.concat([dz, dr, dq * r], -1)), (d[0] * z,)
+
+
+_CELLS = {
+    layers.SimpleRNN: _Cell(1, _rnn_step, _rnn_gradient),
+    layers.LSTM: _Cell(2, _lstm_step, _lstm_gradient),
+    layers.GRU: _Cell(1, _gru_step, _gru_gradient),
+}
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _forward(cell: _Cell, projected: Any, kernel: Any, bias: Any) -> tuple[Any, State]:
+    """All steps: what is kept, (steps, batch, values), and the states from zeros on, (steps + 1, batch, units) each."""
+    steps = projected.shape[0]
+    zero = tf.zeros((tf.shape(projected)[1], kernel.shape[0]))
+
+    def at(step: Any, state: State) -> tuple[Any, State]:
+        recurrent = tf.matmul(state[0], kernel)
+        return cell.step(projected[step], recurrent if bias is None else recurrent + bias, state)
+
+    def body(step: Any, state: State, kept: Any, states: State) -> tuple[Any, State, Any, State]:
+        keep, state = at(step, state)
+        written = (array.write(step + 1, value) for array, value in zip(states, state, strict=True))
+        return step + 1, state, kept.write(step, keep), tuple(written)
+
+    start = (zero,) * cell.states
+    kept = _array(steps, at(0, start)[0])
+    states = tuple(_array(steps + 1, zero) for _ in start)  # the first of them stays zero
+    begin = (0, start, kept, states)
+    *_, kept, states = tf.while_loop(lambda step, *_: step < steps, body, begin, maximum_iterations=steps)
+    return kept.stack(), tuple(array.stack() for array in states)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _backward(cell: _Cell, kept: Any, states: State, transposed: Any, outputs: Any) -> tuple[Any, ...]:
+    """The gradients of `projected` and `recurrent` at all steps, (steps, batch, values) each; in one where they agree.
+
+    Args:
+        cell: whose.
+        kept: what `_forward` gave.
+        states: what `_forward` gave.
+        transposed: the recurrent kernel, transposed.
+        outputs: the gradient of what the layer gives, (steps, batch, units).
+    """
+    steps = kept.shape[0]
+    zero = tf.zeros((tf.shape(kept)[1], transposed.shape[1]))
+    start = (zero,) * cell.states
+
+    def read(step: Any) -> tuple[Any, State, Any]:
+        step = tf.maximum(step, 0)
+        return kept[step], tuple(state[step] for state in states), outputs[step]
+
+    def back(now: tuple[Any, State, Any], d: State) -> tuple[tuple[Any, ...], State]:
+        gradients, (h, *rest) = cell.gradient(now[0], now[1], (d[0] + now[2], *d[1:]))
+        return gradients, (tf.matmul(gradients[-1], transposed) + h, *rest)
+
+    # What a step needs is read in the step before it: XLA would else read it once for each value it goes into.
+    def body(step: Any, now: Any, d: State, arrays: State) -> tuple[Any, Any, State, State]:
+        gradients, d = back(now, d)
+        written = (array.write(step, value) for array, value in zip(arrays, gradients, strict=True))
+        return step - 1, read(step - 1), d, tuple(written)
+
+    last = read(steps - 1)
+    arrays = tuple(_array(steps, value) for value in back(last, start)[0])
+    begin = (steps - 1, last, start, arrays)
+    *_, arrays = tf.while_loop(lambda step, *_: step >= 0, body, begin, maximum_iterations=steps)
+    return tuple(array.stack() for array in arrays)
+
+
+def _array(size: int, of: Any) -> tf.TensorArray:
+    return tf.TensorArray(tf.float32, size, element_shape=of.shape)
+
+
+def scan(layer: keras.layers.RNN, inputs: Any) -> Any:
+    """What a recurrent layer gives at each step, going one way from zeros on.
+
+    Args:
+        layer: SimpleRNN, LSTM or GRU, with Keras's own settings but for its units.
+        inputs: (steps, batch, values) float32.
+
+    Returns:
+        (steps, batch, units) float32.
+    """
+    cell = _CELLS[type(layer)]
+
+    @tf.custom_gradient
+    def run(inputs: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
+        ours, theirs = (bias, None) if len(bias.shape) == 1 else (bias[0], bias[1])  # a GRU's `recurrent` has its own
+        rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
+        projected = tf.nn.bias_add(tf.matmul(rows, kernel), ours)
+        projected = tf.reshape(projected, (inputs.shape[0], -1, kernel.shape[1]))
+        kept, states = _forward(cell, projected, recurrent, theirs)
+
+        def gradient(outputs: Any) -> tuple[Any, ...]:
+            gradients = _backward(cell, kept, states, tf.transpose(recurrent), outputs)
+            flat = [tf.reshape(d, (-1, d.shape[-1])) for d in gradients]
+            before = tf.reshape(states[0][:-1], (-1, recurrent.shape[0]))
+            ones = tf.ones((1, tf.shape(rows)[0]))  # a product adds the rows up faster than a sum
+            return (
+                tf.reshape(tf.matmul(flat[0], kernel, transpose_b=True), tf.shape(inputs)),
+                tf.matmul(rows, flat[0], transpose_a=True),
+                tf.matmul(before, flat[-1], transpose_a=True),
+                tf.reshape(tf.concat([tf.matmul(ones, d) for d in flat], 0), bias.shape),
+            )
+
+        return states[0][1:], gradient
+
+    weights = (layer.cell.kernel, layer.cell.recurrent_kernel, layer.cell.bias)
+    return run(inputs, *(tf.convert_to_tensor(weight) for weight in weights))
+
+
+def _both_ways(layer: layers.Bidirectional) -> Callable[..., Any]:
+    """The layer's `call`."""
+
+    def call(inputs: Any, initial_state: Any = None, mask: Any = None, training: Any = None) -> Any:
+        steps = tf.transpose(inputs, (1, 0, 2))
+        forward = scan(layer.forward_layer, steps)
+        backward = scan(layer.backward_layer, tf.reverse(steps, [0]))
+        if not layer.return_sequences:
+            return tf.concat([forward[-1], backward[-1]], -1)
+        return tf.transpose(tf.concat([forward, tf.reverse(backward, [0])], -1), (1, 0, 2))
+
+    return call
+
+
+@contextmanager
+def compiled_loops(model: keras.Model) -> Iterator[None]:
+    """What is traced of the model in this context has its bidirectional layers as compiled loops, without masks."""
+    replaced = [layer for layer in model.layers if isinstance(layer, layers.Bidirectional)]
+    for layer in replaced:
+        layer.call = _both_ways(layer)
+    try:
+        yield
+    finally:
+        for layer in replaced:
+            del layer.call
