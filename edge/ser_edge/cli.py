@@ -5,8 +5,8 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -17,9 +17,11 @@ from ser_edge.options import STDIN, parser, problem
 if TYPE_CHECKING:
     from distributed import Client
 
-    from ser_edge.batch import Setup
+    from ser_edge.batch import Setup, Show
     from ser_edge.description import ModelDescription
     from ser_edge.judging import Listening
+    from ser_edge.mqtt import Broker
+    from ser_edge.prediction import Prediction
     from ser_edge.recognizer import Recognizer
 
 __all__ = ["main"]
@@ -59,6 +61,11 @@ def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
 
         found = devices() or [choose()]  # which says why there is none
         print(*found, sep="\n")
+        return 0
+    if options.unit:
+        from ser_edge.unit import unit
+
+        print(unit(options.unit), end="")
         return 0
     if options.doctor:
         from ser_edge.doctor import examine
@@ -100,17 +107,23 @@ def _judge(
         _connected(options.cluster) as client,
         _output(options.output, reader) as out,
         closing(make_writer(out, recognizer.description, timeline or endless)) as writer,
+        _published(options.mqtt, recognizer.description) as publish,
     ):
-        listening = _listening(options, out, recognizer.description) if endless else Listening()
+
+        def show(prediction: "Prediction") -> None:
+            writer.write(prediction)
+            publish(prediction)
+
+        listening = _listening(options, out, recognizer.description, publish) if endless else Listening()
         judged, failed = 1, 0
         if options.mic:
             from ser_edge.portaudio import stderr_apart
 
             with stderr_apart():
-                judge_microphone(recognizer, device, writer.write, listening)
+                judge_microphone(recognizer, device, show, listening)
         else:
             way = Way(timeline, options.jobs, client)
-            judged, failed = judge_files(setup, recognizer, options.paths, writer.write, listening, way)
+            judged, failed = judge_files(setup, recognizer, options.paths, show, listening, way)
     if options.format == "text" and judged:
         say(_honesty(recognizer.description))
     if failed and judged:
@@ -118,7 +131,9 @@ def _judge(
     return 1 if failed else 0
 
 
-def _listening(options: argparse.Namespace, out: TextIO, description: "ModelDescription") -> "Listening":
+def _listening(
+    options: argparse.Namespace, out: TextIO, description: "ModelDescription", publish: "Show"
+) -> "Listening":
     from ser_edge.blocks import RawFormat
     from ser_edge.judging import Listening
 
@@ -129,7 +144,7 @@ def _listening(options: argparse.Namespace, out: TextIO, description: "ModelDesc
         if can_paint(out):
             view = LiveView(out, description)
     raw = RawFormat(options.rate, options.channels, options.sample_format) if options.rate else None
-    return Listening(view, options.duration, raw)
+    return Listening(view, publish, options.duration, raw)
 
 
 def _connected(address: str | None) -> "AbstractContextManager[Client | None]":
@@ -139,6 +154,18 @@ def _connected(address: str | None) -> "AbstractContextManager[Client | None]":
     from ser_edge.cluster import connected
 
     return connected(address)
+
+
+@contextmanager
+def _published(broker: "Broker | None", description: "ModelDescription") -> "Iterator[Show]":
+    """What publishes a prediction; does nothing for no broker."""
+    if broker is None:
+        yield lambda prediction: None
+        return
+    from ser_edge.mqtt import MqttWriter
+
+    with closing(MqttWriter(broker, description)) as writer:
+        yield writer.write
 
 
 def _output(path: str | None, reader: argparse.ArgumentParser) -> AbstractContextManager[TextIO]:

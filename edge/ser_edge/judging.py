@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from ser_edge.blocks import RawFormat
+    from ser_edge.supervisor import Supervisor
 
 __all__ = ["Listening", "View", "Way", "judge_files", "judge_microphone", "sounds"]
 
@@ -45,6 +46,7 @@ class Listening:
     """How what has no end is listened to."""
 
     view: View | None = None  # a picture instead of lines
+    publish: Show = lambda prediction: None  # gets what the view shows
     seconds: float | None = None  # of sound after which to stop
     raw: "RawFormat | None" = None  # of standard input without a header
 
@@ -109,7 +111,8 @@ def judge_microphone(recognizer: Recognizer, device: int | str | None, show: Sho
             again = f"  reopened {h.reconnections} x" if h.reconnections else ""
             return f"{h.device}  {h.rate / 1000:g} kHz  lag {h.lag:.1f} s  dropped {h.dropped:.1f} s{again}{state}"
 
-        _listen(recognizer, _MICROPHONE, microphone, rate, show, listening, status)
+        source = _Source(_MICROPHONE, microphone, rate, status, lambda: microphone.health.arriving)
+        _listen(recognizer, source, show, listening)
         health = microphone.health
     say(f"ser-edge: {health.dropped:.1f} s dropped, reopened {health.reconnections} times")
 
@@ -194,7 +197,7 @@ def _judge_stdin(recognizer: Recognizer, show: Show, listening: Listening) -> No
     source = _standard_input()
     with raw_blocks(source, listening.raw) if listening.raw else pipe_blocks(source, STDIN) as blocks:
         status = f"standard input  {blocks.rate / 1000:g} kHz"
-        _listen(recognizer, STDIN, blocks.pieces, blocks.rate, show, listening, lambda: status)
+        _listen(recognizer, _Source(STDIN, blocks.pieces, blocks.rate, lambda: status), show, listening)
 
 
 def _standard_input() -> BinaryIO:
@@ -206,33 +209,53 @@ def _standard_input() -> BinaryIO:
     return open(sys.stdin.fileno(), "rb", closefd=False)
 
 
-def _listen(
-    recognizer: Recognizer,
-    path: str,
-    pieces: Iterable[Samples],
-    rate: int,
-    show: Show,
-    listening: Listening,
-    status: Callable[[], str],
-) -> None:
+@dataclass(frozen=True)
+class _Source:
+    """What has no end."""
+
+    path: str  # of its predictions
+    pieces: Iterable[Samples]
+    rate: int  # Hz
+    status: Callable[[], str]  # how it is, in a line
+    arriving: Callable[[], bool] = lambda: True  # the pieces are sound that comes, no stopgap
+
+
+def _listen(recognizer: Recognizer, source: _Source, show: Show, listening: Listening) -> None:
     from ser_edge.listen import level, listen
 
+    supervisor = _supervisor()
     loudness = 0.0
 
     def tick(piece: Samples) -> None:
         nonlocal loudness
         loudness = level(piece)
         if listening.view:
-            listening.view.update(None, loudness, status())
+            listening.view.update(None, loudness, source.status())
+        if supervisor:
+            supervisor.tick(source.arriving, source.status)
 
     def seen(prediction: Prediction) -> None:
         if listening.view:
-            listening.view.update(prediction, loudness, status())
+            listening.view.update(prediction, loudness, source.status())
+        listening.publish(prediction)
 
-    stream = recognizer.listener(rate, path)
+    stream = recognizer.listener(source.rate, source.path)
+    if supervisor:
+        supervisor.ready()
     try:
-        summary = listen(pieces, rate, stream, seen if listening.view else show, listening.seconds, tick)
+        summary = listen(source.pieces, source.rate, stream, seen if listening.view else show, listening.seconds, tick)
     finally:
         if listening.view:
             listening.view.close()
+        if supervisor:
+            supervisor.stopping()
     say(f"ser-edge: {summary}")
+
+
+def _supervisor() -> "Supervisor | None":
+    """Who watches over this process; None where nobody does."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return None
+    from ser_edge.supervisor import Supervisor
+
+    return Supervisor()

@@ -39,7 +39,8 @@ class Health:
     dropped: float  # seconds lost so; the time a device was away isn't counted
     lag: float  # seconds that wait in the queue
     reconnections: int  # times the device was heard again after it had been gone or stuck
-    listening: bool  # false while it is, and while it is dead silent
+    arriving: bool  # blocks come from the device, be they silent
+    listening: bool  # and they aren't dead silent
 
 
 class Microphone:
@@ -106,6 +107,12 @@ class Microphone:
         keeper, now = self._keeper, time.monotonic()
         connections = list(keeper.connections)
         newest = connections[-1] if connections else None
+        arriving = (
+            newest is not None
+            and not (newest.over or newest.finished or keeper.stopping)
+            and newest.frames > 0
+            and now - newest.heard < STALLED
+        )
         return Health(
             device=keeper.device.name if keeper.device else "",
             rate=newest.rate if newest else 0,
@@ -114,13 +121,8 @@ class Microphone:
             dropped=round(self._dropped, 3),
             lag=round(sum(len(connection.blocks) for connection in connections) * BLOCK, 3),
             reconnections=keeper.reconnections,
-            listening=(
-                newest is not None
-                and not (newest.over or newest.finished or keeper.stopping)
-                and newest.frames > 0
-                and now - newest.heard < STALLED
-                and now - keeper.sounded < SILENT
-            ),
+            arriving=arriving,
+            listening=arriving and now - keeper.sounded < SILENT,
         )
 
     def _step(self, connection: Connection) -> Iterator[Samples]:

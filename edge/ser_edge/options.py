@@ -6,10 +6,25 @@ other modules that it offers are therefore written out here; a test compares the
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ser_edge import __version__
 
-__all__ = ["FORMATS", "HOP", "MODEL", "MODEL_SUFFIXES", "SAMPLE_FORMATS", "SPEECH", "STDIN", "parser", "problem"]
+if TYPE_CHECKING:
+    from ser_edge.mqtt import Broker
+
+__all__ = [
+    "FORMATS",
+    "HOP",
+    "MODEL",
+    "MODEL_SUFFIXES",
+    "SAMPLE_FORMATS",
+    "SPEECH",
+    "STDIN",
+    "UNITS",
+    "parser",
+    "problem",
+]
 
 STDIN = "-"  # among the paths
 
@@ -17,6 +32,7 @@ FORMATS = ("text", "json", "csv", "srt")  # writers.WRITERS
 HOP, SPEECH = 0.5, 0.2  # windowing.HOP, windowing.SPEECH
 MODEL, MODEL_SUFFIXES = "crnn", (".tflite", ".onnx")  # model.DEFAULT, runtimes.RUNTIMES
 SAMPLE_FORMATS = ("u8", "s16", "s24", "s32", "f32", "f64")  # blocks.SAMPLE_FORMATS
+UNITS = ("user", "system")  # unit.UNITS
 
 _MODELS = Path(__file__).parent / "models"
 
@@ -34,6 +50,7 @@ examples:
   ffmpeg -i film.mkv -f wav - | ser-edge -   standard input, while it comes
   arecord -f S16_LE -r 16000 | ser-edge -
   nc -l 9000 | ser-edge - --rate 16000       samples without a header (see --sample-format, --channels)
+  ser-edge --mic --mqtt mqtt://host/voice    to an MQTT broker as well, and into Home Assistant
   ser-edge --model mine.onnx hello.wav       a model made by ser-export
   ser-edge --model mine.onnx --describe      its labels, front-end, accuracy and provenance
   ser-edge --doctor                          what works here, and what to do about what doesn't
@@ -115,6 +132,17 @@ def parser() -> argparse.ArgumentParser:
     add("--channels", type=_positive, default=1, metavar="N", help="interleaved channels (default: 1)")
     add("--sample-format", choices=SAMPLE_FORMATS, default="s16", help="little-endian (default: %(default)s)")
 
+    service = parser.add_argument_group("service")
+    add = service.add_argument
+    add(
+        "--mqtt",
+        type=_broker,
+        metavar="URL",
+        help="publish the answers as well, as JSON: mqtt://host/topic, or mqtts://host:8883/topic; user and password "
+        "go into SER_EDGE_MQTT_USER and SER_EDGE_MQTT_PASSWORD, or before the host as user:password@",
+    )
+    add("--unit", choices=UNITS, help="print a systemd unit that keeps --mic running, and end")
+
     about = parser.add_argument_group("about")
     add = about.add_argument
     add("--describe", action="store_true", help="print what the model says of itself, as JSON, and end")
@@ -129,7 +157,7 @@ def problem(options: argparse.Namespace) -> str | None:
     endless = options.mic or from_stdin
     rules = {
         "nothing to judge: give a sound file, a folder, - or --mic": (
-            options.paths or options.mic or options.describe or options.doctor or options.list_devices
+            options.paths or options.mic or options.describe or options.doctor or options.list_devices or options.unit
         ),
         "--mic listens to the microphone alone; leave the paths out": not (options.mic and options.paths),
         "--rate is about standard input; give - as well": options.rate is None or from_stdin,
@@ -145,6 +173,15 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return value
+
+
+def _broker(url: str) -> "Broker":
+    from ser_edge.mqtt import Broker
+
+    try:
+        return Broker.of(url)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(str(e)) from e
 
 
 def _share(text: str) -> float:

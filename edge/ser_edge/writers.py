@@ -8,7 +8,7 @@ from typing import Protocol, TextIO
 from ser_edge.description import ModelDescription
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
-__all__ = ["WRITERS", "CsvWriter", "JsonWriter", "SrtWriter", "TextWriter", "Writer"]
+__all__ = ["WRITERS", "CsvWriter", "JsonWriter", "SrtWriter", "TextWriter", "Writer", "json_line"]
 
 _DIGITS = 4  # of a probability: float32 and int8 runtimes differ behind it
 
@@ -66,12 +66,8 @@ class JsonWriter:
         self._out = out
 
     def write(self, prediction: Prediction) -> None:
-        """One object; non-ASCII paths are escaped, so any reader takes them."""
-        record = asdict(prediction)
-        record["confidence"] = _rounded(prediction.confidence)
-        record["probabilities"] = {label: _rounded(p) for label, p in prediction.probabilities.items()}
-        record["speech"] = _rounded(prediction.speech)
-        print(json.dumps(record), file=self._out, flush=True)
+        """One object."""
+        print(json_line(prediction), file=self._out, flush=True)
 
     def close(self) -> None:
         """Nothing is held back."""
@@ -150,6 +146,15 @@ class SrtWriter:
             self._cues += 1
             print(f"{self._cues}\n{self._pending}", file=self._out, flush=True)
         self._pending = None
+
+
+def json_line(prediction: Prediction) -> str:
+    """A prediction as a JSON object; non-ASCII paths are escaped, so any reader takes them."""
+    record = asdict(prediction)
+    record["confidence"] = _rounded(prediction.confidence)
+    record["probabilities"] = {label: _rounded(p) for label, p in prediction.probabilities.items()}
+    record["speech"] = _rounded(prediction.speech)
+    return json.dumps(record)
 
 
 def _rounded(value: float | None) -> float | None:

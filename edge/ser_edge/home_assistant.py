@@ -1,0 +1,62 @@
+"""What Home Assistant is told over MQTT so that it shows the answers by itself: an emotion and a confidence.
+
+The format is the single component discovery of its MQTT integration: a retained JSON message for each sensor at
+`homeassistant/sensor/<id>/config`. The keys and what they may hold are those of its page "MQTT Sensor".
+"""
+
+from hashlib import sha256
+from typing import Any
+
+from ser_edge import __version__
+from ser_edge.description import ModelDescription
+from ser_edge.prediction import NO_SPEECH, UNCERTAIN
+
+__all__ = ["discovery", "identity"]
+
+
+def identity(topic: str) -> str:
+    """A name for a topic of letters that are allowed everywhere; the same whenever the same topic is published."""
+    return f"ser-edge-{sha256(topic.encode()).hexdigest()[:12]}"
+
+
+def discovery(topic: str, availability: str, description: ModelDescription) -> dict[str, dict[str, Any]]:
+    """The message for each topic that Home Assistant looks at.
+
+    Args:
+        topic: where the answers are published, as JSON lines.
+        availability: the topic that holds `online` or `offline`.
+        description: of the model that answers.
+    """
+    name = identity(topic)
+    sensors: dict[str, dict[str, Any]] = {
+        "emotion": {
+            "name": "Emotion",
+            "device_class": "enum",
+            "options": [*description.labels, UNCERTAIN, NO_SPEECH],
+            "value_template": "{{ value_json.label }}",
+            "icon": "mdi:account-voice",
+        },
+        "confidence": {
+            "name": "Confidence",
+            "unit_of_measurement": "%",
+            "state_class": "measurement",
+            "suggested_display_precision": 0,
+            "value_template": "{{ (100 * value_json.confidence) | round(1) }}",
+        },
+    }
+    shared = {
+        "state_topic": topic,
+        "availability_topic": availability,
+        "device": {
+            "identifiers": [name],
+            "name": topic,
+            "manufacturer": "ser-edge",
+            "model": description.name,
+            "sw_version": __version__,
+        },
+        "origin": {"name": "ser-edge", "sw_version": __version__},
+    }
+    return {
+        f"homeassistant/sensor/{name}-{key}/config": {"unique_id": f"{name}-{key}", **sensor, **shared}
+        for key, sensor in sensors.items()
+    }

@@ -1,0 +1,79 @@
+"""The systemd units that keep `ser-edge --mic` running: of a user, and of the system.
+
+They differ in who runs it. A user's has the user's sound server and needs no root; the system's begins with the
+machine, as a user that exists only for it and may open sound cards and the network, and little else. Options and
+passwords stand in a file of their own, so that the unit needn't be edited.
+"""
+
+import json
+import re
+import sys
+
+__all__ = ["UNITS", "unit"]
+
+_UNIT = """\
+[Unit]
+Description=ser-edge, which hears the emotions of voices
+{after}
+[Service]
+Type=notify
+# SER_EDGE_OPTIONS=--device usb --mqtt mqtt://host/topic, SER_EDGE_MQTT_USER=, SER_EDGE_MQTT_PASSWORD=
+Environment=SER_EDGE_OPTIONS=
+EnvironmentFile=-%E/ser-edge.env
+ExecStart={command} --mic $SER_EDGE_OPTIONS
+# Without sound for so long, be the microphone gone or stuck, it is started anew.
+WatchdogSec=60
+WatchdogSignal=SIGTERM
+TimeoutStopSec=20
+Restart=on-failure
+RestartSec=10
+# The command line, the model: trying again doesn't help.
+RestartPreventExitStatus=2 4
+NoNewPrivileges=yes
+{confinement}
+[Install]
+WantedBy={target}
+"""
+
+# No MemoryDenyWriteExecute: PortAudio calls back into code that is made as it runs.
+_CONFINEMENT = """\
+DynamicUser=yes
+SupplementaryGroups=audio
+DevicePolicy=closed
+DeviceAllow=char-alsa rw
+CapabilityBoundingSet=
+LockPersonality=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+UMask=0077
+"""
+
+UNITS = {
+    "user": {"after": "", "confinement": "", "target": "default.target"},
+    "system": {
+        "after": "Wants=network-online.target\nAfter=network-online.target sound.target\n",
+        "confinement": _CONFINEMENT,
+        "target": "multi-user.target",
+    },
+}
+
+
+def unit(kind: str) -> str:
+    """The text of a unit, of `UNITS`, that runs this installation."""
+    return _UNIT.format(command=f"{_quoted(sys.executable)} -P -m ser_edge", **UNITS[kind])
+
+
+def _quoted(path: str) -> str:
+    """As systemd reads it in ExecStart: C's escapes in quotes, and `%` is a specifier."""
+    path = path.replace("%", "%%")
+    return path if re.fullmatch(r"[\w%@+:,./-]+", path, re.ASCII) else json.dumps(path, ensure_ascii=False)
