@@ -22,9 +22,9 @@ class Supervisor:
         address = os.environ["NOTIFY_SOCKET"]
         self._address = f"\0{address[1:]}" if address.startswith("@") else address  # an abstract socket
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        watched = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        limit = int(os.environ.get("WATCHDOG_USEC", 0)) / 1e6 if watched else 0
-        self._interval = limit / 2 or _STATUS
+        ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        self._limit = int(os.environ.get("WATCHDOG_USEC", 0)) / 1e6 if ours else 0.0  # s; 0 is no watchdog
+        self._interval = self._limit / 2 or _STATUS
         self._due = 0.0  # monotonic
 
     def ready(self) -> None:
@@ -43,7 +43,7 @@ class Supervisor:
             return
         well = alive()
         self._due = now + (self._interval if well else min(self._interval, _AGAIN))
-        self._tell(*["WATCHDOG=1"] * well, f"STATUS={' '.join(status().split())}")
+        self._tell(*["WATCHDOG=1"] * bool(well and self._limit), f"STATUS={' '.join(status().split())}")
 
     def stopping(self) -> None:
         """Listening has ended, and the process soon will."""

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -357,6 +358,37 @@ def test_a_frozen_sound_server_holds_nobody_up(server: Server) -> None:
             process.kill()
             server.thaw()
     assert time.monotonic() - began == pytest.approx(7.5, abs=2)
+
+
+def test_a_hung_microphone_is_no_life_for_systemd(server: Server, tmp_path: Path) -> None:
+    """So that it starts the service anew, should nothing else help; meanwhile the status says what is wrong."""
+    command = [sys.executable, "-m", "ser_edge", "--mic", "--device", "testmic", "--format", "json"]
+    environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(environment["NOTIFY_SOCKET"])
+        notified.settimeout(10)
+
+        def told(wanted: str) -> list[str]:
+            """What comes up to a datagram with these words in it."""
+            heard = [notified.recv(4096).decode()]
+            while wanted not in heard[-1]:
+                heard.append(notified.recv(4096).decode())
+            return heard
+
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        ) as process:
+            assert told("WATCHDOG=1")[0] == "READY=1"
+            server.freeze()
+            try:
+                told("nothing comes")
+                assert not any("WATCHDOG=1" in told("nothing comes")[0] for _ in range(5))
+            finally:
+                server.thaw()
+            told("WATCHDOG=1")
+            process.terminate()
+            told("STOPPING=1")
+            assert process.wait(30) == 0
 
 
 def test_without_a_sound_server_there_is_no_microphone(server: Server) -> None:
