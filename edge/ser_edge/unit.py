@@ -17,9 +17,9 @@ Description=ser-edge, which hears the emotions of voices
 {after}
 [Service]
 Type=notify
-# SER_EDGE_OPTIONS=--device usb --mqtt mqtt://host/topic, SER_EDGE_MQTT_USER=, SER_EDGE_MQTT_PASSWORD=
-Environment=SER_EDGE_OPTIONS=
+# SER_EDGE_OPTIONS (what else may stand after ser-edge --mic), SER_EDGE_MQTT_USER, SER_EDGE_MQTT_PASSWORD
 EnvironmentFile=-%E/ser-edge.env
+Environment=SER_EDGE_OPTIONS=
 ExecStart={command} --mic $SER_EDGE_OPTIONS
 # Without sound for so long, be the microphone gone or stuck, it is started anew.
 WatchdogSec=60

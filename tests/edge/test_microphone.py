@@ -442,6 +442,7 @@ def test_a_device_that_stops_calling_back_is_opened_anew(sounddevice: Any, card:
         usb.hear(sound)
         listener.has(0.5)
         until(lambda: usb.opened >= 3)  # it opens, and still brings nothing
+        assert not opened.health.arriving
         assert not opened.health.listening
         assert opened.health.reconnections == 0
         usb.hear(sound)
@@ -511,6 +512,7 @@ def test_a_muted_microphone_stays_open_to_be_heard(sounddevice: Any, card: Any) 
             time.sleep(0.02)
         usb.hear(silence)
         assert not opened.health.listening
+        assert opened.health.arriving
         assert opened.health.reconnections == 0
         usb.hear(noise(0.1))
         until(lambda: opened.health.listening)

@@ -191,6 +191,27 @@ def test_text_is_printed_and_json_published(broker: Mosquitto, sounds: list[Path
 
 
 @needs_mosquitto
+@pytest.mark.skipif(os.name != "posix", reason="no terminal of our own")
+def test_what_is_painted_on_a_terminal_is_published(broker: Mosquitto, talk: Path) -> None:
+    import pty
+
+    screen, terminal = pty.openpty()
+    command = [sys.executable, "-m", "ser_edge", "--mqtt", broker.url, "-"]
+    environment = {**os.environ, "TERM": "xterm"}
+    with Subscriber(broker.port) as subscriber, talk.open("rb") as sound:
+        process = subprocess.Popen(command, stdin=sound, stdout=terminal, stderr=terminal, env=environment)
+        os.close(terminal)
+        with suppress(OSError):  # the terminal is gone, with the process
+            while os.read(screen, 4096):
+                pass
+        os.close(screen)
+        assert process.wait(60) == 0
+        until(lambda: subscriber.state == "offline")
+        sound.seek(0)
+        assert subscriber.heard[TOPIC] == ser_edge("-", stdin=sound).stdout.splitlines()
+
+
+@needs_mosquitto
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_a_summary_and_offline(number: int, broker: Mosquitto, talk: Path) -> None:
     with Listening(broker) as listening:
