@@ -156,7 +156,7 @@ class MqttWriter:
             self._client.disconnect()
             self._client.loop_stop()
         if self._lost:
-            say(f"ser-edge: {self._lost} answers were not published, the MQTT broker was away")
+            say(f"ser-edge: the MQTT broker was away; answers not published: {self._lost}")
 
     @property
     def _waiting(self) -> int:

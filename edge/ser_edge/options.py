@@ -51,6 +51,7 @@ examples:
   arecord -f S16_LE -r 16000 | ser-edge -
   nc -l 9000 | ser-edge - --rate 16000       samples without a header (see --sample-format, --channels)
   ser-edge --mic --mqtt mqtt://host/voice    to an MQTT broker as well, and into Home Assistant
+  ser-edge --unit user                       the systemd unit of a service that keeps --mic running
   ser-edge --model mine.onnx hello.wav       a model made by ser-export
   ser-edge --model mine.onnx --describe      its labels, front-end, accuracy and provenance
   ser-edge --doctor                          what works here, and what to do about what doesn't
