@@ -1,31 +1,36 @@
-"""Many files at the same time: judged by threads, answered in the order they were given.
+"""What judging many files is made of, wherever it is done: bundles of files, what comes of each, and their order.
 
-Threads, not processes: libsndfile, soxr, NumPy's larger operations and both runtimes let go of the interpreter while
-they work, four fifths of the time, so one file is decoded while another is in the network. On two cores, processes are
-a tenth slower for 300 files and a tenth faster for 1440, and take 55 MB each where a thread takes 10. The fifth that is
-left keeps threads from using more than about five cores; whoever has many starts Dask workers on them (`cluster`).
-
-Each thread has a recognizer of its own: they share nothing that changes, and an answer doesn't depend on who gave it.
 Memory doesn't grow with the number of files: so many are judged ahead of the one whose turn it is, and no more.
 """
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ser_edge.errors import AudioError
 from ser_edge.prediction import Prediction
-from ser_edge.progress import Progress
 from ser_edge.recognizer import Recognizer
 from ser_edge.windowing import Windowing
 
-__all__ = ["Outcome", "Pending", "Setup", "Show", "in_order", "in_threads", "jobs_for", "judged", "predictions"]
+__all__ = [
+    "Outcome",
+    "Pending",
+    "Setup",
+    "Show",
+    "bundles",
+    "in_order",
+    "jobs_for",
+    "judged",
+    "predictions",
+    "worth_it",
+]
 
-_AHEAD = 256  # files; a long one holds up the answers of so many, a kilobyte each, before the other cores wait for it
-_MOST = 8  # threads that are worth starting: the interpreter is busy with five
+_FILES, _BYTES = 16, 1 << 22  # of a bundle, at most: tenths of a second of work, where asking takes milliseconds
+_WORTH = 8 << 20  # bytes of sound, which take about as long to judge as processes to start
 
 Show = Callable[[Prediction], None]
 Within = Callable[[float, float], None]  # seconds done, seconds in all
@@ -50,7 +55,7 @@ Begun = TypeVar("Begun", bound=Pending)
 
 @dataclass(frozen=True)
 class Setup:
-    """What a recognizer is made of, so that another thread or machine makes the same; see `Recognizer`."""
+    """What a recognizer is made of, so that another process or machine makes the same; see `Recognizer`."""
 
     model: str
     threads: int
@@ -124,7 +129,7 @@ def judged(recognizer: Recognizer, path: str, timeline: bool, within: Within) ->
 
 def jobs_for(threads: int) -> int:
     """Files at the same time that suit this machine, where an inference takes so many threads."""
-    return max(1, min(_MOST, _cores() // threads))
+    return max(1, _cores() // threads)
 
 
 def _cores() -> int:
@@ -135,68 +140,43 @@ def _cores() -> int:
     return (count or os.cpu_count)() or 1
 
 
-def in_threads(
-    setup: Setup, recognizer: Recognizer, paths: Iterable[str], jobs: int, timeline: bool, progress: Progress
-) -> Generator[Outcome, None, None]:
-    """Judges files, so many at the same time.
-
-    Args:
-        setup: makes a recognizer for each thread but the first.
-        recognizer: is the first's.
-        paths: of the files; taken as they are needed.
-        jobs: threads.
-        timeline: judge windows.
-        progress: is told.
-
-    Yields:
-        The outcome of each file, in the order of `paths`. Closing it stops the threads, within a piece of a long file.
-
-    Raises:
-        ModelError: the network, or the voice detector's runtime, can't be used.
-    """
-    from concurrent.futures import Future, ThreadPoolExecutor
-    from queue import SimpleQueue
-
-    free: SimpleQueue[Recognizer] = SimpleQueue()
-    begun, stopped = 0, False
-
-    def within(done: float, total: float) -> None:
-        if stopped:
-            raise _Stopped
-        progress.within(done, total)
-
-    def work(path: str) -> Outcome:
-        mine = free.get()
-        try:
-            return judged(mine, path, timeline, within)
-        finally:
-            free.put(mine)
-            progress.next()
-
-    def submit(path: str) -> Future[Outcome]:
-        nonlocal begun
-        if begun < jobs:  # opened while the threads before are at work
-            free.put(setup.open() if begun else recognizer)
-        begun += 1
-        return pool.submit(work, path)
-
-    ahead = 2 * jobs if timeline else max(_AHEAD, 2 * jobs)
-    with ThreadPoolExecutor(jobs, "ser-edge") as pool:
-        try:
-            with closing(in_order(submit, paths, ahead)) as futures:
-                for future in futures:
-                    yield future.result()
-        finally:
-            stopped = True
+def worth_it(paths: Sequence[str]) -> bool:
+    """Whether these files are worth starting processes for."""
+    return len(paths) > 1 and sum(map(_size, paths)) >= _WORTH
 
 
-def in_order(submit: Callable[[Item], Begun], items: Iterable[Item], ahead: int) -> Generator[Begun, None, None]:
+def bundles(paths: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """So many files that asking somebody else for them is worth it, and so few that all have some."""
+    bundle: list[str] = []
+    total = 0
+    for path in paths:
+        size = _size(path)
+        if bundle and (len(bundle) == _FILES or total + size > _BYTES):
+            yield tuple(bundle)
+            bundle, total = [], 0
+        bundle.append(path)
+        total += size
+    if bundle:
+        yield tuple(bundle)
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:  # not there, or only for others: judging it says so
+        return 0
+
+
+def in_order(
+    submit: Callable[[Item], Begun], items: Iterable[Item], ahead: int, meanwhile: Callable[[], None] = lambda: None
+) -> Generator[Begun, None, None]:
     """Has items worked on, and gives the finished ones back in the same order.
 
     Args:
         submit: begins the work on an item, somewhere else.
         items: taken as they are needed.
         ahead: no more than so many are begun before the first of them is given back.
+        meanwhile: is called now and then while there is nothing to give.
 
     Yields:
         Futures that are done. After Ctrl-C those that are done by then, before it is raised again; on the way out the
@@ -207,9 +187,9 @@ def in_order(submit: Callable[[Item], Begun], items: Iterable[Item], ahead: int)
         for item in items:
             waiting.append(submit(item))
             while waiting and (waiting[0].done() or len(waiting) >= ahead):
-                yield _first(waiting)
+                yield _first(waiting, meanwhile)
         while waiting:
-            yield _first(waiting)
+            yield _first(waiting, meanwhile)
     except KeyboardInterrupt:
         yield from [future for future in waiting if future.done()]
         raise
@@ -218,13 +198,10 @@ def in_order(submit: Callable[[Item], Begun], items: Iterable[Item], ahead: int)
             future.cancel()
 
 
-def _first(waiting: deque[Begun]) -> Begun:
+def _first(waiting: deque[Begun], meanwhile: Callable[[], None]) -> Begun:
     """Waits for the first, in steps: on Windows, Ctrl-C is heard between them."""
     while not waiting[0].done():
+        meanwhile()
         with suppress(TimeoutError):
             waiting[0].exception(timeout=1)
     return waiting.popleft()
-
-
-class _Stopped(Exception):
-    """Nobody wants the outcome any more."""

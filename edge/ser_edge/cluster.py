@@ -9,7 +9,7 @@ import logging
 import pickle
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,7 @@ from threading import local
 from typing import TYPE_CHECKING, Any
 
 from ser_edge import __version__
-from ser_edge.batch import Outcome, Setup, in_order, judged
+from ser_edge.batch import Outcome, Setup, bundles, in_order, judged
 from ser_edge.description import ModelDescription
 from ser_edge.errors import ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.native import keep_memory
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Task", "connected", "in_cluster", "judge_task"]
 
 _PATIENCE = 10  # s, for a Dask scheduler to answer
-_FILES, _BYTES = 16, 1 << 22  # of a task, at most: tenths of a second of work, where asking takes a few milliseconds
 _AHEAD = 256  # tasks begun: two for each of 128 threads
 
 _mine = local()  # of each thread of a worker: what it `made`, a recognizer and what it was made for
@@ -125,7 +124,7 @@ def in_cluster(
     try:
         if not client.nthreads():  # type: ignore[no-untyped-call]
             say("ser-edge: no worker yet, waiting: dask worker")
-        with closing(in_order(submit, _bundles(paths), _AHEAD)) as futures:
+        with closing(in_order(submit, bundles(paths), _AHEAD)) as futures:
             for future in futures:
                 for outcome in _outcomes(future, asked.pop(future.key)):
                     progress.next()
@@ -193,21 +192,6 @@ def _here() -> str:
     from distributed import get_worker
 
     return f"the worker {get_worker().address}"
-
-
-def _bundles(paths: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    """So many files that asking for them is worth it, and so few that all workers have some."""
-    bundle: list[str] = []
-    size = 0
-    for path in paths:
-        bundle.append(path)
-        with suppress(OSError):  # not there, or only for the workers: judging it says so
-            size += Path(path).stat().st_size
-        if len(bundle) == _FILES or size >= _BYTES:
-            yield tuple(bundle)
-            bundle, size = [], 0
-    if bundle:
-        yield tuple(bundle)
 
 
 def _identity(description: ModelDescription) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ser_edge.audio import AUDIO_SUFFIXES, Samples
-from ser_edge.batch import Setup, Show, jobs_for, predictions
+from ser_edge.batch import Setup, Show, jobs_for, predictions, worth_it
 from ser_edge.errors import AudioError
 from ser_edge.native import keep_memory
 from ser_edge.options import STDIN
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listening", "View", "Way", "judge_files", "judge_microphone", "sounds"]
 
+_LOOK = 64  # files that are looked at before it is decided who judges; so many are worth starting processes for
 _MICROPHONE = "microphone"  # the path of its predictions
 
 
@@ -161,18 +162,18 @@ def _attempts(
 
         outcomes = in_cluster(way.client, setup, recognizer.description, paths, way.timeline, progress)
     else:
-        first = list(islice(paths, 2))
+        first = list(islice(paths, _LOOK))
         paths = chain(first, paths)
-        jobs = way.jobs or jobs_for(setup.threads)
         if len(first) > 1:
             keep_memory()
+        jobs = way.jobs or (jobs_for(setup.threads) if len(first) == _LOOK or worth_it(first) else 1)
         if len(first) == 1 or jobs == 1 or STDIN in given:
             for path in paths:
                 yield partial(_judge, recognizer, path, listening, way.timeline, progress)
             return
-        from ser_edge.batch import in_threads
+        from ser_edge.processes import in_processes
 
-        outcomes = in_threads(setup, recognizer, paths, jobs, way.timeline, progress)
+        outcomes = in_processes(setup, paths, jobs, way.timeline, progress)
     with closing(outcomes):
         for outcome in outcomes:
             yield outcome.tell

@@ -12,15 +12,12 @@ __all__ = ["Progress", "say"]
 class Progress:
     """How many inputs are done, and how far the present ones; shown where answers don't appear on the same terminal.
 
-    Several threads may tell it, each of the input it is at.
-
     Args:
         inputs: says how many there are; asked only if there is a bar, since it may have to look through folders.
     """
 
     def __init__(self, inputs: Callable[[], int]):
         self._done = 0
-        self._parts: dict[int, float] = {}  # of the present inputs, by thread
         self._bar: Any = None
         if sys.stderr.isatty() and not sys.stdout.isatty():
             from threading import Lock
@@ -37,22 +34,23 @@ class Progress:
             self._bar.close()
 
     def within(self, done: float, total: float) -> None:
-        """So much of this thread's present input is done."""
-        if self._bar is not None:
-            self._show(0, min(1.0, done / total) if total else 0.0)
+        """So much of the present input is done."""
+        self.parts(min(1.0, done / total) if total else 0.0)
 
-    def next(self) -> None:
-        """This thread's present input is done."""
+    def parts(self, parts: float) -> None:
+        """So much of the present inputs is done, in inputs."""
         if self._bar is not None:
-            self._show(1, 0.0)
+            self._show(0, parts)
+
+    def next(self, inputs: int = 1) -> None:
+        """So many inputs are done; may be called by any thread."""
+        if self._bar is not None:
+            self._show(inputs, 0.0)
 
     def _show(self, done: int, part: float) -> None:
-        from threading import get_ident
-
         with self._lock:
             self._done += done
-            self._parts[get_ident()] = part
-            self._bar.n = self._done + sum(self._parts.values())
+            self._bar.n = self._done + part
             self._bar.refresh()
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import multiprocessing
 import os
 import random
 import resource
@@ -19,11 +20,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_edge import ModelError, Recognizer, Windowing, batch
-from ser_edge.batch import Outcome, Setup, in_order, in_threads, jobs_for, judged
+from ser_edge import ModelError, Recognizer, SerEdgeError, Windowing, batch
+from ser_edge.batch import Outcome, Setup, in_order, jobs_for, judged, worth_it
 from ser_edge.cli import main
 from ser_edge.judging import sounds as found
 from ser_edge.native import STANDARD_ERROR, hushed, keep_memory
+from ser_edge.processes import in_processes
 from ser_edge.progress import Progress, say
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
@@ -73,27 +75,45 @@ def test_answers_are_equal_to_the_last_bit(model: str, folder: Path) -> None:
     setup = setup_of(model)
     recognizer, paths = setup.open(), list(found([str(folder)]))
     alone = [judged(recognizer, path, False, lambda done, total: None) for path in paths]
-    assert list(in_threads(setup, recognizer, iter(paths), 5, False, Progress(lambda: 0))) == alone
+    assert list(in_processes(setup, iter(paths), 3, False, Progress(lambda: 0))) == alone
 
 
 def test_an_error_stands_where_its_file_does(folder: Path) -> None:
-    outcomes = list(in_threads(setup_of(), Recognizer(), found([str(folder)]), 3, True, Progress(lambda: 0)))
+    outcomes = list(in_processes(setup_of(), found([str(folder)]), 2, True, Progress(lambda: 0)))
     broken = [(i, o.problem.split(": ")[1]) for i, o in enumerate(outcomes) if o.problem]
     assert broken == [(3, "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"), (21, "truncated")]
     assert not outcomes[3].predictions
     assert [len(outcome.predictions) > 0 for outcome in outcomes].count(False) == 1  # what was heard of 21 counts
 
 
-def test_a_single_file_starts_no_thread_and_imports_no_pool(sounds: list[Path]) -> None:
+def test_a_few_short_files_start_no_process_and_import_no_pool(sounds: list[Path]) -> None:
     program = (
         "import sys, threading; from ser_edge.cli import main; main();"
-        "print(threading.active_count(), 'concurrent.futures' in sys.modules, 'distributed' in sys.modules)"
+        "print(threading.active_count(), {'multiprocessing', 'concurrent.futures', 'distributed'} & set(sys.modules))"
     )
-    for arguments, expected in [([sounds[0]], "1 False False"), (["--jobs", "1", *sounds], "1 False False")]:
+    for arguments in ([sounds[0]], sounds, ["--jobs", "1", *sounds]):
         done = subprocess.run(
             [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, encoding="utf-8", check=True
         )
-        assert done.stdout.splitlines()[-1] == expected
+        assert done.stdout.splitlines()[-1] == "1 set()"
+
+
+def test_a_task_is_a_few_files_or_a_large_one(tmp_path: Path) -> None:
+    for name, size in [("small", 1000), ("large", 10**7)]:
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, size)  # a hole
+    small, large = str(tmp_path / "small"), str(tmp_path / "large")
+    made = batch.bundles([*[small] * 40, large, large, small, "gone"])
+    assert list(made) == [(small,) * 16, (small,) * 16, (small,) * 8, (large,), (large,), (small, "gone")]
+
+
+def test_processes_are_worth_starting_for_much_sound(tmp_path: Path) -> None:
+    for name, size in (("long", 9 << 20), ("short", 100_000)):
+        (tmp_path / name).write_bytes(bytes(size))
+    long, short = str(tmp_path / "long"), str(tmp_path / "short")
+    assert worth_it([short, long])
+    assert not worth_it([long])
+    assert not worth_it([short] * 20 + ["missing"])
 
 
 def test_a_command_line_is_read_without_numpy() -> None:
@@ -102,26 +122,41 @@ def test_a_command_line_is_read_without_numpy() -> None:
     assert "--jobs N" in done.stdout
 
 
-def test_no_thread_is_left(folder: Path) -> None:
-    before = threading.active_count()
-    outcomes = in_threads(setup_of(), Recognizer(), found([str(folder)]), 4, False, Progress(lambda: 0))
+def test_no_process_is_left(folder: Path) -> None:
+    outcomes = in_processes(setup_of(), found([str(folder)]), 2, False, Progress(lambda: 0))
     next(outcomes)
-    assert threading.active_count() > before
+    assert multiprocessing.active_children()
     outcomes.close()
-    assert threading.active_count() == before
+    assert not multiprocessing.active_children()
 
 
-def test_a_model_that_fails_ends_it_with_its_line(
-    sounds: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    def fails(self: Recognizer, path: str, **options: object) -> None:
-        raise ModelError("the network answered NaN; export it again")
+def test_a_model_that_fails_ends_it_with_its_line(tmp_path: Path, sounds: list[Path]) -> None:
+    outcomes = in_processes(setup_of(str(tmp_path / "gone.onnx")), map(str, sounds), 2, False, Progress(lambda: 0))
+    with pytest.raises(ModelError, match=r"gone\.onnx: no such model file"):
+        next(outcomes)
+    assert not multiprocessing.active_children()
 
-    monkeypatch.setattr(Recognizer, "predict", fails)
-    before = threading.active_count()
-    assert main(["--jobs", "2", *map(str, sounds)]) == 4
-    assert capsys.readouterr() == ("", "ser-edge: the network answered NaN; export it again\n")
-    assert threading.active_count() == before
+
+def test_a_process_that_dies_is_told_in_a_line(endless: Path) -> None:
+    outcomes = in_processes(setup_of(), found([str(endless)]), 2, True, Progress(lambda: 0))
+    killer = threading.Timer(1, lambda: [os.kill(child.pid, 9) for child in multiprocessing.active_children()])
+    killer.start()
+    with pytest.raises(SerEdgeError, match=r"^a process that judged files died, perhaps for want of memory; try fewer"):
+        list(outcomes)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_when_the_command_is_killed_its_processes_end_too(endless: Path) -> None:
+    command = [*COMMAND, "--format", "json", "--no-gate", "--jobs", "2", str(endless)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while len(started := children.read_text().split()) < 3:  # two, and the one that tidies up after them
+            time.sleep(0.05)
+        process.kill()
+    deadline = time.monotonic() + PATIENCE
+    while any(Path(f"/proc/{child}/cmdline").exists() for child in started):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_standard_input_has_its_turn_among_files(sounds: list[Path]) -> None:
@@ -232,8 +267,6 @@ def test_there_are_as_many_jobs_as_cores_that_the_process_may_use(monkeypatch: p
     assert done.stdout == "1 1\n"
     monkeypatch.setattr(batch, "_cores", lambda: 6)
     assert [jobs_for(threads) for threads in (1, 2, 4, 8)] == [6, 3, 1, 1]
-    monkeypatch.setattr(batch, "_cores", lambda: 64)
-    assert jobs_for(1) == 8
 
 
 @pytest.fixture
@@ -289,7 +322,7 @@ class Terminal:
     def flush(self) -> None: ...
 
 
-def test_a_bar_counts_all_threads_and_survives_the_errors(
+def test_a_bar_counts_all_files_and_survives_the_errors(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     terminal = Terminal()

@@ -1,6 +1,5 @@
 """A Dask cluster judges as this machine does, in the same order; a worker that is killed costs nothing."""
 
-import os
 import re
 import shutil
 import signal
@@ -215,15 +214,6 @@ def test_files_that_workers_die_of_are_named_and_the_others_go_on(sounds: list[P
     problems = [outcome.problem for outcome in outcomes]
     with_others = ": several workers died of it, or of one of the 15 files that went with it; judge it alone"
     assert problems == [f"a.wav{with_others}"] * 16 + ["b.wav: several workers died of it; judge it alone"]
-
-
-def test_a_task_is_a_few_files_or_a_large_one(tmp_path: Path) -> None:
-    for name, size in [("small", 1000), ("large", 10**7)]:
-        (tmp_path / name).touch()
-        os.truncate(tmp_path / name, size)  # a hole
-    small, large = str(tmp_path / "small"), str(tmp_path / "large")
-    bundles = cluster._bundles([*[small] * 40, large, large, small, "gone"])
-    assert list(bundles) == [(small,) * 16, (small,) * 16, (*[small] * 8, large), (large,), (small, "gone")]
 
 
 def test_without_dask_the_line_says_how_to_get_it(
