@@ -22,8 +22,8 @@ from ser_edge.audio import Samples
 from ser_edge.devices import Device, choose, devices, open_stream
 from ser_edge.errors import MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.microphone import Health, Microphone
-from ser_edge.model import DEFAULT
 from ser_edge.portaudio import portaudio, stderr_apart
+from ser_edge.runtimes import LITERT, RUNTIMES
 from ser_edge.self_test import MEND, model_files, self_test, self_test_answer, store
 from ser_edge.voice_detector import CHUNK, RATE, VoiceDetector
 
@@ -37,7 +37,7 @@ QUIET = -60.0  # dBFS RMS; a voice at arm's length is above -45
 
 Result = TypeVar("Result")
 
-_NEEDED = ("numpy", "ai-edge-litert", "soundfile", "soxr")
+_NEEDED = ("numpy", "ai-edge-litert" if LITERT else "onnxruntime", "soundfile", "soxr")
 _INSTEAD = {"ai-edge-litert": "tflite-runtime"}  # of old systems
 _OPTIONAL = {
     "sounddevice": ("microphones", "pip install sounddevice"),
@@ -110,6 +110,8 @@ def _packages(_: _Options) -> Iterator[Finding]:
         version = _version(there)
         yield Finding(there, OK, version) if version else Finding(name, WRONG, "missing", f"pip install {name}")
     for name, (purpose, advice) in _OPTIONAL.items():
+        if name in _NEEDED:
+            continue
         version = _version(name)
         yield Finding(name, OK, version) if version else Finding(name, NOTE, f"missing, for {purpose}", advice)
 
@@ -125,7 +127,7 @@ def _models(_: _Options) -> Iterator[Finding]:
         try:
             off = self_test(path)
         except ModelError as error:
-            optional = isinstance(error, RuntimeUnavailable) and path.name != f"{DEFAULT}.tflite"
+            optional = isinstance(error, RuntimeUnavailable) and path.suffix != next(iter(RUNTIMES))
             yield Finding.of(path.name, error, NOTE if optional else WRONG, MEND)
         else:
             took = time.perf_counter() - began
@@ -136,7 +138,8 @@ def _voice_detector(_: _Options) -> Iterator[Finding]:
     try:
         detector = VoiceDetector()
     except ModelError as error:
-        yield Finding.of("voice detector", error, otherwise=MEND)
+        missing = isinstance(error, RuntimeUnavailable) and not LITERT
+        yield Finding.of("voice detector", error, NOTE if missing else WRONG, MEND)
         return
     phase = 2 * np.pi * 120 / RATE * np.arange(10 * CHUNK)
     hum = np.float32(0.1) * np.sum([np.sin(k * phase) / k for k in range(1, 13)], axis=0, dtype=np.float32)

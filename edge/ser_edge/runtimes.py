@@ -4,6 +4,8 @@ A runtime knows nothing of sound: it returns the description stored in its file,
 probabilities. Libraries are imported when a file asks for them, so that each can be absent.
 """
 
+import os
+import sys
 import zipfile
 import zlib
 from importlib import import_module
@@ -17,9 +19,11 @@ from ser_edge.description import FILE_NAME, KEY
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.native import hushed
 
-__all__ = ["RUNTIMES", "LiteRT", "OnnxRuntime", "Runtime", "interpreter", "open_runtime"]
+__all__ = ["LITERT", "RUNTIMES", "LiteRT", "OnnxRuntime", "Runtime", "interpreter", "open_runtime"]
 
 Probabilities = npt.NDArray[np.float32]
+# Intel Macs alone have no LiteRT: ser-edge brings ONNX Runtime there, by the same markers in pyproject.toml.
+LITERT = sys.platform != "darwin" or os.uname().machine == "arm64"
 MAX_DESCRIPTION = 1 << 20  # bytes; ours is 3 KiB, and a zip can claim any size
 
 
@@ -103,7 +107,8 @@ def interpreter(path: Path, threads: int = 1) -> Any:
         RuntimeUnavailable: neither is installed.
     """
     try:
-        make = _load("ai_edge_litert.interpreter", "pip install ai-edge-litert").Interpreter
+        advice = "pip install ai-edge-litert" if LITERT else "an .onnx model; Intel Macs have no LiteRT"
+        make = _load("ai_edge_litert.interpreter", advice).Interpreter
     except RuntimeUnavailable as unavailable:
         try:
             make = import_module("tflite_runtime.interpreter").Interpreter
@@ -120,6 +125,8 @@ def interpreter(path: Path, threads: int = 1) -> Any:
 
 # The best first: LiteRT needs half the CPU time and half the memory of ONNX Runtime here (tests/benchmarks/results.md).
 RUNTIMES: dict[str, type[OnnxRuntime] | type[LiteRT]] = {".tflite": LiteRT, ".onnx": OnnxRuntime}
+if not LITERT:
+    RUNTIMES = dict(reversed(RUNTIMES.items()))
 
 
 def open_runtime(path: Path, threads: int = 1) -> Runtime:
