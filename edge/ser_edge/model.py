@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -90,11 +91,16 @@ def _open(paths: Sequence[Path], threads: int) -> tuple[Path, Runtime]:
         for other in others:
             with suppress(RuntimeUnavailable):
                 runtime = open_runtime(other, threads)
-                import logging  # 5 ms that nobody else needs
-
-                logging.getLogger(__name__).warning("%s; %s answers meanwhile", unavailable, other.name)
+                _warn(f"{unavailable}; {other.name} answers meanwhile")
                 return other, runtime
         raise
+
+
+@cache  # once, however many recognizers judge a folder
+def _warn(message: str) -> None:
+    import logging  # 5 ms that nobody else needs
+
+    logging.getLogger(__name__).warning(message)
 
 
 def _find(name: str | Path) -> list[Path]:

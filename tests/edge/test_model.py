@@ -254,7 +254,8 @@ def test_where_one_runtime_is_missing_the_other_answers_and_the_log_says_so(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     monkeypatch.setitem(sys.modules, "tflite_runtime", None)
-    assert Model(DEFAULT).path == BUNDLED / f"{DEFAULT}.onnx"
+    for _ in range(2):  # a folder's judges are several, and say it once
+        assert Model(DEFAULT).path == BUNDLED / f"{DEFAULT}.onnx"
     (record,) = caplog.records
     assert record.getMessage().startswith("ai_edge_litert can't be loaded (")
     assert record.getMessage().endswith("; try: pip install ai-edge-litert; crnn.onnx answers meanwhile")

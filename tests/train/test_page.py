@@ -17,6 +17,7 @@ import ser_train.scores
 from ser_edge.description import ModelDescription
 from ser_edge.errors import SerEdgeError
 from ser_edge.features import FeatureConfig
+from ser_train.card import card, include_cards
 from ser_train.cli import main
 from ser_train.corpus import EMOTIONS, CorpusError
 from ser_train.damage import CONDITIONS, WINDOWS
@@ -329,3 +330,38 @@ def test_a_table_that_was_asked_for_must_be_one(text: str | None, tmp_path: Path
 
 def test_the_page_says_what_every_protocol_means() -> None:
     assert list(PROTOCOL_MEANINGS) == list(PROTOCOLS)
+
+
+MARKS = ("<!-- gru by speaker: made by make evaluate -->\n", "<!-- end of gru by speaker -->")
+
+
+def test_a_card_shows_the_network_that_its_marks_name(folder: Path, tmp_path: Path) -> None:
+    runs = [RunDirectory(path) for path in sorted((folder / "runs").iterdir())]
+    page = tmp_path / "CARD.md"
+    page.write_text(f"# Card\n\n{MARKS[0]}old\n{MARKS[1]}\n\nend\n", "utf-8")
+    other = make_run(tmp_path, Settings("lstm", "utterance"))
+    for _ in range(2):
+        include_cards([*runs, other], page)
+        assert page.read_text("utf-8") == f"# Card\n\n{MARKS[0]}{card(gather(runs))}{MARKS[1]}\n\nend\n"
+    text = page.read_text("utf-8")
+    assert "5 folds, 2 seeds; in percent, ± is the spread over seeds." in text
+    assert "| neutral | 95.8 ± 0.0 | 95.8 ± 0.0 | calm 4 |" in text
+    assert "Of 24 voices the worst is heard rightly" in text
+    assert "as it is served. With the threshold 0.50 it answers" in text
+    assert "| white noise, 10 dB |" in text
+    assert "nan" not in text
+
+
+def test_a_card_leaves_out_what_nobody_measured(tmp_path: Path) -> None:
+    text = card(gather([make_run(tmp_path, Settings("gru", "speaker", 0, 0), wrong=1)]))
+    assert "white noise" not in text
+    assert "uncertain" not in text
+    assert "±" not in text
+
+
+def test_a_card_of_a_network_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "CARD.md"
+    page.write_text("".join(MARKS), "utf-8")
+    with pytest.raises(CorpusError, match="it shows gru by speaker, and none of these runs is of that"):
+        include_cards([make_run(tmp_path, Settings("gru", "utterance"))], page)
+    assert page.read_text("utf-8") == "".join(MARKS)

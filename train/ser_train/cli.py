@@ -246,6 +246,7 @@ def _evaluate(arguments: Sequence[str]) -> int:
     import json
 
     from ser_train.atomic import write_text
+    from ser_train.card import include_cards
     from ser_train.evaluate import evaluate, include
     from ser_train.report import markdown_table
     from ser_train.run import RunDirectory
@@ -255,7 +256,7 @@ def _evaluate(arguments: Sequence[str]) -> int:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="finished run directories")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the rows there, as JSON")
     parser.add_argument(
-        "--page", nargs="+", type=Path, default=[], metavar="FILE", help="put the table into pages, between their marks"
+        "--page", nargs="+", type=Path, default=[], metavar="FILE", help="put figures into pages, between their marks"
     )
     parser.add_argument(
         "--exported", type=Path, metavar="DIR", help="measure the model files ser-export made there, too"
@@ -265,10 +266,12 @@ def _evaluate(arguments: Sequence[str]) -> int:
     for run in runs:
         if not run.finished:
             print(f"ser-train: {run.path}: not a finished run, left out", file=sys.stderr)
-    rows = evaluate([run for run in runs if run.finished], options.exported)
+    runs = [run for run in runs if run.finished]
+    rows = evaluate(runs, options.exported)
     if options.out:
         write_text(options.out, json.dumps(rows, indent=1) + "\n")
     for page in options.page:
         include(rows, page)
+        include_cards(runs, page)
     print(markdown_table(rows), end="")
     return 0

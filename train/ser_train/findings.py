@@ -115,6 +115,10 @@ class Findings:
         named = some if len(folds) < total else _counted(total, "fold")
         return f"{named}, {_counted(len(self.seeds), 'seed')}"
 
+    def said(self, figure: Spread) -> str:
+        """With one decimal, and how much seeds differ if there are several."""
+        return f"{figure.mean:.1f} ± {figure.std:.1f}" if len(self.seeds) > 1 else f"{figure.mean:.1f}"
+
     @cached_property
     def answers(self) -> list[Answers]:
         """For each seed those of its folds."""

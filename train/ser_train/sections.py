@@ -68,14 +68,9 @@ class Subject:
         source = f"data:image/png;base64,{b64encode(data).decode()}"
         return f'<img alt="{escape(alt)}" width="{width:.0f}" height="{height:.0f}" src="{source}">\n'
 
-    def figure(self, figure: Spread) -> str:
-        """With one decimal, and how much seeds differ if there are several."""
-        several = len(self.findings.seeds) > 1
-        return f"{figure.mean:.1f} ± {figure.std:.1f}" if several else f"{figure.mean:.1f}"
-
     def share(self, figure: Spread) -> Share:
         """The same with a bar behind."""
-        return Share(figure.mean, self.figure(figure))
+        return Share(figure.mean, self.findings.said(figure))
 
 
 def headline(subject: Subject) -> str:
@@ -85,7 +80,7 @@ def headline(subject: Subject) -> str:
     for metric, name in (("wa", "right (WA)"), ("uar", "mean recall (UAR)"), ("f1", "macro-F1")):
         figure = findings.headline[metric]
         tiles.append(
-            f"<div><strong>{subject.figure(Spread(figure.mean, figure.std))}<small> %</small></strong>"
+            f"<div><strong>{findings.said(Spread(figure.mean, figure.std))}<small> %</small></strong>"
             f"<span>{name}</span><span>95 % interval {figure.low:.1f} to {figure.high:.1f}</span></div>\n"
         )
     answers, actors = len(findings.answers[0].labels), len(findings.actors)

@@ -1,0 +1,106 @@
+"""What a model card says of a network beside its accuracy, as Markdown: emotions, voices, confidence, conditions.
+
+The figures are those of the page that `ser-train report` makes. A page asks for them with two marks that name a network
+and a protocol: <!-- crnn by speaker: made by make evaluate --> and <!-- end of crnn by speaker -->.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ser_train.atomic import write_text
+from ser_train.corpus import CorpusError
+from ser_train.findings import Findings, gather
+from ser_train.markup import span
+from ser_train.measure import markdown
+from ser_train.run import RunDirectory
+from ser_train.scores import reliability
+
+__all__ = ["card", "include_cards"]
+
+_MARKS = re.compile(r"(<!-- ((\S[^\n]*) by (\w+)): made by make evaluate -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
+
+
+def include_cards(runs: Sequence[RunDirectory], page: Path) -> None:
+    """Puts what was found of a network between the marks that name it; a page without such marks stays as it is.
+
+    Raises:
+        CorpusError: none of the runs is of the network and protocol that the page names.
+    """
+
+    def found(marks: re.Match[str]) -> str:
+        begin, name, label, protocol, end = marks.groups()
+        asked = [run for run in runs if (run.settings.label, run.settings.protocol) == (label, protocol)]
+        if not asked:
+            raise CorpusError(f"{page}: it shows {name}, and none of these runs is of that; give them as well")
+        return f"{begin}{card(gather(asked))}{end}"
+
+    text = page.read_text("utf-8")
+    if (made := _MARKS.sub(found, text)) != text:
+        write_text(page, made)
+
+
+def card(findings: Findings) -> str:
+    """Paragraphs and tables; what wasn't measured is left out."""
+    seeds = ", ± is the spread over seeds" if len(findings.seeds) > 1 else ""
+    parts = [
+        f"{findings.counts}; in percent{seeds}.",
+        _emotions(findings),
+        _speakers(findings),
+        _voices(findings),
+        _confidence(findings),
+    ]
+    if conditions := findings.conditions:
+        parts.append(markdown(conditions, "Damaged as sounds, before the network hears them: " + findings.counts))
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _emotions(findings: Findings) -> str:
+    rows = []
+    for emotion in findings.emotions:
+        figures = map(findings.said, (emotion.recall, emotion.precision))
+        rows.append((emotion.name, *figures, f"{emotion.instead} {emotion.share:.0f}" if emotion.instead else ""))
+    return _table(
+        ("emotion", "heard when spoken (recall)", "spoken when heard (precision)", "else mostly heard as"), rows
+    )
+
+
+def _speakers(findings: Findings) -> str:
+    kinds = ((findings.sexes, ""), (findings.intensities, " intensity"))
+    rows = [
+        (group.name + kind, f"{group.spoken}", findings.said(group.wa), findings.said(group.uar))
+        for groups, kind in kinds
+        for group in groups
+    ]
+    return _table(("spoken", "utterances", "WA", "UAR of the emotions that both speak"), rows) if rows else ""
+
+
+def _voices(findings: Findings) -> str:
+    worst, *others, best = sorted(findings.actors, key=lambda actor: actor.mean)
+    middle = others[len(others) // 2] if others else best
+    return (
+        f"Of {len(others) + 2} voices the worst is heard rightly {worst.mean:.0f} % of the time (actor {worst.actor}), "
+        f"the middle one {middle.mean:.0f} %, the best {best.mean:.0f} % (actor {best.actor})."
+    )
+
+
+def _confidence(findings: Findings) -> str:
+    """As it is served: calibrated, with the runs' thresholds."""
+    before = np.mean([reliability(answers.labels, answers.probabilities).error for answers in findings.answers])
+    after = findings.served_error
+    words = f"Expected calibration error: {before:.3f} as the network answers"
+    words += f", {after:.3f} as it is served." if findings.calibrated else "."
+    if findings.chosen:
+        answered, right = findings.chosen
+        thresholds = span([run.description.threshold for run in findings.runs])
+        words += (
+            f" With the threshold {thresholds} it answers {answered:.0f} % of the time, and {right:.0f} % of these "
+            "answers are right; else it says `uncertain`."
+        )
+    return words
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows))
