@@ -213,7 +213,6 @@ def test_a_model_that_fails_comes_before_a_microphone(
         raise error
 
     plugged(sounddevice, card, np.zeros(RATE) if code else tone(0.5))
-    monkeypatch.setattr(doctor, "DEFAULT", "crnn")
     monkeypatch.setattr(doctor, "model_files", lambda: [Path(name)])
     monkeypatch.setattr(doctor, "self_test", fail)
     returned, found, following = examined()

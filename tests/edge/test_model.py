@@ -1,10 +1,12 @@
 """Model files: the two formats answer alike, and what can't be used is refused with what to do about it."""
 
+import os
 import sys
 import zipfile
 from dataclasses import replace
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
@@ -259,6 +261,18 @@ def test_where_one_runtime_is_missing_the_other_answers_and_the_log_says_so(
     (record,) = caplog.records
     assert record.getMessage().startswith("ai_edge_litert can't be loaded (")
     assert record.getMessage().endswith("; try: pip install ai-edge-litert; crnn.onnx answers meanwhile")
+
+
+def test_intel_macs_have_no_litert_so_onnx_runtime_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = find_spec("ser_edge.runtimes")
+    assert found
+    assert found.loader
+    monkeypatch.setattr(sys, "platform", "darwin")
+    for machine, order in (("x86_64", [".onnx", ".tflite"]), ("arm64", [".tflite", ".onnx"])):
+        monkeypatch.setattr(os, "uname", lambda machine=machine: SimpleNamespace(machine=machine), raising=False)
+        there = module_from_spec(found)
+        found.loader.exec_module(there)
+        assert list(there.RUNTIMES) == order
 
 
 def test_tflite_runtime_serves_where_it_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
