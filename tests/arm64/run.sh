@@ -16,9 +16,12 @@ rm -rf "$build"
 mkdir -p "$build/models" "$build/here"
 cp edge/ser_edge/models/crnn.* "$@" "$build/models"
 
-binfmt=/proc/sys/fs/binfmt_misc  # where the kernel is told of the emulator; systemd does both
+binfmt=/proc/sys/fs/binfmt_misc  # where the kernel is told of the emulator, unless systemd did that
 [ -e $binfmt/register ] || mount -t binfmt_misc none $binfmt
-[ -e $binfmt/qemu-aarch64 ] || cat /usr/lib/binfmt.d/qemu-aarch64.conf >$binfmt/register
+if [ ! -e $binfmt/qemu-aarch64 ]; then
+  cat /usr/lib/binfmt.d/qemu-aarch64.conf >$binfmt/register
+  trap 'echo -1 >$binfmt/qemu-aarch64' EXIT
+fi
 
 .venv/bin/python -m build --wheel --outdir "$build" . >/dev/null
 for model in "$build"/models/*; do

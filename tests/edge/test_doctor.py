@@ -190,6 +190,11 @@ def test_a_voice_detector_without_its_runtime_is_wrong(
     assert (code, following) == (4, "pip install ai-edge-litert")
     assert found["voice detector"] == ("!!", "LiteRT isn't installed; pip install ai-edge-litert")
 
+    monkeypatch.setattr(doctor, "LITERT", False)  # an Intel Mac, where there is none to install
+    code, found, following = examined()
+    assert (code, following) == (0, "ser-edge --mic")
+    assert found["voice detector"][0] == "--"
+
 
 @pytest.mark.parametrize(
     ("name", "error", "state", "code"),
