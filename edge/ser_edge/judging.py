@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -173,7 +173,8 @@ def _attempts(
             return
         from ser_edge.processes import in_processes
 
-        outcomes = in_processes(setup, paths, jobs, way.timeline, progress)
+        same = replace(setup, model=str(recognizer.path))  # what was found here isn't searched for again
+        outcomes = in_processes(same, paths, jobs, way.timeline, progress)
     with closing(outcomes):
         for outcome in outcomes:
             yield outcome.tell

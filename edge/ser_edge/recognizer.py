@@ -54,6 +54,11 @@ class Recognizer:
         """What the model file says of itself: labels, front-end, measured accuracy."""
         return self._model.description
 
+    @property
+    def path(self) -> Path:
+        """The model file that answers."""
+        return self._model.path
+
     def predict(
         self,
         source: str | Path | BinaryIO | npt.ArrayLike,
