@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,17 @@ def make_corpus(folder: Path, actors: range, suffix: str = ".wav") -> Path:
                 soundfile.write(
                     folder / f"Actor_{actor:02}" / name, voice(emotion, actor, take), RATE, subtype="PCM_16"
                 )
+    return folder
+
+
+def make_recordings(folder: Path, labels: Sequence[str] = ("calm", "lively"), files: int = 3) -> Path:
+    """Somebody's own recordings: five made voices say each label a few times, a second long."""
+    for place, label in enumerate(labels):
+        for number, speaker in enumerate(("anna", "ben", "carla", "dan", "eva")):
+            (folder / label / speaker).mkdir(parents=True)
+            for take in range(1, files + 1):
+                samples = voice(3 * place, 3 * number, take, 1.0)
+                soundfile.write(folder / label / speaker / f"{take}.wav", samples, RATE, subtype="PCM_16")
     return folder
 
 

@@ -19,6 +19,7 @@ from ser_train.run import Answers, RunDirectory, Settings
 from ser_train.splits import SPEAKER_FOLDS
 
 MakeRun = Callable[..., RunDirectory]
+TRAINING = {"data": "RAVDESS speech, CC BY-NC-SA 4.0; nEMO, CC BY-NC-SA 4.0"}
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +55,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             )
         )
         lucky = Accuracy(settings.protocol, 1, 1, 99.0, 99.0, 99.0)
-        description = ModelDescription(settings.network, EMOTIONS, FeatureConfig(), accuracy=lucky)
+        description = ModelDescription(settings.network, EMOTIONS, FeatureConfig(), accuracy=lucky, training=TRAINING)
         run.write("description.json", description.to_json())
         run.write("run.json", {"settings": vars(settings), "parameters": 1234})
         (run.path / "model.keras").write_bytes(b"12345")
@@ -69,6 +70,8 @@ def test_a_row_says_what_was_run_and_how_sure_the_figures_are(make_run: MakeRun)
     assert row == {
         "network": "gru",
         "protocol": "utterance",
+        "corpus": "RAVDESS speech",
+        "labels": 8,
         "format": "keras",
         "precision": "float32",
         "seeds": 1,
@@ -116,9 +119,8 @@ def test_every_run_then_shows_the_cross_validated_accuracy(make_run: MakeRun) ->
 def row(network: str, protocol: str, value: float, seeds: int = 1) -> dict[str, Any]:
     figure = {"mean": value, "std": 0.0, "low": value - 2.4, "high": value + 2.6}
     folds = 5 if protocol == "speaker" else 1
-    return {"network": network, "protocol": protocol, "folds": folds, "seeds": seeds} | dict.fromkeys(
-        ("wa", "uar", "f1"), figure
-    )
+    about = {"corpus": "RAVDESS speech", "labels": 8, "folds": folds, "seeds": seeds}
+    return {"network": network, "protocol": protocol} | about | dict.fromkeys(("wa", "uar", "f1"), figure)
 
 
 def test_the_table_has_a_row_a_network_and_says_what_each_protocol_means() -> None:

@@ -123,7 +123,7 @@ def test_answers_have_a_row_an_utterance_the_test_first(run: RunDirectory, utter
     assert set(answers.of_test().actors) == {2, 5}
     named = {u.path.stem: u for u in utterances}
     assert sorted(answers.names) == sorted(named)
-    assert [(named[n].label, named[n].actor) for n in answers.names] == list(
+    assert [(EMOTIONS.index(named[n].emotion), named[n].actor) for n in answers.names] == list(
         zip(answers.labels, answers.actors, strict=True)
     )
 

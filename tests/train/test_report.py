@@ -38,7 +38,7 @@ def check_picture(path: Path, width: int, height: int) -> None:
 
 
 def test_the_confusion_matrix_is_a_picture(answers: Answers, tmp_path: Path) -> None:
-    picture_confusion(answers, "gru-speaker-fold0-seed0", tmp_path / "confusion.png")
+    picture_confusion(answers, EMOTIONS, "gru-speaker-fold0-seed0", tmp_path / "confusion.png")
     check_picture(tmp_path / "confusion.png", 768, 672)
 
 
@@ -51,7 +51,7 @@ def test_the_curves_are_a_picture(epochs: int, tmp_path: Path) -> None:
 
 
 def test_the_report_has_a_line_an_emotion_even_for_one_that_nobody_spoke(answers: Answers) -> None:
-    text = classification_text(answers)
+    text = classification_text(answers, EMOTIONS)
     lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
     assert list(lines)[1:9] == list(EMOTIONS)
     assert lines["surprised"] == ["0.000", "0.000", "0.000", "0"]

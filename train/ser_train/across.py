@@ -17,8 +17,8 @@ from ser_edge.model import Model
 from ser_edge.runtimes import RUNTIMES
 from ser_train.atomic import write_text
 from ser_train.conditions import KerasModel
-from ser_train.corpora import CORPORA
-from ser_train.corpus import Utterance, read_corpora, unique
+from ser_train.corpora import CORPORA, OWN
+from ser_train.corpus import CorpusError, Utterance, labels_of, read_corpora, unique
 from ser_train.dataset import corpus_features
 from ser_train.fetch import locate
 from ser_train.run import RunDirectory
@@ -39,13 +39,21 @@ class Abroad:
 
 
 def abroad(model: Model, name: str, utterances: Sequence[Utterance]) -> list[Abroad]:
-    """Judges all utterances, corpus by corpus."""
+    """Judges all utterances, corpus by corpus.
+
+    Raises:
+        CorpusError: a corpus that has none of the network's labels.
+    """
     figures = []
     for corpus in dict.fromkeys(u.corpus for u in utterances):
         heard = unique(u for u in utterances if u.corpus == corpus)
-        features = corpus_features(heard, model.description.features)
-        known = CORPORA[corpus].emotions
+        known = labels_of(heard) if corpus == OWN.name else CORPORA[corpus].emotions
         places = [place for place, label in enumerate(model.description.labels) if label in known]
+        if not places:
+            raise CorpusError(
+                f"{name}: knows {', '.join(model.description.labels)}; there are {', '.join(sorted(known))}"
+            )
+        features = corpus_features(heard, model.description.features)
         answers = np.concatenate([model.probabilities(features[i : i + 64]) for i in range(0, len(heard), 64)])
         guesses = [model.description.labels[places[best]] for best in answers[:, places].argmax(axis=1)]
         spoken = [u.emotion for u in heard]
@@ -60,7 +68,8 @@ def markdown(figures: Sequence[Abroad]) -> str:
     corpora = list(dict.fromkeys(figure.corpus for figure in figures))
     first = {figure.corpus: figure for figure in reversed(figures)}
     heads = [
-        f"{CORPORA[c].title} ({first[c].utterances} utterances, chance {100 / first[c].emotions:.1f})" for c in corpora
+        f"{CORPORA.get(c, OWN).title} ({first[c].utterances} utterances, chance {100 / first[c].emotions:.1f})"
+        for c in corpora
     ]
     lines = ["| UAR, % | " + " | ".join(heads) + " |", "|---|" + "---|" * len(corpora)]
     for network in dict.fromkeys(figure.network for figure in figures):

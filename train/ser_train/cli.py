@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -34,6 +35,8 @@ examples:
   ser-train --arch crnn --protocol speaker --data ravdess/ --data ravdess_song/ --data nemo/
                                                      the network we ship, with other corpora to learn from
   ser-train evaluate runs/* --out results.json       the table of what was trained
+  ser-train --data recordings/ --init crnn --set epochs=40 learning_rate=0.0005
+                                                     your own recordings and labels; begins as the bundled network
   ser-train conditions RUN --data ravdess/           noise, telephone, rooms, and live windows
   ser-train across RUN --data nemo/                  other corpora than it was trained on
   ser-train report RUN                               a page with pictures
@@ -41,10 +44,16 @@ examples:
 A training that was stopped goes on where it was; one that is finished is not done again. Each leaves a directory
 RUNS/<network>-<protocol>-..., with the network, its metrics and pictures: what ser-export takes.
 
+your own recordings, with any labels, alone:
+  recordings/LABEL/SPEAKER/*.wav                     folders; or a table with the columns path,label,speaker:
+  recordings.csv                                     paths in it are relative to the file
+  Five speakers or more: a network is tested on voices that it never heard. So they train by two protocols, speaker
+  (their default) for the figure, and all for the network to use. docs/own-data.md goes through it step by step.
+
 protocols:
   notebook    every file twice, the test set stops the training: shows what the notebook's 93.75 % is worth
   utterance   new sentences of known voices
-  speaker     five folds of unseen actors
+  speaker     five folds of unseen actors, or of your own speakers
   inner       for choosing settings: leaves out two folds, so that one of them can judge and the other stays unseen
   all         every actor trains: the network to ship; its own figure means nothing
 """
@@ -85,7 +94,7 @@ def _fit(arguments: Sequence[str]) -> int:
 
     parser = argparse.ArgumentParser(
         prog="ser-train",
-        description="Trains emotion networks on RAVDESS speech, by a protocol you name.",
+        description="Trains emotion networks on RAVDESS speech, or on your own recordings, by a protocol you name.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -96,11 +105,19 @@ def _fit(arguments: Sequence[str]) -> int:
         metavar="PATH",
         action="append",
         help="RAVDESS: a folder or the public zip (default: download it once); give it again for other corpora, which "
-        "networks like crnn learn from as well: RAVDESS song, nEMO, CREMA-D, TESS, SAVEE, EMO-DB",
+        "networks like crnn learn from as well: RAVDESS song, nEMO, CREMA-D, TESS, SAVEE, EMO-DB. Or your own "
+        "recordings: a folder, or a CSV file",
     )
     add("--mirror", metavar="URL", help="download the zip from here instead of Zenodo")
-    add("--arch", nargs="+", choices=NETWORKS, default=NOTEBOOK, help="networks (default: the notebook's)")
-    add("--protocol", nargs="+", choices=PROTOCOLS, default=["notebook"], help="default: notebook")
+    add("--arch", nargs="+", choices=NETWORKS, help="networks (default: the notebook's; for your own, crnn)")
+    add("--protocol", nargs="+", choices=PROTOCOLS, help="default: notebook; for your own, speaker")
+    add(
+        "--init",
+        default="",
+        metavar="RUN|NAME",
+        help="begin as this network instead of at random: a finished run (with * for the fold), an .onnx file, or the "
+        "bundled one, crnn; labels that it doesn't have are new",
+    )
     add("--fold", default="all", metavar="K|all", help="a fold of the speaker protocol, 0 to 4 (default: all)")
     add("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")
     add("--epochs", type=int, metavar="N", help="at most so many (default: the network's own)")
@@ -141,6 +158,11 @@ def _fit(arguments: Sequence[str]) -> int:
 
     if find_spec("tensorflow") is None:  # said now, not after the download
         raise ModuleNotFoundError(name="tensorflow")
+    from ser_train.own import is_own
+
+    own = any(is_own(path) for path in options.data or [])
+    options.arch = options.arch or (["crnn"] if own else NOTEBOOK)
+    options.protocol = options.protocol or ["speaker" if own else "notebook"]
     for network in options.arch:
         changed(NETWORKS[network].recipe, options.set)  # refuses what isn't a setting
     from ser_edge.cluster import connected  # here, so that --help needs no NumPy
@@ -158,20 +180,32 @@ def _fit_with(options: argparse.Namespace, client: "Client | None") -> int:
     folders = [locate(path, options.mirror) for path in options.data or [None]]
     if client is not None:  # its workers have working directories of their own
         folders, options.out = [folder.resolve() for folder in folders], options.out.resolve()
+        options.init = str(Path(options.init).resolve()) if "/" in options.init else options.init
     utterances = read_corpora(folders)
     recordings, groups = unique(utterances), duplicates(utterances)
-    print(
-        f"{len(utterances)} files, {len(recordings)} recordings, {len({u.speaker for u in utterances})} speakers",
-        file=sys.stderr,
-    )
+    counts = Counter(u.emotion for u in recordings if u.own)
+    found = f"{len(utterances)} files, {len(recordings)} recordings, {len({u.speaker for u in utterances})} speakers"
+    labels = ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))
+    print(f"{found}; labels: {labels}" if labels else found, file=sys.stderr)
     if groups:
         print(f"{len(groups)} recordings are there more than once, like {groups[0][0].path} and {groups[0][1].path}; "
               "only the notebook protocol counts any twice", file=sys.stderr)  # fmt: skip
     wanted = [
-        Settings(network, protocol, fold, seed, options.epochs, tuple(options.set), tuple(options.teachers))
+        Settings(
+            network,
+            protocol,
+            fold,
+            seed,
+            options.epochs,
+            tuple(options.set),
+            tuple(options.teachers),
+            init=options.init,
+        )
         for protocol, network, seed in product(options.protocol, options.arch, options.seed)
         for fold in _folds(options.fold, PROTOCOLS[protocol].folds)
     ]
+    for settings in wanted:  # refuses now what a later fold would refuse after hours
+        PROTOCOLS[settings.protocol].split(utterances, settings.fold, settings.seed)
     task = partial(_fit_one, utterances=utterances, out=options.out, jobs=options.jobs)
     for run in _here(task, wanted, options.jobs) if client is None else _there(task, wanted, client):
         metrics = run.read("run.json")["metrics"]

@@ -64,7 +64,7 @@ def of_test(run: RunDirectory, corpus: Sequence[Utterance]) -> list[Utterance]:
     Raises:
         CorpusError: some are not in the corpus.
     """
-    by_name = {u.path.stem: u for u in corpus}
+    by_name = {u.name: u for u in corpus}
     names = list(dict.fromkeys(run.answers.of_test().names.tolist()))  # `notebook` tests some twice
     if missing := [name for name in names if name not in by_name]:
         raise CorpusError(
@@ -82,7 +82,9 @@ def conditions(arguments: Sequence[str]) -> int:
     )
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="finished run directories of one network")
-    add("--data", type=Path, metavar="PATH", help="RAVDESS: a folder or the public zip (default: download it once)")
+    add(
+        "--data", type=Path, metavar="PATH", help="what they were trained on (default: RAVDESS speech, downloaded once)"
+    )
     add("--jobs", type=int, default=-1, metavar="N", help="processes that make features (default: one a core)")
     add("--model", type=Path, metavar="FILE", help="ask this .onnx or .tflite, exported from the one RUN given")
     add("--markdown", type=Path, metavar="FILE", help="write the table there as well")
@@ -149,7 +151,7 @@ def _write(run: RunDirectory, model: Path | None, corpus: Sequence[Utterance], j
     """Measures; the figures are written last, and say what the answers are of."""
     utterances, settings = of_test(run, corpus), run.settings
     answerer = _exported(model, settings) if model else KerasModel(run)
-    speech = [u for u in corpus if u.corpus == "ravdess"]
+    speech = [u for u in corpus if u.corpus == "ravdess" or u.own]
     (run.path / "conditions.json").unlink(missing_ok=True)
     heard = measure(answerer, utterances, speech, jobs, run.path.name)
     with replacing(run.path / "conditions.npz") as unfinished:

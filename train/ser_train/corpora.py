@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["CORPORA", "EMOTIONS", "Corpus"]
+__all__ = ["CORPORA", "EMOTIONS", "OWN", "Corpus"]
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # RAVDESS's 01 to 08
 
@@ -169,3 +169,15 @@ _TABLE = (
     ),
 )
 CORPORA = {corpus.name: corpus for corpus in _TABLE}
+
+# Recordings of one's own, that say by folders or a table what they are: see `own`. Not in the table, for no file name
+# tells it, and its labels may be any.
+OWN = Corpus(
+    name="own",
+    title="own recordings",
+    licence="on their owner's terms",
+    example="",
+    pattern="",
+    emotion_codes={},
+    sexes={},
+)

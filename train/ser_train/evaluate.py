@@ -47,6 +47,8 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> list
     """
     if not runs:
         raise CorpusError("none of these is a finished run; train some with ser-train")
+    if len({run.description.labels for run in runs}) > 1:
+        raise CorpusError("these runs have different labels; a table is of one set of them")
     groups = _grouped(runs)
     rows = []
     for (label, protocol), seeds in groups.items():
@@ -97,7 +99,7 @@ def _grouped(runs: Sequence[RunDirectory]) -> dict[tuple[str, str], _Seeds]:
             if missing and protocol in FIGURES:
                 raise CorpusError(f"{label}, {protocol}, seed {seed}: folds {missing} are not trained; use --fold all")
         members = [run for by_fold in seeds.values() for run in by_fold.values()]
-        if len({(run.settings.epochs, run.settings.recipe, run.settings.teachers) for run in members}) > 1:
+        if len({(s.epochs, s.recipe, s.teachers, s.init) for s in (run.settings for run in members)}) > 1:
             raise CorpusError(f"{label}, {protocol}: trained with different settings or epochs; train anew")
         corpora = {(run.settings.fold, run.settings.corpus) for run in members}
         if len(corpora) > len({run.settings.fold for run in members}):
@@ -124,10 +126,13 @@ def _row(
 ) -> dict[str, Any]:
     """A row of the table: one kind of file of one network by one protocol."""
     members = [run for by_fold in seeds.values() for run in by_fold.values()]
+    about = members[0].description
     intervals = pooled([[answers(run, file(run)) for run in by_fold.values()] for by_fold in seeds.values()])
     return {
         "network": label,
         "protocol": protocol,
+        "corpus": about.training.get("data", "").partition(",")[0],
+        "labels": len(about.labels),
         "format": suffix,
         "precision": precision,
         "seeds": len(seeds),

@@ -53,10 +53,11 @@ def cache_folder() -> Path:
 
 
 def locate(data: Path | None, mirror: str | None = None) -> Path:
-    """The corpus as a folder.
+    """The corpus as a folder or a table.
 
     Args:
-        data: a folder (one that isn't there is for `read_corpus` to refuse), or the public zip; None downloads it.
+        data: a folder (one that isn't there is for `read_corpus` to refuse), a CSV file of your own recordings, or the
+            public zip; None downloads it.
         mirror: another URL for the same zip.
 
     Raises:
@@ -65,7 +66,7 @@ def locate(data: Path | None, mirror: str | None = None) -> Path:
     if data is None:
         archive = Archive(mirror or RAVDESS_SPEECH.url, RAVDESS_SPEECH.md5)
         data = download(archive, cache_folder() / "Audio_Speech_Actors_01-24.zip")
-    if data.is_file():
+    if data.is_file() and data.suffix.lower() != ".csv":
         return unpack(data)
     return data
 

@@ -17,7 +17,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from ser_edge.description import ModelDescription, tempered
 from ser_train.corpora import CORPORA
-from ser_train.corpus import EMOTIONS, CorpusError
+from ser_train.corpus import CorpusError
 from ser_train.damage import CONDITIONS
 from ser_train.measure import Figures, Heard, pool
 from ser_train.pictures import Bar, Curve
@@ -101,6 +101,21 @@ class Findings:
         return self.seeds[0][0].settings
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """That are told apart; of all runs the same."""
+        return self.seeds[0][0].description.labels
+
+    @property
+    def own(self) -> bool:
+        """Whether it is about one's own recordings: RAVDESS's actors are numbers."""
+        return self.answers[0].actors.dtype.kind == "U"
+
+    @property
+    def chance(self) -> float:
+        """Of a guess to be right, in percent."""
+        return 100 / len(self.labels)
+
+    @property
     def name(self) -> str:
         """For files: the run's, or what the runs' names have in common."""
         s = self.settings
@@ -169,11 +184,11 @@ class Findings:
         parts = np.array([100 * _of_emotions(answers) for answers in self.answers])  # (seeds, 3, emotions)
         labels, guesses = np.concatenate([(a.labels, a.probabilities.argmax(1)) for a in self.answers], axis=1)
         found = []
-        for place, name in enumerate(EMOTIONS):
+        for place, name in enumerate(self.labels):
             precision, recall, f1 = (Spread.of(values) for values in parts[:, :, place].T)
-            wrong = np.bincount(guesses[(labels == place) & (guesses != place)], minlength=len(EMOTIONS))
+            wrong = np.bincount(guesses[(labels == place) & (guesses != place)], minlength=len(self.labels))
             spoken = int((labels == place).sum())
-            instead = EMOTIONS[int(wrong.argmax())] if wrong.any() else ""
+            instead = self.labels[int(wrong.argmax())] if wrong.any() else ""
             share = 100 * float(wrong.max()) / max(spoken, 1)
             found.append(Emotion(name, spoken // len(self.seeds), recall, precision, f1, instead, share))
         return found
@@ -181,7 +196,7 @@ class Findings:
     @property
     def sexes(self) -> list[Group]:
         """Of the speakers; none for voices that aren't RAVDESS's."""
-        return self._groups(lambda answers: [_RAVDESS.sexes.get(f"{actor:02}", "") for actor in answers.actors])
+        return self._groups(lambda answers: [_sex(actor) for actor in answers.actors])
 
     @property
     def intensities(self) -> list[Group]:
@@ -191,18 +206,18 @@ class Findings:
             codes = [_RAVDESS.parts(Path(f"{name}")).get("intensity") or "" for name in answers.names]
             return [_RAVDESS.intensities.get(code, "") for code in codes]
 
-        return self._groups(told)
+        return [] if self.own else self._groups(told)
 
     @property
     def actors(self) -> list[Bar]:
         """Accuracy of each, over the seeds that were tested on them."""
-        by_actor: dict[int, list[float]] = {}
+        by_actor: dict[int | str, list[float]] = {}
         for answers in self.answers:
             right = answers.probabilities.argmax(1) == answers.labels
-            for actor in np.unique(answers.actors):
-                by_actor.setdefault(int(actor), []).append(100 * float(right[answers.actors == actor].mean()))
+            for actor in np.unique(answers.actors).tolist():
+                by_actor.setdefault(actor, []).append(100 * float(right[answers.actors == actor].mean()))
         return [
-            Bar(actor, _RAVDESS.sexes.get(f"{actor:02}", ""), float(np.mean(values)), min(values), max(values))
+            Bar(actor, _sex(actor), float(np.mean(values)), min(values), max(values))
             for actor, values in sorted(by_actor.items())
         ]
 
@@ -250,6 +265,8 @@ def gather(runs: Sequence[RunDirectory]) -> Findings:
     for run in read:
         if seeds.setdefault(run.settings.seed, {}).setdefault(run.settings.fold, run) is not run:
             raise CorpusError(f"{run.path}: there is another run of {run.settings.name}; give one of them")
+    if len({run.description.labels for run in read}) > 1:
+        raise CorpusError("these runs have different labels; a page is of one set of them")
     if len({tuple(folds) for folds in seeds.values()}) > 1:
         raise CorpusError(f"seeds {sorted(seeds)} have different folds; their mean would compare different voices")
     return Findings(tuple(tuple(folds.values()) for folds in seeds.values()))
@@ -274,6 +291,11 @@ def _read(run: RunDirectory) -> Trained:
         raise CorpusError(f"{run.path}: a damaged run ({reason}); train it again") from e
 
 
+def _sex(actor: int | str) -> str:
+    """Of RAVDESS's actors, who are numbers; of others it isn't told."""
+    return "" if isinstance(actor, str) else _RAVDESS.sexes.get(f"{actor:02}", "")
+
+
 def _heard(run: RunDirectory) -> Heard:
     if [condition["name"] for condition in run.read("conditions.json")["conditions"]] != list(CONDITIONS):
         raise CorpusError(f"{run.path}: measured under other conditions than today's; run ser-train conditions again")
@@ -287,7 +309,7 @@ def _joined(parts: Sequence[Answers]) -> Answers:
 
 def _of_emotions(answers: Answers) -> npt.NDArray[np.float64]:
     """(3, emotions): precision, recall, F1; 0 to 1."""
-    guesses, every = answers.probabilities.argmax(1), range(len(EMOTIONS))
+    guesses, every = answers.probabilities.argmax(1), range(answers.probabilities.shape[1])
     return np.array(precision_recall_fscore_support(answers.labels, guesses, labels=every, zero_division=0)[:3])
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,13 +22,14 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ser_edge.description import Accuracy, ModelDescription, Normalization
-from ser_edge.errors import SerEdgeError
+from ser_train.ancestry import Ancestry, TrainingError
 from ser_train.atomic import replacing
 from ser_train.augment import Augmenter, Source
 from ser_train.batches import AugmentedBatches, Batches, Examples, FixedBatches
 from ser_train.corpora import CORPORA
-from ser_train.corpus import EMOTIONS, Utterance, digest, unique
+from ser_train.corpus import Utterance, digest, unique
 from ser_train.dataset import corpus_features, corpus_spectra, front_end_of
+from ser_train.initial import Initial
 from ser_train.networks import NETWORKS, Network
 from ser_train.optimize import compile_model
 from ser_train.pictures import picture_confusion, picture_curves
@@ -41,11 +43,8 @@ from ser_train.teachers import gather
 __all__ = ["TrainingError", "fit"]
 
 _ANSWERS = 600  # utterances whose answers are kept at least: the gates of export want 500
+_EXAMPLES = 4  # batches that a network which begins as another one is measured on
 _VERSIONS = ("ser-edge", "keras", "tensorflow", "numpy", "soundfile", "soxr", "scikit-learn")
-
-
-class TrainingError(SerEdgeError):
-    """A training that came to nothing."""
 
 
 @dataclass(frozen=True)
@@ -85,34 +84,19 @@ def fit(
     split = PROTOCOLS[settings.protocol].split(utterances, settings.fold, settings.seed)
     if not (isinstance(recipe, Augmented) and recipe.others > 0):
         split = replace(split, others=())
+    ancestry = Ancestry.of(settings, out)
     heard = digest([*split.train, *split.validation, *split.test, *split.others])
+    if ancestry.initial:
+        heard += f" {ancestry.initial.digest}"
     settings = replace(settings, corpus=heard, recipe=fingerprint(network.features, recipe))
     run = RunDirectory(out / settings.name)
     if run.finished and run.settings == settings:
         return run
-    teachers = [RunDirectory(out / name.replace("*", str(settings.fold))) for name in settings.teachers]
-    _check(teachers, settings, network, split)
-    lesson = _LESSONS[type(recipe)](split, network, recipe, teachers, jobs)
+    ancestry.check(settings, network, split)
+    lesson = _LESSONS[type(recipe)](split, network, recipe, ancestry, jobs)
     model, progress = _train(run, settings, network, recipe, lesson, bar)
     _finish(run, settings, network, recipe, split, lesson, model, progress)
     return run
-
-
-def _check(teachers: Sequence[RunDirectory], settings: Settings, network: Network, split: Split) -> None:
-    """A teacher hears what the learner hears, but has no more heard the voices of the learner's test than it will."""
-    for teacher in teachers:
-        if not teacher.finished:
-            raise TrainingError(f"{settings.name}: no finished run to learn from: {teacher.path}; train it first")
-        description = teacher.description
-        if description.features != network.features or description.labels != EMOTIONS:
-            raise TrainingError(
-                f"{settings.name}: {teacher.path} has another front-end or other labels: no teacher for it"
-            )
-        if known := sorted(set(_not_heard(split)).difference(description.training["not_heard"])):
-            raise TrainingError(
-                f"{settings.name}: {teacher.path} has heard actors {known}, who are to be new voices; "
-                "take teachers of the same protocol and fold"
-            )
 
 
 @dataclass(frozen=True)
@@ -125,14 +109,14 @@ class _Lesson:
     count: int  # of batches in an epoch
     validation: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]] | None  # None: nothing stops it early
     lengths: bool  # whether the batches differ in length
-    data: str  # corpora and their licences
+    labels: tuple[str, ...]
+    initial: Initial | None
+    training: dict[str, Any]  # for the description: where it comes from
 
 
-def _fixed_lesson(
-    split: Split, network: Network, recipe: EarlyStopped, teachers: Sequence[RunDirectory], jobs: int
-) -> _Lesson:
+def _fixed_lesson(split: Split, network: Network, recipe: EarlyStopped, ancestry: Ancestry, jobs: int) -> _Lesson:
     """The notebook's."""
-    if teachers:
+    if ancestry.teachers:
         raise TrainingError("a network with the notebook's recipe learns from labels alone: no --teachers")
     recordings = unique([*split.train, *split.validation, *split.test])
     rows = corpus_features(recordings, network.features, jobs)
@@ -142,21 +126,21 @@ def _fixed_lesson(
         return np.stack([by_digest[u.digest] for u in utterances])
 
     train = features(split.train)
-    normalization = _normalization(train)
+    normalization = _normalization(train, ancestry.initial)
     return _Lesson(
         normalization,
         features,
-        FixedBatches(normalization.apply(train), _labels(split.train), recipe),
+        FixedBatches(normalization.apply(train), _labels(split.train, split.labels), recipe),
         -(-len(split.train) // recipe.batch_size),
-        (normalization.apply(features(split.validation)), _labels(split.validation)),
+        (normalization.apply(features(split.validation)), _labels(split.validation, split.labels)),
         lengths=False,
-        data=_data(split, teachers),
+        labels=split.labels,
+        initial=ancestry.initial,
+        training=ancestry.training(split),
     )
 
 
-def _augmented_lesson(
-    split: Split, network: Network, recipe: Augmented, teachers: Sequence[RunDirectory], jobs: int
-) -> _Lesson:
+def _augmented_lesson(split: Split, network: Network, recipe: Augmented, ancestry: Ancestry, jobs: int) -> _Lesson:
     """Every training voice trains, and other corpora where the recipe wants them."""
     front_end = front_end_of(network.features)
     train = unique([*split.train, *split.validation])
@@ -168,28 +152,30 @@ def _augmented_lesson(
     def features(utterances: Sequence[Utterance]) -> npt.NDArray[np.float32]:
         return np.stack([front_end.utterance(by_digest[u.digest]) for u in utterances])
 
-    normalization = _normalization(features([*train, *others]))
+    normalization = _normalization(features([*train, *others]), ancestry.initial)
     sources = [Source(by_digest[u.digest], u.speaker) for u in (*train, *others)]
     batches = AugmentedBatches(
         Augmenter(recipe, front_end, sources),
         normalization,
-        _examples([*train, *others], recipe),
+        _examples([*train, *others], split.labels, recipe),
         recipe,
-        gather(teachers, normalization),
+        gather(ancestry.teachers, normalization),
     )
-    return _Lesson(normalization, features, batches, batches.count, None, True, _data(split, teachers))
+    return _Lesson(
+        normalization,
+        features,
+        batches,
+        batches.count,
+        validation=None,
+        lengths=True,
+        labels=split.labels,
+        initial=ancestry.initial,
+        training=ancestry.training(split),
+    )
 
 
-def _data(split: Split, teachers: Sequence[RunDirectory]) -> str:
-    """What the network learns from, and on which terms; what its teachers learned from as well."""
-    corpora = [CORPORA[name] for name in dict.fromkeys(u.corpus for u in (*split.train, *split.others))]
-    own = [f"{corpus.title}, {corpus.licence}" for corpus in corpora]
-    taught = [data for teacher in teachers for data in teacher.description.training["data"].split("; ")]
-    return "; ".join(dict.fromkeys([*own, *taught]))
-
-
-def _examples(utterances: Sequence[Utterance], recipe: Augmented) -> list[Examples]:
-    """By corpus, RAVDESS speech first; the others share `recipe.others` by the root of their sizes."""
+def _examples(utterances: Sequence[Utterance], labels: Sequence[str], recipe: Augmented) -> list[Examples]:
+    """By corpus, the one that is split first; the others share `recipe.others` by the root of their sizes."""
     places: dict[str, list[int]] = defaultdict(list)
     for place, utterance in enumerate(utterances):
         places[utterance.corpus].append(place)
@@ -199,11 +185,11 @@ def _examples(utterances: Sequence[Utterance], recipe: Augmented) -> list[Exampl
         name: min(recipe.others * root / sum(roots.values()), len(places[name]) / len(places[first]))
         for name, root in roots.items()
     }
-    targets = np.eye(len(EMOTIONS), dtype=np.float32)[[u.label for u in utterances]]
+    targets = np.eye(len(labels), dtype=np.float32)[_labels(utterances, labels)]
     for name, rows in places.items():
-        for label, emotion in enumerate(EMOTIONS):
-            if emotion not in CORPORA[name].emotions:
-                targets[rows, label] = -1
+        for place, label in enumerate(labels):
+            if name in CORPORA and label not in CORPORA[name].emotions:
+                targets[rows, place] = -1
     return [Examples(np.array(rows), targets[rows], shares[name]) for name, rows in places.items()]
 
 
@@ -217,9 +203,12 @@ def _train(
     run.checkpoint.mkdir(parents=True, exist_ok=True)  # now, so that nothing is trained that can't be kept
     frames = None if lesson.lengths else network.features.frames
     shape = frames, network.features.coefficients
-    model = _seeded(settings.seed, lambda: network.build(shape, len(EMOTIONS), **recipe.sizes))
+    model = _seeded(settings.seed, lambda: network.build(shape, len(lesson.labels), **recipe.sizes))
     compile_model(model, recipe, lesson.count)
     progress = _resume(run, settings, model)
+    if lesson.initial and progress.epoch == 0:
+        examples = [features for features, _ in lesson.batches(settings.seed, 0)[:_EXAMPLES]]
+        lesson.initial.give(model, lesson.labels, examples)
     patience = recipe.patience if isinstance(recipe, EarlyStopped) else recipe.epochs
     hidden = None if show_bar else True  # None: hidden where standard error is no terminal
     with tqdm(desc=settings.name, total=recipe.epochs, initial=progress.epoch, unit=" epochs", disable=hidden) as bar:
@@ -335,12 +324,13 @@ def _finish(
     """Tests the network and writes everything a run directory holds."""
     kept = _kept(split)
     features = lesson.features(kept)
-    bare = network.build(features.shape[1:], len(EMOTIONS), **recipe.sizes)  # never compiled: saves without optimizer
+    shape = features.shape[1:]
+    bare = network.build(shape, len(lesson.labels), **recipe.sizes)  # never compiled: saves without optimizer
     bare.set_weights(model.get_weights())
     answers = Answers(
         features,
-        _labels(kept),
-        np.array([u.path.stem for u in kept]),
+        _labels(kept, lesson.labels),
+        np.array([u.name for u in kept]),
         np.array([u.actor for u in kept]),
         bare.predict(lesson.normalization.apply(features), batch_size=256, verbose=0),
         np.arange(len(kept)) < len(split.test),
@@ -349,23 +339,19 @@ def _finish(
     scores = score(test.labels, test.probabilities)
     description = ModelDescription(
         name=settings.network,
-        labels=EMOTIONS,
+        labels=lesson.labels,
         features=network.features,
         normalization=lesson.normalization,
         accuracy=Accuracy(settings.protocol, 1, 1, round(scores.wa, 2), round(scores.uar, 2), round(scores.f1, 2)),
-        training={
-            "run": settings.name,
-            "data": lesson.data,
-            "not_heard": _not_heard(split),
-        },
+        training={"run": settings.name, **lesson.training},
     )
     (run.path / "run.json").unlink(missing_ok=True)  # of an older training: from here on the directory isn't whole
     bare.save(run.path / "model.keras")
     run.write("description.json", description.to_json())
     run.write("history.json", progress.history)
-    run.write("report.txt", classification_text(test))
+    run.write("report.txt", classification_text(test, lesson.labels))
     run.write_answers(answers)
-    picture_confusion(test, settings.name, run.path / "confusion.png")
+    picture_confusion(test, lesson.labels, settings.name, run.path / "confusion.png")
     picture_curves(progress.history, progress.best_epoch, settings.name, run.path / "curves.png")
     parts = {name: len(part) for name, part in asdict(split).items()}
     run.write(
@@ -390,8 +376,13 @@ def _kept(split: Split) -> list[Utterance]:
     return [*split.test, *others[: max(0, _ANSWERS - len(split.test))]]
 
 
-def _normalization(features: npt.NDArray[np.float32]) -> Normalization:
-    """Mean and deviation of each coefficient over the training set's frames; NaN where there is no frame."""
+def _normalization(features: npt.NDArray[np.float32], initial: Initial | None) -> Normalization:
+    """Mean and deviation of each coefficient over the training set's frames; NaN where there is no frame.
+
+    A network that begins as another one goes on hearing as that one does.
+    """
+    if initial and initial.description.normalization:
+        return initial.description.normalization
     mean = np.nanmean(features, (0, 1), dtype=np.float64)
     deviation = np.maximum(
         np.nanstd(features, (0, 1), dtype=np.float64), 1e-3
@@ -399,11 +390,5 @@ def _normalization(features: npt.NDArray[np.float32]) -> Normalization:
     return Normalization(tuple(mean.astype(np.float32).tolist()), tuple(deviation.astype(np.float32).tolist()))
 
 
-def _labels(utterances: Sequence[Utterance]) -> npt.NDArray[np.int64]:
-    return np.array([u.label for u in utterances], np.int64)
-
-
-def _not_heard(split: Split) -> list[int]:
-    """Actors of the test that neither trained the network nor stopped its training."""
-    heard = {u.actor for u in (*split.train, *split.validation)}
-    return sorted({u.actor for u in split.test} - heard)
+def _labels(utterances: Sequence[Utterance], labels: Sequence[str]) -> npt.NDArray[np.int64]:
+    return np.array([labels.index(u.emotion) for u in utterances], np.int64)

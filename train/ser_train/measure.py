@@ -132,7 +132,7 @@ def measure(
     live = [(seconds, place, answer) for place, row in enumerate(rows)
             for seconds, stack in zip(WINDOWS, row[len(CONDITIONS) :], strict=True) for answer in stack]  # fmt: skip
     return Heard(
-        np.array([u.path.stem for u in utterances]),
+        np.array([u.name for u in utterances]),
         np.array([description.labels.index(u.emotion) for u in utterances], np.int64),
         np.array([[stack.mean(axis=0) for stack in row[: len(CONDITIONS)]] for row in rows]).swapaxes(0, 1),
         np.array([answer for _, _, answer in live]),

@@ -16,7 +16,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
 
-from ser_train.corpus import EMOTIONS
 from ser_train.run import Answers
 from ser_train.scores import Reliability
 
@@ -35,7 +34,6 @@ matplotlib.use("Agg")  # files only: no screen is needed
 
 DPI = 120
 BLUE, ORANGE, GRAY = "#0072b2", "#d55e00", "#767676"
-CHANCE = 100 / len(EMOTIONS)
 
 
 @dataclass(frozen=True)
@@ -50,23 +48,23 @@ class Curve:
 class Bar:
     """One actor's accuracy, in percent."""
 
-    actor: int
-    sex: str  # "female" or "male"
+    actor: int | str
+    sex: str  # "female" or "male"; "" where it isn't told
     mean: float  # over seeds
     low: float  # the worst seed
     high: float
 
 
-def picture_confusion(answers: Answers, title: str, path: Path) -> None:
-    """The confusion matrix: a row a spoken emotion, in percent of it."""
-    matrix = confusion_matrix(answers.labels, answers.probabilities.argmax(1), labels=range(len(EMOTIONS)))
+def picture_confusion(answers: Answers, names: Sequence[str], title: str, path: Path) -> None:
+    """The confusion matrix: a row a spoken label, in percent of it."""
+    matrix = confusion_matrix(answers.labels, answers.probabilities.argmax(1), labels=range(len(names)))
     percent = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
-    places = range(len(EMOTIONS))
-    axes.set_xticks(places, EMOTIONS, rotation=45, ha="right")
-    axes.set_yticks(places, EMOTIONS)
+    places = range(len(names))
+    axes.set_xticks(places, names, rotation=45, ha="right", parse_math=False)
+    axes.set_yticks(places, names, parse_math=False)
     axes.set(xlabel="heard", ylabel="spoken", title=f"{title}\n% of each spoken emotion, {matrix.sum()} answers")
     for row, column in np.ndindex(percent.shape):
         value = percent[row, column]
@@ -109,12 +107,12 @@ def picture_overlaid(curves: Sequence[Curve], title: str, path: Path) -> None:
     figure.savefig(path, dpi=DPI)
 
 
-def picture_actors(bars: Sequence[Bar], mean: float, title: str, path: Path) -> None:
-    """A bar an actor, the best first; whiskers from the worst to the best seed."""
+def picture_actors(bars: Sequence[Bar], mean: float, chance: float, title: str, path: Path) -> None:
+    """A bar an actor, the best first; whiskers from the worst to the best seed; lines at the mean and at chance."""
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     axes = figure.add_subplot()
     bars = sorted(bars, key=lambda bar: -bar.mean)
-    for sex, color, hatch in (("female", BLUE, None), ("male", ORANGE, "//")):
+    for sex, color, hatch in (("female", BLUE, None), ("male", ORANGE, "//"), ("", BLUE, None)):
         places = [place for place, bar in enumerate(bars) if bar.sex == sex]
         if places:
             heights = [bars[place].mean for place in places]
@@ -122,9 +120,11 @@ def picture_actors(bars: Sequence[Bar], mean: float, title: str, path: Path) -> 
     if any(bar.high > bar.low for bar in bars):
         axes.vlines(range(len(bars)), [b.low for b in bars], [b.high for b in bars], color="black", linewidth=1)
     axes.axhline(mean, color="black", linewidth=1, linestyle="--", label=f"all: {mean:.1f}")
-    axes.axhline(CHANCE, color=GRAY, linewidth=1, linestyle=":", label=f"chance: {CHANCE:.1f}")
-    axes.set_xticks(range(len(bars)), [f"{bar.actor}" for bar in bars])
-    axes.set(xlabel="actor", ylabel="accuracy, %", ylim=(0, 100), title=title)
+    axes.axhline(chance, color=GRAY, linewidth=1, linestyle=":", label=f"chance: {chance:.1f}")
+    axes.set_xticks(range(len(bars)), [f"{bar.actor}" for bar in bars], parse_math=False)
+    if any(isinstance(bar.actor, str) for bar in bars):  # names need room
+        axes.tick_params(axis="x", rotation=45)
+    axes.set(xlabel="speaker", ylabel="accuracy, %", ylim=(0, 100), title=title)
     axes.set_xlim(-0.7, len(bars) - 0.3)
     _plain(axes)
     axes.grid(visible=False, axis="x")
@@ -175,7 +175,7 @@ def picture_coverage(answers: Answers, chosen: tuple[float, float] | None, title
     axes.plot(100 * given[shown] / len(right), accuracy[shown], color=BLUE)
     if chosen:
         axes.plot(*chosen, "o", color=ORANGE, label=f"threshold: {chosen[1]:.0f} % of {chosen[0]:.0f} %")
-    axes.axhline(CHANCE, color=GRAY, linewidth=1, linestyle=":", label="chance")
+    axes.axhline(100 / answers.probabilities.shape[1], color=GRAY, linewidth=1, linestyle=":", label="chance")
     axes.set(xlabel="answers given, the surest first, %", ylabel="of these right, %", title=title)
     axes.set(xlim=(0, 101), ylim=(0, 101))
     _plain(axes)

@@ -5,7 +5,6 @@ from typing import Any
 
 from sklearn.metrics import classification_report
 
-from ser_train.corpus import EMOTIONS
 from ser_train.run import Answers
 
 __all__ = ["cell", "classification_text", "counts", "markdown_table"]
@@ -17,12 +16,12 @@ _PROTOCOL_NOTES = {
 }
 
 
-def classification_text(answers: Answers) -> str:
-    """scikit-learn's `classification_report`: precision, recall and F1 of each emotion."""
+def classification_text(answers: Answers, names: Sequence[str]) -> str:
+    """scikit-learn's `classification_report`: precision, recall and F1 of each label."""
     guesses = answers.probabilities.argmax(1)
-    every = range(len(EMOTIONS))
+    every = range(len(names))
     text: str = classification_report(
-        answers.labels, guesses, labels=every, target_names=EMOTIONS, digits=3, zero_division=0
+        answers.labels, guesses, labels=every, target_names=names, digits=3, zero_division=0
     )
     return text
 
@@ -42,10 +41,10 @@ def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
         lines.append(f"| `{network}` | " + " | ".join(cells) + " |")
     lines.append("| | " + " | ".join(_PROTOCOL_NOTES[p] for p in protocols) + " |")
     counted = "; ".join(f"`{p}`: {counts(next(r for r in rows if r['protocol'] == p))}" for p in protocols)
-    lines += [
-        "",
-        f"Test accuracy on RAVDESS speech, 8 emotions (chance 12.5 %). {counted}. Brackets: 95 % interval over actors.",
-    ]
+    about = "; ".join(
+        dict.fromkeys(f"{r['corpus']}, {r['labels']} emotions (chance {100 / r['labels']:.1f} %)" for r in rows)
+    )
+    lines += ["", f"Test accuracy on {about}. {counted}. Brackets: 95 % interval over actors."]
     return "\n".join(lines) + "\n"
 
 

@@ -40,8 +40,9 @@ class Settings:
     epochs: int | None = None  # None: as many as the network's own recipe says
     changes: tuple[str, ...] = ()  # of the recipe, like "mixup=0.2"
     teachers: tuple[str, ...] = ()  # names of runs, with * for the fold
-    corpus: str = ""  # digest of the recordings: other data make another training
+    corpus: str = ""  # digest of the recordings, and of the initial network: other data make another training
     recipe: str = ""  # digest of the network's sizes, front-end and recipe
+    init: str = ""  # the network it begins with, as `initial.find` finds it; "" for random weights
 
     @property
     def name(self) -> str:
@@ -56,7 +57,7 @@ class Settings:
 
     @property
     def _variant(self) -> list[str]:
-        return [*self.changes, *(["taught"] if self.teachers else [])]
+        return [*self.changes, *(["taught"] if self.teachers else []), *(["tuned"] if self.init else [])]
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Settings":
@@ -71,7 +72,7 @@ class Answers:
     features: npt.NDArray[np.float32]  # (n, frames, coefficients), not normalised
     labels: npt.NDArray[np.int64]  # (n,), places in the description's labels
     names: npt.NDArray[np.str_]  # (n,), file names without suffix
-    actors: npt.NDArray[np.int64]  # (n,)
+    actors: npt.NDArray[np.int64] | npt.NDArray[np.str_]  # (n,), numbers of RAVDESS's, names of one's own speakers
     probabilities: npt.NDArray[np.float32]  # (n, labels)
     test: npt.NDArray[np.bool_]  # (n,), True where the figure is made; the others are there to check numbers
 

@@ -10,7 +10,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ser_train.corpus import EMOTIONS
 from ser_train.findings import Findings, Group, Spread
 from ser_train.markup import Cell, Share, bar, said, span, table, text
 from ser_train.pictures import (
@@ -84,7 +83,7 @@ def headline(subject: Subject) -> str:
             f"<span>{name}</span><span>95 % interval {figure.low:.1f} to {figure.high:.1f}</span></div>\n"
         )
     answers, actors = len(findings.answers[0].labels), len(findings.actors)
-    words = f"{findings.counts}: {answers} answers about {actors} voices. Chance is {100 / len(EMOTIONS):.1f} %. "
+    words = f"{findings.counts}: {answers} answers about {actors} voices. Chance is {findings.chance:.1f} %. "
     words += "The intervals are over actors" + (", ± is the spread over seeds." if len(findings.seeds) > 1 else ".")
     return (
         f"<h1>{escape(settings.label)} <small>by protocol</small> {escape(settings.protocol)}</h1>\n"
@@ -123,7 +122,9 @@ def _confusions(subject: Subject) -> str:
     ]
     return (
         subject.picture(
-            "confusion", "Confusion matrix", lambda path: picture_confusion(everything, subject.title, path)
+            "confusion",
+            "Confusion matrix",
+            lambda path: picture_confusion(everything, findings.labels, subject.title, path),
         )
         + text("Recall: how often it is heard when it is spoken. Precision: how often it is spoken when it is heard.")
         + table(("emotion", "spoken", "recall, %", "precision, %", "F1, %", "else mostly heard as"), body)
@@ -137,7 +138,7 @@ def _voices(subject: Subject) -> str:
         subject.picture(
             "actors",
             "Accuracy of each actor, the best first",
-            lambda path: picture_actors(findings.actors, mean, subject.title, path),
+            lambda path: picture_actors(findings.actors, mean, findings.chance, subject.title, path),
         )
         + _groups(subject, "sex", findings.sexes)
         + _groups(subject, "intensity", findings.intensities, "UAR without neutral, %")
@@ -262,6 +263,7 @@ def _provenance(subject: Subject) -> str:
         "runs": [run.path.name for run in findings.runs],
         "changed settings": settings.changes,
         "teachers": settings.teachers,
+        "initial network": settings.init,
         "recipe": facts.get("recipe"),
         "front-end": asdict(findings.runs[0].description.features),
         "parameters": facts.get("parameters"),
@@ -272,8 +274,9 @@ def _provenance(subject: Subject) -> str:
     }
     told = {name: said(value) for name, value in known.items()}
     items = "".join(f"<dt>{name}</dt><dd>{escape(words)}</dd>\n" for name, words in told.items() if words)
+    why = "Labels are what somebody took a voice for" if findings.own else "The emotions were acted"
     return f"<dl>\n{items}</dl>\n" + text(
-        "The emotions were acted: this says little of what a person feels, and is no ground for decisions about people."
+        f"{why}: this says little of what a person feels, and is no ground for decisions about people."
     )
 
 

@@ -14,6 +14,9 @@
 
 RAVDESS speech alone is split and gives every figure. Other corpora, RAVDESS song among them, may train as `others`
 where voices are kept apart: an actor of the test is not heard singing either.
+
+One's own recordings take its place, by `speaker` and `all` alone: their speakers, in the order of their names, are
+dealt out to the five folds.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -22,7 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from ser_train.corpus import CorpusError, Utterance, unique
+from ser_train.corpora import OWN
+from ser_train.corpus import EMOTIONS, CorpusError, Utterance, labels_of, unique
 
 __all__ = ["PROTOCOLS", "SPEAKER_FOLDS", "Protocol", "Split"]
 
@@ -34,6 +38,7 @@ SPEAKER_FOLDS = (
     (8, 17, 21, 23, 24),
     (1, 4, 9, 22),
 )
+_SPLIT = ("ravdess", OWN.name)  # never together
 _VALIDATION_ACTORS = 3  # of the 19 or 20 that train
 
 
@@ -50,6 +55,17 @@ class Split:
         for name in ("train", "validation", "test"):
             if not getattr(self, name):
                 raise CorpusError(f"no utterance is left for {name}: the corpus is too small for this protocol")
+        heard = {u.emotion for u in (*self.train, *self.validation)}
+        if self.train[0].own and (unheard := sorted(set(self.labels) - heard)):
+            raise CorpusError(
+                f"{', '.join(unheard)}: said by {', '.join(sorted({str(u.actor) for u in self.test}))} alone, who are "
+                "tested, so nobody teaches it; record it with more speakers"
+            )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the network answers, in the order of its output."""
+        return labels_of((*self.train, *self.validation, *self.test))
 
 
 @dataclass(frozen=True)
@@ -57,7 +73,21 @@ class Protocol:
     """A way to split a corpus, and how many folds it has."""
 
     folds: int
-    split: Callable[[Sequence[Utterance], int, int], Split]  # utterances, fold, seed
+    make: Callable[[Sequence[Utterance], int, int], Split]  # utterances, fold, seed
+    own: bool = False  # whether it is for one's own recordings as well
+
+    def split(self, utterances: Sequence[Utterance], fold: int, seed: int) -> Split:
+        """The parts of a fold.
+
+        Raises:
+            CorpusError: a corpus that is too small, or one's own recordings by a protocol that isn't for them.
+        """
+        if not self.own and any(u.own for u in utterances):
+            raise CorpusError(
+                "your own recordings are split by speaker, so that nobody is both trained on and tested: "
+                "use --protocol speaker for the figure, --protocol all for the network to use"
+            )
+        return self.make(utterances, fold, seed)
 
 
 def _notebook(utterances: Sequence[Utterance], fold: int, seed: int) -> Split:
@@ -75,7 +105,20 @@ def _utterance(utterances: Sequence[Utterance], fold: int, seed: int) -> Split:
 
 
 def _speaker(utterances: Sequence[Utterance], fold: int, seed: int) -> Split:
-    return _apart(utterances, SPEAKER_FOLDS[fold], fold, seed)
+    return _apart(utterances, _speaker_folds(utterances)[fold], fold, seed)
+
+
+def _speaker_folds(utterances: Sequence[Utterance]) -> Sequence[Sequence[int | str]]:
+    """Test actors of each fold."""
+    own = sorted({u.actor for u in utterances if u.own})
+    if not own:
+        return SPEAKER_FOLDS
+    if len(own) < len(SPEAKER_FOLDS):
+        raise CorpusError(
+            f"{len(own)} speakers are too few for {len(SPEAKER_FOLDS)} folds of voices that weren't heard: "
+            f"{', '.join(map(str, own))}; record more, or train on all of them, without a figure, by --protocol all"
+        )
+    return [own[fold :: len(SPEAKER_FOLDS)] for fold in range(len(SPEAKER_FOLDS))]
 
 
 def _inner(utterances: Sequence[Utterance], fold: int, seed: int) -> Split:
@@ -89,7 +132,7 @@ def _all(utterances: Sequence[Utterance], fold: int, seed: int) -> Split:
     return Split(tuple(speech), part, part, tuple(others))
 
 
-def _apart(utterances: Sequence[Utterance], tested: Sequence[int], fold: int, seed: int) -> Split:
+def _apart(utterances: Sequence[Utterance], tested: Sequence[int | str], fold: int, seed: int) -> Split:
     """The tested actors, those who stop the training, and everybody else: no voice is in two parts."""
     speech, others = _parted(utterances)
     rest = {u.actor for u in speech}.difference(tested)
@@ -101,17 +144,16 @@ def _apart(utterances: Sequence[Utterance], tested: Sequence[int], fold: int, se
 
 
 def _parted(utterances: Sequence[Utterance]) -> tuple[list[Utterance], list[Utterance]]:
-    """(RAVDESS speech, all others), every recording once."""
+    """(RAVDESS speech, or one's own; all others), every recording once."""
     recordings = unique(utterances)
-    speech = [u for u in recordings if u.corpus == "ravdess"]
-    return speech, [u for u in recordings if u.corpus != "ravdess"]
+    return [u for u in recordings if u.corpus in _SPLIT], [u for u in recordings if u.corpus not in _SPLIT]
 
 
-def _of(utterances: Sequence[Utterance], actors: Collection[int]) -> tuple[Utterance, ...]:
+def _of(utterances: Sequence[Utterance], actors: Collection[int | str]) -> tuple[Utterance, ...]:
     return tuple(u for u in utterances if u.actor in actors)
 
 
-def _drawn(actors: Collection[int], count: int, seed: Sequence[int]) -> set[int]:
+def _drawn(actors: Collection[int | str], count: int, seed: Sequence[int]) -> set[int | str]:
     """So many of them, or all if they are fewer."""
     draw = np.random.default_rng(seed).choice(sorted(actors), min(count, len(actors)), replace=False)
     return set(draw.tolist())
@@ -120,7 +162,8 @@ def _drawn(actors: Collection[int], count: int, seed: Sequence[int]) -> set[int]
 def _stratified(items: Sequence[Utterance], share: float, seed: int) -> tuple[list[Utterance], list[Utterance]]:
     """(the rest, the share), each emotion in its proportion; repeatable by seed."""
     try:
-        rest, part = train_test_split(items, test_size=share, stratify=[u.label for u in items], random_state=seed)
+        emotions = [EMOTIONS.index(u.emotion) for u in items]
+        rest, part = train_test_split(items, test_size=share, stratify=emotions, random_state=seed)
     except ValueError as e:
         raise CorpusError(f"{len(items)} utterances are too few to split by emotion ({e})") from e
     return rest, part
@@ -129,7 +172,7 @@ def _stratified(items: Sequence[Utterance], share: float, seed: int) -> tuple[li
 PROTOCOLS = {
     "notebook": Protocol(1, _notebook),
     "utterance": Protocol(1, _utterance),
-    "speaker": Protocol(len(SPEAKER_FOLDS), _speaker),
+    "speaker": Protocol(len(SPEAKER_FOLDS), _speaker, own=True),
     "inner": Protocol(len(SPEAKER_FOLDS), _inner),
-    "all": Protocol(1, _all),
+    "all": Protocol(1, _all, own=True),
 }

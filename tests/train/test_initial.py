@@ -1,0 +1,140 @@
+"""Networks to begin with: a file answers in Keras as it does where it is served, and only its labels may be lost."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+import pytest
+
+from ser_edge.audio import read
+from ser_edge.description import KEY
+from ser_edge.errors import SerEdgeError
+from ser_edge.model import Model
+from ser_train.corpus import EMOTIONS
+from ser_train.initial import Initial, find_initial
+from ser_train.networks import NETWORKS
+
+CRNN = NETWORKS["crnn"]
+
+
+def new(labels: int = 8, **sizes: object) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return CRNN.build((None, 64), labels, **sizes)
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Initial:
+    return find_initial("crnn", 0)
+
+
+@pytest.fixture(scope="module")
+def served() -> Model:
+    return Model("crnn.onnx")
+
+
+@pytest.fixture
+def inputs(served: Model, sounds: list[Path]) -> np.ndarray:
+    """(sounds, frames, 64), normalised."""
+    return served.description.inputs(np.stack([served.features(read(path, 16_000)) for path in sounds]))
+
+
+def answers(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
+    return model.predict(inputs, verbose=0)
+
+
+def test_the_bundled_network_answers_in_keras_as_where_it_is_served(
+    bundled: Initial, served: Model, inputs: np.ndarray
+) -> None:
+    model = new()
+    bundled.give(model, EMOTIONS, [inputs])
+    np.testing.assert_allclose(answers(model, inputs), served._runtime.run(inputs), atol=1e-5)
+
+
+def test_what_it_is_measured_on_changes_no_answer_but_what_a_training_step_hears(
+    bundled: Initial, inputs: np.ndarray
+) -> None:
+    """A batch normalisation then normalises a batch to what it answers anyway."""
+    on_these, on_noise = new(dropout=0.0), new(dropout=0.0)
+    bundled.give(on_these, EMOTIONS, [inputs[:3], inputs[3:]])
+    bundled.give(on_noise, EMOTIONS, [np.random.default_rng(0).normal(3, 2, (4, 90, 64)).astype(np.float32)])
+    expected = answers(on_these, inputs)
+    np.testing.assert_allclose(answers(on_noise, inputs), expected, atol=1e-5)
+    np.testing.assert_allclose(on_these(inputs, training=True), expected, atol=1e-3)
+    assert np.abs(np.array(on_noise(inputs, training=True)) - expected).max() > 0.01
+
+
+def test_labels_that_it_has_are_kept_wherever_they_stand_and_others_are_new(
+    bundled: Initial, inputs: np.ndarray
+) -> None:
+    model, before = new(3), new(3).get_weights()
+    bundled.give(model, ("bored", "sad", "happy"), [inputs])
+    whole = new()
+    bundled.give(whole, EMOTIONS, [inputs])
+    (*_, kernel, bias), (*_, known, known_bias) = model.get_weights(), whole.get_weights()
+    places = [EMOTIONS.index("sad"), EMOTIONS.index("happy")]
+    np.testing.assert_array_equal(kernel[:, 1:], known[:, places])
+    np.testing.assert_array_equal(bias[1:], known_bias[places])
+    np.testing.assert_array_equal(kernel[:, 0], before[-2][:, 0])
+    assert bias[0] == 0
+
+
+def test_any_onnx_file_of_ser_export_is_one_and_the_bundled_one_is_found_by_its_name(
+    bundled: Initial, served: Model
+) -> None:
+    by_path = find_initial(str(served.path), 0)
+    assert by_path == replace(bundled, name=str(served.path))
+    assert by_path.digest == bundled.digest
+    assert bundled.description == served.description
+
+
+def test_other_sizes_are_refused(bundled: Initial, inputs: np.ndarray) -> None:
+    with pytest.raises(
+        SerEdgeError, match=r"^--init crnn: other layers, or other sizes; give the --arch and the sizes"
+    ):
+        bundled.give(new(units=8), EMOTIONS, [inputs])
+
+
+def damaged(model: onnx.ModelProto) -> bytes:
+    return model.SerializeToString()[:1000]
+
+
+def without_origin(model: onnx.ModelProto) -> bytes:
+    entry = next(entry for entry in model.metadata_props if entry.key == KEY)
+    entry.value = entry.value.replace('"data"', '"date"')
+    return model.SerializeToString()
+
+
+def with_lstm(model: onnx.ModelProto) -> bytes:
+    next(node for node in model.graph.node if node.op_type == "GRU").op_type = "LSTM"
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (damaged, "not an ONNX file that can be read"),
+        (without_origin, "doesn't tell what it learned from; take a run of ser-train, or export it again"),
+        (with_lstm, "weights of LSTM are read from run directories alone; give that"),
+    ],
+)
+def test_a_file_that_no_training_can_begin_with_is_refused_in_one_line(
+    change: Callable[[onnx.ModelProto], bytes], said: str, served: Model, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.onnx"
+    file.write_bytes(change(onnx.load(served.path)))
+    with pytest.raises(SerEdgeError) as caught:
+        find_initial(str(file), 0).give(new(), EMOTIONS, [])
+    assert str(caught.value).startswith("--init ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_of_nothing_is_told_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(SerEdgeError) as caught:
+        find_initial(f"{tmp_path}/crnn-fold*", 3)
+    assert str(caught.value) == (
+        f"--init {tmp_path}/crnn-fold3: no finished run, no .onnx file and no bundled network (crnn)"
+    )

@@ -1,0 +1,93 @@
+"""The finished networks that a training builds on: its teachers, and the one that it begins as.
+
+They hear what the learner hears, but a figure is about voices that nobody heard: neither the learner nor they. And what
+they learned from, the learner has learned from too, on the same terms.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ser_edge.description import ModelDescription
+from ser_edge.errors import SerEdgeError
+from ser_train.corpora import CORPORA, OWN
+from ser_train.corpus import Utterance
+from ser_train.initial import Initial, find_initial
+from ser_train.networks import Network
+from ser_train.run import RunDirectory, Settings
+from ser_train.splits import Split
+
+__all__ = ["Ancestry", "TrainingError"]
+
+
+class TrainingError(SerEdgeError):
+    """A training that came to nothing."""
+
+
+@dataclass(frozen=True)
+class Ancestry:
+    """Of one training."""
+
+    teachers: Sequence[RunDirectory]
+    initial: Initial | None
+
+    @classmethod
+    def of(cls, settings: Settings, out: Path) -> "Ancestry":
+        """What the settings name; teachers are runs in `out`."""
+        return cls(
+            [RunDirectory(out / name.replace("*", str(settings.fold))) for name in settings.teachers],
+            find_initial(settings.init, settings.fold) if settings.init else None,
+        )
+
+    def check(self, settings: Settings, network: Network, split: Split) -> None:
+        """Whether the training may build on them.
+
+        Raises:
+            TrainingError: one that isn't finished, doesn't fit, or has heard the voices of the test.
+        """
+        for teacher in self.teachers:
+            if not teacher.finished:
+                raise TrainingError(f"{settings.name}: no finished run to learn from: {teacher.path}; train it first")
+            description = teacher.description
+            if description.features != network.features or description.labels != split.labels:
+                raise TrainingError(
+                    f"{settings.name}: {teacher.path} has another front-end or other labels: no teacher for it"
+                )
+            if known := sorted(set(_not_heard(split)).difference(description.training["not_heard"])):
+                raise TrainingError(
+                    f"{settings.name}: {teacher.path} has heard actors {known}, who are to be new voices; "
+                    "take teachers of the same protocol and fold"
+                )
+        if self.initial is None:
+            return
+        name, description = self.initial.name, self.initial.description
+        if description.features != network.features:
+            raise TrainingError(f"{settings.name}: --init {name} has another front-end than {settings.network}")
+        if settings.protocol != "all" and (known := sorted(_heard(description, split.test))):
+            raise TrainingError(
+                f"{settings.name}: --init {name} has heard actors {known}, who are to be new voices; "
+                "begin with a run of the same protocol and fold, or use --protocol all"
+            )
+
+    def training(self, split: Split) -> dict[str, Any]:
+        """For the description: `data` and licences, theirs included; voices `not_heard`; and the `init` it began as."""
+        corpora = [CORPORA.get(name, OWN) for name in dict.fromkeys(u.corpus for u in (*split.train, *split.others))]
+        own = [f"{corpus.title}, {corpus.licence}" for corpus in corpora]
+        before = [run.description for run in self.teachers] + ([self.initial.description] if self.initial else [])
+        theirs = [data for description in before for data in description.training["data"].split("; ")]
+        told = {"data": "; ".join(dict.fromkeys([*own, *theirs])), "not_heard": _not_heard(split)}
+        return told | ({"init": before[-1].training.get("run", before[-1].name)} if self.initial else {})
+
+
+def _not_heard(split: Split) -> list[int | str]:
+    """Actors of the test that neither trained the network nor stopped its training."""
+    heard = {u.actor for u in (*split.train, *split.validation)}
+    return sorted({u.actor for u in split.test} - heard)
+
+
+def _heard(description: ModelDescription, utterances: Collection[Utterance]) -> set[int | str]:
+    """Whose voices a network may have heard: of corpora that it learned from, all but those that it says it hasn't."""
+    data, not_heard = description.training["data"], description.training["not_heard"]
+    families = {corpus.family or corpus.name for corpus in (*CORPORA.values(), OWN) if f"{corpus.title}, " in data}
+    return {u.actor for u in utterances if u.speaker.partition("/")[0] in families}.difference(not_heard)
