@@ -1,0 +1,256 @@
+"""From one's own recordings to answers at the edge; and trainings that begin as another network."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import ser_export.cli
+import ser_train.fit
+from ser_edge import Recognizer
+from ser_edge.errors import SerEdgeError
+from ser_edge.features import FeatureConfig
+from ser_edge.model import Model
+from ser_train.across import abroad
+from ser_train.cli import main
+from ser_train.conditions import KerasModel, of_test
+from ser_train.corpus import CorpusError, Utterance, read_corpus
+from ser_train.evaluate import evaluate
+from ser_train.findings import gather
+from ser_train.fit import TrainingError, fit
+from ser_train.initial import find_initial
+from ser_train.networks import NETWORKS
+from ser_train.run import RunDirectory, Settings
+from tests.conftest import make_recordings
+
+LABELS = ("bored", "engaged", "sad")
+TINY = ("channels=4,4,4", "dense=8", "units=4")
+OWN = Settings("crnn", "speaker", epochs=2, changes=TINY)
+TUNED = Settings("crnn", "speaker", epochs=1, init="crnn")
+BUNDLED_DATA = "RAVDESS speech, CC BY-NC-SA 4.0; RAVDESS song, CC BY-NC-SA 4.0; nEMO, CC BY-NC-SA 4.0"
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_recordings(tmp_path_factory.mktemp("own") / "recordings", LABELS, files=2)
+
+
+@pytest.fixture(scope="module")
+def utterances(recordings: Path) -> list[Utterance]:
+    return read_corpus(recordings, jobs=1)
+
+
+@pytest.fixture(scope="module")
+def run(utterances: Sequence[Utterance], tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """A network of one's own labels."""
+    return fit(OWN, utterances, tmp_path_factory.mktemp("runs"), jobs=1, bar=False)
+
+
+def copied(run: RunDirectory, folder: Path, settings: Settings) -> RunDirectory:
+    """As if a run of these settings had been trained."""
+    copy = RunDirectory(shutil.copytree(run.path, folder / settings.name))
+    content = copy.read("run.json")
+    copy.write(
+        "run.json", content | {"settings": content["settings"] | {"protocol": settings.protocol, "fold": settings.fold}}
+    )
+    return copy
+
+
+def test_a_run_has_the_labels_and_the_speakers_of_its_recordings(run: RunDirectory) -> None:
+    answers, description = run.answers, run.description
+    assert description.labels == LABELS
+    assert description.training == {
+        "run": OWN.name,
+        "data": "own recordings, on their owner's terms",
+        "not_heard": ["anna"],
+    }
+    assert answers.probabilities.shape == (30, 3)
+    assert answers.of_test().actors.tolist() == ["anna"] * 6
+    assert answers.names[0] == "bored/anna/1.wav"
+    assert [LABELS[label] for label in answers.labels] == [name.split("/")[0] for name in answers.names.tolist()]
+    assert (run.path / "report.txt").read_text().split()[4] == "bored"
+
+
+def test_a_finished_run_is_not_trained_again(run: RunDirectory, utterances: Sequence[Utterance]) -> None:
+    with noting_trainings() as trained:
+        fit(OWN, utterances, run.path.parent, jobs=1)
+    assert trained == []
+
+
+@contextmanager
+def noting_trainings() -> Iterator[list[keras.Model]]:
+    """The networks that are trained in the block, an entry an epoch."""
+    models: list[keras.Model] = []
+    reseed = ser_train.fit._reseed
+
+    def noting(model: keras.Model, seed: int, epoch: int) -> None:
+        models.append(model)
+        reseed(model, seed, epoch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ser_train.fit, "_reseed", noting)
+        yield models
+
+
+def test_what_is_trained_is_exported_and_answers_at_the_edge_with_its_own_labels(
+    run: RunDirectory, recordings: Path, tmp_path: Path
+) -> None:
+    assert ser_export.cli.main([str(run.path), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
+    recognizer = Recognizer(tmp_path / "own.onnx")
+    assert recognizer.description.labels == LABELS
+    assert recognizer.description.training["data"] == "own recordings, on their owner's terms"
+    sound = recordings / "sad/anna/2.wav"
+    heard = recognizer.predict(sound).probabilities
+    assert tuple(heard) == LABELS
+    answers = run.answers
+    expected = answers.probabilities[answers.names == "sad/anna/2.wav"][0]
+    np.testing.assert_allclose(list(heard.values()), expected, atol=1e-4)
+
+
+def test_figures_and_pages_are_of_these_labels(run: RunDirectory, tmp_path: Path) -> None:
+    findings = gather([run])
+    assert [emotion.name for emotion in findings.emotions] == list(LABELS)
+    assert [(bar.actor, bar.sex) for bar in findings.actors] == [("anna", "")]
+    assert (findings.sexes, findings.intensities, round(findings.chance, 1)) == ([], [], 33.3)
+    assert main(["report", str(run.path), "--out", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "Chance is 33.3 %" in page
+    assert "The emotions were acted" not in page
+    assert (tmp_path / "page-actors.png").exists()
+
+
+def test_the_table_says_what_it_is_about(run: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("ser_train.scores._BOOTSTRAPS", 20)
+    shipped = copied(run, tmp_path, replace(OWN, protocol="all"))
+    (row,) = evaluate([shipped, *(copied(run, tmp_path, replace(OWN, fold=fold)) for fold in range(5))])
+    assert (row["corpus"], row["labels"], row["folds"]) == ("own recordings", 3, 5)
+    assert (shipped.description.accuracy.protocol, shipped.description.accuracy.folds) == ("speaker", 5)
+    assert shipped.description.temperature != 1
+
+
+def test_another_corpus_is_judged_by_the_labels_both_have(run: RunDirectory, utterances: Sequence[Utterance]) -> None:
+    assert of_test(run, utterances) == [u for u in utterances if u.actor == "anna"]
+    (figure,) = abroad(KerasModel(run), "mine", utterances)
+    assert (figure.corpus, figure.utterances, figure.emotions) == ("own", 30, 3)
+    (foreign,) = abroad(Model("crnn"), "crnn", [u for u in utterances if u.emotion == "sad"])
+    assert (foreign.utterances, foreign.uar) == (10, 100.0)  # sad is all that it may answer
+    with pytest.raises(CorpusError, match=r"^crnn: knows neutral, calm, .*; there are bored$"):
+        abroad(Model("crnn"), "crnn", [u for u in utterances if u.emotion == "bored"])
+
+
+# Beginning as another network.
+
+
+@pytest.fixture(scope="module")
+def tuned(utterances: Sequence[Utterance], tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """An epoch, from the bundled network."""
+    return fit(TUNED, utterances, tmp_path_factory.mktemp("tuned"), jobs=1, bar=False)
+
+
+def test_a_network_begins_as_the_bundled_one_and_passes_on_what_that_learned_from(tuned: RunDirectory) -> None:
+    description, bundled = tuned.description, Model("crnn.onnx").description
+    assert tuned.path.name == "crnn-speaker-fold0-seed0-tuned"
+    assert tuned.settings.init == "crnn"
+    assert description.labels == LABELS
+    assert description.normalization == bundled.normalization
+    assert description.training == {
+        "run": TUNED.name,
+        "data": f"own recordings, on their owner's terms; {BUNDLED_DATA}",
+        "not_heard": ["anna"],
+        "init": "crnn-all-seed0",
+    }
+    stored = keras.models.load_model(tuned.path / "model.keras").get_weights()
+    first = NETWORKS["crnn"].build((None, 64), 3)
+    find_initial("crnn", 0).give(first, LABELS, [np.ones((2, 60, 64), np.float32)])
+    body = zip(stored[:-2], first.get_weights()[:-2], strict=True)
+    moved = [np.abs(a - b).max() for a, b in body if a.ndim > 1]
+    assert 0 < max(moved) < 0.05  # a few small steps away
+
+
+@pytest.fixture(scope="module")
+def begun(run: RunDirectory, utterances: Sequence[Utterance]) -> RunDirectory:
+    """Two epochs, from a finished run, named with a * for its fold."""
+    settings = replace(OWN, init=str(run.path).replace("fold0", "fold*"))
+    return fit(settings, utterances, run.path.parent, jobs=1, bar=False)
+
+
+def test_a_network_begins_as_a_finished_run(
+    begun: RunDirectory, run: RunDirectory, utterances: Sequence[Utterance]
+) -> None:
+    assert begun.path.name == f"{OWN.name}-tuned"
+    assert begun.description.training == run.description.training | {"run": begun.path.name, "init": OWN.name}
+    assert begun.read("history.json")[0] != run.read("history.json")[0]
+    with noting_trainings() as trained:
+        fit(replace(OWN, init=begun.settings.init), utterances, run.path.parent, jobs=1)
+    assert trained == []
+
+
+def test_other_weights_under_the_same_name_are_another_training(
+    begun: RunDirectory, run: RunDirectory, tmp_path: Path
+) -> None:
+    before = find_initial(str(run.path), 0).digest
+    assert begun.settings.corpus == f"{run.settings.corpus} {before}"
+    again = RunDirectory(shutil.copytree(run.path, tmp_path / "again"))
+    (again.path / "model.keras").write_bytes(b"trained anew")
+    assert find_initial(str(again.path), 0).digest != before
+
+
+def test_a_training_that_was_killed_goes_on_and_does_not_begin_again(
+    begun: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    settings, write = replace(OWN, init=begun.settings.init), RunDirectory.write
+
+    def killed(self: RunDirectory, name: str, data: object) -> None:
+        write(self, name, data)
+        if name == "checkpoint/progress.json":
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunDirectory, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(settings, utterances, tmp_path, jobs=1, bar=False)
+    with noting_trainings() as trained:
+        again = fit(settings, utterances, tmp_path, jobs=1, bar=False)
+    assert len(trained) == 1
+    one, other = (keras.models.load_model(r.path / "model.keras").get_weights() for r in (begun, again))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_voices_that_the_first_network_has_heard_are_no_new_ones(
+    run: RunDirectory, utterances: Sequence[Utterance], corpus: Path, tmp_path: Path
+) -> None:
+    ravdess = [u for u in read_corpus(corpus, jobs=1) if u.actor <= 6]
+    for protocol in ("speaker", "utterance"):
+        with pytest.raises(TrainingError) as caught:
+            fit(replace(TUNED, protocol=protocol), ravdess, tmp_path, jobs=1)
+        assert str(caught.value).startswith(f"crnn-{protocol}-")
+        assert "--init crnn has heard actors [" in str(caught.value)
+        assert str(caught.value).endswith("begin with a run of the same protocol and fold, or use --protocol all")
+    another_fold = replace(OWN, fold=1, init=str(run.path))
+    with pytest.raises(TrainingError, match=r"-tuned: --init .* has heard actors \['ben'\], who are to be new voices"):
+        fit(another_fold, utterances, tmp_path, jobs=1)
+
+
+def test_a_network_that_hears_otherwise_or_is_of_another_size_is_no_beginning(
+    utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match=r"^gru-speaker-.*-tuned: --init crnn has another front-end than gru$"):
+        fit(replace(TUNED, network="gru"), utterances, tmp_path, jobs=1)
+    with pytest.raises(SerEdgeError, match=r"^--init crnn: other layers, or other sizes; "):
+        fit(replace(TUNED, changes=TINY), utterances, tmp_path, jobs=1)
+
+
+def test_a_network_of_the_notebook_learns_own_labels_too(
+    utterances: Sequence[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = FeatureConfig(n_fft=512, n_mels=20, n_mfcc=8, seconds=0.4)
+    monkeypatch.setitem(NETWORKS, "rnn", replace(NETWORKS["rnn"], features=features))
+    run = fit(Settings("rnn", "speaker", epochs=1), utterances, tmp_path, jobs=1, bar=False)
+    assert run.description.labels == LABELS
+    assert run.read("run.json")["utterances"] == {"train": 12, "validation": 12, "test": 6, "others": 0}
