@@ -52,6 +52,8 @@ def test_help_teaches_the_protocols_and_shows_examples(capsys: pytest.CaptureFix
         assert taught in text
     for taught in ("inner       for choosing settings", "all         every actor trains", "--cluster ADDRESS"):
         assert taught in text
+    for taught in ("your own recordings, with any labels", "path,label,speaker", "--init RUN|NAME"):
+        assert taught in text
 
 
 def test_python_dash_m_is_the_command() -> None:

@@ -122,8 +122,16 @@ def test_the_same_recording_twice_is_known(recordings: Path, tmp_path: Path) -> 
         (["1.wav,,anna", "2.wav,bored"], "path,label,speaker", ", line 3: no speaker"),
         (["1.wav,bored,anna,x"], "path,label,speaker", ", line 2: more than 3 cells"),
         ([ROWS[0]], "path,label,speaker", "there is one label, bored; a network needs two or more to tell apart"),
-        ([*ROWS, "x.wav,bored,Anna"], "path,label,speaker", "speakers Anna and anna differ in capitals alone; "),
-        ([*ROWS, "x.wav,Bored,anna"], "path,label,speaker", "labels Bored and bored differ in capitals alone; "),
+        (
+            [*ROWS, "x.wav,bored,Anna"],
+            "path,label,speaker",
+            "Anna and anna differ in capitals alone; give them one name",
+        ),
+        (
+            [*ROWS, "x.wav,Bored,anna"],
+            "path,label,speaker",
+            "Bored and bored differ in capitals alone; give them one name",
+        ),
         ([*ROWS, "x.wav,uncertain,anna"], "path,label,speaker", "'uncertain' can't be a label; name it otherwise"),
         ([*ROWS, "x.wav,tired\x1b[2J,anna"], "path,label,speaker", r"'tired\x1b[2J' can't be a label"),
         ([*ROWS, "x.wav,tired,anna"], "path,label,speaker", "tired: recorded 1 times; a label needs 5 or more"),
@@ -142,7 +150,10 @@ def test_a_table_that_is_no_text_or_not_there_is_refused(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("other", "said"),
-    [("bored/ben/1.wav", "with speakers anna and ben; "), ("engaged/anna/9.wav", "with labels bored and engaged; ")],
+    [
+        ("bored/ben/9.wav", "bored by anna, and bored by ben; "),
+        ("engaged/anna/9.wav", "bored by anna, and engaged by anna; "),
+    ],
 )
 def test_one_recording_under_two_names_would_be_on_both_sides_and_is_refused(
     other: str, said: str, tmp_path: Path

@@ -237,6 +237,15 @@ def test_voices_that_the_first_network_has_heard_are_no_new_ones(
         fit(another_fold, utterances, tmp_path, jobs=1)
 
 
+def test_a_file_of_a_known_corpus_under_another_label_is_still_that_voice(
+    utterances: Sequence[Utterance], corpus: Path, tmp_path: Path
+) -> None:
+    name = "03-01-05-01-01-01-02.wav"
+    relabelled = [replace(u, path=corpus / "Actor_02" / name) if u.actor == "anna" else u for u in utterances]
+    with pytest.raises(TrainingError, match=r"--init crnn has heard actors \['anna'\], who are to be new voices"):
+        fit(TUNED, relabelled, tmp_path, jobs=1)
+
+
 def test_a_network_that_hears_otherwise_or_is_of_another_size_is_no_beginning(
     utterances: Sequence[Utterance], tmp_path: Path
 ) -> None:

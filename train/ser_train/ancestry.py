@@ -90,4 +90,12 @@ def _heard(description: ModelDescription, utterances: Collection[Utterance]) -> 
     """Whose voices a network may have heard: of corpora that it learned from, all but those that it says it hasn't."""
     data, not_heard = description.training["data"], description.training["not_heard"]
     families = {corpus.family or corpus.name for corpus in (*CORPORA.values(), OWN) if f"{corpus.title}, " in data}
-    return {u.actor for u in utterances if u.speaker.partition("/")[0] in families}.difference(not_heard)
+    return {u.actor for u in utterances if families & _families(u)}.difference(not_heard)
+
+
+def _families(utterance: Utterance) -> set[str]:
+    """Whose voice it is; one's own table can give a file of a known corpus another label, but not another voice."""
+    named = {
+        corpus.family or corpus.name for corpus in CORPORA.values() if utterance.own and corpus.parts(utterance.path)
+    }
+    return {utterance.speaker.partition("/")[0]} | named

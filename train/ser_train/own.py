@@ -49,13 +49,13 @@ def read_own(path: Path) -> list[Utterance]:
         CorpusError: anything that isn't as above; the message has a line of a table, or a path.
     """
     utterances = _of_table(path) if path.suffix.lower() == ".csv" else _of_folders(path)
-    for what, names in (("label", {u.emotion for u in utterances}), ("speaker", {str(u.actor) for u in utterances})):
-        refuse(
-            [
-                f"{path}: {what}s {' and '.join(same)} differ in capitals alone; give them one name"
-                for same in _alike(names)
-            ]
-        )
+    refuse(
+        [
+            f"{path}: {' and '.join(same)} differ in capitals alone; give them one name"
+            for names in ({u.emotion for u in utterances}, {f"{u.actor}" for u in utterances})
+            for same in _alike(names)
+        ]
+    )
     labels = labels_of(utterances)
     if len(labels) < 2:
         raise CorpusError(f"{path}: there is one label, {labels[0]}; a network needs two or more to tell apart")
@@ -69,12 +69,12 @@ def check_recordings(utterances: Sequence[Utterance]) -> None:
     Raises:
         CorpusError: a recording with two labels or two speakers, or a label with too few recordings.
     """
-    for group in duplicates(utterances):
-        for what, said in (("label", {u.emotion for u in group}), ("speaker", {str(u.actor) for u in group})):
-            if len(said) > 1:
+    for first, *others in duplicates(utterances):
+        for other in others:
+            if (first.emotion, first.speaker) != (other.emotion, other.speaker):
                 raise CorpusError(
-                    f"{group[0].path} and {group[-1].path} are the same recording, but with {what}s "
-                    f"{' and '.join(sorted(said))}; keep one of them"
+                    f"{first.path} and {other.path} are the same recording, but {first.emotion} by {first.actor}, and "
+                    f"{other.emotion} by {other.actor}; keep one of them"
                 )
     counts = Counter(u.emotion for u in unique(utterances))
     refuse([f"{label}: recorded {count} times; a label needs {_FEWEST} or more, of several speakers"
