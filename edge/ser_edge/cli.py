@@ -11,7 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from ser_edge.errors import SerEdgeError
+from ser_edge.errors import SerEdgeError, printable
+from ser_edge.native import stderr_apart
 from ser_edge.options import STDIN, parser, problem
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path can hold what a terminal's encoding can't
     try:
-        code = _run(options, reader)
+        with stderr_apart():
+            code = _run(options, reader)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
@@ -104,10 +106,7 @@ def _judge(
         listening = _listening(options, out, recognizer.description) if endless else Listening()
         judged, failed = 1, 0
         if options.mic:
-            from ser_edge.portaudio import stderr_apart
-
-            with stderr_apart():
-                judge_microphone(recognizer, device, writer.write, listening)
+            judge_microphone(recognizer, device, writer.write, listening)
         else:
             way = Way(timeline, options.jobs, client)
             judged, failed = judge_files(setup, recognizer, options.paths, writer.write, listening, way)
@@ -143,12 +142,16 @@ def _connected(address: str | None) -> "AbstractContextManager[Client | None]":
 
 def _output(path: str | None, reader: argparse.ArgumentParser) -> AbstractContextManager[TextIO]:
     """The file that answers go to, or standard output."""
+    from ser_edge.audio import AUDIO_SUFFIXES
+
     if path is None:
         return nullcontext(sys.stdout)
+    if Path(path).suffix.lower() in AUDIO_SUFFIXES:
+        reader.error(f"--output {path}: would write answers over a sound; give another name")
     try:
         return Path(path).open("w", encoding="utf-8")
     except OSError as e:
-        reader.error(f"--output {path}: {e.strerror}")
+        reader.error(f"--output {printable(path)}: {e.strerror}")
 
 
 def _honesty(description: "ModelDescription") -> str:
