@@ -4,6 +4,7 @@ A runtime knows nothing of sound, and nothing of files: it gets the bytes that `
 normalised features into probabilities. Libraries are imported when they are needed, so that each can be absent.
 """
 
+import os
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -40,7 +41,11 @@ class OnnxRuntime:
     """
 
     def __init__(self, content: bytes, name: str, threads: int = 1):
+        # From 1.29 on it tells Microsoft what is run, and keeps a number for this machine, unless this is set before it
+        # is imported. A voice is nobody's business.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         ort = _load("onnxruntime", "pip install 'ser-edge[onnx]'")
+        ort.disable_telemetry_events()  # on Windows, where the variable isn't asked
         ort.set_default_logger_severity(4)  # it raises what matters, and warns of GPUs that nobody asked for
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
