@@ -113,9 +113,9 @@ def _pieces(file: Any, name: str) -> Iterator[Samples]:
         check_finite(data, name)
         if len(data):
             yield data
+    check_whole(file, name, got, file.frames)
     if got == 0:
         raise AudioError(f"{name}: empty, no samples in it")
-    check_whole(file, name, got, file.frames)
 
 
 def _from_descriptor(descriptor: int, name: str) -> Iterator[int | Samples]:
@@ -172,6 +172,8 @@ def _keep(head: bytes, stream: BinaryIO, whole: IO[bytes], name: str) -> None:
             data = _read(stream.read, 1 << 16, name)
         whole.seek(0)
     except OSError as e:
+        with suppress(OSError):  # it would try once more to write what it still has
+            whole.close()
         raise AudioError(f"{name}: no room for it in {tempfile.gettempdir()} ({e.strerror}); send it as WAV") from e
 
 
