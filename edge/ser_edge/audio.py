@@ -8,9 +8,9 @@ the rest with a line that says why; it does not cut, trim or judge speech.
 import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +79,32 @@ def read_opened(file: Any, name: str, sample_rate: int, seconds: float | None = 
     return _usable(data, file.samplerate, sample_rate, name, seconds)
 
 
+class _Lenient:
+    """A binary file for libsndfile, which seeks to places that can't be when a sound is damaged.
+
+    What is raised while it calls back isn't raised but printed, as a traceback.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.tell = file.tell
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with suppress(OSError, OverflowError, ValueError):
+            self._file.seek(offset, whence)
+        return self.tell()
+
+    def read(self, size: int) -> bytes:
+        with suppress(OSError):  # what is missing is told as truncated
+            return self._file.read(size)
+        return b""
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
 @contextmanager
 def opened(source: str | Path | BinaryIO, name: str | None = None) -> Iterator[tuple[Any, str]]:
     """Opens a sound file; gives the `soundfile.SoundFile` and its name for messages.
@@ -97,8 +123,8 @@ def opened(source: str | Path | BinaryIO, name: str | None = None) -> Iterator[t
                 raise AudioError(f"{name}: a folder; expected a sound file, or a folder with sounds in it")
         elif hasattr(source, "encoding"):
             raise AudioError(f'{name}: opened as text; open it as open(path, "rb")')
-        elif not source.seekable():
-            source = io.BytesIO(source.read())
+        else:
+            source = cast("BinaryIO", _Lenient(source if source.seekable() else io.BytesIO(source.read())))
         file = soundfile.SoundFile(source)
     except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as e:
         raise AudioError(f"{name}: {_reason(e)}") from e
