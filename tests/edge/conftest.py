@@ -1,9 +1,11 @@
 """A PortAudio that does what the test says: its cards come and go, refuse, stall and hang, in milliseconds.
 
-And a network whose answers a test can know.
+Also a network whose answers a test can know, and the command as a function that must leave nothing behind.
 """
 
+import json
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from ser_edge.cli import main
 from ser_edge.description import KEY
 
 
@@ -192,3 +195,31 @@ def _small_onnx(
         helper.set_model_props(model, {KEY: description})
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture
+def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The command finds an empty folder to work in, and one for temporary files, and leaves them so."""
+    here, temporary = tmp_path / "here", tmp_path / "temporary"
+    here.mkdir()
+    temporary.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(temporary))
+    yield
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, list[str], list[str]]]:
+    """Calls ser-edge; gives its exit code, the paths that it answered for, and the lines on standard error."""
+
+    def call(*arguments: object) -> tuple[int, list[str], list[str]]:
+        code = main(["--format", "json", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        assert out == "" or out.endswith("\n")
+        return code, [json.loads(line)["path"] for line in out.splitlines()], err.splitlines()
+
+    return call
