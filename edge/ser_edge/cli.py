@@ -55,7 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
-    device = int(options.device) if options.device and options.device.isdigit() else options.device
     if options.list_devices:
         from ser_edge.devices import choose, devices
 
@@ -65,7 +64,7 @@ def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
     if options.doctor:
         from ser_edge.doctor import examine
 
-        return examine(sys.stdout, device)
+        return examine(sys.stdout, options.device)
     from ser_edge.batch import Setup
     from ser_edge.judging import sounds
     from ser_edge.windowing import Windowing
@@ -81,7 +80,7 @@ def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
     if options.describe:
         print(recognizer.description.to_json())
         return 0
-    return _judge(options, reader, setup, recognizer, device)
+    return _judge(options, reader, setup, recognizer)
 
 
 def _judge(
@@ -89,7 +88,6 @@ def _judge(
     reader: argparse.ArgumentParser,
     setup: "Setup",
     recognizer: "Recognizer",
-    device: int | str | None,
 ) -> int:
     from ser_edge.judging import Listening, Way, judge_files, judge_microphone
     from ser_edge.progress import say
@@ -106,7 +104,7 @@ def _judge(
         listening = _listening(options, out, recognizer.description) if endless else Listening()
         judged, failed = 1, 0
         if options.mic:
-            judge_microphone(recognizer, device, writer.write, listening)
+            judge_microphone(recognizer, options.device, writer.write, listening)
         else:
             way = Way(timeline, options.jobs, client)
             judged, failed = judge_files(setup, recognizer, options.paths, writer.write, listening, way)

@@ -89,6 +89,10 @@ class ModelDescription:
         protocol = self.accuracy.protocol if self.accuracy else ""
         if not all(text.isprintable() for text in (self.name, self.precision, protocol, *self.labels)):
             raise ValueError("name, labels, precision and protocol must be printable: they go to the terminal")
+        if self.accuracy and not all(
+            0 <= share <= 100 for share in (self.accuracy.wa, self.accuracy.uar, self.accuracy.f1)
+        ):
+            raise ValueError("accuracy must be in percent")
         if not 0.01 <= self.temperature <= 100:
             raise ValueError("temperature must be 0.01 to 100")
         if not 0 <= self.threshold < 1:

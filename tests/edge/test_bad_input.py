@@ -224,6 +224,8 @@ SHELL: dict[str, tuple[int, str]] = {
 DEVICES: list[tuple[list[str], str, str]] = [
     ([], "usb", "no microphone .*"),
     (["Built-in", "USB"], "99", r"no microphone has number 99; choose one with --device: 0 \(Built-in\), 1 \(USB\)"),
+    (["Built-in"], "9" * 5000, r"no microphone has number 9{5000}; .*"),
+    (["Built-in"], "\u00b2", r"no microphone is called '\u00b2'; .*"),
     (["Built-in"], "usb", r"no microphone is called 'usb'; choose one with --device: 0 \(Built-in\)"),
     (["Built-in"], "\x1b[2J", r"no microphone is called '\\x1b\[2J'; choose one with --device: 0 \(Built-in\)"),
     (["USB 1", "USB 2"], "usb", r"'usb' fits 2 microphones; choose one by number: 0 \(USB 1\), 1 \(USB 2\)"),

@@ -235,6 +235,11 @@ MODELS: dict[str, tuple[str, Callable[[Path, Small], Any], str]] = {
     ),
     "temperature of 0": (".onnx", small(described(temperature=0)), unfit("temperature must be 0.01 to 100")),
     "temperature of 1e300": (".onnx", small(described(temperature=1e300)), unfit("temperature must be 0.01 to 100")),
+    "right 1e300 % of the time": (
+        ".onnx",
+        small(described(accuracy={"protocol": "a", "folds": 1, "seeds": 1, "wa": 1e300, "uar": 0, "f1": 0})),
+        unfit("accuracy must be in percent"),
+    ),
     "FFT of 2**40": (".onnx", small(front_end(n_fft=2**40)), unfit("n_fft must be even, 16 to 65536")),
     "hop of 0": (".onnx", small(front_end(hop_length=0)), unfit("hop_length must be n_fft / 128 to n_fft")),
     "10**9 bands": (".onnx", small(front_end(n_mels=10**9)), unfit("n_mels must be 1 to 1024")),
