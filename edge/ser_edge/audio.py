@@ -6,6 +6,7 @@ the rest with a line that says why; it does not cut, trim or judge speech.
 """
 
 import io
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -120,6 +121,7 @@ def opened(source: str | Path | BinaryIO, name: str | None = None) -> Iterator[t
             if not Path(source).exists():
                 raise AudioError(f"{name}: no such file")
             if Path(source).is_dir():
+                os.scandir(source).close()  # or it isn't known what is in it
                 raise AudioError(f"{name}: a folder; expected a sound file, or a folder with sounds in it")
         elif hasattr(source, "encoding"):
             raise AudioError(f'{name}: opened as text; open it as open(path, "rb")')
@@ -127,7 +129,7 @@ def opened(source: str | Path | BinaryIO, name: str | None = None) -> Iterator[t
             source = cast("BinaryIO", _Lenient(source if source.seekable() else io.BytesIO(source.read())))
         file = soundfile.SoundFile(source)
     except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as e:
-        raise AudioError(f"{name}: {_reason(e)}") from e
+        raise AudioError(f"{name}: {_reason(_system_error(source) or e)}") from e
     with file:
         check_rate(file.samplerate, name)
         if file.frames == _UNKNOWN_FRAMES:
@@ -269,6 +271,16 @@ def _usable(one: Samples, rate: int, sample_rate: int, name: str, seconds: float
         if one.size == 0:
             raise AudioError(f"{name}: too short, less than one sample at {sample_rate} Hz")
     return np.ascontiguousarray(one, dtype=np.float32)
+
+
+def _system_error(source: Any) -> OSError | None:
+    """Why a file can't be opened, if it is for the operating system: libsndfile only says "System error"."""
+    try:
+        if isinstance(source, str | Path) and Path(source).is_file():
+            Path(source).open("rb").close()
+    except OSError as e:
+        return e
+    return None
 
 
 def _reason(error: Any) -> str:

@@ -32,6 +32,7 @@ RATE = 16_000
 HUM = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)  # one second
 WAV_CHANNELS, WAV_RATE, WAV_FRAME, WAV_BITS, WAV_SIZE = 22, 24, 32, 34, 40  # where a plain WAV header keeps them
 NO_SOUND = r"not a sound file that can be read \(WAV, FLAC, OGG, MP3, AIFF, \.\.\.\)"
+FORBIDDEN = "can't be read: Permission denied"
 A_FOLDER = "a folder; expected a sound file, or a folder with sounds in it"
 
 
@@ -147,6 +148,12 @@ STDIN: dict[str, tuple[bytes, list[str], str | None]] = {
     "raw at 1 Hz": (PCM, ["--rate", "1"], "a sample rate of 1 Hz; expected 1000 to 768000"),
 }
 
+
+def closed(path: str) -> str:
+    Path(path).chmod(0)
+    return path
+
+
 # name: makes it in a folder and returns what is typed; what is said of it
 PATHS: dict[str, tuple[Callable[[Path], str], str]] = {
     "missing": (lambda folder: "missing.wav", "no such file"),
@@ -158,6 +165,8 @@ PATHS: dict[str, tuple[Callable[[Path], str], str]] = {
     "folder called .wav": (lambda folder: made(folder / "a.wav", None), A_FOLDER),
     "folder of texts": (lambda folder: str(Path(made(folder / "b" / "c.txt", b"?")).parent), A_FOLDER),
     "name of two lines": (lambda folder: made(folder / "a\n\x1b[2Jb.wav", b"?"), NO_SOUND),
+    "not permitted": (lambda folder: closed(made(folder / "a.wav", encoded())), FORBIDDEN),
+    "folder that is not permitted": (lambda folder: closed(made(folder / "b", None)), FORBIDDEN),
     "a device": (lambda folder: "/dev/null", NO_SOUND),
 }
 
@@ -284,6 +293,8 @@ def test_a_bad_path_is_a_line_and_the_others_are_judged(
     name: str, command: Any, sounds: list[Path], tmp_path: Path
 ) -> None:
     make, says = PATHS[name]
+    if says == FORBIDDEN and os.geteuid() == 0:
+        pytest.skip("root may read everything")
     path = make(tmp_path / "there")
     code, answered, told = command(path, sounds[0])
     assert (code, answered) == (1, [str(sounds[0])])
