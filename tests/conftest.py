@@ -14,6 +14,7 @@ import soundfile
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 SOUNDS = Path(__file__).parent / "sounds"
 RATE = 16_000

@@ -6,11 +6,12 @@ the rest with a line that says why; it does not cut, trim or judge speech.
 """
 
 import io
+import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,12 @@ from ser_edge.errors import AudioError
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "LOUDEST",
     "MAX_RATE",
     "MIN_RATE",
     "SILENCE_PEAK",
     "Samples",
+    "check_finite",
     "check_rate",
     "check_whole",
     "decoded",
@@ -39,7 +42,10 @@ Samples = npt.NDArray[np.float32]  # (samples,), mono, full scale is +-1
 # What libsndfile decodes and people keep voices in; a folder is searched for these.
 AUDIO_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"})
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; outside this a header is damaged rather than unusual
+LOUDEST = 1e12  # full scale is 1; float32 couldn't hold the power of what is louder, and no recording is
 SILENCE_PEAK = 1e-4  # -80 dBFS: below the noise floor of any microphone, so nothing was recorded
+
+_AT_ONCE = 1 << 22  # values decoded in one go: memory grows with the sound that is there, not with what a header claims
 
 # libsndfile notes in its log when a WAV, AIFF or AU promises more data than it holds. A size of about 2 or 4 GiB is
 # what programs that stream to a pipe write because they can't know better: no truncation.
@@ -74,6 +80,32 @@ def read_opened(file: Any, name: str, sample_rate: int, seconds: float | None = 
     return _usable(data, file.samplerate, sample_rate, name, seconds)
 
 
+class _Lenient:
+    """A binary file for libsndfile, which seeks to places that can't be when a sound is damaged.
+
+    What is raised while it calls back isn't raised but printed, as a traceback.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.tell = file.tell
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with suppress(OSError, OverflowError, ValueError):
+            self._file.seek(offset, whence)
+        return self.tell()
+
+    def read(self, size: int) -> bytes:
+        with suppress(OSError):  # what is missing is told as truncated
+            return self._file.read(size)
+        return b""
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
 @contextmanager
 def opened(source: str | Path | BinaryIO, name: str | None = None) -> Iterator[tuple[Any, str]]:
     """Opens a sound file; gives the `soundfile.SoundFile` and its name for messages.
@@ -89,31 +121,38 @@ def opened(source: str | Path | BinaryIO, name: str | None = None) -> Iterator[t
             if not Path(source).exists():
                 raise AudioError(f"{name}: no such file")
             if Path(source).is_dir():
+                os.scandir(source).close()  # or it isn't known what is in it
                 raise AudioError(f"{name}: a folder; expected a sound file, or a folder with sounds in it")
         elif hasattr(source, "encoding"):
             raise AudioError(f'{name}: opened as text; open it as open(path, "rb")')
-        elif not source.seekable():
-            source = io.BytesIO(source.read())
+        else:
+            source = cast("BinaryIO", _Lenient(source if source.seekable() else io.BytesIO(source.read())))
         file = soundfile.SoundFile(source)
     except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as e:
-        raise AudioError(f"{name}: {_reason(e)}") from e
+        raise AudioError(f"{name}: {_reason(_system_error(source) or e)}") from e
     with file:
+        check_rate(file.samplerate, name)
         if file.frames == _UNKNOWN_FRAMES:
             raise AudioError(f"{name}: doesn't say how long it is, as FLAC from a pipe; send it as WAV")
         yield file, name
 
 
-def decoded(file: Any, name: str, count: int) -> npt.NDArray[np.float32]:
-    """(samples, channels), the next `count` samples of a `soundfile.SoundFile`, or as many as are left.
+def decoded(file: Any, name: str, count: int) -> Samples:
+    """(samples,), the next `count` of a `soundfile.SoundFile`, or as many as are left; channels are averaged.
 
     Raises:
         AudioError: they can't be read.
     """
-    try:
-        data: npt.NDArray[np.float32] = file.read(count, dtype="float32", always_2d=True)
-    except (OSError, RuntimeError, ValueError) as e:  # libsndfile's are RuntimeErrors
-        raise AudioError(f"{name}: {_reason(e)}") from e
-    return data
+    step = max(1, _AT_ONCE // file.channels)
+    parts = [np.empty(0, np.float32)]
+    while count > 0:
+        try:
+            data = file.read(min(step, count), dtype="float32", always_2d=True)
+        except (OSError, RuntimeError, ValueError) as e:  # libsndfile's are RuntimeErrors
+            raise AudioError(f"{name}: {_reason(e)}") from e
+        parts.append(mixed(data))
+        count = count - step if len(data) == step else 0
+    return parts[1] if len(parts) == 2 else np.concatenate(parts)
 
 
 def check_rate(rate: int, name: str) -> None:
@@ -124,6 +163,16 @@ def check_rate(rate: int, name: str) -> None:
     """
     if not MIN_RATE <= rate <= MAX_RATE:
         raise AudioError(f"{name}: a sample rate of {rate} Hz; expected {MIN_RATE} to {MAX_RATE}")
+
+
+def check_finite(samples: Samples, name: str) -> None:
+    """Refuses (samples,) that no recording has.
+
+    Raises:
+        AudioError: NaN, infinite, or beyond `LOUDEST`.
+    """
+    if len(samples) and not max(samples.max(), -samples.min()) <= LOUDEST:  # NaN where there is one
+        raise AudioError(f"{name}: holds NaN or infinite samples, or some above {LOUDEST:g}; write it as 16-bit WAV")
 
 
 def check_whole(file: Any, name: str, got: int, wanted: int) -> None:
@@ -160,7 +209,12 @@ def from_array(array: npt.ArrayLike, rate: int, sample_rate: int, seconds: float
     Raises:
         AudioError: another shape or type, empty, silent, or not finite.
     """
-    return _usable(_floats(array), rate, sample_rate, "array", seconds)
+    check_rate(rate, "array")
+    data = _floats(array)
+    if data.size == 0:
+        raise AudioError("array: empty, no samples in it")
+    cut = data if seconds is None else data[: round(seconds * rate)]
+    return _usable(mixed(cut), rate, sample_rate, "array", seconds)
 
 
 def mono(array: npt.ArrayLike) -> Samples:
@@ -188,30 +242,26 @@ def _floats(array: npt.ArrayLike) -> npt.NDArray[np.float32]:
         data = data.astype(np.float32) / -float(np.iinfo(data.dtype).min)
     elif not np.issubdtype(data.dtype, np.floating):
         raise AudioError(f"array: {data.dtype} is no sample format; use floats or signed integers")
-    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is refused as that
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 can't hold becomes infinite or NaN
         data = data.astype(np.float32, copy=False)
     return data[:, None] if data.ndim == 1 else data
 
 
 def mixed(data: npt.NDArray[np.float32]) -> Samples:
     """(samples, channels) to (samples,): their mean, as `librosa.load(mono=True)` has it."""
-    return data[:, 0] if data.shape[1] == 1 else data.mean(axis=1)
+    if data.shape[1] == 1:
+        return data[:, 0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean: Samples = data.mean(axis=1)
+    return mean
 
 
-def _usable(
-    data: npt.NDArray[np.float32], rate: int, sample_rate: int, name: str, seconds: float | None = None
-) -> Samples:
-    """Checks (samples, channels), then cuts, mixes down and resamples."""
-    check_rate(rate, name)
-    if seconds is not None:
-        data = data[: round(seconds * rate)]
-    if data.size == 0:
+def _usable(one: Samples, rate: int, sample_rate: int, name: str, seconds: float | None) -> Samples:
+    """Checks (samples,), then resamples; `seconds` is what they were cut to."""
+    if one.size == 0:
         raise AudioError(f"{name}: empty, no samples in it")
-    one = mixed(data)
-    peak = max(one.max(), -one.min())  # NaN where there is one
-    if not np.isfinite(peak):
-        raise AudioError(f"{name}: holds NaN or infinite samples; write it again as 16-bit WAV")
-    if peak < SILENCE_PEAK:
+    check_finite(one, name)
+    if max(one.max(), -one.min()) < SILENCE_PEAK:
         where = "" if seconds is None else f" in its first {seconds:g} s"
         raise AudioError(f"{name}: silent, nothing above -80 dBFS{where}; check the microphone or the recording level")
     if rate != sample_rate:
@@ -221,6 +271,16 @@ def _usable(
         if one.size == 0:
             raise AudioError(f"{name}: too short, less than one sample at {sample_rate} Hz")
     return np.ascontiguousarray(one, dtype=np.float32)
+
+
+def _system_error(source: Any) -> OSError | None:
+    """Why a file can't be opened, if it is for the operating system: libsndfile only says "System error"."""
+    try:
+        if isinstance(source, str | Path) and Path(source).is_file():
+            Path(source).open("rb").close()
+    except OSError as e:
+        return e
+    return None
 
 
 def _reason(error: Any) -> str:

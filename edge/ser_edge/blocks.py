@@ -5,24 +5,24 @@ Each piece is (samples,) mono float32 at the source's own rate; no more than a p
 
 import os
 import queue
-import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 
-from ser_edge.audio import Samples, check_whole, decoded, mixed, mono, opened
+from ser_edge.audio import Samples, check_finite, check_rate, check_whole, decoded, mixed, mono, opened
 from ser_edge.errors import AudioError
 
 __all__ = ["SAMPLE_FORMATS", "Blocks", "RawFormat", "blocks_of", "file_blocks", "pipe_blocks", "raw_blocks"]
 
 _FILE_SECONDS = 10.0  # a piece of a file
 _PIPE_SECONDS = 0.1  # a piece of a pipe: how long an answer can wait for the piece to be full
+_LONGEST = 1 << 32  # bytes taken to a temporary file: what comes without end mustn't fill the disk
 _AHEAD = 50  # pieces read from a pipe while others are judged; then its writer waits
 
 # Formats that libsndfile reads without jumping about in the file, by the bytes they begin with.
@@ -75,14 +75,12 @@ def pipe_blocks(stream: BinaryIO, name: str) -> Iterator[Blocks]:
     Raises:
         AudioError: nothing comes, or it isn't a sound.
     """
-    head = stream.read(4)
+    head = _read(stream.read, 4, name)
     if not head:
         raise AudioError(f"{name}: empty; pipe a sound file into it, or samples with --rate")
     if head not in _STREAMABLE:
         with tempfile.TemporaryFile() as whole:
-            whole.write(head)
-            shutil.copyfileobj(stream, whole)
-            whole.seek(0)
+            _keep(head, stream, whole, name)
             with file_blocks(whole, name) as blocks:
                 yield blocks
         return
@@ -96,9 +94,13 @@ def pipe_blocks(stream: BinaryIO, name: str) -> Iterator[Blocks]:
 
 
 @contextmanager
-def raw_blocks(stream: Any, raw: RawFormat) -> Iterator[Blocks]:
-    """Samples without a header. What is left of a frame at the end, where the writer was stopped, is dropped."""
-    yield Blocks(raw.rate, _from_raw(stream, raw))
+def raw_blocks(stream: Any, raw: RawFormat, name: str = "-") -> Iterator[Blocks]:
+    """Samples without a header. What is left of a frame at the end, where the writer was stopped, is dropped.
+
+    Raises:
+        AudioError: it can't be read.
+    """
+    yield Blocks(raw.rate, _from_raw(stream, raw, name))
 
 
 def _pieces(file: Any, name: str) -> Iterator[Samples]:
@@ -108,13 +110,12 @@ def _pieces(file: Any, name: str) -> Iterator[Samples]:
         data = decoded(file, name, length)
         got += len(data)
         more = len(data) == length
-        if not np.isfinite(data).all():
-            raise AudioError(f"{name}: holds NaN or infinite samples; write it again as 16-bit WAV")
+        check_finite(data, name)
         if len(data):
-            yield mixed(data)
+            yield data
+    check_whole(file, name, got, file.frames)
     if got == 0:
         raise AudioError(f"{name}: empty, no samples in it")
-    check_whole(file, name, got, file.frames)
 
 
 def _from_descriptor(descriptor: int, name: str) -> Iterator[int | Samples]:
@@ -126,17 +127,18 @@ def _from_descriptor(descriptor: int, name: str) -> Iterator[int | Samples]:
     except RuntimeError as e:
         raise AudioError(f"{name}: not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)") from e
     with file:
+        check_rate(file.samplerate, name)
         yield int(file.samplerate)
-        length = max(1, round(_PIPE_SECONDS * file.samplerate))
+        length = round(_PIPE_SECONDS * file.samplerate)
         while len(data := decoded(file, name, length)):
-            yield mixed(data)
+            yield data
 
 
-def _from_raw(stream: Any, raw: RawFormat) -> Iterator[Samples]:
+def _from_raw(stream: Any, raw: RawFormat, name: str) -> Iterator[Samples]:
     kind = SAMPLE_FORMATS[raw.sample_format]
     frame = int(kind[-1]) * raw.channels  # bytes
     left = b""
-    while data := stream.read1(1 << 16):
+    while data := _read(stream.read1, 1 << 16, name):
         data = left + data
         whole = len(data) // frame * frame
         left = data[whole:]
@@ -148,6 +150,31 @@ def _from_raw(stream: Any, raw: RawFormat) -> Iterator[Samples]:
             samples = np.frombuffer(data[:whole], kind)
         if whole:
             yield mixed(mono(samples).reshape(-1, raw.channels))
+
+
+def _read(read: Callable[[int], bytes], size: int, name: str) -> bytes:
+    try:
+        return read(size)
+    except OSError as e:
+        raise AudioError(f"{name}: can't be read: {e.strerror}") from e
+
+
+def _keep(head: bytes, stream: BinaryIO, whole: IO[bytes], name: str) -> None:
+    """Copies a stream, of which `head` was read already, to a temporary file; rewinds it."""
+    data = head
+    try:
+        while data:
+            whole.write(data)
+            if whole.tell() > _LONGEST:
+                raise AudioError(
+                    f"{name}: over {_LONGEST >> 30} GiB of a format that can't be streamed; send it as WAV"
+                )
+            data = _read(stream.read, 1 << 16, name)
+        whole.seek(0)
+    except OSError as e:
+        with suppress(OSError):  # it would try once more to write what it still has
+            whole.close()
+        raise AudioError(f"{name}: no room for it in {tempfile.gettempdir()} ({e.strerror}); send it as WAV") from e
 
 
 def _relay(head: bytes, stream: Any, sender: int) -> None:

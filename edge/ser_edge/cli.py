@@ -11,7 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from ser_edge.errors import SerEdgeError
+from ser_edge.errors import SerEdgeError, printable
+from ser_edge.native import stderr_apart
 from ser_edge.options import STDIN, parser, problem
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path can hold what a terminal's encoding can't
     try:
-        code = _run(options, reader)
+        with stderr_apart():
+            code = _run(options, reader)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
@@ -55,7 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
-    device = int(options.device) if options.device and options.device.isdigit() else options.device
     if options.list_devices:
         from ser_edge.devices import choose, devices
 
@@ -70,7 +71,7 @@ def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
     if options.doctor:
         from ser_edge.doctor import examine
 
-        return examine(sys.stdout, device)
+        return examine(sys.stdout, options.device)
     from ser_edge.batch import Setup
     from ser_edge.judging import sounds
     from ser_edge.windowing import Windowing
@@ -86,7 +87,7 @@ def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
     if options.describe:
         print(recognizer.description.to_json())
         return 0
-    return _judge(options, reader, setup, recognizer, device)
+    return _judge(options, reader, setup, recognizer)
 
 
 def _judge(
@@ -94,7 +95,6 @@ def _judge(
     reader: argparse.ArgumentParser,
     setup: "Setup",
     recognizer: "Recognizer",
-    device: int | str | None,
 ) -> int:
     from ser_edge.judging import Listening, Way, judge_files, judge_microphone
     from ser_edge.progress import say
@@ -117,10 +117,7 @@ def _judge(
         listening = _listening(options, out, recognizer.description, publish) if endless else Listening()
         judged, failed = 1, 0
         if options.mic:
-            from ser_edge.portaudio import stderr_apart
-
-            with stderr_apart():
-                judge_microphone(recognizer, device, show, listening)
+            judge_microphone(recognizer, options.device, show, listening)
         else:
             way = Way(timeline, options.jobs, client)
             judged, failed = judge_files(setup, recognizer, options.paths, show, listening, way)
@@ -170,12 +167,16 @@ def _published(broker: "Broker | None", description: "ModelDescription") -> "Ite
 
 def _output(path: str | None, reader: argparse.ArgumentParser) -> AbstractContextManager[TextIO]:
     """The file that answers go to, or standard output."""
+    from ser_edge.audio import AUDIO_SUFFIXES
+
     if path is None:
         return nullcontext(sys.stdout)
+    if Path(path).suffix.lower() in AUDIO_SUFFIXES:
+        reader.error(f"--output {path}: would write answers over a sound; give another name")
     try:
         return Path(path).open("w", encoding="utf-8")
     except OSError as e:
-        reader.error(f"--output {path}: {e.strerror}")
+        reader.error(f"--output {printable(path)}: {e.strerror}")
 
 
 def _honesty(description: "ModelDescription") -> str:

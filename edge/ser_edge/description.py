@@ -21,6 +21,10 @@ from ser_edge.features import FeatureConfig, Features
 __all__ = ["FILE_NAME", "KEY", "VERSION", "Accuracy", "ModelDescription", "Normalization", "tempered"]
 
 VERSION = 2
+MAX_LABELS, MAX_LABEL = 1000, 100  # of a model; characters of one: each is a column
+_LARGEST = 1e9  # of a statistic, in dB: beyond it, and below 1 / it, float32 would overflow
+_LEVELS = 20  # objects and lists in one another
+_REASON = 300  # characters: a file can make an error's text as long as it likes
 KEY = "ser_edge"
 FILE_NAME = "ser_edge.json"
 
@@ -35,8 +39,10 @@ class Normalization:
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.deviation):
             raise ValueError("normalization: mean and deviation differ in length")
-        if not all(math.isfinite(m) for m in self.mean) or not all(0 < d < math.inf for d in self.deviation):
-            raise ValueError("normalization: means must be finite, deviations above 0")
+        if not all(abs(m) <= _LARGEST for m in self.mean) or not all(
+            1 / _LARGEST <= d <= _LARGEST for d in self.deviation
+        ):
+            raise ValueError(f"normalization: means must be finite, deviations above 0, and none beyond {_LARGEST:g}")
 
     def apply(self, features: Features) -> Features:
         """(..., coefficients) in and out, float32.
@@ -78,9 +84,15 @@ class ModelDescription:
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels) or not all(self.labels):
             raise ValueError("labels must be at least two, all different")
+        if len(self.labels) > MAX_LABELS or max(map(len, (*self.labels, self.name))) > MAX_LABEL:
+            raise ValueError(f"labels must be at most {MAX_LABELS}, each, and the name, of {MAX_LABEL} characters")
         protocol = self.accuracy.protocol if self.accuracy else ""
         if not all(text.isprintable() for text in (self.name, self.precision, protocol, *self.labels)):
             raise ValueError("name, labels, precision and protocol must be printable: they go to the terminal")
+        if self.accuracy and not all(
+            0 <= share <= 100 for share in (self.accuracy.wa, self.accuracy.uar, self.accuracy.f1)
+        ):
+            raise ValueError("accuracy must be in percent")
         if not 0.01 <= self.temperature <= 100:
             raise ValueError("temperature must be 0.01 to 100")
         if not 0 <= self.threshold < 1:
@@ -112,19 +124,23 @@ class ModelDescription:
             raise ModelError(f"{source}: a model without a ser-edge description; make one with ser-export")
         try:
             data = json.loads(text, parse_constant=_refuse_constant)
+            if _is_deeper(data, _LEVELS):
+                raise ValueError(f"over {_LEVELS} objects and lists in one another")
         except (ValueError, RecursionError) as e:
-            raise ModelError(f"{source}: its description is damaged ({e}); export or download it again") from e
+            raise ModelError(f"{source}: its description is damaged ({_short(e)}); export or download it again") from e
         if not isinstance(data, dict) or data.pop("format", None) != KEY:
             raise ModelError(f"{source}: its description is not ser-edge's; make a model with ser-export")
         version = data.get("version")
         if version != VERSION:
             older = type(version) is int and version < VERSION
             advice = "make it again" if older else "upgrade with: pip install -U ser-edge"
-            raise ModelError(f"{source}: description version {version!r}, this ser-edge reads {VERSION}; {advice}")
+            raise ModelError(
+                f"{source}: description version {_short(ascii(version))}, this ser-edge reads {VERSION}; {advice}"
+            )
         try:
             description: ModelDescription = _made(cls, data, "description")
         except (TypeError, ValueError, OverflowError) as e:
-            raise ModelError(f"{source}: its description doesn't hold together ({e}); export it again") from e
+            raise ModelError(f"{source}: its description doesn't hold together ({_short(e)}); export it again") from e
         return description
 
 
@@ -161,6 +177,16 @@ def _made(kind: Any, value: Any, where: str) -> Any:
         named = ", ".join(f"{where}.{name if name.isidentifier() else ascii(name)}" for name in odd)
         raise ValueError(f"missing or unknown: {named}")
     return kind(**{name: _made(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether that many objects and lists lie in one another, and more."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_is_deeper(item, levels - 1) for item in inner)
+
+
+def _short(text: object) -> str:
+    return str(text) if len(str(text)) <= _REASON else f"{str(text)[:_REASON]}..."
 
 
 def _refuse_constant(name: str) -> Any:

@@ -107,7 +107,7 @@ def choose(wanted: int | str | None = None) -> Device:
     text = str(wanted).strip()
     if text.isdecimal():
         for device in found:
-            if device.index == int(text):
+            if str(device.index) == (text.lstrip("0") or "0"):
                 return device
         raise MicrophoneError(f"no microphone has number {text}; choose one with --device: {_named(found)}")
     fitting = [device for device in found if text.lower() in device.name.lower()]

@@ -22,7 +22,8 @@ from ser_edge.audio import Samples
 from ser_edge.devices import Device, choose, devices, open_stream
 from ser_edge.errors import MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.microphone import Health, Microphone
-from ser_edge.portaudio import portaudio, stderr_apart
+from ser_edge.native import stderr_apart
+from ser_edge.portaudio import portaudio
 from ser_edge.runtimes import LITERT, RUNTIMES
 from ser_edge.self_test import MEND, model_files, self_test, self_test_answer, store
 from ser_edge.voice_detector import CHUNK, RATE, VoiceDetector

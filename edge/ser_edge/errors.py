@@ -6,17 +6,21 @@
     └── ModelError                4   the model file can't be used
         └── RuntimeUnavailable    4   the library that would run it is missing or can't load
 
-Each message is one line: what is wrong, then what to do about it. The command line prints it and exits with
-`exit_code`; a traceback is always a bug.
+Each message is one line: what is wrong, then what to do about it (docs/errors.md). The command line prints it and exits
+with `exit_code`; a traceback is always a bug.
 """
 
-__all__ = ["AudioError", "MicrophoneError", "ModelError", "RuntimeUnavailable", "SerEdgeError"]
+__all__ = ["AudioError", "MicrophoneError", "ModelError", "RuntimeUnavailable", "SerEdgeError", "printable"]
 
 
 class SerEdgeError(Exception):
     """Base of the tree; catch it to catch everything that is not a bug."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """One line that moves no cursor, whatever the name of a file holds: the rest is escaped."""
+        return printable(super().__str__())
 
 
 class AudioError(SerEdgeError):
@@ -39,3 +43,12 @@ class ModelError(SerEdgeError):
 
 class RuntimeUnavailable(ModelError):
     """The runtime that a model file needs isn't installed or doesn't load."""
+
+
+def printable(text: str) -> str:
+    r"""The same text, with escapes for what a terminal would obey.
+
+    >>> printable("a\nb\x1b[2J.wav")
+    'a\\nb\\x1b[2J.wav'
+    """
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

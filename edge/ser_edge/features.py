@@ -26,6 +26,8 @@ _MIN_POWER_LEVEL_FREE = 1e-20  # far below any recording: a floor at a level wou
 # Frames whose spectra are in memory together, and their samples: larger arrays come from the system as new pages each
 # time, and clearing these would cost as much as the transform.
 _AT_ONCE, _FEW = 1 << 14, 16
+# What one model may ask for: values of an input or of a second's log-mel, samples of an input, weights of the filters.
+_MOST_VALUES, _MOST_SAMPLES, _MOST_WEIGHTS = 1 << 23, 1 << 25, 1 << 22
 _NEPERS = np.float32(np.log(10) / 10)  # of a decibel of power; exp is twice as fast as a power of 10, log as log10
 _BANDS = 16  # in one product with the spectrum: few enough to leave out most bins, enough to be worth a call
 _PEAK = 99.5  # percentile of an utterance's log-mel that counts as its peak
@@ -64,19 +66,23 @@ class FeatureConfig:
             "win_length must be even, 2 to n_fft": (
                 self.win_length is None or (2 <= self.win_length <= self.n_fft and self.win_length % 2 == 0)
             ),
-            "hop_length must be 1 to n_fft": 1 <= self.hop_length <= self.n_fft,
+            "hop_length must be n_fft / 128 to n_fft": self.hop_length <= self.n_fft <= 128 * self.hop_length,
             "n_mels must be 1 to 1024": 1 <= self.n_mels <= 1024,
             "n_mfcc must be 1 to n_mels": self.n_mfcc is None or 1 <= self.n_mfcc <= self.n_mels,
-            "f_min < f_max <= sample_rate / 2": 0 <= self.f_min < (self.f_max or half) <= half,
-            "top_db must be above 0": self.top_db is None or self.top_db > 0,
-            "span_db must be above 0": self.span_db is None or self.span_db > 0,
+            "f_min + 1 <= f_max <= sample_rate / 2": 0 <= self.f_min <= (self.f_max or half) - 1 <= half - 1,
+            "top_db must be above 0, to 1000": self.top_db is None or 0 < self.top_db <= 1000,
+            "span_db must be above 0, to 1000": self.span_db is None or 0 < self.span_db <= 1000,
             "span_margin must be 0 to 1000": 0 <= self.span_margin <= 1000,
-            "range_db must be above 0": self.range_db is None or self.range_db > 0,
+            "range_db must be above 0, to 1000": self.range_db is None or 0 < self.range_db <= 1000,
             "seconds must be above 0, to 600": self.seconds is None or 0 < self.seconds <= 600,
         }
         broken = [rule for rule, holds in rules.items() if not holds]
         if broken:
             raise ValueError("; ".join(broken))
+        # Each in its range, and together too much for any machine.
+        values = self.n_mels * max(self.frames or 0, self.sample_rate // self.hop_length)
+        if (self.samples or 0) > _MOST_SAMPLES or values > _MOST_VALUES or self.n_mels * self.n_fft > _MOST_WEIGHTS:
+            raise ValueError("seconds, sample_rate, hop_length, n_mels and n_fft ask for too much memory together")
 
     @property
     def samples(self) -> int | None:

@@ -12,11 +12,13 @@ from ser_edge.audio import Samples
 from ser_edge.description import ModelDescription, tempered
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.features import Features, FrontEnd
-from ser_edge.runtimes import RUNTIMES, Runtime, open_runtime
+from ser_edge.model_file import description_in, model_bytes
+from ser_edge.runtimes import RUNTIMES, Runtime, reason
 
 __all__ = ["BUNDLED", "DEFAULT", "Model"]
 
 _AT_ONCE = 16  # windows; more need more memory and are no faster
+_ROUNDING = 0.1  # of probabilities that are int8, and of their sum
 
 BUNDLED = Path(__file__).parent / "models"
 DEFAULT = "crnn"
@@ -35,8 +37,7 @@ class Model:
     """
 
     def __init__(self, name: str | Path = DEFAULT, threads: int = 1):
-        self.path, self._runtime = _open(_find(name), threads)
-        self.description = ModelDescription.from_json(self._runtime.description(), str(self.path))
+        self.path, self.description, self._runtime = _open_first(_find(name), threads)
         self.front_end = FrontEnd(self.description.features)
         self._check()
 
@@ -48,7 +49,7 @@ class Model:
         """(samples,) at the model's rate, of any length, to (labels,): the mean of the answers for all its windows.
 
         Raises:
-            ModelError: the network answered something that isn't finite.
+            ModelError: the network takes something else, or answers no probabilities.
         """
         windows = self.front_end.windows(samples)
         parts = [self.probabilities(windows[i : i + _AT_ONCE]) for i in range(0, len(windows), _AT_ONCE)]
@@ -59,40 +60,52 @@ class Model:
         """(batch, frames, coefficients) to (batch, labels), each row calibrated and summing to 1.
 
         Raises:
-            ModelError: the network answered something that isn't finite.
+            ModelError: the network takes something else, or answers no probabilities.
         """
-        answers = self._runtime.run(self.description.inputs(features))
-        if not np.isfinite(answers).all():
-            raise ModelError(f"{self.path}: the network answered NaN; export it again")
+        answers = self._answers(features)
         if self.description.temperature != 1.0:
             return tempered(answers, self.description.temperature)
         return answers
 
+    def _answers(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(batch, frames, coefficients) to (batch, labels), as the network gives them."""
+        labels = len(self.description.labels)
+        try:
+            answers = self._runtime.run(self.description.inputs(features))
+        except Exception as e:  # each runtime has exceptions of its own
+            raise ModelError(f"{self.path}: the network doesn't take what its description says ({reason(e)})") from e
+        if np.shape(answers) != (len(features), labels) or answers.dtype.kind != "f":
+            raise ModelError(f"{self.path}: {labels} labels are described, the network answers {np.shape(answers)}")
+        if not np.isfinite(answers).all():
+            raise ModelError(f"{self.path}: the network answered NaN; export it again")
+        return answers
+
     def _check(self) -> None:
         """A description that doesn't fit its network would answer wrongly, and in silence."""
-        config, labels = self.description.features, self.description.labels
-        try:
-            answer = self.probabilities(self.features(np.zeros(config.samples or config.sample_rate, np.float32))[None])
-        except ModelError:
-            raise
-        except Exception as e:  # each runtime has exceptions of its own
-            reason = " ".join(str(e).split())  # some are several lines
-            raise ModelError(f"{self.path}: the network doesn't take what its description says ({reason})") from e
-        if answer.shape != (1, len(labels)):
-            raise ModelError(f"{self.path}: {len(labels)} labels are described, the network answers {answer.shape}")
+        config = self.description.features
+        answer = self._answers(self.features(np.zeros(config.samples or config.sample_rate, np.float32))[None])
+        if answer.min() < -_ROUNDING or abs(answer.sum() - 1) > _ROUNDING:
+            raise ModelError(f"{self.path}: the network answers no probabilities; end it with a softmax")
 
 
-def _open(paths: Sequence[Path], threads: int) -> tuple[Path, Runtime]:
+def _open(path: Path, threads: int) -> tuple[Path, ModelDescription, Runtime]:
+    """A stranger's file: it is read, and what it says of itself understood, before a runtime gets it."""
+    content = model_bytes(path)
+    description = ModelDescription.from_json(description_in(content, path), str(path))
+    return path, description, RUNTIMES[path.suffix](content, str(path), threads)
+
+
+def _open_first(paths: Sequence[Path], threads: int) -> tuple[Path, ModelDescription, Runtime]:
     """The first whose runtime is there; if it isn't the first of all, the log says so."""
     first, *others = paths
     try:
-        return first, open_runtime(first, threads)
+        return _open(first, threads)
     except RuntimeUnavailable as unavailable:
         for other in others:
             with suppress(RuntimeUnavailable):
-                runtime = open_runtime(other, threads)
+                opened = _open(other, threads)
                 _warn(f"{unavailable}; {other.name} answers meanwhile")
-                return other, runtime
+                return opened
         raise
 
 

@@ -5,11 +5,12 @@ descriptor 2, not to `sys.stderr`. What they raise is raised as ever.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import RLock
 
-__all__ = ["STANDARD_ERROR", "hushed", "keep_memory"]
+__all__ = ["STANDARD_ERROR", "hushed", "keep_memory", "stderr_apart"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_... of malloc.h
 STANDARD_ERROR = RLock()  # held by who hushes it, and by who has a line for it that must not be lost
@@ -32,6 +33,36 @@ def hushed() -> Iterator[None]:
             os.dup2(kept, 2)
             os.close(nowhere)
             os.close(kept)
+
+
+@contextmanager
+def stderr_apart() -> Iterator[None]:
+    """Keeps `sys.stderr` for Python, and discards what native libraries write to file descriptor 2 meanwhile.
+
+    libsndfile's MP3 decoder prints what it thinks of a damaged file; PortAudio and ALSA what happens to a device,
+    whenever it happens and from threads of their own, across a line or picture that is being drawn. For a program,
+    around everything it does; a library must not do this.
+    """
+    ours = sys.stderr
+    try:
+        if ours.fileno() != 2:
+            raise OSError("redirected already, by a test or a notebook")
+        kept = os.dup(2)
+    except (AttributeError, OSError, ValueError):  # None, no file, or closed
+        yield
+        return
+    ours.flush()
+    with os.fdopen(kept, "w", encoding=ours.encoding, errors=ours.errors, buffering=1) as apart:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        sys.stderr = apart
+        try:
+            yield
+        finally:
+            sys.stderr = ours
+            apart.flush()
+            os.dup2(kept, 2)
 
 
 def keep_memory() -> None:

@@ -29,6 +29,7 @@ __all__ = [
 STDIN = "-"  # among the paths
 
 FORMATS = ("text", "json", "csv", "srt")  # writers.WRITERS
+MOST = 1024  # threads, jobs or channels
 HOP, SPEECH = 0.5, 0.2  # windowing.HOP, windowing.SPEECH
 MODEL, MODEL_SUFFIXES = "crnn", (".tflite", ".onnx")  # model.DEFAULT, runtimes.RUNTIMES
 SAMPLE_FORMATS = ("u8", "s16", "s24", "s32", "f32", "f64")  # blocks.SAMPLE_FORMATS
@@ -86,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("paths", nargs="*", metavar="PATH", help="a sound file, a folder of them, or - for standard input")
     add("--model", default=MODEL, metavar="NAME|FILE", help=f"bundled: {bundled} (default: %(default)s)")
-    add("--threads", type=_positive, default=1, metavar="N", help="threads for one inference (default: 1)")
+    add("--threads", type=_count, default=1, metavar="N", help="threads for one inference (default: 1)")
     add("--format", choices=FORMATS, default="text", help="how answers are printed (default: %(default)s)")
     add("--output", metavar="FILE", help="where answers go (default: standard output)")
     add(
@@ -98,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
 
     many = parser.add_argument_group("many files")
     add = many.add_argument
-    add("--jobs", type=_positive, metavar="N", help="files judged at the same time (default: one a core, at most 8)")
+    add("--jobs", type=_count, metavar="N", help="files judged at the same time (default: one a core, at most 8)")
     add(
         "--cluster",
         metavar="ADDRESS",
@@ -130,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     raw = parser.add_argument_group("standard input without a header")
     add = raw.add_argument
     add("--rate", type=_positive, metavar="HZ", help="samples a second; says that there is no header")
-    add("--channels", type=_positive, default=1, metavar="N", help="interleaved channels (default: 1)")
+    add("--channels", type=_count, default=1, metavar="N", help="interleaved channels (default: 1)")
     add("--sample-format", choices=SAMPLE_FORMATS, default="s16", help="little-endian (default: %(default)s)")
 
     service = parser.add_argument_group("service")
@@ -183,6 +184,13 @@ def _broker(url: str) -> "Broker":
         return Broker.of(url)
     except ValueError as e:
         raise argparse.ArgumentTypeError(str(e)) from e
+
+
+def _count(text: str) -> int:
+    value = _positive(text)
+    if value > MOST:
+        raise argparse.ArgumentTypeError(f"must be {MOST} or less")
+    return value
 
 
 def _share(text: str) -> float:

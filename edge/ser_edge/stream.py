@@ -10,7 +10,7 @@ chunks makes no difference to the answers.
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio import Samples, check_rate
+from ser_edge.audio import LOUDEST, Samples, check_rate
 from ser_edge.features import Features
 from ser_edge.gate import Gate
 from ser_edge.incremental import IncrementalLogMel
@@ -75,12 +75,12 @@ class Stream:
         return self._heard / self._config.sample_rate
 
     def feed(self, samples: Samples) -> list[Prediction]:
-        """Hears (samples,), float32 at `sample_rate`, any number of them; NaN and infinity count as silence."""
+        """Hears (samples,), float32 at `sample_rate`, any number of them; NaN and beyond `LOUDEST` is silence."""
         step = round(self._rate * _AT_ONCE)
         answers: list[Prediction] = []
         for i in range(0, len(samples), step):
             piece = samples[i : i + step]
-            piece = np.where(np.isfinite(piece), piece, np.float32(0))
+            piece = np.where(np.abs(piece) <= LOUDEST, piece, np.float32(0))
             if self._resampler is not None:
                 piece = self._resampler.resample_chunk(piece)
             answers += self._hear(piece)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ser_edge.audio import Samples
+from ser_edge.model_file import model_bytes
 from ser_edge.runtimes import interpreter
 
 __all__ = ["CHUNK", "RATE", "VoiceDetector"]
@@ -33,7 +34,7 @@ class VoiceDetector:
     """
 
     def __init__(self) -> None:
-        self._network = interpreter(_FILE)
+        self._network = interpreter(model_bytes(_FILE), str(_FILE))
         details = (*self._network.get_input_details(), *self._network.get_output_details())
         places = {tensor["name"]: tensor["index"] for tensor in details}
         self._samples, self._h, self._c = (places[name] for name in ("samples", "h", "c"))

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Protocol, TextIO
 
 from ser_edge.description import ModelDescription
+from ser_edge.errors import printable
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
 __all__ = ["WRITERS", "CsvWriter", "JsonWriter", "SrtWriter", "TextWriter", "Writer", "json_line"]
@@ -44,7 +45,7 @@ class TextWriter:
     def write(self, prediction: Prediction) -> None:
         """One line, aligned with the others."""
         time = f"{_clock(prediction.start)}-{_clock(prediction.end)}" if self._windows else ""
-        columns = [time, f"{prediction.label:{self._width}}", self._why(prediction), prediction.path or ""]
+        columns = [time, f"{prediction.label:{self._width}}", self._why(prediction), printable(prediction.path or "")]
         print("  ".join(filter(None, columns)).rstrip(), file=self._out, flush=True)
 
     def _why(self, prediction: Prediction) -> str:

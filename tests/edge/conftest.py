@@ -1,14 +1,25 @@
-"""A PortAudio that does what the test says: its cards come and go, refuse, stall and hang, in milliseconds."""
+"""A PortAudio that does what the test says: its cards come and go, refuse, stall and hang, in milliseconds.
 
+Also a network whose answers a test can know, and the command as a function that must leave nothing behind.
+"""
+
+import json
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from ser_edge.cli import main
+from ser_edge.description import KEY
 
 
 class PortAudioError(Exception):
@@ -153,3 +164,62 @@ def sounddevice(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSoundDevice]:
 def card() -> type[Card]:
     """What makes a card."""
     return Card
+
+
+@pytest.fixture(scope="session")
+def small_onnx() -> Callable[..., Path]:
+    """What writes a small network to a path."""
+    return _small_onnx
+
+
+_SAME = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+
+
+def _small_onnx(
+    path: Path, description: str | None, weights: npt.ArrayLike = _SAME, inputs: int = 3, outputs: int = 3
+) -> Path:
+    """The mean over the frames, a matrix, and softmax: a network whose answers a test can know."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["features"], ["mean"], axes=[1], keepdims=0),
+            helper.make_node("MatMul", ["mean", "weights"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["answer"]),
+        ],
+        "small",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, None, inputs])],
+        [helper.make_tensor_value_info("answer", TensorProto.FLOAT, [None, outputs])],
+        [numpy_helper.from_array(np.asarray(weights, np.float32), "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    if description is not None:
+        helper.set_model_props(model, {KEY: description})
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The command finds an empty folder to work in, and one for temporary files, and leaves them so."""
+    here, temporary = tmp_path / "here", tmp_path / "temporary"
+    here.mkdir()
+    temporary.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(temporary))
+    yield
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, list[str], list[str]]]:
+    """Calls ser-edge; gives its exit code, the paths that it answered for, and the lines on standard error."""
+
+    def call(*arguments: object) -> tuple[int, list[str], list[str]]:
+        code = main(["--format", "json", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        assert out == "" or out.endswith("\n")
+        return code, [json.loads(line)["path"] for line in out.splitlines()], err.splitlines()
+
+    return call

@@ -10,15 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ser_edge import audio
 from ser_edge.errors import AudioError
 
 RATE = 16_000
 HUM = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)  # one second
-WAV_RATE, WAV_SIZE = slice(24, 28), slice(40, 44)  # where a plain WAV header keeps them
+WAV_SIZE = slice(40, 44)  # where a plain WAV header keeps it
 
 
 def encoded(samples: npt.ArrayLike = HUM, rate: int = RATE, file: str = "WAV", subtype: str | None = None) -> bytes:
@@ -122,79 +120,24 @@ def test_samples_are_those_of_librosa_load(sounds: list[Path]) -> None:
             np.testing.assert_allclose(samples, reference[: len(samples)], atol=1e-6)
 
 
-BAD = {
-    "empty file": (b"", "not a sound file that can be read"),
-    "text": (b"RIFF is what this text begins with", "not a sound file that can be read"),
-    "only half a header": (encoded()[:30], "can't be read: Error in WAV file. No 'data' chunk marker"),
-    "header only": (encoded()[:44], "truncated: holds 0 of 32000 bytes of sound"),
-    "header of an empty file": (encoded([]), "empty, no samples in it"),
-    "truncated WAV": (encoded()[:16_044], "truncated: holds 16000 of 32000 bytes of sound; copy it again"),
-    "truncated AIFF": (encoded(file="AIFF")[:16_000], "truncated: holds"),
-    "truncated AU": (encoded(file="AU")[:16_000], "truncated: holds"),
-    "truncated FLAC": (encoded(file="FLAC")[:9_000], "can't be read: flac decoder lost sync"),
-    "truncated OGG": (encoded(file="OGG")[:4_000], "empty, no samples in it"),
-    "NaN": (encoded(np.where(HUM > 0.4, np.nan, HUM), subtype="FLOAT"), "holds NaN or infinite samples"),
-    "infinite": (encoded(np.where(HUM > 0.4, np.inf, HUM), subtype="FLOAT"), "holds NaN or infinite samples"),
-    "zeros": (encoded(np.zeros(RATE)), "silent, nothing above -80 dBFS"),
-    "noise of a converter": (encoded(HUM / 10_000, subtype="FLOAT"), "silent, nothing above -80 dBFS"),
-    "rate of 1 Hz": (with_field(encoded(), WAV_RATE, 1), "a sample rate of 1 Hz; expected 1000 to 768000"),
-    "rate of 2 GHz": (with_field(encoded(), WAV_RATE, 2**31 - 1), "a sample rate of 2147483647 Hz"),
-    "rate of 0": (with_field(encoded(), WAV_RATE, 0), "can't be read"),
-    "one sample at 48 kHz": (encoded([0.5], 48_000), "too short, less than one sample at 16000 Hz"),
-}
-
-
-@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "not a sound file that can be read"),
+        (encoded()[:16_044], "truncated: holds 16000 of 32000 bytes of sound; copy it again"),
+        (encoded(np.zeros(RATE)), "silent, nothing above -80 dBFS"),
+    ],
+)
 @pytest.mark.parametrize("seconds", [None, 3.0])
-def test_bad_sounds_are_refused_with_their_name_and_reason(bad: str, seconds: float | None, tmp_path: Path) -> None:
-    content, reason = BAD[bad]
+def test_a_bad_sound_is_refused_alike_by_path_and_as_a_stream(
+    content: bytes, reason: str, seconds: float | None, tmp_path: Path
+) -> None:
     path = tmp_path / "bad.wav"
     path.write_bytes(content)
     for source, name in [(path, str(path)), (str(path), str(path)), (io.BytesIO(content), "the stream")]:
         with pytest.raises(AudioError) as refusal:
             audio.read(source, RATE, seconds)
         assert str(refusal.value).startswith(f"{name}: {reason}")
-        assert "\n" not in str(refusal.value)
-
-
-def test_a_flac_without_a_length_is_refused_with_what_to_send_instead() -> None:
-    flac = bytearray(encoded(file="FLAC"))
-    flac[21] &= 0xF0  # the 36 bits of STREAMINFO that count the samples, as an encoder leaves them in a pipe
-    flac[22:26] = bytes(4)
-    with pytest.raises(AudioError, match="doesn't say how long it is, as FLAC from a pipe; send it as WAV"):
-        read(bytes(flac))
-
-
-def test_an_mp3_may_be_shorter_than_it_was_estimated() -> None:
-    mp3 = encoded(file="MP3")
-    assert 0 < len(read(mp3[: len(mp3) // 2])) < RATE
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("missing.wav", "no such file"),
-        (".", "a folder; expected a sound file, or a folder with sounds in it"),
-        ("a" * 300 + ".wav", "can't be read: File name too long"),
-    ],
-)
-def test_a_path_without_a_file_is_refused(name: str, reason: str, tmp_path: Path) -> None:
-    with pytest.raises(AudioError) as refusal:
-        audio.read(tmp_path / name, RATE)
-    assert str(refusal.value) == f"{tmp_path / name}: {reason}"
-
-
-@settings(deadline=None, max_examples=200)
-@given(st.sampled_from([encoded(), encoded(file="FLAC"), encoded(file="OGG")]), st.data())
-def test_damaged_bytes_are_decoded_or_refused(sound: bytes, data: st.DataObject) -> None:
-    damaged = bytearray(sound[: data.draw(st.integers(0, len(sound)))])
-    for place, value in data.draw(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 255)), max_size=3)):
-        damaged[place : place + 1] = bytes([value])
-    try:
-        samples = read(bytes(damaged), seconds=1.0)
-    except AudioError:
-        return
-    assert np.isfinite(samples).all()
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_a_voice_detector_that_answers_otherwise_is_wrong(
 def test_a_voice_detector_without_its_runtime_is_wrong(
     sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(path: Path) -> Any:
+    def fail(content: bytes, name: str) -> Any:
         raise RuntimeUnavailable("LiteRT isn't installed; pip install ai-edge-litert")
 
     plugged(sounddevice, card, tone(0.5))

@@ -38,8 +38,8 @@ def test_one_runtime_does_not_load_the_other(sounds: list[Path]) -> None:
 # What the command loads beside NumPy, of its own and in all, for one file at the model's rate. Whoever needs another
 # module for that adds it here, knowing what it costs: `python -X importtime -m ser_edge tests/sounds/plain.wav`.
 NEEDED = """
-audio batch cli description errors features judging model native options prediction progress recognizer runtimes
-windowing writers
+audio batch cli description errors features judging model model_file native options prediction progress recognizer
+runtimes windowing writers
 """
 BUDGET = 90  # modules; 80 of them in Python 3.11
 

@@ -272,7 +272,7 @@ def test_a_compact_tflite_file_answers_as_before(run: Run, tmp_path: Path) -> No
     small.write_bytes(tflite.compact(whole.read_bytes()))
     assert small.stat().st_size < 0.95 * whole.stat().st_size
     inputs = run.description.inputs(run.features[:10])
-    np.testing.assert_array_equal(*(LiteRT(path).run(inputs) for path in (whole, small)))
+    np.testing.assert_array_equal(*(LiteRT(path.read_bytes(), path.name).run(inputs) for path in (whole, small)))
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

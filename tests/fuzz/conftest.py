@@ -1,0 +1,3 @@
+"""Keeps pytest out of `fuzz.py`, which needs atheris."""
+
+collect_ignore = ["fuzz.py"]
