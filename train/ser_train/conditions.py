@@ -38,7 +38,7 @@ class KerasModel(Model):
         self.path = run.path / "model.keras"
         self._runtime = _KerasRuntime(run.path)
         self.description = run.description
-        self._front_end = front_end_of(self.description.features)
+        self.front_end = front_end_of(self.description.features)
 
 
 class _KerasRuntime:
