@@ -79,6 +79,8 @@ class FeatureConfig:
         broken = [rule for rule, holds in rules.items() if not holds]
         if broken:
             raise ValueError("; ".join(broken))
+        if self.frames == 0:
+            raise ValueError("seconds must be a frame or more")
         # Each in its range, and together too much for any machine.
         values = self.n_mels * max(self.frames or 0, self.sample_rate // self.hop_length)
         if (self.samples or 0) > _MOST_SAMPLES or values > _MOST_VALUES or self.n_mels * self.n_fft > _MOST_WEIGHTS:

@@ -40,6 +40,7 @@ NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 80_000).astype(np.float32)  
         ({"n_fft": 65_536, "n_mels": 1024}, "ask for too much memory together"),
         ({"sample_rate": 768_000, "seconds": 600.0}, "ask for too much memory together"),
         ({"n_fft": 128, "hop_length": 1, "n_mels": 1024}, "ask for too much memory together"),
+        ({"seconds": 0.02, "span_db": 20.0}, "seconds must be a frame or more"),
         ({"seconds": 0.0}, "seconds must be above 0, to 600"),
         ({"seconds": 601.0}, "seconds must be above 0, to 600"),
     ],
