@@ -1,20 +1,23 @@
 """Judging on other corpora: corpus by corpus, among the emotions that each has."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from ser_edge.model import Model
 from ser_train.across import Abroad, abroad, across, markdown
-from ser_train.corpus import read_corpora
+from ser_train.corpus import CorpusError, read_corpora
 from tests.conftest import RATE, voice
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two utterances of nEMO, one of TESS."""
-    for place, name in enumerate(("EB0_anger_1.wav", "EB0_sadness_1.wav", "OAF_back_disgust.wav")):
+    """Two utterances of SAVEE, one of TESS."""
+    for place, name in enumerate(("DC_a01.wav", "DC_sa01.wav", "OAF_back_disgust.wav")):
         soundfile.write(tmp_path / name, voice(place, 1, 1), RATE)
     return tmp_path
 
@@ -22,10 +25,12 @@ def folder(tmp_path: Path) -> Path:
 class Calm:
     """A network that always says calm first, angry next."""
 
-    def __init__(self) -> None:
-        from ser_edge.model import Model
-
-        self.description = Model("crnn").description
+    def __init__(self, data: str = "", not_heard: Sequence[int] = ()) -> None:
+        description = Model("crnn").description
+        training = (
+            {**description.training, "data": data, "not_heard": list(not_heard)} if data else description.training
+        )
+        self.description = replace(description, training=training)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         answer = [0.5 if label == "calm" else 0.3 if label == "angry" else 0.2 / 6 for label in self.description.labels]
@@ -33,9 +38,18 @@ class Calm:
 
 
 def test_an_emotion_that_a_corpus_lacks_is_no_answer(folder: Path) -> None:
-    nemo, tess = sorted(abroad(Calm(), "calm", read_corpora([folder], 1)), key=lambda figure: figure.corpus)
-    assert nemo == Abroad("calm", "nemo", 2, 6, 50.0, 50.0)  # angry twice: nEMO has no calm
-    assert tess == Abroad("calm", "tess", 1, 7, 0.0, 0.0)
+    savee, tess = sorted(abroad(Calm(), "calm", read_corpora([folder], 1)), key=lambda figure: figure.corpus)
+    taught = "RAVDESS speech, RAVDESS song, nEMO"
+    assert savee == Abroad("calm", taught, "savee", 2, 7, 50.0, 50.0)  # angry twice: SAVEE has no calm
+    assert tess == Abroad("calm", taught, "tess", 1, 7, 0.0, 0.0)
+
+
+def test_corpora_that_taught_it_and_voices_that_it_heard_are_left_out(folder: Path) -> None:
+    for name in ("EB0_anger_1.wav", "03-02-05-01-01-01-07.wav", "03-02-05-01-01-01-08.wav"):  # nEMO, two singers
+        soundfile.write(folder / name, voice(len(name), 2, int(name[-5])), RATE)
+    network = Calm("RAVDESS speech, CC BY-NC-SA 4.0; nEMO, CC BY-NC-SA 4.0", [8])
+    counts = {figure.corpus: figure.utterances for figure in abroad(network, "calm", read_corpora([folder], 1))}
+    assert counts == {"ravdess_song": 1, "savee": 2, "tess": 1}
 
 
 def test_the_command_judges_files_and_leaves_out_what_is_no_run(
@@ -48,9 +62,23 @@ def test_the_command_judges_files_and_leaves_out_what_is_no_run(
     assert "not a finished run" in said.err
     assert said.out == page.read_text()
     assert "`crnn.onnx`" in said.out
-    assert "nEMO (2 utterances, chance 16.7)" in said.out
+    assert "SAVEE (chance 14.3)" in said.out
 
 
-def test_each_corpus_is_a_column() -> None:
-    table = markdown([Abroad("a", "nemo", 9, 6, 50, 40), Abroad("b", "tess", 8, 7, 50, 30)])
-    assert table.splitlines()[2:] == ["| `a` | 40.0 |  |", "| `b` |  | 30.0 |"]
+def test_each_corpus_is_a_column_and_runs_of_one_kind_are_a_row() -> None:
+    seeds = [Abroad("a", "RAVDESS speech", "nemo", 9, 6, 50, uar) for uar in (40, 42)]
+    table = markdown([*seeds, Abroad("a", "SAVEE", "tess", 8, 7, 50, 30)])
+    assert table.splitlines()[2:] == [
+        "| `a` | RAVDESS speech | 41.0 ± 1.4 (2 runs), 9 utterances |  |",
+        "| `a` | SAVEE |  | 30.0, 8 utterances |",
+    ]
+
+
+def test_a_network_that_heard_everything_is_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundled = Path(__file__).parents[2] / "edge/ser_edge/models/crnn.onnx"
+    songs = folder / "songs"
+    songs.mkdir()
+    soundfile.write(songs / "03-02-05-01-01-01-08.wav", voice(1, 1, 1), RATE)
+    with pytest.raises(CorpusError, match="nothing to judge"):
+        across([str(bundled), "--data", str(songs)])
+    assert "has heard all of it" in capsys.readouterr().err

@@ -1,7 +1,8 @@
 """The command `ser-train across`: how networks do on corpora they weren't trained on.
 
 Other actors, other microphones, often another language: what is left of the accuracy there is the part that is about
-voices, and not about one corpus. An answer is the likeliest of the emotions that the corpus has.
+voices, and not about one corpus. An answer is the likeliest of the emotions that the corpus has. Corpora that taught a
+network are left out, and so are the voices it heard elsewhere: RAVDESS's actors speak and sing.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from sklearn.metrics import accuracy_score, recall_score
 
 from ser_edge.model import Model
 from ser_edge.runtimes import RUNTIMES
+from ser_train.ancestry import taught_by, voices_heard
 from ser_train.atomic import write_text
 from ser_train.conditions import KerasModel
 from ser_train.corpora import CORPORA, OWN
@@ -30,7 +32,8 @@ __all__ = ["Abroad", "abroad", "across"]
 class Abroad:
     """One network's figures on one corpus, in percent."""
 
-    network: str  # the file or the run
+    network: str  # the file's name, or the run's label
+    taught: str  # by which corpora
     corpus: str
     utterances: int
     emotions: int  # that the corpus has, of ours
@@ -39,50 +42,71 @@ class Abroad:
 
 
 def abroad(model: Model, name: str, utterances: Sequence[Utterance]) -> list[Abroad]:
-    """Judges all utterances, corpus by corpus.
+    """Judges the utterances that the network hasn't heard, corpus by corpus.
 
     Raises:
         CorpusError: a corpus that has none of the network's labels.
     """
     figures = []
     for corpus in dict.fromkeys(u.corpus for u in utterances):
-        heard = unique(u for u in utterances if u.corpus == corpus)
-        known = labels_of(heard) if corpus == OWN.name else CORPORA[corpus].emotions
+        new = _unheard(model, [u for u in utterances if u.corpus == corpus])
+        if not new:
+            continue
+        known = labels_of(new) if corpus == OWN.name else CORPORA[corpus].emotions
         places = [place for place, label in enumerate(model.description.labels) if label in known]
         if not places:
             raise CorpusError(
                 f"{name}: knows {', '.join(model.description.labels)}; there are {', '.join(sorted(known))}"
             )
-        features = corpus_features(heard, model.description.features)
-        answers = np.concatenate([model.probabilities(features[i : i + 64]) for i in range(0, len(heard), 64)])
+        features = corpus_features(new, model.description.features)
+        answers = np.concatenate([model.probabilities(features[i : i + 64]) for i in range(0, len(new), 64)])
         guesses = [model.description.labels[places[best]] for best in answers[:, places].argmax(axis=1)]
-        spoken = [u.emotion for u in heard]
+        spoken = [u.emotion for u in new]
         wa = 100 * float(accuracy_score(spoken, guesses))
         uar = 100 * float(recall_score(spoken, guesses, average="macro", labels=sorted(set(spoken)), zero_division=0))
-        figures.append(Abroad(name, corpus, len(heard), len(known), wa, uar))
+        taught = ", ".join(teacher.title for teacher in taught_by(model.description))
+        figures.append(Abroad(name, taught, corpus, len(new), len(known), wa, uar))
     return figures
 
 
+def _unheard(model: Model, utterances: Sequence[Utterance]) -> list[Utterance]:
+    """Of one corpus, every recording once. One's own may be anybody's: whether they were heard is for you to know."""
+    if utterances[0].own:
+        return unique(utterances)
+    if utterances[0].corpus in {corpus.name for corpus in taught_by(model.description)}:
+        return []
+    heard = voices_heard(model.description, utterances)
+    return unique(u for u in utterances if u.actor not in heard)
+
+
 def markdown(figures: Sequence[Abroad]) -> str:
-    """A row a network, a column a corpus."""
+    """A row for all runs of a network that the same corpora taught, a column a corpus."""
     corpora = list(dict.fromkeys(figure.corpus for figure in figures))
     first = {figure.corpus: figure for figure in reversed(figures)}
-    heads = [
-        f"{CORPORA.get(c, OWN).title} ({first[c].utterances} utterances, chance {100 / first[c].emotions:.1f})"
-        for c in corpora
-    ]
-    lines = ["| UAR, % | " + " | ".join(heads) + " |", "|---|" + "---|" * len(corpora)]
-    for network in dict.fromkeys(figure.network for figure in figures):
-        found = {figure.corpus: f"{figure.uar:.1f}" for figure in figures if figure.network == network}
-        lines.append(f"| `{network}` | " + " | ".join(found.get(corpus, "") for corpus in corpora) + " |")
+    heads = [f"{CORPORA.get(c, OWN).title} (chance {100 / first[c].emotions:.1f})" for c in corpora]
+    lines = ["| UAR, % | taught by | " + " | ".join(heads) + " |", "|---|---|" + "---|" * len(corpora)]
+    for network, taught in dict.fromkeys((figure.network, figure.taught) for figure in figures):
+        row = [f for f in figures if (f.network, f.taught) == (network, taught)]
+        cells = [_cell([figure for figure in row if figure.corpus == corpus]) for corpus in corpora]
+        lines.append(f"| `{network}` | {taught} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _cell(figures: Sequence[Abroad]) -> str:
+    """Of one corpus: the mean of the runs, and their spread."""
+    if not figures:
+        return ""
+    uars = [figure.uar for figure in figures]
+    spread = f" ± {np.std(uars, ddof=1):.1f} ({len(uars)} runs)" if len(uars) > 1 else ""
+    counts = sorted({figure.utterances for figure in figures})
+    return f"{np.mean(uars):.1f}{spread}, {'-'.join(map(str, dict.fromkeys([counts[0], counts[-1]])))} utterances"
 
 
 def across(arguments: Sequence[str]) -> int:
     """The command `ser-train across`; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="ser-train across",
-        description="Judges networks on corpora they weren't trained on (whether they were is for you to know).",
+        description="Judges networks on corpora that didn't teach them, and voices that they didn't hear.",
     )
     add = parser.add_argument
     add("networks", nargs="+", type=Path, metavar="RUN|FILE", help="finished run directories, .onnx or .tflite files")
@@ -92,11 +116,17 @@ def across(arguments: Sequence[str]) -> int:
     utterances = read_corpora([locate(path) for path in options.data])
     figures = []
     for path in options.networks:
-        if path.suffix not in RUNTIMES and not RunDirectory(path).finished:
+        run = None if path.suffix in RUNTIMES else RunDirectory(path)
+        if run and not run.finished:
             print(f"ser-train: {path}: not a finished run, left out", file=sys.stderr)
             continue
-        model = Model(path) if path.suffix in RUNTIMES else KerasModel(RunDirectory(path))
-        figures += abroad(model, path.name, utterances)
+        model, name = (KerasModel(run), run.settings.label) if run else (Model(path), path.name)
+        found = abroad(model, name, utterances)
+        if not found:
+            print(f"ser-train: {path}: has heard all of it, left out", file=sys.stderr)
+        figures += found
+    if not figures:
+        raise CorpusError("nothing to judge: no finished network, or none that hasn't heard all of this")
     table = markdown(figures)
     if options.markdown:
         write_text(options.markdown, table)

@@ -11,14 +11,14 @@ from typing import Any
 
 from ser_edge.description import ModelDescription
 from ser_edge.errors import SerEdgeError
-from ser_train.corpora import CORPORA, OWN
+from ser_train.corpora import CORPORA, OWN, Corpus
 from ser_train.corpus import Utterance
 from ser_train.initial import Initial, find_initial
 from ser_train.networks import Network
 from ser_train.run import RunDirectory, Settings
 from ser_train.splits import Split
 
-__all__ = ["Ancestry", "TrainingError"]
+__all__ = ["Ancestry", "TrainingError", "taught_by", "voices_heard"]
 
 
 class TrainingError(SerEdgeError):
@@ -64,7 +64,7 @@ class Ancestry:
         name, description = self.initial.name, self.initial.description
         if description.features != network.features:
             raise TrainingError(f"{settings.name}: --init {name} has another front-end than {settings.network}")
-        if settings.protocol != "all" and (known := sorted(_heard(description, split.test))):
+        if settings.protocol != "all" and (known := sorted(voices_heard(description, split.test))):
             raise TrainingError(
                 f"{settings.name}: --init {name} has heard actors {known}, who are to be new voices; "
                 "begin with a run of the same protocol and fold, or use --protocol all"
@@ -80,17 +80,21 @@ class Ancestry:
         return told | ({"init": before[-1].training.get("run", before[-1].name)} if self.initial else {})
 
 
+def taught_by(description: ModelDescription) -> list[Corpus]:
+    """The corpora that a network learned from."""
+    return [c for c in (*CORPORA.values(), OWN) if f"{c.title}, " in description.training["data"]]
+
+
+def voices_heard(description: ModelDescription, utterances: Collection[Utterance]) -> set[int | str]:
+    """Whose voices a network may have heard: of corpora that it learned from, all but those that it says it hasn't."""
+    families = {corpus.family or corpus.name for corpus in taught_by(description)}
+    return {u.actor for u in utterances if families & _families(u)}.difference(description.training["not_heard"])
+
+
 def _not_heard(split: Split) -> list[int | str]:
     """Actors of the test that neither trained the network nor stopped its training."""
     heard = {u.actor for u in (*split.train, *split.validation)}
     return sorted({u.actor for u in split.test} - heard)
-
-
-def _heard(description: ModelDescription, utterances: Collection[Utterance]) -> set[int | str]:
-    """Whose voices a network may have heard: of corpora that it learned from, all but those that it says it hasn't."""
-    data, not_heard = description.training["data"], description.training["not_heard"]
-    families = {corpus.family or corpus.name for corpus in (*CORPORA.values(), OWN) if f"{corpus.title}, " in data}
-    return {u.actor for u in utterances if families & _families(u)}.difference(not_heard)
 
 
 def _families(utterance: Utterance) -> set[str]:
