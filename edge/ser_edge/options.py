@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
 
     many = parser.add_argument_group("many files")
     add = many.add_argument
-    add("--jobs", type=_count, metavar="N", help="files judged at the same time (default: one a core, at most 8)")
+    add("--jobs", type=_count, metavar="N", help="files judged at the same time (default: one a core)")
     add(
         "--cluster",
         metavar="ADDRESS",
@@ -161,6 +161,7 @@ def problem(options: argparse.Namespace) -> str | None:
         "nothing to judge: give a sound file, a folder, - or --mic": (
             options.paths or options.mic or options.describe or options.doctor or options.list_devices or options.unit
         ),
+        "a PATH is empty; was a variable not set?": "" not in options.paths,
         "--mic listens to the microphone alone; leave the paths out": not (options.mic and options.paths),
         "--rate is about standard input; give - as well": options.rate is None or from_stdin,
         "--duration is about --mic and standard input; give one of them": options.duration is None or endless,
@@ -171,7 +172,10 @@ def problem(options: argparse.Namespace) -> str | None:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!a}") from e
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return value
@@ -194,14 +198,21 @@ def _count(text: str) -> int:
 
 
 def _share(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError("must be 0 to 1")
     return value
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be above 0")
     return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!a}") from e

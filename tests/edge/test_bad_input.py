@@ -186,6 +186,7 @@ def made(path: Path, content: bytes | Path | None) -> str:
 # command line: what is said of it
 USAGE: dict[str, str] = {
     "": "nothing to judge: give a sound file, a folder, - or --mic",
+    "a.wav ''": r"a PATH is empty; was a variable not set\?",
     "--mic a.wav": "--mic listens to the microphone alone; leave the paths out",
     "--rate 8000 a.wav": "--rate is about standard input; give - as well",
     "--rate 0 -": "argument --rate: must be 1 or more",
@@ -202,7 +203,7 @@ USAGE: dict[str, str] = {
     "--jobs 1000000000 a.wav": "argument --jobs: must be 1024 or less",
     "--threads 0 a.wav": "argument --threads: must be 1 or more",
     "--threads 99999999999 a.wav": "argument --threads: must be 1024 or less",
-    "--threads two a.wav": "argument --threads: invalid .*value: 'two'",
+    "--threads two a.wav": "argument --threads: must be a whole number, not 'two'",
     "--format xml a.wav": "argument --format: invalid choice: 'xml' .*",
     "--format srt a.wav b.wav": "subtitles are of one recording; give one file",
     "--window 0 a.wav": "argument --window: must be above 0",
@@ -211,7 +212,7 @@ USAGE: dict[str, str] = {
     "--hop 1e9 a.wav": r"a hop of 1e\+09 s; give 0.01 to 600",
     "--threshold 1.5 a.wav": "argument --threshold: must be 0 to 1",
     "--threshold nan a.wav": "argument --threshold: must be 0 to 1",
-    "--speech high a.wav": "argument --speech: invalid .*value: 'high'",
+    "--speech high a.wav": "argument --speech: must be a number, not 'high'",
     "--louder a.wav": "unrecognized arguments: --louder",
     "--output missing/x a.wav": "--output missing/x: No such file or directory",
     "--output . a.wav": "--output .: Is a directory",
@@ -307,7 +308,7 @@ def test_a_command_line_that_makes_no_sense_is_a_line_below_the_usage(
     line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        main(line.split())
+        main(shlex.split(line))
     assert end.value.code == 2
     captured = capsys.readouterr()
     assert captured.out == ""
