@@ -128,7 +128,9 @@ def opened(source: str | Path | BinaryIO, name: str | None = None) -> Iterator[t
             raise AudioError(f'{name}: opened as text; open it as open(path, "rb")')
         else:
             source = cast("BinaryIO", _Lenient(source if source.seekable() else io.BytesIO(source.read())))
-        file = soundfile.SoundFile(source)
+        # Names are bytes on POSIX systems; soundfile would refuse those that aren't UTF-8.
+        place = os.fsencode(source) if os.name == "posix" and isinstance(source, str | Path) else source
+        file = soundfile.SoundFile(place)
     except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as e:
         raise AudioError(f"{name}: {_reason(_system_error(source) or e)}") from e
     with file:

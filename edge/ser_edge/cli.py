@@ -174,7 +174,7 @@ def _output(path: str | None, reader: argparse.ArgumentParser) -> AbstractContex
     if Path(path).suffix.lower() in AUDIO_SUFFIXES:
         reader.error(f"--output {path}: would write answers over a sound; give another name")
     try:
-        return Path(path).open("w", encoding="utf-8")
+        return Path(path).open("w", encoding="utf-8", errors="backslashreplace")  # as standard output
     except OSError as e:
         reader.error(f"--output {printable(path)}: {e.strerror}")
 

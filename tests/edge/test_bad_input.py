@@ -274,6 +274,14 @@ def test_an_unusual_sound_is_judged(name: str, command: Any, tmp_path: Path) -> 
     assert command(path) == (0, [path], [])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' names are text")
+@pytest.mark.parametrize("form", ["text", "json", "csv"])
+def test_a_name_that_is_no_utf_8_is_judged(form: str, tmp_path: Path) -> None:
+    path = made(tmp_path / os.fsdecode(b"caf\xe9.wav"), encoded())
+    assert main(["--format", form, "--output", str(tmp_path / "answers"), path]) == 0
+    assert "caf\\udce9.wav" in (tmp_path / "answers").read_text("utf-8")
+
+
 @pytest.mark.parametrize("name", STDIN)
 def test_a_bad_standard_input_is_a_line(name: str, command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     content, arguments, says = STDIN[name]
