@@ -105,9 +105,9 @@ def _judge(
     make_writer = WRITERS[options.format]
     with (
         _connected(options.cluster) as client,
-        _output(options.output, reader) as out,
-        closing(make_writer(out, recognizer.description, timeline or endless)) as writer,
         _published(options.mqtt, recognizer.description) as publish,
+        _output(options.output, reader) as out,  # last: it empties a file that is there
+        closing(make_writer(out, recognizer.description, timeline or endless)) as writer,
     ):
 
         def show(prediction: "Prediction") -> None:

@@ -354,15 +354,19 @@ def test_mqtts_is_encrypted_and_checks_the_certificate(tmp_path: Path, sounds: l
         broker.stop()
 
 
-def test_without_a_broker_it_is_one_line(sounds: list[Path]) -> None:
+def test_without_a_broker_it_is_one_line(sounds: list[Path], tmp_path: Path) -> None:
+    answers = tmp_path / "answers.csv"
+    answers.write_text("of yesterday")
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
-    done = ser_edge("--mqtt", f"mqtt://user:secret@127.0.0.1:{port}/t", sounds[0])
+    url = f"mqtt://user:secret@127.0.0.1:{port}/t"
+    done = ser_edge("--mqtt", url, "--output", answers, sounds[0])
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"ser-edge: --mqtt mqtt://127.0.0.1:{port}/t: no broker answers there (Connection refused); "
         "start it, or mend the URL\n"
     )
+    assert answers.read_text() == "of yesterday"
 
 
 @pytest.mark.parametrize(
