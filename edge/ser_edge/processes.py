@@ -54,7 +54,7 @@ def in_processes(
     try:
         stopped, parts = context.Event(), context.Value("d", 0.0)
         pool = ProcessPoolExecutor(jobs, context, _begin, (setup, stopped, parts))
-    except (ImportError, NotImplementedError, OSError) as e:
+    except (ImportError, NotImplementedError, OSError, ValueError) as e:  # ValueError: more than Windows can wait for
         raise SerEdgeError(f"processes can't be started on this system ({e}); try: --jobs 1") from e
 
     def submit(bundle: tuple[str, ...]) -> "Future[list[Outcome]]":
