@@ -63,7 +63,7 @@ def file_blocks(source: str | Path | BinaryIO, name: str | None = None) -> Itera
 
 def blocks_of(file: Any, name: str) -> Blocks:
     """`file_blocks` for what `audio.opened` gave."""
-    return Blocks(file.samplerate, _pieces(file, name), file.frames / file.samplerate)
+    return Blocks(file.samplerate, _some(_pieces(file, name), name), file.frames / file.samplerate)
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def pipe_blocks(stream: BinaryIO, name: str) -> Iterator[Blocks]:
     pieces = _in_background(_from_descriptor(receiver, name))
     rate = next(pieces)
     assert isinstance(rate, int)
-    yield Blocks(rate, cast("Iterator[Samples]", pieces))
+    yield Blocks(rate, _some(cast("Iterator[Samples]", pieces), name))
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def raw_blocks(stream: Any, raw: RawFormat, name: str = "-") -> Iterator[Blocks]
     Raises:
         AudioError: it can't be read.
     """
-    yield Blocks(raw.rate, _from_raw(stream, raw, name))
+    yield Blocks(raw.rate, _some(_from_raw(stream, raw, name), name))
 
 
 def _pieces(file: Any, name: str) -> Iterator[Samples]:
@@ -114,7 +114,15 @@ def _pieces(file: Any, name: str) -> Iterator[Samples]:
         if len(data):
             yield data
     check_whole(file, name, got, file.frames)
-    if got == 0:
+
+
+def _some(pieces: Iterator[Samples], name: str) -> Iterator[Samples]:
+    """The same pieces, and an AudioError at their end if there was none."""
+    empty = True
+    for piece in pieces:
+        empty = False
+        yield piece
+    if empty:
         raise AudioError(f"{name}: empty, no samples in it")
 
 

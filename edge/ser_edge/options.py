@@ -162,6 +162,9 @@ def problem(options: argparse.Namespace) -> str | None:
             options.paths or options.mic or options.describe or options.doctor or options.list_devices or options.unit
         ),
         "a PATH is empty; was a variable not set?": "" not in options.paths,
+        "--unit prints a unit and ends; its options go into SER_EDGE_OPTIONS, as it says": not (
+            options.unit and (options.mic or options.paths or options.mqtt or options.device)
+        ),
         "--mic listens to the microphone alone; leave the paths out": not (options.mic and options.paths),
         "--rate is about standard input; give - as well": options.rate is None or from_stdin,
         "--duration is about --mic and standard input; give one of them": options.duration is None or endless,

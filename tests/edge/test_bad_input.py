@@ -31,6 +31,7 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 RATE = 16_000
 HUM = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)  # one second
 WAV_CHANNELS, WAV_RATE, WAV_FRAME, WAV_BITS, WAV_SIZE = 22, 24, 32, 34, 40  # where a plain WAV header keeps them
+NO_SAMPLES = "empty, no samples in it"
 NO_SOUND = r"not a sound file that can be read \(WAV, FLAC, OGG, MP3, AIFF, \.\.\.\)"
 FORBIDDEN = "can't be read: Permission denied"
 A_FOLDER = "a folder; expected a sound file, or a folder with sounds in it"
@@ -74,11 +75,11 @@ SOUNDS: dict[str, tuple[bytes, str]] = {
     "truncated AIFF": (encoded(file="AIFF")[:16_000], r"truncated: holds \d+ of 32008 bytes of sound; copy it again"),
     "truncated AU": (encoded(file="AU")[:16_000], r"truncated: holds \d+ of 32000 bytes of sound; copy it again"),
     "truncated FLAC": (FLAC[:9_000], "can't be read: flac decoder lost sync"),
-    "truncated OGG": (encoded(file="OGG")[:4_000], "empty, no samples in it"),
+    "truncated OGG": (encoded(file="OGG")[:4_000], NO_SAMPLES),
     "damaged FLAC": (FLAC[:5_000] + bytes(3_000) + FLAC[8_000:], "can't be read: .*"),
     "damaged OGG": (patched(encoded(file="OGG"), 200, bytes(3_500)), "can't be read: .* malformed"),
     "damaged MP3": (b"ID3" + encoded(file="MP3")[:40], NO_SOUND),
-    "no samples": (encoded([]), "empty, no samples in it"),
+    "no samples": (encoded([]), NO_SAMPLES),
     "silence": (encoded(np.zeros(RATE)), "silent, nothing above -80 dBFS; check the microphone or the recording level"),
     "a converter's noise": (encoded(HUM / 10_000, subtype="FLOAT"), "silent, nothing above -80 dBFS; .*"),
     "NaN": (encoded(np.where(HUM > 0.4, np.nan, HUM), subtype="FLOAT"), "holds NaN or infinite samples, .*"),
@@ -143,7 +144,9 @@ STDIN: dict[str, tuple[bytes, list[str], str | None]] = {
     "truncated WAV": (encoded()[:16_001], [], None),
     "NaN": (encoded(np.where(HUM > 0.4, np.nan, HUM), subtype="FLOAT"), [], None),
     "half a frame": (PCM[:-1], ["--rate", "16000", "--channels", "2"], None),
-    "less than a frame": (PCM[:3], ["--rate", "16000", "--channels", "1024"], None),
+    "less than a frame": (PCM[:3], ["--rate", "16000", "--channels", "1024"], NO_SAMPLES),
+    "no samples, raw": (b"", ["--rate", "16000"], NO_SAMPLES),
+    "no samples, WAV": (encoded(HUM[:0]), [], NO_SAMPLES),
     "floats that are none": (b"\xff" * 64_000, ["--rate", "16000", "--sample-format", "f64"], None),
     "raw at 1 Hz": (PCM, ["--rate", "1"], "a sample rate of 1 Hz; expected 1000 to 768000"),
 }
@@ -187,6 +190,7 @@ def made(path: Path, content: bytes | Path | None) -> str:
 USAGE: dict[str, str] = {
     "": "nothing to judge: give a sound file, a folder, - or --mic",
     "a.wav ''": r"a PATH is empty; was a variable not set\?",
+    "--unit user --mic": "--unit prints a unit and ends; its options go into SER_EDGE_OPTIONS, as it says",
     "--mic a.wav": "--mic listens to the microphone alone; leave the paths out",
     "--rate 8000 a.wav": "--rate is about standard input; give - as well",
     "--rate 0 -": "argument --rate: must be 1 or more",
