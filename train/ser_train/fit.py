@@ -384,9 +384,8 @@ def _normalization(features: npt.NDArray[np.float32], initial: Initial | None) -
     if initial and initial.description.normalization:
         return initial.description.normalization
     mean = np.nanmean(features, (0, 1), dtype=np.float64)
-    deviation = np.maximum(
-        np.nanstd(features, (0, 1), dtype=np.float64), 1e-3
-    )  # dB; a constant coefficient stays small
+    deviation = np.nanstd(features, (0, 1), dtype=np.float64)
+    deviation = np.maximum(deviation, 1e-3)  # dB; a constant coefficient stays small
     return Normalization(tuple(mean.astype(np.float32).tolist()), tuple(deviation.astype(np.float32).tolist()))
 
 

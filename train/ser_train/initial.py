@@ -140,17 +140,10 @@ def _of_layer(stored: dict[str, Array]) -> list[Array]:
         units = stored["R"].shape[-1]
         both = zip(stored["W"], stored["R"], stored["B"], strict=True)
         return [array for w, r, b in both for array in (w.T, r.T, b.reshape(2, 3 * units))]
-    if (
-        stored["kernel"].ndim == 4
-    ):  # a convolution, with the batch normalisation behind it folded in: that adds only the bias
-        channels = np.ones_like(stored["bias"])
-        identity = [
-            np.sqrt(1 + _EPSILON) * channels,
-            stored["bias"],
-            0 * channels,
-            channels,
-        ]  # gamma, beta, mean, variance
-        return [stored["kernel"].transpose(2, 3, 1, 0), *identity]
+    if stored["kernel"].ndim == 4:  # a convolution; the batch normalisation behind it is folded in, so it adds the bias
+        ones = np.ones_like(stored["bias"])
+        gamma, beta, mean, variance = np.sqrt(1 + _EPSILON) * ones, stored["bias"], 0 * ones, ones
+        return [stored["kernel"].transpose(2, 3, 1, 0), gamma, beta, mean, variance]
     return [stored[name] for name in ("kernel", "bias") if name in stored]
 
 
