@@ -95,7 +95,7 @@ def test_a_wrong_call_is_told_what_is_right(
         (["--arch", "crnn", "--set", "channels=4,x"], "channels is something like (24, 48, 96)"),
         (
             ["--arch", "crnn", "--set", "epochs=0"],
-            "epochs, batch_size, frames, dense, units and channels must be 1 or more",
+            "epochs, restart, batch_size, frames, dense, units and channels must be 1 or more",
         ),
     ],
 )

@@ -293,7 +293,7 @@ def test_nothing_is_trained_that_cannot_be_kept(utterances: Sequence[Utterance],
 
 # From here on the augmented recipe: a small `crnn`, with song and Polish speech beside RAVDESS.
 
-SMALL = ("channels=4,4,4", "dense=8", "units=4", "epochs=2", "others=0.5")
+SMALL = ("channels=4,4,4", "dense=8", "units=4", "epochs=3", "restart=2", "others=0.5")
 CRNN = Settings("crnn", "speaker", changes=SMALL)
 
 
@@ -360,11 +360,11 @@ def lesson(settings: Settings, utterances: Sequence[Utterance], out: Path) -> se
 
 def test_an_augmented_training_is_of_all_training_voices_and_says_what_it_learned_from(augmented: Trained) -> None:
     run = augmented.run
-    assert run.path.name == "crnn-speaker-fold0-seed0-channels=4,4,4-dense=8-units=4-epochs=2-others=0.5"
+    assert run.path.name == "crnn-speaker-fold0-seed0-channels=4,4,4-dense=8-units=4-epochs=3-restart=2-others=0.5"
     content = run.read("run.json")
     assert content["utterances"] == {"train": 32, "validation": 32, "test": 32, "others": 36}
-    assert (content["epochs"], content["best_epoch"]) == (2, 2)
-    assert [set(epoch) for epoch in run.read("history.json")] == [{"accuracy", "loss"}] * 2
+    assert (content["epochs"], content["best_epoch"]) == (3, 3)
+    assert [set(epoch) for epoch in run.read("history.json")] == [{"accuracy", "loss"}] * 3
     assert run.description.training["not_heard"] == [2, 5]
     assert run.description.training["data"] == (
         "RAVDESS speech, CC BY-NC-SA 4.0; RAVDESS song, CC BY-NC-SA 4.0; nEMO, CC BY-NC-SA 4.0"
@@ -384,9 +384,39 @@ def test_the_network_that_is_kept_is_the_moving_average(augmented: Trained) -> N
     np.testing.assert_allclose(model.predict(inputs, verbose=0), augmented.run.answers.probabilities, atol=1e-6)
 
 
-@pytest.mark.parametrize("moment", ["between epochs", "within an epoch"])
+def test_the_restart_goes_on_from_the_moving_average(everything: Sequence[Utterance], tmp_path: Path) -> None:
+    before = train(replace(CRNN, changes=(*SMALL, "epochs=2", "balance=0")), everything, tmp_path)
+    begun = []
+    restart = ser_train.fit._restart
+
+    def noting(model: keras.Model, *rest: object) -> None:
+        restart(model, *rest)
+        begun.append(model.get_weights())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ser_train.fit, "_restart", noting)
+        patch.setattr(ser_train.fit, "_finish", lambda *_: None)
+        fit(CRNN, everything, tmp_path, jobs=1)
+    (weights,) = begun
+    kept = keras.models.load_model(before.run.path / "model.keras").get_weights()
+    for begins, ends in zip(weights, kept, strict=True):
+        np.testing.assert_array_equal(begins, ends)
+
+
+def test_a_label_that_is_rare_in_training_is_no_less_likely_in_the_kept_network(
+    everything: Sequence[Utterance], tmp_path: Path
+) -> None:
+    rare = [u for u in everything if not (u.corpus == "ravdess" and u.emotion == "neutral" and u.name[-4] == "2")]
+    trained = train(CRNN, rare, tmp_path)
+    kept = keras.models.load_model(trained.run.path / "model.keras").trainable_weights[-1].numpy()
+    gained = kept - trained.average[-1]
+    assert gained[0] - gained[1] == pytest.approx(np.log(2), abs=1e-6)
+    np.testing.assert_array_equal(gained[1:], gained[1])
+
+
+@pytest.mark.parametrize(("moment", "epoch"), [("between epochs", 1), ("within an epoch", 1), ("after the restart", 2)])
 def test_an_augmented_training_that_was_killed_goes_on_to_the_same_weights_and_moving_average(
-    moment: str, augmented: Trained, everything: Sequence[Utterance], tmp_path: Path
+    moment: str, epoch: int, augmented: Trained, everything: Sequence[Utterance], tmp_path: Path
 ) -> None:
     count = 0
     write, step = RunDirectory.write, keras.Model.train_on_batch
@@ -399,7 +429,7 @@ def test_an_augmented_training_that_was_killed_goes_on_to_the_same_weights_and_m
     def killed_stepping(self: keras.Model, *rest: object, **options: object) -> object:
         nonlocal count
         count += 1
-        if count == 9:  # of 6 in an epoch
+        if count == 6 * epoch + 3:  # of 6 in an epoch
             raise KeyboardInterrupt
         return step(self, *rest, **options)
 
@@ -410,7 +440,7 @@ def test_an_augmented_training_that_was_killed_goes_on_to_the_same_weights_and_m
             patch.setattr(keras.Model, "train_on_batch", killed_stepping)
         with pytest.raises(KeyboardInterrupt):
             fit(CRNN, everything, tmp_path, jobs=1)
-    assert RunDirectory(tmp_path / CRNN.name).read("checkpoint/progress.json")["epoch"] == 1
+    assert RunDirectory(tmp_path / CRNN.name).read("checkpoint/progress.json")["epoch"] == epoch
     again = train(CRNN, everything, tmp_path)
     assert same(again.run, augmented.run)
     for name in ("optimizer", "average"):

@@ -99,15 +99,15 @@ def test_the_gradient_is_clipped_and_the_weights_are_averaged(model: keras.Model
     assert model.optimizer.ema_overwrite_frequency is None
 
 
-def rates(recipe: Augmented, batches: int = 5) -> np.ndarray:
+def rates(recipe: Augmented, epochs: int, batches: int = 5, epoch: int = 0) -> np.ndarray:
     model = NETWORKS["crnn"].build((None, 64), 8, **recipe.sizes)
-    compile_model(model, recipe, batches)
+    compile_model(model, recipe, batches, epoch)
     schedule = model.optimizer._learning_rate
-    return np.array([float(schedule(step)) for step in range(recipe.epochs * batches + 1)])
+    return np.array([float(schedule(step)) for step in range(epochs * batches + 1)])
 
 
 def test_the_rate_warms_up_and_comes_down_to_nothing_along_a_cosine() -> None:
-    rate = rates(TINY)
+    rate = rates(TINY, 10)
     assert rate[0] == pytest.approx(TINY.learning_rate / 100)
     assert rate.argmax() == 10  # of 2 epochs
     assert rate.max() == pytest.approx(TINY.learning_rate)
@@ -119,10 +119,16 @@ def test_the_rate_warms_up_and_comes_down_to_nothing_along_a_cosine() -> None:
 
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_the_shortest_trainings_reach_the_rate_too(epochs: int) -> None:
-    rate = rates(replace(TINY, epochs=epochs))
+    rate = rates(replace(TINY, epochs=epochs), epochs)
     assert np.isfinite(rate).all()
     assert rate.max() == pytest.approx(TINY.learning_rate)
     assert rate[-1] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("epoch", "like"), [(0, 10), (9, 10), (10, 7), (16, 7)])
+def test_after_the_restart_the_rate_rises_and_falls_as_in_a_training_of_its_own(epoch: int, like: int) -> None:
+    rate = rates(replace(TINY, epochs=17, restart=10), like, epoch=epoch)
+    np.testing.assert_array_equal(rate, rates(replace(TINY, epochs=like), like))
 
 
 def test_the_notebooks_recipe_is_plain_adam() -> None:

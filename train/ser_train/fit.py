@@ -25,6 +25,7 @@ from ser_edge.description import Accuracy, ModelDescription, Normalization
 from ser_train.ancestry import Ancestry, TrainingError
 from ser_train.atomic import replacing
 from ser_train.augment import Augmenter, Source
+from ser_train.balance import adjust, logit_adjustment
 from ser_train.batches import AugmentedBatches, Batches, Examples, FixedBatches
 from ser_train.corpora import CORPORA
 from ser_train.corpus import Utterance, digest, unique
@@ -110,6 +111,7 @@ class _Lesson:
     validation: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]] | None  # None: nothing stops it early
     lengths: bool  # whether the batches differ in length
     labels: tuple[str, ...]
+    adjustment: npt.NDArray[np.float32]  # (labels,), added to the logits of the finished network
     initial: Initial | None
     training: dict[str, Any]  # for the description: where it comes from
 
@@ -135,6 +137,7 @@ def _fixed_lesson(split: Split, network: Network, recipe: EarlyStopped, ancestry
         (normalization.apply(features(split.validation)), _labels(split.validation, split.labels)),
         lengths=False,
         labels=split.labels,
+        adjustment=np.zeros(len(split.labels), np.float32),
         initial=ancestry.initial,
         training=ancestry.training(split),
     )
@@ -169,6 +172,7 @@ def _augmented_lesson(split: Split, network: Network, recipe: Augmented, ancestr
         validation=None,
         lengths=True,
         labels=split.labels,
+        adjustment=logit_adjustment(_labels(train, split.labels), len(split.labels), recipe.balance),
         initial=ancestry.initial,
         training=ancestry.training(split),
     )
@@ -204,9 +208,11 @@ def _train(
     frames = None if lesson.lengths else network.features.frames
     shape = frames, network.features.coefficients
     model = _seeded(settings.seed, lambda: network.build(shape, len(lesson.labels), **recipe.sizes))
-    compile_model(model, recipe, lesson.count)
-    progress = _resume(run, settings, model)
-    if lesson.initial and progress.epoch == 0:
+    progress = _progress(run, settings)
+    compile_model(model, recipe, lesson.count, progress.epoch)
+    if progress.epoch:
+        _resume(run, model, progress.epoch)
+    elif lesson.initial:
         examples = [features for features, _ in lesson.batches(settings.seed, 0)[:_EXAMPLES]]
         lesson.initial.give(model, lesson.labels, examples)
     patience = recipe.patience if isinstance(recipe, EarlyStopped) else recipe.epochs
@@ -229,6 +235,8 @@ def _train(
                 epoch + 1 if best else progress.best_epoch,
                 (*progress.history, now),
             )
+            if isinstance(recipe, Augmented) and progress.epoch == recipe.restart < recipe.epochs:
+                _restart(model, recipe, lesson.count)
             _save(run, settings, model, progress, best and stopper is not None)
             bar.set_postfix({name: f"{value:.3f}" for name, value in now.items()}, refresh=False)
             bar.update()
@@ -294,21 +302,31 @@ def _save(run: RunDirectory, settings: Settings, model: keras.Model, progress: _
     (run.checkpoint / f"epoch{progress.epoch - 1}.keras").unlink(missing_ok=True)
 
 
-def _resume(run: RunDirectory, settings: Settings, model: keras.Model) -> _Progress:
-    """Puts a compiled model where a training of these settings was killed, if one was.
-
-    Only weights and the optimizer's variables are read: Keras's file forgets what is excluded from weight decay.
-    """
+def _progress(run: RunDirectory, settings: Settings) -> _Progress:
+    """How far a training of these settings had come when it was killed, if one was."""
     try:
         state = run.read("checkpoint/progress.json")
     except (OSError, json.JSONDecodeError):
         return _Progress()
     if Settings.of(state.pop("settings")) != settings:
         return _Progress()
-    progress = _Progress(**{**state, "history": tuple(state["history"])})
+    return _Progress(**{**state, "history": tuple(state["history"])})
+
+
+def _resume(run: RunDirectory, model: keras.Model, epoch: int) -> None:
+    """Puts a compiled model where it was after so many epochs.
+
+    Only weights and the optimizer's variables are read: Keras's file forgets what is excluded from weight decay.
+    """
     model.optimizer.build(model.trainable_variables)
-    model.load_weights(run.checkpoint / f"epoch{progress.epoch}.keras")
-    return progress
+    model.load_weights(run.checkpoint / f"epoch{epoch}.keras")
+
+
+def _restart(model: keras.Model, recipe: Augmented, batches: int) -> None:
+    """Goes on from the weights' moving average, at the rate of the beginning (Loshchilov & Hutter, 2017)."""
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    compile_model(model, recipe, batches, recipe.restart)
+    model.optimizer.build(model.trainable_variables)  # now: it is saved before its first step
 
 
 def _finish(
@@ -327,6 +345,7 @@ def _finish(
     shape = features.shape[1:]
     bare = network.build(shape, len(lesson.labels), **recipe.sizes)  # never compiled: saves without optimizer
     bare.set_weights(model.get_weights())
+    adjust(bare, lesson.adjustment)
     answers = Answers(
         features,
         _labels(kept, lesson.labels),

@@ -27,13 +27,14 @@ def emotion_loss(y_true: Any, y_pred: Any) -> Any:
     return -ops.sum(ops.maximum(y_true, 0) * ops.log(ops.maximum(among, 1e-7)), axis=-1)
 
 
-def compile_model(model: keras.Model, recipe: EarlyStopped | Augmented, batches: int) -> None:
+def compile_model(model: keras.Model, recipe: EarlyStopped | Augmented, batches: int, epoch: int = 0) -> None:
     """Gives a model the optimizer and the loss of its recipe.
 
     Args:
         model: gives probabilities.
         recipe: the settings.
         batches: in an epoch.
+        epoch: where the training is; an augmented one has a rate that rises and falls once or twice.
     """
     if isinstance(recipe, EarlyStopped):
         model.compile(
@@ -41,10 +42,12 @@ def compile_model(model: keras.Model, recipe: EarlyStopped | Augmented, batches:
         )
         model.train_function = _traced_once(model, tf.TensorSpec((None,), tf.int64), partial(compiled_loops, model))
         return
-    warm_up = min(recipe.warm_up, recipe.epochs - 1) * batches
+    start, stop = recipe.cycle(epoch)
+    epochs = stop - start
+    warm_up = min(recipe.warm_up, epochs - 1) * batches
     rate = keras.optimizers.schedules.CosineDecay(
         recipe.learning_rate / 100,
-        recipe.epochs * batches - warm_up,
+        epochs * batches - warm_up,
         warmup_target=recipe.learning_rate,
         warmup_steps=warm_up,
     )

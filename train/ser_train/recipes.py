@@ -43,7 +43,8 @@ class Augmented:
     A fixed number of epochs, and at their end the weights' moving average: nothing is held out to stop the training.
     """
 
-    epochs: int = 150
+    epochs: int = 210
+    restart: int = 150  # epochs after which the learning rate starts anew, from the weights' moving average
     batch_size: int = 16
     learning_rate: float = 1.5e-3  # of AdamW, reached after `warm_up`, then down to 0 along a cosine
     warm_up: int = 2  # epochs
@@ -65,6 +66,7 @@ class Augmented:
     channel: float = 0.3  # share through another microphone, a telephone or a codec
     bands_masked: int = 10  # at most
     frames_masked: int = 25  # at most, and no more than a fifth
+    balance: float = 1.0  # share of the labels' frequencies that is taken out of the finished network's answers
     others: float = 1.0  # utterances of other corpora for each of RAVDESS speech, in an epoch
     channels: tuple[int, ...] = (24, 48, 96)  # of the convolutions
     dense: int = 128  # between them and the recurrent layer
@@ -72,8 +74,18 @@ class Augmented:
     dropout: float = 0.25
 
     def __post_init__(self) -> None:
-        counts = ("epochs", "batch_size", "frames", "dense", "units")
-        shares = ("label_smoothing", "taught", "speed", "warped", "crop", "noise", "reverberation", "channel")
+        counts = ("epochs", "restart", "batch_size", "frames", "dense", "units")
+        shares = (
+            "label_smoothing",
+            "taught",
+            "speed",
+            "warped",
+            "crop",
+            "noise",
+            "reverberation",
+            "channel",
+            "balance",
+        )
         others = ("warm_up", "weight_decay", "mixup", "stretch", "warp", "bands_masked", "frames_masked", "others")
         _require(
             {
@@ -91,6 +103,16 @@ class Augmented:
                 ),
             }
         )
+
+    def cycle(self, epoch: int) -> tuple[int, int]:
+        """The first epoch of the learning rate's rise and fall that this one is in, and the first one after it.
+
+        >>> Augmented(epochs=210, restart=150).cycle(150)
+        (150, 210)
+        """
+        if epoch >= self.restart:
+            return self.restart, self.epochs
+        return 0, min(self.restart, self.epochs)
 
     def _of(self, names: Iterable[str]) -> list[float]:
         return [getattr(self, name) for name in names]
