@@ -190,6 +190,18 @@ def test_a_network_begins_as_a_finished_run(
     assert trained == []
 
 
+def test_the_frequencies_of_labels_are_not_taken_out_twice(
+    run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    rare = [u for u in utterances if u.emotion != "bored" or u.name.endswith("1.wav")]
+    still = replace(OWN, changes=(*TINY, "epochs=1", "learning_rate=1e-9"), epochs=None, init=str(run.path))
+    before, after = (
+        keras.models.load_model(r.path / "model.keras").get_weights()[-1]
+        for r in (run, fit(still, rare, tmp_path, jobs=1, bar=False))
+    )
+    np.testing.assert_allclose(after, before, atol=1e-5)  # balanced it began, and balanced it is
+
+
 def test_other_weights_under_the_same_name_are_another_training(
     begun: RunDirectory, run: RunDirectory, tmp_path: Path
 ) -> None:

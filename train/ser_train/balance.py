@@ -4,6 +4,9 @@ A network learns how likely each label is in its training set as well. RAVDESS h
 every other emotion, so a voice would be called neutral too seldom: life isn't short of neutral voices. So every label
 is made as likely as the others beforehand: the logarithm of its frequency is taken off its logit, once, after the
 training (Menon et al., 2021, arXiv:2007.07314: post-hoc logit adjustment).
+
+A network that another one begins as, or learns from, is taken for balanced: the frequencies of the new training set are
+put back into it before, or they would be taken out twice.
 """
 
 from typing import Any

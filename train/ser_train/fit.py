@@ -156,13 +156,14 @@ def _augmented_lesson(split: Split, network: Network, recipe: Augmented, ancestr
         return np.stack([front_end.utterance(by_digest[u.digest]) for u in utterances])
 
     normalization = _normalization(features([*train, *others]), ancestry.initial)
+    adjustment = logit_adjustment(_labels(train, split.labels), len(split.labels), recipe.balance)
     sources = [Source(by_digest[u.digest], u.speaker) for u in (*train, *others)]
     batches = AugmentedBatches(
         Augmenter(recipe, front_end, sources),
         normalization,
         _examples([*train, *others], split.labels, recipe),
         recipe,
-        gather(ancestry.teachers, normalization),
+        gather(ancestry.teachers, normalization, adjustment),
     )
     return _Lesson(
         normalization,
@@ -172,7 +173,7 @@ def _augmented_lesson(split: Split, network: Network, recipe: Augmented, ancestr
         validation=None,
         lengths=True,
         labels=split.labels,
-        adjustment=logit_adjustment(_labels(train, split.labels), len(split.labels), recipe.balance),
+        adjustment=adjustment,
         initial=ancestry.initial,
         training=ancestry.training(split),
     )
@@ -215,6 +216,7 @@ def _train(
     elif lesson.initial:
         examples = [features for features, _ in lesson.batches(settings.seed, 0)[:_EXAMPLES]]
         lesson.initial.give(model, lesson.labels, examples)
+        adjust(model, -lesson.adjustment)
     patience = recipe.patience if isinstance(recipe, EarlyStopped) else recipe.epochs
     hidden = None if show_bar else True  # None: hidden where standard error is no terminal
     with tqdm(desc=settings.name, total=recipe.epochs, initial=progress.epoch, unit=" epochs", disable=hidden) as bar:

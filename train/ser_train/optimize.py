@@ -42,8 +42,7 @@ def compile_model(model: keras.Model, recipe: EarlyStopped | Augmented, batches:
         )
         model.train_function = _traced_once(model, tf.TensorSpec((None,), tf.int64), partial(compiled_loops, model))
         return
-    start, stop = recipe.cycle(epoch)
-    epochs = stop - start
+    epochs = recipe.cycle(epoch)
     warm_up = min(recipe.warm_up, epochs - 1) * batches
     rate = keras.optimizers.schedules.CosineDecay(
         recipe.learning_rate / 100,

@@ -104,15 +104,13 @@ class Augmented:
             }
         )
 
-    def cycle(self, epoch: int) -> tuple[int, int]:
-        """The first epoch of the learning rate's rise and fall that this one is in, and the first one after it.
+    def cycle(self, epoch: int) -> int:
+        """Epochs in which the learning rate rises and falls once, this one among them.
 
         >>> Augmented(epochs=210, restart=150).cycle(150)
-        (150, 210)
+        60
         """
-        if epoch >= self.restart:
-            return self.restart, self.epochs
-        return 0, min(self.restart, self.epochs)
+        return self.epochs - self.restart if epoch >= self.restart else min(self.restart, self.epochs)
 
     def _of(self, names: Iterable[str]) -> list[float]:
         return [getattr(self, name) for name in names]

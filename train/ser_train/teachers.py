@@ -13,17 +13,24 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ser_edge.description import Normalization
+from ser_train.balance import adjust
 from ser_train.batches import Teacher
 from ser_train.run import RunDirectory
 
 __all__ = ["gather"]
 
 
-def gather(runs: Sequence[RunDirectory], learner: Normalization) -> Teacher | None:
-    """The mean of some finished runs' networks, for inputs that are normalised as the learner's are."""
+def gather(runs: Sequence[RunDirectory], learner: Normalization, adjustment: npt.NDArray[np.float32]) -> Teacher | None:
+    """The mean of some finished runs' networks, for inputs that are normalised as the learner's are.
+
+    Args:
+        runs: the teachers.
+        learner: how its inputs are normalised.
+        adjustment: (labels,), what the learner's logits gain at the end; its teachers' lose as much.
+    """
     if not runs:
         return None
-    taught = [(_any_length(run), *_change(learner, run.description.normalization)) for run in runs]
+    taught = [(_any_length(run, adjustment), *_change(learner, run.description.normalization)) for run in runs]
 
     def opinion(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         frames = (features != 0).any(axis=-1, keepdims=True)
@@ -34,7 +41,7 @@ def gather(runs: Sequence[RunDirectory], learner: Normalization) -> Teacher | No
     return opinion
 
 
-def _any_length(run: RunDirectory) -> Teacher:
+def _any_length(run: RunDirectory, adjustment: npt.NDArray[np.float32]) -> Teacher:
     """A run's network for inputs of any length; its file is for the one length that is served.
 
     Traced once, for the same reason as a training step: see `optimize`.
@@ -42,6 +49,7 @@ def _any_length(run: RunDirectory) -> Teacher:
     saved = keras.models.load_model(run.path / "model.keras", compile=False)
     model = keras.models.clone_model(saved, input_tensors=keras.Input((None, saved.input_shape[-1])))
     model.set_weights(saved.get_weights())
+    adjust(model, -adjustment)
 
     @tf.function(input_signature=[tf.TensorSpec(model.input_shape)])
     def answer(features: Any) -> Any:
