@@ -106,7 +106,7 @@ def predictions(recognizer: Recognizer, path: str, timeline: bool, within: Withi
     if not timeline:
         yield recognizer.predict(path, progress=within)
         return
-    from ser_edge.blocks import file_blocks
+    from ser_edge.audio.chunks import file_blocks
 
     with file_blocks(path) as blocks:
         stream = recognizer.listener(blocks.rate, path)

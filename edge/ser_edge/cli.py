@@ -131,7 +131,7 @@ def _judge(
 def _listening(
     options: argparse.Namespace, out: TextIO, description: "ModelDescription", publish: "Show"
 ) -> "Listening":
-    from ser_edge.blocks import RawFormat
+    from ser_edge.audio.chunks import RawFormat
     from ser_edge.judging import Listening
 
     view = None
@@ -167,7 +167,7 @@ def _published(broker: "Broker | None", description: "ModelDescription") -> "Ite
 
 def _output(path: str | None, reader: argparse.ArgumentParser) -> AbstractContextManager[TextIO]:
     """The file that answers go to, or standard output."""
-    from ser_edge.audio import AUDIO_SUFFIXES
+    from ser_edge.audio.formats import AUDIO_SUFFIXES
 
     if path is None:
         return nullcontext(sys.stdout)

@@ -9,7 +9,8 @@ from collections import deque
 
 import numpy as np
 
-from ser_edge.audio import Samples
+from ser_edge.audio.arrays import Samples
+from ser_edge.audio.resampling import Resampler
 from ser_edge.errors import RuntimeUnavailable
 from ser_edge.voice_detector import CHUNK, RATE, VoiceDetector
 
@@ -38,11 +39,7 @@ class Gate:
             self._detector = VoiceDetector()
         except RuntimeUnavailable as e:
             raise RuntimeUnavailable(f"the voice detector needs LiteRT: {e}, or use --no-gate") from e
-        self._resampler = None
-        if sample_rate != RATE:
-            import soxr
-
-            self._resampler = soxr.ResampleStream(sample_rate, RATE, 1, dtype="float32", quality="HQ")
+        self._resampler = Resampler(sample_rate, RATE)
         self._left = np.zeros(0, np.float32)
         self._spoken: deque[bool] = deque()  # whether somebody did, by chunk
         self._first = 0  # number of the oldest chunk in it
@@ -52,9 +49,7 @@ class Gate:
 
     def feed(self, samples: Samples) -> None:
         """Hears (samples,), float32, finite."""
-        if self._resampler is not None:
-            samples = self._resampler.resample_chunk(samples)
-        self._left = np.concatenate((self._left, samples))
+        self._left = np.concatenate((self._left, self._resampler.process(samples)))
         whole = len(self._left) // CHUNK
         for chunk in self._left[: whole * CHUNK].reshape(whole, CHUNK):
             self._spoken.append(self._is_speech(chunk))

@@ -11,7 +11,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from ser_edge.audio import AUDIO_SUFFIXES, Samples
+from ser_edge.audio.arrays import Samples
+from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.batch import Setup, Show, jobs_for, predictions, worth_it
 from ser_edge.errors import AudioError
 from ser_edge.native import keep_memory
@@ -23,7 +24,7 @@ from ser_edge.recognizer import Recognizer
 if TYPE_CHECKING:
     from distributed import Client
 
-    from ser_edge.blocks import RawFormat
+    from ser_edge.audio.chunks import RawFormat
     from ser_edge.supervisor import Supervisor
 
 __all__ = ["Listening", "View", "Way", "judge_files", "judge_microphone", "sounds"]
@@ -194,7 +195,7 @@ def _judge(
 
 
 def _judge_stdin(recognizer: Recognizer, show: Show, listening: Listening) -> None:
-    from ser_edge.blocks import pipe_blocks, raw_blocks
+    from ser_edge.audio.chunks import pipe_blocks, raw_blocks
 
     source = _standard_input()
     with raw_blocks(source, listening.raw) if listening.raw else pipe_blocks(source, STDIN) as blocks:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ser_edge.audio import Samples
+from ser_edge.audio.arrays import Samples
 from ser_edge.prediction import Prediction
 from ser_edge.stream import Stream
 

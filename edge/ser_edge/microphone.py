@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
-from ser_edge.audio import Samples
+from ser_edge.audio.arrays import Samples
+from ser_edge.audio.resampling import Resampler
 from ser_edge.devices import BLOCK, Device, devices
 from ser_edge.errors import MicrophoneError
 from ser_edge.keeper import SILENT, Block, Connection, Keeper
@@ -65,7 +65,7 @@ class Microphone:
         self._read = 0  # frames of it
         self._until = 0.0  # monotonic, up to which sound or zeros were given
         self._gap = False  # zeros were given last
-        self._resampler: Any = None
+        self._resampler: Resampler | None = None
         self._overflows, self._dropped = 0, 0.0
 
     def __enter__(self) -> "Microphone":
@@ -158,14 +158,9 @@ class Microphone:
         mono = block.sound[:, 0] if connection.channels == 1 else block.sound.mean(axis=1)
         if not np.isfinite(mono).all():  # it would stay in a resampler
             mono = np.nan_to_num(mono, nan=0.0, posinf=0.0, neginf=0.0)
-        if rate == self._sample_rate:
-            yield mono
-            return
         if self._resampler is None:
-            import soxr
-
-            self._resampler = soxr.ResampleStream(rate, self._sample_rate, 1, dtype="float32", quality="HQ")
-        yield self._resampler.resample_chunk(mono)
+            self._resampler = Resampler(rate, self._sample_rate)
+        yield self._resampler.process(mono)
 
     def _nothing(self, connection: Connection) -> Iterator[Samples]:
         now = time.monotonic()
@@ -189,6 +184,6 @@ class Microphone:
         """A gap: what the resampler still holds comes before it, and what follows meets a new one."""
         self._gap = True
         if self._resampler is not None:
-            tail = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            tail = self._resampler.finish()
             self._resampler = None
             yield tail

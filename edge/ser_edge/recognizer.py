@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge import audio
+from ser_edge.audio.arrays import from_array, mono
+from ser_edge.audio.decoding import opened, read_opened
 from ser_edge.description import ModelDescription
 from ser_edge.model import DEFAULT, Model
 from ser_edge.prediction import NO_SPEECH, Prediction
 from ser_edge.windowing import Windowing
 
 if TYPE_CHECKING:
-    from ser_edge.blocks import Blocks
+    from ser_edge.audio.chunks import Blocks
     from ser_edge.stream import Stream
 
 __all__ = ["UTTERANCE", "Recognizer"]
@@ -92,16 +93,16 @@ class Recognizer:
         seconds = None if hears_all else features.seconds
         path = str(source) if isinstance(source, str | Path) else None
         if path is not None or hasattr(source, "read"):
-            with audio.opened(cast("str | Path | BinaryIO", source)) as (file, name):
+            with opened(cast("str | Path | BinaryIO", source)) as (file, name):
                 if hears_all and file.frames > UTTERANCE * file.samplerate:
-                    from ser_edge.blocks import blocks_of
+                    from ser_edge.audio.chunks import blocks_of
 
                     return self._long(blocks_of(file, name), path, progress)
-                samples = audio.read_opened(file, name, features.sample_rate, seconds)
+                samples = read_opened(file, name, features.sample_rate, seconds)
         elif sample_rate is None:
             raise TypeError("an array needs its sample rate: predict(array, sample_rate=...)")
         else:
-            samples = audio.from_array(cast("npt.ArrayLike", source), sample_rate, features.sample_rate, seconds)
+            samples = from_array(cast("npt.ArrayLike", source), sample_rate, features.sample_rate, seconds)
         end = len(samples) / features.sample_rate
         return Prediction.of(self.description.labels, self._model.judge(samples), self._threshold, path, 0.0, end)
 
@@ -131,7 +132,7 @@ class Recognizer:
         """
         stream = self.listener(sample_rate, path)
         for chunk in chunks:
-            yield from stream.feed(audio.mono(chunk))
+            yield from stream.feed(mono(chunk))
         yield from stream.finish()
 
     def listener(self, sample_rate: int, path: str | None = None) -> "Stream":

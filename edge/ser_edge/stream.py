@@ -10,7 +10,8 @@ chunks makes no difference to the answers.
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio import LOUDEST, Samples, check_rate
+from ser_edge.audio.arrays import LOUDEST, Samples, check_rate
+from ser_edge.audio.resampling import Resampler
 from ser_edge.features import Features
 from ser_edge.gate import Gate
 from ser_edge.incremental import IncrementalLogMel
@@ -53,13 +54,7 @@ class Stream:
         self._config = model.description.features
         self._window, self._hop = self._windowing.frames(self._config)
         self._rate = sample_rate
-        self._resampler = None
-        if sample_rate != self._config.sample_rate:
-            import soxr
-
-            self._resampler = soxr.ResampleStream(
-                sample_rate, self._config.sample_rate, 1, dtype="float32", quality="HQ"
-            )
+        self._resampler = Resampler(sample_rate, self._config.sample_rate)
         self._gate = None if self._windowing.speech is None else Gate(self._config.sample_rate)
         self._log_mel = IncrementalLogMel(model.front_end)
         self._spectrum: Features = np.empty((0, self._config.n_mels), np.float32)  # from frame `_offset` on
@@ -81,16 +76,12 @@ class Stream:
         for i in range(0, len(samples), step):
             piece = samples[i : i + step]
             piece = np.where(np.abs(piece) <= LOUDEST, piece, np.float32(0))
-            if self._resampler is not None:
-                piece = self._resampler.resample_chunk(piece)
-            answers += self._hear(piece)
+            answers += self._hear(self._resampler.process(piece))
         return answers
 
     def finish(self) -> list[Prediction]:
         """The end of the signal: the last window, which ends there; all there is, where that is less than a window."""
-        answers: list[Prediction] = []
-        if self._resampler is not None:
-            answers += self._hear(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        answers = self._hear(self._resampler.finish())
         if self._heard == 0:
             return answers
         self._append(self._log_mel.feed(np.concatenate([*self._waiting, np.zeros(0, np.float32)])))

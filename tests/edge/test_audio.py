@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser_edge import audio
+from ser_edge.audio import arrays, decoding
 from ser_edge.errors import AudioError
 
 RATE = 16_000
@@ -25,8 +25,8 @@ def encoded(samples: npt.ArrayLike = HUM, rate: int = RATE, file: str = "WAV", s
     return stream.getvalue()
 
 
-def read(sound: bytes, **options: Any) -> audio.Samples:
-    return audio.read(io.BytesIO(sound), RATE, **options)
+def read(sound: bytes, **options: Any) -> arrays.Samples:
+    return decoding.read(io.BytesIO(sound), RATE, **options)
 
 
 def with_field(sound: bytes, field: slice, value: int) -> bytes:
@@ -35,7 +35,7 @@ def with_field(sound: bytes, field: slice, value: int) -> bytes:
     return bytes(changed)
 
 
-def pitch(samples: audio.Samples, rate: int = RATE) -> float:
+def pitch(samples: arrays.Samples, rate: int = RATE) -> float:
     return float(np.abs(np.fft.rfft(samples)).argmax() * rate / len(samples))
 
 
@@ -101,7 +101,7 @@ def test_seconds_cuts_and_never_pads() -> None:
 
 
 def test_a_pipe_is_read_as_a_file_is() -> None:
-    np.testing.assert_array_equal(audio.read(io.BufferedReader(Pipe(encoded())), RATE), read(encoded()))
+    np.testing.assert_array_equal(decoding.read(io.BufferedReader(Pipe(encoded())), RATE), read(encoded()))
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
@@ -115,7 +115,7 @@ def test_samples_are_those_of_librosa_load(sounds: list[Path]) -> None:
     for path in sounds:
         for rate in (RATE, 22_050):
             reference, _ = librosa.load(path, sr=rate)
-            samples = audio.read(path, rate)
+            samples = decoding.read(path, rate)
             assert len(reference) - len(samples) in (0, 1)  # librosa rounds the length up, and adds a zero
             np.testing.assert_allclose(samples, reference[: len(samples)], atol=1e-6)
 
@@ -136,7 +136,7 @@ def test_a_bad_sound_is_refused_alike_by_path_and_as_a_stream(
     path.write_bytes(content)
     for source, name in [(path, str(path)), (str(path), str(path)), (io.BytesIO(content), "the stream")]:
         with pytest.raises(AudioError) as refusal:
-            audio.read(source, RATE, seconds)
+            decoding.read(source, RATE, seconds)
         assert str(refusal.value).startswith(f"{name}: {reason}")
 
 
@@ -152,18 +152,18 @@ def test_a_bad_sound_is_refused_alike_by_path_and_as_a_stream(
     ],
 )
 def test_arrays_of_every_sample_type_mean_the_same(dtype: type, scale: float, tolerance: float) -> None:
-    samples = audio.from_array((HUM * scale).astype(dtype), RATE, RATE)
+    samples = arrays.from_array((HUM * scale).astype(dtype), RATE, RATE)
     assert samples.dtype == np.float32
     np.testing.assert_allclose(samples, HUM, atol=tolerance)
 
 
 def test_bytes_are_centred_as_in_a_wav() -> None:
-    np.testing.assert_allclose(audio.from_array((HUM * 127 + 128).astype(np.uint8), RATE, RATE), HUM, atol=1 / 64)
+    np.testing.assert_allclose(arrays.from_array((HUM * 127 + 128).astype(np.uint8), RATE, RATE), HUM, atol=1 / 64)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_arrays_of_channels_are_averaged(channels: int) -> None:
-    np.testing.assert_allclose(audio.from_array(np.stack([HUM] * channels, axis=1), RATE, RATE), HUM, atol=1e-7)
+    np.testing.assert_allclose(arrays.from_array(np.stack([HUM] * channels, axis=1), RATE, RATE), HUM, atol=1e-7)
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
@@ -171,7 +171,7 @@ def test_an_array_and_its_file_are_the_same_sound(rate: int) -> None:
     # 1.7 s, cut to 1 s: the cut comes before the resampler in both, whose filter would hear what follows
     noise = np.random.default_rng(0).uniform(-1, 1, (round(1.7 * rate), 2)).astype(np.float32)
     from_file = read(encoded(noise, rate, subtype="FLOAT"), seconds=1.0)
-    np.testing.assert_array_equal(audio.from_array(noise, rate, RATE, seconds=1.0), from_file)
+    np.testing.assert_array_equal(arrays.from_array(noise, rate, RATE, seconds=1.0), from_file)
 
 
 @pytest.mark.parametrize(
@@ -197,10 +197,10 @@ def test_an_array_and_its_file_are_the_same_sound(rate: int) -> None:
 )
 def test_arrays_that_hold_no_sound_are_refused(array: npt.ArrayLike, rate: int, reason: str) -> None:
     with pytest.raises(AudioError) as refusal:
-        audio.from_array(array, rate, RATE)
+        arrays.from_array(array, rate, RATE)
     assert str(refusal.value).startswith(f"array: {reason}")
 
 
 def test_a_file_opened_as_text_is_refused(sounds: list[Path]) -> None:
     with sounds[0].open(encoding="latin-1") as file, pytest.raises(AudioError, match="opened as text"):
-        audio.read(file, 16_000)
+        decoding.read(file, 16_000)

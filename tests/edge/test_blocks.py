@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_edge.audio import read
-from ser_edge.blocks import SAMPLE_FORMATS, RawFormat, file_blocks, pipe_blocks, raw_blocks
+from ser_edge.audio.chunks import SAMPLE_FORMATS, RawFormat, file_blocks, pipe_blocks, raw_blocks
+from ser_edge.audio.decoding import read
 from ser_edge.errors import AudioError
 
 RATE = 16_000

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from ser_edge import Recognizer, __version__, options
-from ser_edge.blocks import SAMPLE_FORMATS
+from ser_edge.audio.chunks import SAMPLE_FORMATS
 from ser_edge.cli import main
 from ser_edge.description import ModelDescription
 from ser_edge.devices import devices

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ser_edge import audio, devices, keeper, microphone, portaudio
+from ser_edge import devices, keeper, microphone, portaudio
+from ser_edge.audio import arrays
 from ser_edge.devices import Device, choose, choose_again
 from ser_edge.errors import MicrophoneError
 from ser_edge.microphone import Microphone
@@ -328,7 +329,7 @@ def test_a_card_with_settings_of_its_own_sounds_like_a_file(
         assert (opened.health.rate, opened.health.channels) == opened_at
         usb.stream.end()  # what the resampler still holds comes out
         listener.has(3)
-    expected = audio.from_array(stereo, rate, RATE)
+    expected = arrays.from_array(stereo, rate, RATE)
     np.testing.assert_array_equal(listener.sound[: len(expected)], expected)
 
 

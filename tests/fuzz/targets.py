@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from ser_edge.audio import Samples, read
-from ser_edge.blocks import SAMPLE_FORMATS, RawFormat, file_blocks, pipe_blocks, raw_blocks
+from ser_edge.audio.arrays import Samples
+from ser_edge.audio.chunks import SAMPLE_FORMATS, RawFormat, file_blocks, pipe_blocks, raw_blocks
+from ser_edge.audio.decoding import read
 from ser_edge.description import ModelDescription
 from ser_edge.errors import SerEdgeError
 from ser_edge.features import FrontEnd

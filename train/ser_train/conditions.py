@@ -16,14 +16,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-import ser_edge.audio
-import ser_edge.features
 import ser_train.damage
 from ser_edge.model import Model
 from ser_edge.native import hushed
 from ser_train.atomic import replacing, write_text
 from ser_train.corpus import CorpusError, Utterance, read_corpus
-from ser_train.dataset import front_end_of
+from ser_train.dataset import front_end_code, front_end_of
 from ser_train.fetch import locate
 from ser_train.measure import Heard, markdown, measure, pool
 from ser_train.run import RunDirectory, Settings
@@ -180,7 +178,7 @@ def _exported(path: Path, settings: Settings) -> Model:
 
 def _key(run: RunDirectory, model: Path | None) -> str:
     """Of what the answers depend on: the network, its description but for its figures, and the code."""
-    code = [Path(module.__file__ or "") for module in (ser_edge.audio, ser_edge.features, ser_train.damage)]
+    code = [*front_end_code(), Path(ser_train.damage.__file__)]
     content = [path.read_bytes() for path in (model or run.path / "model.keras", *code)]
     description = json.dumps(asdict(replace(run.description, accuracy=None)), sort_keys=True)
     return hashlib.blake2b(b"".join(content) + description.encode(), digest_size=16).hexdigest()

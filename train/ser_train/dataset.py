@@ -18,12 +18,13 @@ from tqdm import tqdm
 
 import ser_edge.audio
 import ser_edge.features
+from ser_edge.audio.decoding import read
 from ser_edge.features import FeatureConfig, Features, FrontEnd
 from ser_train.atomic import replacing
 from ser_train.corpus import Utterance, unique
 from ser_train.fetch import cache_folder
 
-__all__ = ["corpus_features", "corpus_spectra", "extract", "front_end_of"]
+__all__ = ["corpus_features", "corpus_spectra", "extract", "front_end_code", "front_end_of"]
 
 _CHUNK = 24  # files in one task: long enough to pay for the front-end's tables, short enough for the bar
 
@@ -90,7 +91,7 @@ def _extract(paths: Sequence[Path], config: FeatureConfig, stage: str) -> list[F
     front_end = front_end_of(config)
     one = front_end.log_mel if stage == "log_mel" else front_end
     seconds = None if stage == "log_mel" or config.span_db is not None else config.seconds
-    return [one(ser_edge.audio.read(path, config.sample_rate, seconds)) for path in paths]
+    return [one(read(path, config.sample_rate, seconds)) for path in paths]
 
 
 @lru_cache(maxsize=4)  # its tables take as long to make as the features of a few files
@@ -112,6 +113,11 @@ def _load(path: Path) -> list[Features] | None:
 
 
 def _key(recordings: Sequence[Utterance], config: FeatureConfig, stage: str) -> str:
-    code = [Path(module.__file__ or "").read_text("utf-8") for module in (ser_edge.audio, ser_edge.features)]
+    code = [path.read_text("utf-8") for path in front_end_code()]
     content = json.dumps([[u.digest for u in recordings], asdict(config), stage, code])
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def front_end_code() -> list[Path]:
+    """The sources that features depend on: what was computed by others isn't used again."""
+    return [*sorted(Path(ser_edge.audio.__path__[0]).glob("*.py")), Path(ser_edge.features.__file__)]

@@ -15,7 +15,8 @@ from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 
-from ser_edge.audio import Samples, check_finite, check_rate, check_whole, decoded, mixed, mono, opened
+from ser_edge.audio.arrays import Samples, check_finite, check_rate, mixed, mono
+from ser_edge.audio.decoding import check_whole, decoded, opened
 from ser_edge.errors import AudioError
 
 __all__ = ["SAMPLE_FORMATS", "Blocks", "RawFormat", "blocks_of", "file_blocks", "pipe_blocks", "raw_blocks"]
