@@ -106,13 +106,13 @@ def predictions(recognizer: Recognizer, path: str, timeline: bool, within: Withi
     if not timeline:
         yield recognizer.predict(path, progress=within)
         return
-    from ser_edge.audio.chunks import file_blocks
+    from ser_edge.audio.decoding import open_sound
 
-    with file_blocks(path) as blocks:
-        stream = recognizer.listener(blocks.rate, path)
-        for piece in blocks.pieces:
-            yield from stream.feed(piece)
-            within(stream.seconds, blocks.seconds or 0.0)
+    with open_sound(path) as sound:
+        stream = recognizer.listener(sound.rate, path)
+        for chunk in sound.chunks:
+            yield from stream.feed(chunk)
+            within(stream.seconds, sound.seconds or 0.0)
         yield from stream.finish()
 
 

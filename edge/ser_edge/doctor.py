@@ -18,7 +18,7 @@ from typing import Any, TextIO, TypeVar
 import numpy as np
 
 from ser_edge import __version__
-from ser_edge.audio.arrays import Samples
+from ser_edge.audio.sound import Samples
 from ser_edge.devices import Device, choose, devices, open_stream
 from ser_edge.errors import MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.microphone import Health, Microphone

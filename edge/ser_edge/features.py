@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ser_edge.audio.arrays import Samples
+from ser_edge.audio.sound import Samples
 
 __all__ = ["FeatureConfig", "Features", "FrontEnd", "hann", "mel_centres", "mel_filters", "window_starts"]
 

@@ -9,8 +9,8 @@ from collections import deque
 
 import numpy as np
 
-from ser_edge.audio.arrays import Samples
 from ser_edge.audio.resampling import Resampler
+from ser_edge.audio.sound import Samples
 from ser_edge.errors import RuntimeUnavailable
 from ser_edge.voice_detector import CHUNK, RATE, VoiceDetector
 

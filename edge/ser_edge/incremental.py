@@ -6,7 +6,7 @@ of these frames. So each frame is computed once, however much windows overlap.
 
 import numpy as np
 
-from ser_edge.audio.arrays import Samples
+from ser_edge.audio.sound import Samples
 from ser_edge.features import Features, FrontEnd
 
 __all__ = ["IncrementalLogMel"]

@@ -11,8 +11,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from ser_edge.audio.arrays import Samples
 from ser_edge.audio.formats import AUDIO_SUFFIXES
+from ser_edge.audio.sound import Channels
 from ser_edge.batch import Setup, Show, jobs_for, predictions, worth_it
 from ser_edge.errors import AudioError
 from ser_edge.native import keep_memory
@@ -195,12 +195,12 @@ def _judge(
 
 
 def _judge_stdin(recognizer: Recognizer, show: Show, listening: Listening) -> None:
-    from ser_edge.audio.chunks import pipe_blocks, raw_blocks
+    from ser_edge.audio.chunks import pipe_sound, raw_sound
 
     source = _standard_input()
-    with raw_blocks(source, listening.raw) if listening.raw else pipe_blocks(source, STDIN) as blocks:
-        status = f"standard input  {blocks.rate / 1000:g} kHz"
-        _listen(recognizer, _Source(STDIN, blocks.pieces, blocks.rate, lambda: status), show, listening)
+    with raw_sound(source, listening.raw) if listening.raw else pipe_sound(source, STDIN) as sound:
+        status = f"standard input  {sound.rate / 1000:g} kHz"
+        _listen(recognizer, _Source(STDIN, sound.chunks, sound.rate, lambda: status), show, listening)
 
 
 def _standard_input() -> BinaryIO:
@@ -217,7 +217,7 @@ class _Source:
     """What has no end."""
 
     path: str  # of its predictions
-    pieces: Iterable[Samples]
+    pieces: Iterable[Channels]
     rate: int  # Hz
     status: Callable[[], str]  # how it is, in a line
     arriving: Callable[[], bool] = lambda: True  # the pieces are sound that comes, no stopgap
@@ -229,7 +229,7 @@ def _listen(recognizer: Recognizer, source: _Source, show: Show, listening: List
     supervisor = _supervisor()
     loudness = 0.0
 
-    def tick(piece: Samples) -> None:
+    def tick(piece: Channels) -> None:
         nonlocal loudness
         loudness = level(piece)
         if listening.view:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ser_edge.audio.arrays import Samples
+from ser_edge.audio.sound import Channels, first
 from ser_edge.prediction import Prediction
 from ser_edge.stream import Stream
 
@@ -40,17 +40,17 @@ class Summary:
 
 
 def listen(
-    pieces: Iterable[Samples],
+    pieces: Iterable[Channels],
     rate: int,
     stream: Stream,
     show: Callable[[Prediction], None],
     seconds: float | None = None,
-    tick: Callable[[Samples], None] = lambda piece: None,
+    tick: Callable[[Channels], None] = lambda piece: None,
 ) -> Summary:
     """Judges pieces of sound as they come. Ctrl-C and SIGTERM end it as if the sound had ended.
 
     Args:
-        pieces: (samples,) each.
+        pieces: (samples,) or (samples, channels) each.
         rate: their Hz.
         stream: judges them.
         show: gets each prediction as soon as it is made.
@@ -65,14 +65,14 @@ def listen(
             labels[prediction.label] += 1
             show(prediction)
 
-    for piece in _first(stoppable(pieces), None if seconds is None else round(seconds * rate)):
+    for piece in first(stoppable(pieces), None if seconds is None else round(seconds * rate)):
         shown(stream.feed(piece))
         tick(piece)
     shown(stream.finish())
     return Summary(stream.seconds, dict(labels), time.thread_time() - began)
 
 
-def level(piece: Samples) -> float:
+def level(piece: Channels) -> float:
     """The loudest sample, in dBFS; -120 is silence."""
     peak = float(np.abs(piece).max(initial=0.0))
     return 20 * float(np.log10(max(peak, 1e-6)))
@@ -111,16 +111,3 @@ def stoppable(items: Iterable[Item]) -> Iterator[Item]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _first(pieces: Iterable[Samples], count: int | None) -> Iterator[Samples]:
-    """As many samples as wanted; all of them, if that isn't said."""
-    left = count
-    for piece in pieces:
-        if left is None:
-            yield piece
-            continue
-        yield piece[:left]
-        left -= len(piece)
-        if left <= 0:
-            return

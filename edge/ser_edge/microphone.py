@@ -14,8 +14,8 @@ from types import TracebackType
 
 import numpy as np
 
-from ser_edge.audio.arrays import Samples
 from ser_edge.audio.resampling import Resampler
+from ser_edge.audio.sound import Samples
 from ser_edge.devices import BLOCK, Device, devices
 from ser_edge.errors import MicrophoneError
 from ser_edge.keeper import SILENT, Block, Connection, Keeper

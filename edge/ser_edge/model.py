@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.arrays import Samples
+from ser_edge.audio.sound import Samples
 from ser_edge.description import ModelDescription, tempered
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.features import Features, FrontEnd

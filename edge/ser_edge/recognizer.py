@@ -1,21 +1,23 @@
 """The public face: `Recognizer().predict(path or array)` gives a `Prediction`, `.stream(chunks)` one a window."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.arrays import from_array, mono
-from ser_edge.audio.decoding import opened, read_opened
+from ser_edge.audio.downmix import mono_blocks
+from ser_edge.audio.resampling import resample
+from ser_edge.audio.sound import Samples, Sound
+from ser_edge.audio.sources import Source, open_source
 from ser_edge.description import ModelDescription
 from ser_edge.model import DEFAULT, Model
 from ser_edge.prediction import NO_SPEECH, Prediction
 from ser_edge.windowing import Windowing
 
 if TYPE_CHECKING:
-    from ser_edge.audio.chunks import Blocks
     from ser_edge.stream import Stream
 
 __all__ = ["UTTERANCE", "Recognizer"]
@@ -32,6 +34,7 @@ class Recognizer:
         threshold: confidence, 0..1, below which the label is `uncertain`; 0 always names an emotion, None is what the
             model file says.
         windowing: how what has no end, or lasts over a minute, is judged.
+        channel: the one to listen to, from 1 on; None mixes them (`downmix`).
 
     Raises:
         ModelError: no such model, or one that can't be used.
@@ -44,11 +47,13 @@ class Recognizer:
         threads: int = 1,
         threshold: float | None = None,
         windowing: Windowing | None = None,
+        channel: int | None = None,
     ):
         self._model = Model(model, threads)
         self._threshold = self.description.threshold if threshold is None else threshold
         self._windowing = windowing or Windowing()
         self._windowing.frames(self.description.features)
+        self._channel = channel
 
     @property
     def description(self) -> ModelDescription:
@@ -62,7 +67,7 @@ class Recognizer:
 
     def predict(
         self,
-        source: str | Path | BinaryIO | npt.ArrayLike,
+        source: Source,
         sample_rate: int | None = None,
         progress: Callable[[float, float], None] | None = None,
     ) -> Prediction:
@@ -88,23 +93,8 @@ class Recognizer:
         >>> Recognizer().predict(hum, sample_rate=16_000).end
         1.0
         """
-        features = self.description.features
-        hears_all = features.span_db is not None
-        seconds = None if hears_all else features.seconds
-        path = str(source) if isinstance(source, str | Path) else None
-        if path is not None or hasattr(source, "read"):
-            with opened(cast("str | Path | BinaryIO", source)) as (file, name):
-                if hears_all and file.frames > UTTERANCE * file.samplerate:
-                    from ser_edge.audio.chunks import blocks_of
-
-                    return self._long(blocks_of(file, name), path, progress)
-                samples = read_opened(file, name, features.sample_rate, seconds)
-        elif sample_rate is None:
-            raise TypeError("an array needs its sample rate: predict(array, sample_rate=...)")
-        else:
-            samples = from_array(cast("npt.ArrayLike", source), sample_rate, features.sample_rate, seconds)
-        end = len(samples) / features.sample_rate
-        return Prediction.of(self.description.labels, self._model.judge(samples), self._threshold, path, 0.0, end)
+        with open_source(source, sample_rate) as sound:
+            return self._predict(sound, progress)
 
     def stream(
         self, chunks: Iterable[npt.ArrayLike], sample_rate: int, path: str | None = None
@@ -132,25 +122,43 @@ class Recognizer:
         """
         stream = self.listener(sample_rate, path)
         for chunk in chunks:
-            yield from stream.feed(mono(chunk))
+            yield from stream.feed(chunk)
         yield from stream.finish()
 
     def listener(self, sample_rate: int, path: str | None = None) -> "Stream":
         """What `stream` uses, for those who would rather push samples than have them pulled."""
         from ser_edge.stream import Stream  # a file of a few seconds needs none
 
-        return Stream(self._model, sample_rate, self._windowing, self._threshold, path)
+        return Stream(self._model, sample_rate, self._windowing, self._threshold, path, self._channel)
 
-    def _long(self, blocks: "Blocks", path: str | None, progress: Callable[[float, float], None] | None) -> Prediction:
+    def _predict(self, sound: Sound, progress: Callable[[float, float], None] | None) -> Prediction:
+        config = self.description.features
+        listens_to_all = config.span_db is not None
+        blocks = mono_blocks(sound, self._channel, None if listens_to_all else config.seconds)
+        most = UTTERANCE * sound.rate
+        taken: list[Samples] = []
+        count = 0
+        for block in blocks:
+            taken.append(block)
+            count += len(block)
+            if listens_to_all and count > most:
+                return self._predict_long(sound, chain(taken, blocks), progress)
+        samples = resample(np.concatenate(taken), sound.rate, config.sample_rate)
+        end = len(samples) / config.sample_rate
+        return Prediction.of(self.description.labels, self._model.judge(samples), self._threshold, sound.path, 0.0, end)
+
+    def _predict_long(
+        self, sound: Sound, blocks: Iterable[Samples], progress: Callable[[float, float], None] | None
+    ) -> Prediction:
         """The mean over the windows with speech."""
-        stream = self.listener(blocks.rate, path)
+        stream = self.listener(sound.rate, sound.path)
         answers: list[Prediction] = []
-        for piece in blocks.pieces:
-            answers += stream.feed(piece)
+        for block in blocks:
+            answers += stream.feed_block(block)
             if progress:
-                progress(stream.seconds, blocks.seconds or 0.0)
+                progress(stream.seconds, sound.seconds or 0.0)
         answers += stream.finish()
         spoken = [list(p.probabilities.values()) for p in answers if p.label != NO_SPEECH]
         mean = np.array(spoken, np.float32).mean(axis=0) if spoken else None
         share = None if answers[0].speech is None else float(np.mean([p.speech or 0.0 for p in answers]))
-        return Prediction.of(self.description.labels, mean, self._threshold, path, 0.0, answers[-1].end, share)
+        return Prediction.of(self.description.labels, mean, self._threshold, sound.path, 0.0, answers[-1].end, share)

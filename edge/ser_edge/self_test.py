@@ -11,7 +11,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from ser_edge.audio.arrays import Samples
+from ser_edge.audio.sound import Samples
 from ser_edge.errors import ModelError
 from ser_edge.model import BUNDLED, Model
 from ser_edge.runtimes import RUNTIMES

@@ -10,8 +10,10 @@ chunks makes no difference to the answers.
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.arrays import LOUDEST, Samples, check_rate
+from ser_edge.audio.arrays import channels_of, check_rate
+from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
+from ser_edge.audio.sound import Samples
 from ser_edge.features import Features
 from ser_edge.gate import Gate
 from ser_edge.incremental import IncrementalLogMel
@@ -20,8 +22,6 @@ from ser_edge.prediction import Prediction
 from ser_edge.windowing import Windowing
 
 __all__ = ["Stream"]
-
-_AT_ONCE = 1.0  # seconds of signal taken in one go, so that a long chunk needs no more memory
 
 
 class Stream:
@@ -33,6 +33,7 @@ class Stream:
         windowing: length and distance of the windows, and how much of one must be speech.
         threshold: confidence below which the answer is `uncertain`.
         path: goes into the predictions.
+        channel: the one to listen to, from 1 on; None mixes them (`downmix`).
 
     Raises:
         AudioError: a sample rate that no recording has.
@@ -47,13 +48,14 @@ class Stream:
         windowing: Windowing,
         threshold: float = 0.0,
         path: str | None = None,
+        channel: int | None = None,
     ):
         check_rate(sample_rate, path or "stream")
         self._windowing = windowing
         self._model, self._threshold, self._path = model, threshold, path
         self._config = model.description.features
         self._window, self._hop = self._windowing.frames(self._config)
-        self._rate = sample_rate
+        self._downmix = Downmix(sample_rate, channel, path or "stream")
         self._resampler = Resampler(sample_rate, self._config.sample_rate)
         self._gate = None if self._windowing.speech is None else Gate(self._config.sample_rate)
         self._log_mel = IncrementalLogMel(model.front_end)
@@ -69,19 +71,24 @@ class Stream:
         """How much was heard."""
         return self._heard / self._config.sample_rate
 
-    def feed(self, samples: Samples) -> list[Prediction]:
-        """Hears (samples,), float32 at `sample_rate`, any number of them; NaN and beyond `LOUDEST` is silence."""
-        step = round(self._rate * _AT_ONCE)
-        answers: list[Prediction] = []
-        for i in range(0, len(samples), step):
-            piece = samples[i : i + step]
-            piece = np.where(np.abs(piece) <= LOUDEST, piece, np.float32(0))
-            answers += self._hear(self._resampler.process(piece))
-        return answers
+    def feed(self, samples: npt.ArrayLike) -> list[Prediction]:
+        """Takes (samples,) or (samples, channels) of any format at `sample_rate`, any number of them.
+
+        NaN, and what is beyond any recording (`audio.arrays.LOUDEST`), is silence.
+
+        Raises:
+            AudioError: it holds no samples.
+        """
+        return [p for block in self._downmix.blocks(channels_of(samples)) for p in self.feed_block(block)]
+
+    def feed_block(self, block: Samples) -> list[Prediction]:
+        """`feed` for a block that a `Downmix` of the same sample rate made."""
+        return self._hear(self._resampler.process(block))
 
     def finish(self) -> list[Prediction]:
         """The end of the signal: the last window, which ends there; all there is, where that is less than a window."""
-        answers = self._hear(self._resampler.finish())
+        answers = [p for block in self._downmix.finish() for p in self.feed_block(block)]
+        answers += self._hear(self._resampler.finish())
         if self._heard == 0:
             return answers
         self._append(self._log_mel.feed(np.concatenate([*self._waiting, np.zeros(0, np.float32)])))

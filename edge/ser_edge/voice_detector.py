@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ser_edge.audio.arrays import Samples
+from ser_edge.audio.sound import Samples
 from ser_edge.model_file import model_bytes
 from ser_edge.runtimes import interpreter
 

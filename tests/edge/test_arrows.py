@@ -34,7 +34,7 @@ def test_a_breach_is_found_where_it_stands(file: str, text: str, message: str, t
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("edge/ser_edge/a.py", "import numpy, soundfile\nfrom ser_edge.audio.decoding import read\n"),
+        ("edge/ser_edge/a.py", "import numpy, soundfile\nfrom ser_edge.audio.reading import read\n"),
         ("edge/ser_edge/a.py", "import scipyish\nx = 'import keras'\n"),
         ("train/ser_train/a.py", "import keras, scipy.fft, ser_edge\n"),
         ("export/ser_export/a.py", "import tensorflow, ser_edge\n"),

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from ser_edge.audio.chunks import SAMPLE_FORMATS, RawFormat, file_blocks, pipe_blocks, raw_blocks
-from ser_edge.audio.decoding import read
+from ser_edge.audio.reading import read
 from ser_edge.errors import AudioError
 
 RATE = 16_000

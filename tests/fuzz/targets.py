@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from ser_edge.audio.arrays import Samples
 from ser_edge.audio.chunks import SAMPLE_FORMATS, RawFormat, file_blocks, pipe_blocks, raw_blocks
-from ser_edge.audio.decoding import read
+from ser_edge.audio.reading import read
+from ser_edge.audio.sound import Samples
 from ser_edge.description import ModelDescription
 from ser_edge.errors import SerEdgeError
 from ser_edge.features import FrontEnd

@@ -13,7 +13,7 @@ import soundfile
 from keras import layers
 
 import ser_train.conditions
-from ser_edge.audio.decoding import read
+from ser_edge.audio.reading import read
 from ser_edge.description import ModelDescription, Normalization
 from ser_edge.features import FeatureConfig, FrontEnd
 from ser_train.conditions import KerasModel, conditions, of_test

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 import ser_train.dataset
-from ser_edge.audio.decoding import read
+from ser_edge.audio.reading import read
 from ser_edge.errors import AudioError
 from ser_edge.features import FeatureConfig, FrontEnd
 from ser_train.corpus import Utterance, read_corpus

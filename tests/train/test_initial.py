@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from ser_edge.audio.decoding import read
+from ser_edge.audio.reading import read
 from ser_edge.description import KEY
 from ser_edge.errors import SerEdgeError
 from ser_edge.model import Model

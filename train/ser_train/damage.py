@@ -15,8 +15,8 @@ import numpy.typing as npt
 import soundfile
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
-from ser_edge.audio.arrays import Samples
-from ser_edge.audio.decoding import read
+from ser_edge.audio.reading import read
+from ser_edge.audio.sound import Samples
 from ser_edge.features import FeatureConfig, window_starts
 from ser_train.dataset import front_end_of
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 import ser_edge.audio
 import ser_edge.features
-from ser_edge.audio.decoding import read
+from ser_edge.audio.reading import read
 from ser_edge.features import FeatureConfig, Features, FrontEnd
 from ser_train.atomic import replacing
 from ser_train.corpus import Utterance, unique

@@ -1,7 +1,4 @@
-"""Sound that comes in pieces: a file of any length, or standard input while it is still being written.
-
-Each piece is (samples,) mono float32 at the source's own rate; no more than a piece is in memory.
-"""
+"""Standard input while it is still being written: a sound file in a pipe, or samples without a header."""
 
 import os
 import queue
@@ -10,18 +7,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 
-from ser_edge.audio.arrays import Samples, check_finite, check_rate, mixed, mono
-from ser_edge.audio.decoding import check_whole, decoded, opened
+from ser_edge.audio.arrays import channels_of, check_rate
+from ser_edge.audio.decoding import decoded, not_empty, open_sound
+from ser_edge.audio.sound import Channels, Sound
 from ser_edge.errors import AudioError
 
-__all__ = ["SAMPLE_FORMATS", "Blocks", "RawFormat", "blocks_of", "file_blocks", "pipe_blocks", "raw_blocks"]
+__all__ = ["SAMPLE_FORMATS", "RawFormat", "pipe_sound", "raw_sound"]
 
-_FILE_SECONDS = 10.0  # a piece of a file
 _PIPE_SECONDS = 0.1  # a piece of a pipe: how long an answer can wait for the piece to be full
 _LONGEST = 1 << 32  # bytes taken to a temporary file: what comes without end mustn't fill the disk
 _AHEAD = 50  # pieces read from a pipe while others are judged; then its writer waits
@@ -34,15 +30,6 @@ SAMPLE_FORMATS = {"u8": "u1", "s16": "<i2", "s24": "i3", "s32": "<i4", "f32": "<
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """A sound in pieces."""
-
-    rate: int  # Hz
-    pieces: Iterator[Samples]
-    seconds: float | None = None  # of all of it, where that is known
-
-
-@dataclass(frozen=True)
 class RawFormat:
     """What samples without a header are."""
 
@@ -52,23 +39,7 @@ class RawFormat:
 
 
 @contextmanager
-def file_blocks(source: str | Path | BinaryIO, name: str | None = None) -> Iterator[Blocks]:
-    """Opens a sound file of any length.
-
-    Raises:
-        AudioError: not a sound, unreadable, truncated, empty, or not finite; some of it only when its piece is read.
-    """
-    with opened(source, name) as (file, name):
-        yield blocks_of(file, name)
-
-
-def blocks_of(file: Any, name: str) -> Blocks:
-    """`file_blocks` for what `audio.opened` gave."""
-    return Blocks(file.samplerate, _some(_pieces(file, name), name), file.frames / file.samplerate)
-
-
-@contextmanager
-def pipe_blocks(stream: BinaryIO, name: str) -> Iterator[Blocks]:
+def pipe_sound(stream: BinaryIO, name: str) -> Iterator[Sound]:
     """A sound file that comes through a pipe, in pieces as soon as they are there.
 
     Formats whose readers jump about in the file (FLAC, MP3, ...) are taken to a temporary file first.
@@ -82,52 +53,29 @@ def pipe_blocks(stream: BinaryIO, name: str) -> Iterator[Blocks]:
     if head not in _STREAMABLE:
         with tempfile.TemporaryFile() as whole:
             _keep(head, stream, whole, name)
-            with file_blocks(whole, name) as blocks:
-                yield blocks
+            with open_sound(whole, name) as sound:
+                yield sound
         return
     # libsndfile wants a file descriptor of which nothing was read yet.
     receiver, sender = os.pipe()
     threading.Thread(target=_relay, args=(head, stream, sender), daemon=True).start()
-    pieces = _in_background(_from_descriptor(receiver, name))
-    rate = next(pieces)
+    chunks = _in_background(_from_descriptor(receiver, name))
+    rate = next(chunks)
     assert isinstance(rate, int)
-    yield Blocks(rate, _some(cast("Iterator[Samples]", pieces), name))
+    yield Sound(rate, not_empty(cast("Iterator[Channels]", chunks), name), name, name)
 
 
 @contextmanager
-def raw_blocks(stream: Any, raw: RawFormat, name: str = "-") -> Iterator[Blocks]:
-    """Samples without a header. What is left of a frame at the end, where the writer was stopped, is dropped.
+def raw_sound(stream: Any, raw: RawFormat, name: str = "-") -> Iterator[Sound]:
+    """Channels without a header. What is left of a frame at the end, where the writer was stopped, is dropped.
 
     Raises:
         AudioError: it can't be read.
     """
-    yield Blocks(raw.rate, _some(_from_raw(stream, raw, name), name))
+    yield Sound(raw.rate, not_empty(_from_raw(stream, raw, name), name), name, name)
 
 
-def _pieces(file: Any, name: str) -> Iterator[Samples]:
-    length = round(_FILE_SECONDS * file.samplerate)
-    got, more = 0, True
-    while more:
-        data = decoded(file, name, length)
-        got += len(data)
-        more = len(data) == length
-        check_finite(data, name)
-        if len(data):
-            yield data
-    check_whole(file, name, got, file.frames)
-
-
-def _some(pieces: Iterator[Samples], name: str) -> Iterator[Samples]:
-    """The same pieces, and an AudioError at their end if there was none."""
-    empty = True
-    for piece in pieces:
-        empty = False
-        yield piece
-    if empty:
-        raise AudioError(f"{name}: empty, no samples in it")
-
-
-def _from_descriptor(descriptor: int, name: str) -> Iterator[int | Samples]:
+def _from_descriptor(descriptor: int, name: str) -> Iterator[int | Channels]:
     """The sample rate, then the samples."""
     import soundfile
 
@@ -143,7 +91,7 @@ def _from_descriptor(descriptor: int, name: str) -> Iterator[int | Samples]:
             yield data
 
 
-def _from_raw(stream: Any, raw: RawFormat, name: str) -> Iterator[Samples]:
+def _from_raw(stream: Any, raw: RawFormat, name: str) -> Iterator[Channels]:
     kind = SAMPLE_FORMATS[raw.sample_format]
     frame = int(kind[-1]) * raw.channels  # bytes
     left = b""
@@ -158,7 +106,7 @@ def _from_raw(stream: Any, raw: RawFormat, name: str) -> Iterator[Samples]:
         else:
             samples = np.frombuffer(data[:whole], kind)
         if whole:
-            yield mixed(mono(samples).reshape(-1, raw.channels))
+            yield channels_of(samples).reshape(-1, raw.channels)
 
 
 def _read(read: Callable[[int], bytes], size: int, name: str) -> bytes:
@@ -193,9 +141,9 @@ def _relay(head: bytes, stream: Any, sender: int) -> None:
             out.write(data)
 
 
-def _in_background(items: Iterator[int | Samples]) -> Iterator[int | Samples]:
+def _in_background(items: Iterator[int | Channels]) -> Iterator[int | Channels]:
     """The same items, made in a thread: a reader that waits inside a library can't be stopped, a queue's can."""
-    made: queue.Queue[int | Samples | Exception | None] = queue.Queue(_AHEAD)
+    made: queue.Queue[int | Channels | Exception | None] = queue.Queue(_AHEAD)
 
     def make() -> None:
         try:

@@ -1,8 +1,7 @@
-"""A sound file, or a binary stream that holds one, decoded into mono float32.
+"""A sound file, or a binary stream that holds one, decoded into float32.
 
-Decoding is libsndfile's (soundfile), resampling is soxr's "HQ" preset: the two that `librosa.load` uses, so that a
-network trained through librosa meets the same samples here. This module refuses what can't be used with a line that
-says why; it does not cut, trim or judge speech.
+Decoding is libsndfile's (soundfile), which `librosa.load` uses as well. This module refuses what can't be used with a
+line that says why; it does not cut, trim or mix.
 """
 
 import io
@@ -16,13 +15,15 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.arrays import Samples, check_rate, mixed, usable
+from ser_edge.audio.arrays import check_finite, check_rate
 from ser_edge.audio.formats import reason
+from ser_edge.audio.sound import Channels, Sound
 from ser_edge.errors import AudioError
 
-__all__ = ["check_whole", "decoded", "opened", "read", "read_opened"]
+__all__ = ["decoded", "not_empty", "open_sound"]
 
 _DTYPES = {"PCM_16": "int16"}  # what libsndfile decodes to, where it isn't float32
+_CHUNK_SECONDS = 10.0
 _AT_ONCE = 1 << 22  # values decoded in one go: memory grows with the sound that is there, not with what a header claims
 
 # libsndfile notes in its log when a WAV, AIFF or AU promises more data than it holds. A size of about 2 or 4 GiB is
@@ -30,32 +31,6 @@ _AT_ONCE = 1 << 22  # values decoded in one go: memory grows with the sound that
 _CUT = re.compile(r"^ *(?:data|SSND|Data Size) +: (\d+) \(should be (\d+)\)$", re.MULTILINE)
 _UNKNOWN_SIZE = 2**31 - 2**12
 _UNKNOWN_FRAMES = 2**63 - 1  # what libsndfile makes of a FLAC whose length is 0; it can't read such a file's end
-
-
-def read(source: str | Path | BinaryIO, sample_rate: int, seconds: float | None = None) -> Samples:
-    """Decodes a sound file into mono float32.
-
-    Args:
-        source: path, or a binary file object (seekable or not).
-        sample_rate: Hz of the result.
-        seconds: decode no more than this from the beginning; all of it by default.
-
-    Returns:
-        (samples,) float32; channels are averaged, as `librosa.load(mono=True)` does.
-
-    Raises:
-        AudioError: not a sound, unreadable, truncated, empty, silent, or not finite.
-    """
-    with opened(source) as (file, name):
-        return read_opened(file, name, sample_rate, seconds)
-
-
-def read_opened(file: Any, name: str, sample_rate: int, seconds: float | None = None) -> Samples:
-    """`read` for what `opened` gave."""
-    wanted = file.frames if seconds is None else min(file.frames, round(seconds * file.samplerate))
-    data = decoded(file, name, wanted)
-    check_whole(file, name, len(data), wanted)
-    return usable(data, file.samplerate, sample_rate, name, seconds)
 
 
 class _Lenient:
@@ -85,28 +60,35 @@ class _Lenient:
 
 
 @contextmanager
-def opened(source: str | Path | BinaryIO, name: str | None = None) -> Iterator[tuple[Any, str]]:
-    """Opens a sound file; gives the `soundfile.SoundFile` and its name for messages.
+def open_sound(source: str | Path | BinaryIO, name: str | None = None) -> Iterator[Sound]:
+    """Opens a sound file of any length.
+
+    Args:
+        source: path, or a binary file object (seekable or not).
+        name: for messages; by default the path, or what the file object is called.
 
     Raises:
-        AudioError: not there, or not a sound.
+        AudioError: not there, not a sound, unreadable, truncated, empty, or not finite; some of it only as its chunks
+            are taken.
     """
     import soundfile
 
-    name = name or (str(source) if isinstance(source, str | Path) else str(getattr(source, "name", "the stream")))
+    path = str(source) if isinstance(source, str | Path) else None
+    name = name or path or str(getattr(source, "name", "the stream"))
     try:
-        if isinstance(source, str | Path):
-            if not Path(source).exists():
+        if path is not None:
+            if not Path(path).exists():
                 raise AudioError(f"{name}: no such file")
-            if Path(source).is_dir():
-                os.scandir(source).close()  # or it isn't known what is in it
+            if Path(path).is_dir():
+                os.scandir(path).close()  # or it isn't known what is in it
                 raise AudioError(f"{name}: a folder; expected a sound file, or a folder with sounds in it")
         elif hasattr(source, "encoding"):
             raise AudioError(f'{name}: opened as text; open it as open(path, "rb")')
         else:
-            source = cast("BinaryIO", _Lenient(source if source.seekable() else io.BytesIO(source.read())))
+            binary = cast("BinaryIO", source)
+            source = cast("BinaryIO", _Lenient(binary if binary.seekable() else io.BytesIO(binary.read())))
         # Names are bytes on POSIX systems; soundfile would refuse those that aren't UTF-8.
-        place = os.fsencode(source) if os.name == "posix" and isinstance(source, str | Path) else source
+        place = os.fsencode(path) if os.name == "posix" and path is not None else source
         file = soundfile.SoundFile(place)
     except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as e:
         raise AudioError(f"{name}: {reason(_system_error(source) or e)}") from e
@@ -114,23 +96,47 @@ def opened(source: str | Path | BinaryIO, name: str | None = None) -> Iterator[t
         check_rate(file.samplerate, name)
         if file.frames == _UNKNOWN_FRAMES:
             raise AudioError(f"{name}: doesn't say how long it is, as FLAC from a pipe; send it as WAV")
-        yield file, name
+        chunks = not_empty(_chunks(file, name), name)
+        yield Sound(file.samplerate, chunks, name, path, file.frames / file.samplerate)
 
 
-def decoded(file: Any, name: str, count: int) -> Samples:
-    """(samples,), the next `count` of a `soundfile.SoundFile`, or as many as are left; channels are averaged.
+def not_empty(chunks: Iterator[Channels], name: str) -> Iterator[Channels]:
+    """The same chunks, and an AudioError at their end if there was none."""
+    empty = True
+    for chunk in chunks:
+        empty = False
+        yield chunk
+    if empty:
+        raise AudioError(f"{name}: empty, no samples in it")
+
+
+def _chunks(file: Any, name: str) -> Iterator[Channels]:
+    length = round(_CHUNK_SECONDS * file.samplerate)
+    got, more = 0, True
+    while more:
+        data = decoded(file, name, length)
+        got += len(data)
+        more = len(data) == length
+        check_finite(data, name)
+        if len(data):
+            yield data
+    _check_whole(file, name, got, file.frames)
+
+
+def decoded(file: Any, name: str, count: int) -> Channels:
+    """(samples, channels), the next `count` of a `soundfile.SoundFile`, or as many as are left.
 
     Raises:
         AudioError: they can't be read.
     """
     step = max(1, _AT_ONCE // file.channels)
-    parts = [np.empty(0, np.float32)]
+    parts = [np.empty((0, file.channels), np.float32)]
     while count > 0:
         try:
             data = file.read(min(step, count), dtype=_DTYPES.get(file.subtype, "float32"), always_2d=True)
         except (OSError, RuntimeError, ValueError) as e:  # libsndfile's are RuntimeErrors
             raise AudioError(f"{name}: {reason(e)}") from e
-        parts.append(mixed(_scaled(data)))
+        parts.append(_scaled(data))
         count = count - step if len(data) == step else 0
     return parts[1] if len(parts) == 2 else np.concatenate(parts)
 
@@ -143,7 +149,7 @@ def _scaled(data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return floats
 
 
-def check_whole(file: Any, name: str, got: int, wanted: int) -> None:
+def _check_whole(file: Any, name: str, got: int, wanted: int) -> None:
     """Refuses a sound that ends before it should.
 
     Args:

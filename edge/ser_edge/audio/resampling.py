@@ -11,7 +11,9 @@ _QUALITY = "HQ"
 
 
 def resample(samples: npt.NDArray[np.float32], rate: int, target: int) -> npt.NDArray[np.float32]:
-    """All of (samples,) at `rate` Hz to (samples,) at `target` Hz."""
+    """All of (samples,) at `rate` Hz to (samples,) at `target` Hz; none where there is less than one."""
+    if rate == target:
+        return samples
     import soxr
 
     resampled: npt.NDArray[np.float32] = soxr.resample(samples, rate, target, quality=_QUALITY)

@@ -15,7 +15,7 @@ from case import Settings, Table, main
 from peers.notebook import mfcc
 from timing import Figures, in_turn
 
-from ser_edge.audio.decoding import read
+from ser_edge.audio.reading import read
 from ser_edge.features import FeatureConfig, FrontEnd
 from ser_edge.model import Model
 

@@ -16,7 +16,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from case import Settings, Table, main
 from timing import Figures, in_turn
 
-from ser_edge.audio.decoding import read
+from ser_edge.audio.reading import read
 from ser_edge.model import BUNDLED, Model
 
 TURNS, CALLS = 12, 3  # for a round

@@ -1,0 +1,39 @@
+"""A whole sound file as the array that training, and whoever wants no stream, computes features of."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ser_edge.audio.arrays import SILENCE_PEAK
+from ser_edge.audio.decoding import open_sound
+from ser_edge.audio.downmix import mono_blocks
+from ser_edge.audio.resampling import resample
+from ser_edge.audio.sound import Samples
+from ser_edge.errors import AudioError
+
+__all__ = ["read"]
+
+
+def read(source: str | Path | BinaryIO, sample_rate: int, seconds: float | None = None) -> Samples:
+    """Decodes a sound file into mono float32 without a DC offset; see `downmix`.
+
+    Args:
+        source: path, or a binary file object (seekable or not).
+        sample_rate: Hz of the result.
+        seconds: decode no more than this from the beginning; all of it by default.
+
+    Returns:
+        (samples,) float32.
+
+    Raises:
+        AudioError: not a sound, unreadable, empty, silent, or not finite.
+    """
+    with open_sound(source) as sound:
+        mono = np.concatenate([*mono_blocks(sound, seconds=seconds)])
+        if np.abs(mono).max() < SILENCE_PEAK:
+            where = "" if seconds is None else f" in its first {seconds:g} s"
+            raise AudioError(
+                f"{sound.name}: silent, nothing above -80 dBFS{where}; check the microphone or the recording level"
+            )
+        return resample(mono, sound.rate, sample_rate)

@@ -1,0 +1,42 @@
+"""Warnings: what a user should know although there is an answer.
+
+A library logs them; the command line prints them, and its worker processes send them home with their answers. Whoever
+wants them redirects them for a while, in its own thread or task alone.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+__all__ = ["redirected", "warn"]
+
+
+def _log(message: str) -> None:
+    import logging  # 5 ms that hardly anybody needs
+
+    logging.getLogger("ser_edge").warning(message)
+
+
+_receiver: ContextVar[Callable[[str], None]] = ContextVar("receiver", default=_log)
+
+
+def warn(message: str) -> None:
+    """One line, beginning with the name of the sound it is about."""
+    _receiver.get()(message)
+
+
+@contextmanager
+def redirected(receiver: Callable[[str], None]) -> Iterator[None]:
+    """Warnings go to `receiver`, not into the log.
+
+    >>> lines = []
+    >>> with redirected(lines.append):
+    ...     warn("a.wav: truncated")
+    >>> lines
+    ['a.wav: truncated']
+    """
+    token = _receiver.set(receiver)
+    try:
+        yield
+    finally:
+        _receiver.reset(token)
