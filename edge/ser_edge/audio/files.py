@@ -1,0 +1,173 @@
+"""A seekable sound file becomes samples: by libsndfile alone where it gets all of them, else in segments, or by FFmpeg."""
+
+import io
+import os
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from ser_edge.audio import flac, mpeg, ogg, pcm
+from ser_edge.audio.arrays import check_rate
+from ser_edge.audio.formats import no_sound, what_it_is
+from ser_edge.audio.forward import ByteReader
+from ser_edge.audio.pcm_headers import begins_another, is_plain
+from ser_edge.audio.segments import Losses, Segment, decode_segments, decoded, open_file
+from ser_edge.audio.sound import Channels
+from ser_edge.errors import AudioError
+
+__all__ = ["Items", "decode_file", "segments_of"]
+
+_NO_LENGTH = 1 << 56  # samples; libsndfile says more where it doesn't know
+
+Items = Generator[int | Channels, None, None]  # the sample rate, then samples
+
+
+def decode_file(file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float) -> Items:
+    """The sample rate of a sound file, then its samples.
+
+    Args:
+        file: seekable.
+        path: of it; None where it has none.
+        name: for messages.
+        losses: is filled in.
+        seconds: of sound in a chunk.
+
+    Raises:
+        AudioError: nothing can be decoded.
+    """
+    file.seek(0)
+    head = ByteReader(file.read, name).peek(64)
+    if said := no_sound(head):
+        raise AudioError(f"{name}: {said}")
+    losses.taken = file.seek(0, io.SEEK_END)
+    try:
+        items = _by_libsndfile(file, path, name, losses, seconds)
+        rate = next(items)
+    except AudioError as refusal:
+        items = _by_ffmpeg(file, path, name, losses, seconds, what_it_is(head), refusal)
+        rate = next(items)
+    yield rate
+    yield from items
+
+
+def segments_of(reader: ByteReader, losses: Losses) -> Iterator[Segment] | None:
+    """The segments of what comes next, by its first bytes; None where it is something else than those modules know."""
+    head = reader.peek(16)
+    if begins_another(head):
+        return pcm.segments(reader, losses) if is_plain(reader) else None
+    if head[:4] == ogg.MAGIC:
+        return ogg.segments(reader, losses) if ogg.is_known(reader) else None
+    mpeg.skip_tags(reader)
+    if reader.peek(4) == flac.MAGIC:
+        return flac.segments(reader, losses)
+    return mpeg.segments(reader, losses) if mpeg.begins(reader) else None
+
+
+def _by_libsndfile(file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float) -> Items:
+    share = _regular_share(file, losses.taken, name)
+    if share is None:
+        file.seek(0)
+        segments = segments_of(ByteReader(file.read, name), losses)
+        if segments is not None:
+            items = decode_segments(segments, name, losses, seconds)
+            try:
+                rate = next(items)
+            except AudioError:  # libsndfile knows more kinds of these containers, and says what is wrong with others
+                losses.skipped = 0
+            else:
+                yield rate
+                yield from items
+                return
+    yield from _straight(file, path, name, losses, seconds, share)
+
+
+def _regular_share(file: BinaryIO, size: int, name: str) -> float | None:
+    """The share of what a header declares that is there, where libsndfile by itself decodes all of that; else None."""
+    file.seek(0)
+    reader = ByteReader(file.read, name)
+    if begins_another(reader.peek(16)):
+        file.seek(0)
+        return pcm.regular_share(file, size, name)
+    losses = Losses()
+    segments = segments_of(reader, losses)
+    if segments is None or (first := next(segments, None)) is None or not first.piped:
+        return None
+    for _ in first.content:
+        pass
+    return 1.0 if first.regular and next(segments, None) is None and not losses.skipped else None
+
+
+def _straight(
+    file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float, share: float | None
+) -> Items:
+    file.seek(0)
+    # Names are bytes on POSIX systems; soundfile would refuse those that aren't UTF-8, and asks more of one in .raw.
+    by_name = path is not None and not path.lower().endswith(".raw")
+    place: Any = (os.fsencode(str(path)) if os.name == "posix" else path) if by_name else _Plain(file)
+    with open_file(place, name) as sound:
+        check_rate(sound.samplerate, name)
+        rate = int(sound.samplerate)
+        frames = sound.frames if sound.frames < _NO_LENGTH else 0
+        losses.length = frames / rate or None
+        yield rate
+        got = 0
+        while len(data := decoded(sound, max(1, round(seconds * rate)), losses)):
+            got += len(data)
+            losses.seconds += len(data) / rate
+            yield data
+    if share is None:
+        losses.missing += max(0, frames - got) / rate
+    elif share:
+        losses.missing += got / rate * (1 / share - 1)
+
+
+def _by_ffmpeg(
+    file: BinaryIO,
+    path: str | None,
+    name: str,
+    losses: Losses,
+    seconds: float,
+    what: str | None,
+    refusal: AudioError,
+) -> Items:
+    from ser_edge.audio.media import available, decode_media, how_to
+
+    if not available():
+        if what:
+            raise AudioError(f"{name}: {what}, which needs PyAV or ffmpeg; try: {how_to()}") from refusal
+        raise refusal
+    try:
+        items = decode_media(file, path, name, losses, seconds)
+        yield next(items)
+    except AudioError:
+        if what:
+            raise
+        raise refusal from None
+    yield from items
+
+
+class _Plain:
+    """A binary file for libsndfile, which seeks to places that can't be when a sound is damaged.
+
+    What is raised while it calls back isn't raised but printed, as a traceback.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.tell = file.tell
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with suppress(OSError, OverflowError, ValueError):
+            self._file.seek(offset, whence)
+        return self.tell()
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except (OSError, ValueError):  # what is missing is counted
+            return b""
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)

@@ -1,0 +1,241 @@
+"""A sound as segments, each a stream of bytes that libsndfile decodes from its beginning until no more come.
+
+libsndfile trusts what a header says of a sound's length, decodes the first only of sounds that were joined, and gives up
+at damage. So the modules for each container (`pcm`, `flac`, `mpeg`, `ogg`) cut what they get into parts that it can't
+mistake, and leave out what is no sound; here the parts are decoded and what is missing is counted.
+"""
+
+import os
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ser_edge.audio.arrays import check_rate
+from ser_edge.audio.formats import reason
+from ser_edge.audio.forward import ForwardFile
+from ser_edge.audio.resampling import Resampler
+from ser_edge.audio.sound import Channels
+from ser_edge.errors import AudioError
+from ser_edge.notices import warn
+
+__all__ = ["Alike", "Losses", "Segment", "decode_segments", "decoded", "open_file"]
+
+TOLERATED = 0.01  # of a sound: so much may be missing without a word
+_DTYPES = {"PCM_16": "int16"}  # what libsndfile decodes to, where it isn't float32
+_AT_ONCE = 1 << 22  # values decoded in one go: memory grows with the sound that is there, not with what a header claims
+_UNWRITTEN = {"int16": -32_767, "float32": np.nan}  # what no decoder leaves at the end of what it wrote
+
+
+@dataclass
+class Segment:
+    """A part of a sound."""
+
+    content: Iterator[bytes]
+    piped: bool  # libsndfile gets it through a pipe, where it believes no length; else as a file that it can look into
+    complete: float = 1.0  # the share of what a header declared that came; known at the content's end
+    samples: int | None = None  # declared, where it is known in samples
+    regular: bool = True  # libsndfile alone would have decoded all of it; known at the content's end
+
+
+@dataclass
+class Losses:
+    """What of a sound was decoded, and what wasn't."""
+
+    length: float | None = None  # seconds, about, as a header has it
+    seconds: float = 0.0  # decoded
+    missing: float = 0.0  # seconds that were declared, and didn't come
+    taken: int = 0  # bytes
+    skipped: int = 0  # bytes of them that are neither sound nor a tag
+    problems: list[str] = field(default_factory=list)  # what the decoder said
+
+    def report(self, name: str) -> None:
+        """Warns in a line, if a hundredth of the sound or more is missing."""
+        whole = self.seconds + self.missing
+        if self.missing >= TOLERATED * whole > 0:
+            said = f"truncated or damaged: {self.seconds:.2f} s of {whole:.2f} s could be decoded"
+        elif self.skipped >= TOLERATED * self.taken > 0:
+            said = f"damaged: {self.skipped} of {self.taken} bytes couldn't be decoded, {self.seconds:.2f} s could"
+        elif self.problems and self.problems[-1]:
+            said = f"damaged ({self.problems[-1]}): {self.seconds:.2f} s could be decoded"
+        else:
+            return
+        warn(f"{name}: {said}; copy it again")
+
+
+def open_file(place: Any, name: str) -> Any:
+    """A `soundfile.SoundFile` that is read straight on, and isn't asked how long it is.
+
+    Args:
+        place: path in bytes, file object, or the descriptor of a pipe.
+        name: for messages.
+
+    Raises:
+        AudioError: libsndfile can't read it.
+    """
+    import soundfile
+
+    class StraightOn(soundfile.SoundFile):  # type: ignore[misc]
+        def seekable(self) -> bool:  # else soundfile seeks after each read
+            return False
+
+    try:
+        return StraightOn(place, closefd=False)  # whose the descriptor is, also where this fails
+    except Exception as e:  # whatever it raises is about this file: the next one may be fine
+        raise AudioError(f"{name}: {reason(e)}") from e
+
+
+def decoded(file: Any, count: int, losses: Losses) -> Channels:
+    """(samples, channels), the next `count` of an `open_file`, or as many as are left.
+
+    Damage is counted, and what comes after it decoded if libsndfile finds it.
+    """
+    step = max(1, _AT_ONCE // file.channels)
+    dtype = _DTYPES.get(file.subtype, "float32")
+    parts: list[Channels] = [np.empty((0, file.channels), np.float32)]
+    while count > 0:
+        data = np.full((min(step, count), file.channels), _UNWRITTEN[dtype], dtype)
+        try:
+            data = file.read(len(data), out=data)
+            more = len(data) == min(step, count)
+        except Exception as e:  # what was decoded before it stands in the array
+            losses.problems.append(reason(e).removeprefix("can't be read: "))
+            data = data[: _written(data)]
+            more = len(data) > 0
+        if data.dtype == np.int16:  # libsndfile's own conversion takes three times as long
+            data = np.multiply(data, np.float32(1 / 32768), dtype=np.float32)
+        parts.append(data)
+        count = count - len(data) if more else 0
+    return parts[1] if len(parts) == 2 else np.concatenate(parts)
+
+
+def _written(data: Any) -> int:
+    """How many of the samples hold more than `_UNWRITTEN`."""
+    unwritten = np.isnan(data) if data.dtype == np.float32 else data == _UNWRITTEN["int16"]
+    written = np.flatnonzero(~unwritten.all(axis=1))
+    return int(written[-1]) + 1 if len(written) else 0
+
+
+def decode_segments(
+    segments: Iterator[Segment], name: str, losses: Losses, seconds: float
+) -> Generator[int | Channels, None, None]:
+    """The first segment's rate, then the samples of all, at this rate and in as many channels.
+
+    Args:
+        segments: taken one by one; each is used up before the next is asked for.
+        name: for messages.
+        losses: is filled in.
+        seconds: of sound in a chunk.
+
+    Raises:
+        AudioError: nothing can be decoded.
+    """
+    rate = channels = 0
+    refusal: AudioError | None = None
+    for segment in segments:
+        try:
+            with _opened(segment, name) as file:
+                check_rate(file.samplerate, name)
+                resampler = Alike(file.samplerate, rate or file.samplerate, channels or file.channels)
+                if not rate:
+                    losses.length = segment.samples and segment.samples / file.samplerate
+                    rate, channels = int(file.samplerate), int(file.channels)
+                    yield rate
+                got = 0
+                while len(data := decoded(file, max(1, round(seconds * file.samplerate)), losses)):
+                    got += len(data)
+                    losses.seconds += len(data) / file.samplerate
+                    yield from resampler.process(data)
+                yield from resampler.finish()
+                rest = sum(len(part) for part in segment.content)
+                _count(segment, file, got, rest, losses)
+        except AudioError as e:
+            refusal = e
+            losses.skipped += sum(len(part) for part in segment.content)
+            continue
+    if not rate:
+        raise refusal or AudioError(f"{name}: {reason('unknown format')}")
+
+
+def _count(segment: Segment, file: Any, got: int, rest: int, losses: Losses) -> None:
+    losses.skipped += rest
+    if segment.samples is not None:
+        losses.missing += max(0, segment.samples - got) / file.samplerate
+        if got >= segment.samples:
+            losses.problems.clear()  # at what follows the sound
+    elif 0 < segment.complete < 1:
+        losses.missing += got / file.samplerate * (1 / segment.complete - 1)
+
+
+class Alike:
+    """Makes the samples of a segment like those of the first: so many channels, at its rate."""
+
+    def __init__(self, rate: int, target: int, channels: int):
+        self._resamplers = [Resampler(rate, target) for _ in range(channels)] if rate != target else []
+        self._channels = channels
+
+    def process(self, data: Channels) -> Iterator[Channels]:
+        """(samples, channels) of it become the same of the first, as far as they are complete."""
+        if data.shape[1] != self._channels:
+            data = np.repeat(data.mean(axis=1, keepdims=True), self._channels, axis=1)
+        if self._resamplers:
+            data = np.stack([one.process(data[:, i].copy()) for i, one in enumerate(self._resamplers)], axis=1)
+        if len(data):
+            yield data
+
+    def finish(self) -> Iterator[Channels]:
+        """What is still held, at the segment's end."""
+        if self._resamplers:
+            data = np.stack([one.finish() for one in self._resamplers], axis=1)
+            if len(data):
+                yield data
+
+
+@contextmanager
+def _opened(segment: Segment, name: str) -> Iterator[Any]:
+    if segment.piped:
+        with _through_a_pipe(segment, name) as file:
+            yield file
+        return
+    source = ForwardFile(lambda: next(segment.content, b""))
+    file = open_file(source, name)
+    source.opened()
+    with file:
+        yield file
+        if source.error:
+            raise source.error
+
+
+@contextmanager
+def _through_a_pipe(segment: Segment, name: str) -> Iterator[Any]:
+    receiver, sender = os.pipe()
+    raised: list[Exception] = []
+
+    def feed() -> None:
+        try:
+            with (
+                suppress(BrokenPipeError),
+                open(sender, "wb", buffering=0) as out,
+            ):  # the reader may stop before the end
+                for part in segment.content:
+                    out.write(part)
+        except Exception as e:  # it is raised where the samples are used
+            raised.append(e)
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    patience = None
+    try:
+        with open_file(receiver, name) as file:
+            yield file
+    except GeneratorExit:  # nobody wants the rest, which the feeder may be waiting for
+        patience = 0.1
+        raise
+    finally:
+        os.close(receiver)
+        feeder.join(patience)
+    if raised:
+        raise raised[0]
