@@ -15,7 +15,7 @@ from ser_edge.audio.files import Items, decode_file
 from ser_edge.audio.forward import ByteReader
 from ser_edge.audio.segments import Losses
 from ser_edge.audio.sound import Channels, Sound
-from ser_edge.errors import AudioError
+from ser_edge.errors import AudioError, SerEdgeError
 
 __all__ = ["not_empty", "open_sound"]
 
@@ -36,7 +36,7 @@ def open_sound(source: str | Path | BinaryIO, name: str | None = None) -> Iterat
     path = str(source) if isinstance(source, str | Path) else None
     name = name or path or str(getattr(source, "name", "the stream"))
     losses = Losses()
-    with _binary(source, path, name) as file, closing(_decoded(file, path, name, losses)) as items:
+    with _binary(source, path, name) as file, closing(_guarded(_decoded(file, path, name, losses), name)) as items:
         rate = next(items)
         assert isinstance(rate, int)
         yield Sound(rate, _checked(cast("Iterator[Channels]", items), name, losses), name, path, losses.length)
@@ -50,6 +50,16 @@ def not_empty(chunks: Iterator[Channels], name: str) -> Iterator[Channels]:
         yield chunk
     if empty:
         raise AudioError(f"{name}: empty, no samples in it")
+
+
+def _guarded(items: Items, name: str) -> Items:
+    """The same; whatever a library raises is about this sound, and the next one may be fine."""
+    try:
+        yield from items
+    except SerEdgeError:
+        raise
+    except Exception as e:
+        raise AudioError(f"{name}: can't be decoded: {type(e).__name__}: {e}") from e
 
 
 def _checked(chunks: Iterator[Channels], name: str, losses: Losses) -> Iterator[Channels]:
@@ -80,13 +90,17 @@ def _binary(source: str | Path | BinaryIO, path: str | None, name: str) -> Itera
             raise AudioError(f'{name}: opened as text; open it as open(path, "rb")')
         yield cast("BinaryIO", source)
         return
+    with _opened(Path(path), name) as file:
+        yield file
+
+
+def _opened(path: Path, name: str) -> BinaryIO:
     try:
-        if not Path(path).exists():
+        if not path.exists():
             raise AudioError(f"{name}: no such file")
-        if Path(path).is_dir():
+        if path.is_dir():
             os.scandir(path).close()  # or it isn't known what is in it
             raise AudioError(f"{name}: a folder; expected a sound file, or a folder with sounds in it")
-        with Path(path).open("rb", buffering=0) as file:
-            yield cast("BinaryIO", file)
+        return cast("BinaryIO", path.open("rb", buffering=0))
     except (OSError, ValueError) as e:
         raise AudioError(f"{name}: can't be read: {getattr(e, 'strerror', None) or e}") from e

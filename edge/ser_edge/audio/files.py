@@ -1,4 +1,4 @@
-"""A seekable sound file becomes samples: by libsndfile alone where it gets all of them, else in segments, or by FFmpeg."""
+"""A seekable file becomes samples: by libsndfile alone where it gets all of them, else in segments, or by FFmpeg."""
 
 import io
 import os

@@ -4,14 +4,16 @@ from typing import Any
 
 __all__ = ["AUDIO_SUFFIXES", "MEDIA_SUFFIXES", "no_sound", "reason", "what_it_is"]
 
-# What people keep voices in; folders are searched for these. Those in MEDIA_SUFFIXES need PyAV or ffmpeg.
-MEDIA_SUFFIXES = frozenset(
-    ".3g2 .3gp .aac .ac3 .amr .ape .avi .awb .flv .m4a .m4b .m4r .m4v .mka .mkv .mov .mp4 .mpg .ogv .ra .spx .tta .weba "
-    ".webm .wma .wmv .wv".split()
-)
-AUDIO_SUFFIXES = MEDIA_SUFFIXES | frozenset(
-    ".aif .aifc .aiff .au .caf .flac .mp2 .mp3 .oga .ogg .opus .rf64 .snd .voc .w64 .wav .wave".split()
-)
+# What people keep voices in; folders are searched for these.
+_BY_LIBSNDFILE = """
+.aif .aifc .aiff .au .caf .flac .mp2 .mp3 .oga .ogg .opus .rf64 .snd .voc .w64 .wav .wave
+"""
+_BY_FFMPEG = """
+.3g2 .3gp .aac .ac3 .amr .ape .avi .awb .flv .m4a .m4b .m4r .m4v .mka .mkv .mov .mp4 .mpg .ogv .ra .spx .tta .weba
+.webm .wma .wmv .wv
+"""
+MEDIA_SUFFIXES = frozenset(_BY_FFMPEG.split())
+AUDIO_SUFFIXES = MEDIA_SUFFIXES | frozenset(_BY_LIBSNDFILE.split())
 
 _NOT_READABLE = "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"
 _BRANDS = {b"M4A ": "M4A", b"M4B ": "M4A", b"qt  ": "QuickTime", b"3gp": "3GP", b"3g2": "3GP"}  # of `ftyp`; else MP4

@@ -1,4 +1,4 @@
-"""Bytes that come once and in order, as from a pipe: with a look at those to come, and as what libsndfile reads from."""
+"""Bytes that come once and in order, as from a pipe: with a look at those to come, and as a file for libsndfile."""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What libsndfile doesn't decode and FFmpeg does: M4A, WebM, MP4, AMR, WMA and whatever else phones and browsers record.
+"""What libsndfile doesn't decode and FFmpeg does: M4A, WebM, MP4, AMR, WMA and what else phones and browsers record.
 
 By PyAV where it is installed (`ser-edge[media]`), else by an `ffmpeg` on the path. Neither is asked for what libsndfile
 decodes, so that installing them changes no answer.

@@ -1,8 +1,8 @@
 """A sound as segments, each a stream of bytes that libsndfile decodes from its beginning until no more come.
 
-libsndfile trusts what a header says of a sound's length, decodes the first only of sounds that were joined, and gives up
-at damage. So the modules for each container (`pcm`, `flac`, `mpeg`, `ogg`) cut what they get into parts that it can't
-mistake, and leave out what is no sound; here the parts are decoded and what is missing is counted.
+libsndfile trusts what a header says of a sound's length, decodes only the first of sounds that were joined, and gives
+up at damage. So the modules for each container (`pcm`, `flac`, `mpeg`, `ogg`) cut what they get into parts that it
+can't mistake, and leave out what is no sound; here the parts are decoded and what is missing is counted.
 """
 
 import os
@@ -216,11 +216,8 @@ def _through_a_pipe(segment: Segment, name: str) -> Iterator[Any]:
 
     def feed() -> None:
         try:
-            with (
-                suppress(BrokenPipeError),
-                open(sender, "wb", buffering=0) as out,
-            ):  # the reader may stop before the end
-                for part in segment.content:
+            with suppress(BrokenPipeError), os.fdopen(sender, "wb", buffering=0) as out:
+                for part in segment.content:  # until the reader stops, which may be before the end
                     out.write(part)
         except Exception as e:  # it is raised where the samples are used
             raised.append(e)
