@@ -192,9 +192,8 @@ def _say_passed_over(passed_over: Counter[str]) -> int:
         from ser_edge.audio.media import how_to
 
         files = "file" if count == 1 else "files"
-        _say(
-            f"{count} {files} passed over ({', '.join(sorted(passed_over))}), which need PyAV or ffmpeg; try: {how_to()}"
-        )
+        kinds = ", ".join(sorted(passed_over))
+        _say(f"{count} {files} passed over ({kinds}), which need PyAV or ffmpeg; try: {how_to()}")
     return count
 
 

@@ -60,25 +60,30 @@ def segments_of(reader: ByteReader, losses: Losses) -> Iterator[Segment] | None:
     mpeg.skip_tags(reader)
     if reader.peek(4) == flac.MAGIC:
         return flac.segments(reader, losses)
-    return mpeg.segments(reader, losses) if mpeg.begins(reader) else None
+    if mpeg.begins(reader) or (what_it_is(reader.peek(64)) is None and mpeg.begins_soon(reader)):
+        return mpeg.segments(reader, losses)
+    return None
 
 
 def _by_libsndfile(file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float) -> Items:
     share = _regular_share(file, losses.taken, name)
-    if share is None:
-        file.seek(0)
-        segments = segments_of(ByteReader(file.read, name), losses)
-        if segments is not None:
-            items = decode_segments(segments, name, losses, seconds)
-            try:
-                rate = next(items)
-            except AudioError:  # libsndfile knows more kinds of these containers, and says what is wrong with others
-                losses.skipped = 0
-            else:
-                yield rate
-                yield from items
-                return
-    yield from _straight(file, path, name, losses, seconds, share)
+    straight = _straight(file, path, name, losses, seconds, share)
+    segments = _in_segments(file, name, losses, seconds)
+    first, second = (straight, segments) if share is not None else (segments, straight)
+    try:
+        rate = next(first)
+    except AudioError:
+        losses.skipped = 0
+        rate = next(second)
+        first = second
+    yield rate
+    yield from first
+
+
+def _in_segments(file: BinaryIO, name: str, losses: Losses, seconds: float) -> Items:
+    file.seek(0)
+    segments = segments_of(ByteReader(file.read, name), losses)
+    yield from decode_segments(segments or iter(()), name, losses, seconds)
 
 
 def _regular_share(file: BinaryIO, size: int, name: str) -> float | None:
@@ -110,12 +115,16 @@ def _straight(
         frames = sound.frames if sound.frames < _NO_LENGTH else 0
         losses.length = frames / rate or None
         yield rate
-        got = 0
-        while len(data := decoded(sound, max(1, round(seconds * rate)), losses)):
+        got, more = 0, True
+        while more:
+            data, problem = decoded(sound, max(1, round(seconds * rate)))
+            more = len(data) > 0
             got += len(data)
             losses.seconds += len(data) / rate
-            yield data
-    if share is None:
+            losses.problem = problem or losses.problem
+            if more:
+                yield data
+    if share is None and sound.format != "MP3":
         losses.missing += max(0, frames - got) / rate
     elif share:
         losses.missing += got / rate * (1 / share - 1)

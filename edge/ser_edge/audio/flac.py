@@ -1,6 +1,7 @@
-"""FLAC of any length: what its header says of that isn't believed, and one file may follow another.
+"""FLAC of any length: what its header says of that isn't believed, damage is left out, and another file may follow.
 
-Programs that write FLAC to a pipe leave the number of samples at 0, and libsndfile reads no more than is declared.
+Programs that write FLAC to a pipe leave the number of samples at 0, and libsndfile reads no more than is declared. After
+damage it stops; then what follows is decoded from the next sound frame on.
 """
 
 from collections.abc import Iterator
@@ -11,30 +12,105 @@ from ser_edge.audio.segments import Losses, Segment
 __all__ = ["MAGIC", "segments"]
 
 MAGIC = b"fLaC"
-_BEGIN = MAGIC + bytes([0, 0, 0, 34])  # the first block of metadata is always this one, and so long
-_LAST_BEGIN = MAGIC + bytes([0x80, 0, 0, 34])  # where no other follows
+_BEGINS = [MAGIC + bytes([last, 0, 0, 34]) for last in (0, 0x80)]  # the first block of metadata is always that long
 _HEADER = 42  # bytes, up to the end of that block
-_COUNT_AT = 21  # the place of the number of samples: the lower half of this byte, and four more
-_COUNT = 36  # bits
+_KEPT = 1 << 18  # bytes given to libsndfile last: it reads ahead of the damage at which it stops
+_FRAME = 17  # bytes of a frame's header, at most
+_MOST = (1 << 36) - 1  # samples
+_CRC = [0] * 256  # of the polynomial x^8 + x^2 + x + 1
+for _byte in range(256):
+    _crc = _byte
+    for _ in range(8):
+        _crc = (_crc << 1 ^ 0x07 if _crc & 0x80 else _crc << 1) & 0xFF
+    _CRC[_byte] = _crc
 
 
 def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
     """A FLAC file, and those that follow it immediately; nothing where none begins."""
-    while _begins(reader.peek(8)) and len(head := reader.take(_HEADER)) == _HEADER:
-        count = int.from_bytes(head[_COUNT_AT : _COUNT_AT + 5], "big") & (1 << _COUNT) - 1
-        unknown = head[:_COUNT_AT] + bytes([head[_COUNT_AT] | 0x0F]) + b"\xff" * 4 + head[_COUNT_AT + 5 :]
-        yield Segment(_until_the_next(unknown, reader), piped=False, samples=count or None)
+    while reader.peek(8) in _BEGINS and len(head := reader.take(_HEADER)) == _HEADER:
+        yield from _one(head, reader, losses)
 
 
-def _begins(head: bytes) -> bool:
-    return head in (_BEGIN, _LAST_BEGIN)
+def _one(head: bytes, reader: ByteReader, losses: Losses) -> Iterator[Segment]:
+    """A file up to damage, and what comes after each."""
+    fields = int.from_bytes(head[18:26], "big")  # rate, channels, bits, number of samples
+    rate, count = fields >> 44, fields & _MOST
+    block = int.from_bytes(head[8:10], "big")  # samples in a frame
+    unknown = head[:18] + (fields | _MOST).to_bytes(8, "big") + head[26:]
+    losses.length = losses.length or (count / rate if count and rate else None)
+    given = _Given(reader)
+    begin = unknown
+    place = got = gaps = 0  # samples: the place in the sound, decoded, and passed over
+    while True:
+        segment = Segment(given.from_(begin), piped=False)
+        yield segment
+        place, got = place + segment.samples, got + segment.samples
+        stopped = segment.problem or next(segment.content, b"")
+        found = given.next_frame(place, block) if stopped else None
+        if found is None:
+            break
+        gaps, place = gaps + found[0] - place, found[0]
+        begin = unknown[:4] + b"\x80" + unknown[5:] + found[1]  # no other metadata follows now
+    losses.missing += max(gaps, count - got if count else 0) / (rate or 1)
+    if segment.problem and not count and not given.ends_with_a_tag():
+        losses.problem = segment.problem
 
 
-def _until_the_next(head: bytes, reader: ByteReader) -> Iterator[bytes]:
-    yield head
-    while data := reader.ahead(len(_BEGIN)):
-        places = [place for begin in (_BEGIN, _LAST_BEGIN) if (place := data.find(begin)) >= 0]
-        if places and min(places) == 0:
-            return
-        # what may be the first bytes of the next file are looked at again, together with those after them
-        yield reader.take(min(places) if places else max(1, len(data) - len(_BEGIN) + 1))
+class _Given:
+    """The bytes of a file, of which the last that were given are kept."""
+
+    def __init__(self, reader: ByteReader):
+        self._reader = reader
+        self._last = b""
+
+    def from_(self, begin: bytes) -> Iterator[bytes]:
+        """These bytes, and all up to the next file."""
+        self._last = begin
+        yield begin
+        while data := self._more():
+            self._last = self._last[-_KEPT:] + data
+            yield data
+
+    def next_frame(self, place: int, block: int) -> tuple[int, bytes] | None:
+        """The next frame from a sample on: its first sample, and all that was read from there on."""
+        data = self._last
+        while True:
+            at = -1
+            while (at := data.find(b"\xff", at + 1)) >= 0:
+                start = _first_sample(data[at : at + _FRAME], block)
+                if start is not None and start >= place:
+                    return start, data[at:]
+            more = self._more()
+            if not more:
+                return None
+            self._last = data = data[-_FRAME:] + more
+
+    def ends_with_a_tag(self) -> bool:
+        return self._last[-128:].startswith(b"TAG")
+
+    def _more(self) -> bytes:
+        """Empty at the end, and where another file begins."""
+        data = self._reader.ahead(8)
+        places = [place for begin in _BEGINS if (place := data.find(begin)) >= 0]
+        if data and not places:
+            # what may be the first bytes of another file are looked at again, together with those after them
+            return self._reader.take(max(1, len(data) - 7))
+        return self._reader.take(min(places, default=0))
+
+
+def _first_sample(head: bytes, block: int) -> int | None:
+    """The number of a frame's first sample, by its header; None if it is none."""
+    if len(head) < _FRAME or head[1] & 0xFE != 0xF8 or head[3] & 1:
+        return None
+    lead = head[4]
+    extra = next((n - 1 for n in range(2, 8) if lead >> (7 - n) == (1 << n + 1) - 2), 0 if lead < 0x80 else None)
+    if extra is None:
+        return None
+    number = lead if not extra else lead & (1 << 6 - extra) - 1
+    for byte in head[5 : 5 + extra]:
+        number = number << 6 | byte & 0x3F
+    end = 5 + extra + {6: 1, 7: 2}.get(head[2] >> 4, 0) + {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
+    crc = 0
+    for byte in head[:end]:
+        crc = _CRC[crc ^ byte]
+    return None if crc != head[end] else number if head[1] & 1 else number * block

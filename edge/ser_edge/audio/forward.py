@@ -9,6 +9,7 @@ from ser_edge.errors import AudioError
 __all__ = ["BLOCK", "ByteReader", "ForwardFile"]
 
 BLOCK = 1 << 16  # bytes that are asked for at once
+_KEPT = 1 << 20  # bytes
 _END = 1 << 62  # where a file ends of which nobody knows how long it is
 
 
@@ -24,6 +25,7 @@ class ByteReader:
         self._read, self._name = read, name
         self._held = b""  # read and not taken yet, from `_place` on
         self._place = 0
+        self._kept: list[bytes] | None = []  # all that was taken so far, while that is little
         self.taken = 0  # bytes
 
     def peek(self, size: int) -> bytes:
@@ -50,7 +52,19 @@ class ByteReader:
         data = self.peek(size)
         self._place += len(data)
         self.taken += len(data)
+        if self._kept is not None:
+            self._kept.append(data)
+            if self.taken > _KEPT:
+                self._kept = None
         return data
+
+    def rewind(self) -> bool:
+        """Everything comes once more, if so little was taken that it is still there."""
+        if self._kept is None:
+            return False
+        self._held, self._place = b"".join([*self._kept, self._held[self._place :]]), 0
+        self._kept, self.taken = [], 0
+        return True
 
     def some(self, most: int = BLOCK) -> bytes:
         """What is there, of so many, without waiting for more than its first byte; empty at the end."""

@@ -75,10 +75,13 @@ def _by_pyav(file: BinaryIO, name: str, losses: Losses) -> Generator[int | Chann
             if stream is None:
                 raise AudioError(f"{name}: {_NO_SOUND}")
             yield from _frames(container, stream, name, losses)
-    except (OSError, ValueError, ArithmeticError, LookupError, RuntimeError, NotImplementedError) as e:
-        if losses.seconds == 0:
-            raise AudioError(f"{name}: can't be decoded: {getattr(e, 'strerror', None) or e}") from e
-        losses.problems.append(str(getattr(e, "strerror", None) or e))
+    except AudioError:
+        raise
+    except Exception as e:  # FFmpeg's errors are of many classes
+        problem = getattr(e, "strerror", None) or str(e) or type(e).__name__
+        if not losses.seconds:
+            raise AudioError(f"{name}: can't be decoded: {problem}") from e
+        losses.problem = problem
 
 
 def _frames(container: Any, stream: Any, name: str, losses: Losses) -> Iterator[int | Channels]:
@@ -140,7 +143,7 @@ def _by_ffmpeg(
             finally:
                 process.kill()
         if problem := _last_line(said):
-            losses.problems.append(problem)
+            losses.problem = problem
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ser_edge.audio.forward import ByteReader
 from ser_edge.audio.segments import Losses, Segment
 
-__all__ = ["begins", "segments", "skip_tags"]
+__all__ = ["begins", "begins_soon", "segments", "skip_tags"]
 
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}  # Hz, by version
 _KBITS = {  # by (MPEG-1, layer)
@@ -22,6 +22,7 @@ _KBITS = {  # by (MPEG-1, layer)
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _MARKS = (b"\xff", b"ID3", b"APETAGEX")  # what a frame or a tag begins with
+_LOOK, _ENOUGH = 1 << 16, 4  # bytes, frames
 _AT_ONCE = 4  # frames, a tenth of a second, that are given on together
 
 
@@ -45,6 +46,21 @@ def _frame(head: bytes) -> _Frame | None:
     else:
         size = (72 if layer == 3 and version != 3 else 144) * bits // hertz + pad
     return _Frame(size, (version, layer, hertz, head[3] >> 6 == 3), bits)
+
+
+def begins_soon(reader: ByteReader) -> bool:
+    """Whether, after something else, so many frames of one kind come that it can't be by chance."""
+    look = reader.peek(_LOOK)
+    place = -1
+    while (place := look.find(b"\xff", place + 1)) >= 0:
+        first = frame = _frame(look[place : place + 4])
+        end, count = place, 0
+        while frame is not None and first is not None and frame.kind == first.kind and count < _ENOUGH:
+            end, count = end + frame.size, count + 1
+            frame = _frame(look[end : end + 4])
+        if count == _ENOUGH:
+            return True
+    return False
 
 
 def begins(reader: ByteReader) -> bool:
@@ -83,8 +99,10 @@ def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
             losses.skipped += _skip_to_a_frame(reader)
             continue
         segment = Segment(iter(()), piped=True, regular=False)
-        segment.content = _frames(reader, segment)
+        share = [1.0]
+        segment.content = _frames(reader, segment, share)
         yield segment
+        segment.count(losses, share[0])
 
 
 def _skip_to_a_frame(reader: ByteReader) -> int:
@@ -108,7 +126,7 @@ def _index_of(frame: bytes) -> int | None:
     return int.from_bytes(frame[place + 8 : place + 12], "big") if frame[place + 7] & 1 else 0
 
 
-def _frames(reader: ByteReader, segment: Segment) -> Iterator[bytes]:
+def _frames(reader: ByteReader, segment: Segment, share: list[float]) -> Iterator[bytes]:
     """The frames of the next one's kind, up to another index, a tag, damage, or as many as its index declares."""
     first = _frame(reader.peek(4))
     assert first is not None
@@ -129,6 +147,6 @@ def _frames(reader: ByteReader, segment: Segment) -> Iterator[bytes]:
             yield b"".join(parts)
             parts = []
     if index:
-        segment.complete = count / index
+        share[0] = count / index
     segment.regular = constant if index is None else count == index
     yield b"".join(parts)

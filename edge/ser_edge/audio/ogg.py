@@ -45,6 +45,7 @@ def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
         segment = Segment(iter(()), piped=True, regular=False)
         segment.content = _link(first, reader, losses, segment, streams == 1)
         yield segment
+        segment.count(losses)
 
 
 def _link(first: bytes, reader: ByteReader, losses: Losses, segment: Segment, alone: bool) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from ser_edge.audio.segments import Losses, Segment
 __all__ = ["regular_share", "segments"]
 
 _UNKNOWN_SIZE = 2**31 - 2**12  # bytes; from here on a size that isn't there is what programs write that don't know it
+_PACKED = 1 << 14  # bytes of compressed samples under one header: a second or two
 _PART = 1 << 30  # bytes of samples under one header: less than any of them can hold
 
 
@@ -28,9 +29,10 @@ def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
             return
         samples = _Samples(reader, layout)
         while not samples.over:
-            segment = Segment(_part(samples, layout), piped=False)
+            segment = Segment(iter(()), piped=False)
+            segment.content = _part(samples, layout)
             yield segment
-            segment.complete = samples.complete
+            segment.count(losses, samples.complete if samples.over else 1.0)
         _skip_chunks(reader, layout)
 
 
@@ -97,6 +99,12 @@ def _complete(declared: int, came: int) -> float:
 
 def _part(samples: _Samples, layout: Layout) -> Iterator[bytes]:
     """A header, and as many samples as it promises."""
+    if layout.is_packed:  # its decoders go on for ever beyond the end: so many bytes, and no more
+        data = b""
+        while len(data) < _PACKED // layout.frame * layout.frame and (more := samples.some(_PACKED - len(data))):
+            data += more
+        yield layout.header(len(data)) + data
+        return
     left = _PART // layout.frame * layout.frame
     yield layout.header(left)
     while left and (data := samples.some(min(BLOCK, left))):

@@ -11,6 +11,7 @@ __all__ = ["Layout", "begins_another", "is_plain", "layout_of"]
 _LONGEST_HEADER = 1 << 20  # bytes of a chunk that is kept
 _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_ \xa9")
 _MP3 = 0x55  # a WAV's format
+_PLAIN = {1, 3, 6, 7, 0xFFFE}  # PCM, float, A-law, mu-law, and what says more elsewhere
 _NOBODY_KNOWS = 1 << 62  # bytes
 _W64_RIFF = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
 _AIFF_PLAIN = {b"NONE", b"twos", b"sowt", b"raw ", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64", b"ulaw"}
@@ -32,6 +33,7 @@ class Layout:
     pad: int = 0  # bytes after them, before a chunk
     chunk: Chunk = lambda head: None  # bytes of the chunk that begins so; None if none does
     is_mp3: bool = False
+    is_packed: bool = False  # compressed in blocks, which stand for themselves
 
     def without_pad(self) -> "Layout":
         """The same, where what came before was no samples."""
@@ -133,7 +135,7 @@ def _as_wav(form: bytes, order: str, size: int, chunk: Chunk, pad: int) -> Layou
         head = struct.pack(f"{order}4sI4s4sI", riff, 20 + len(form) + size, b"WAVE", b"fmt ", len(form))
         return head + form + struct.pack(f"{order}4sI", b"data", size)
 
-    return Layout(header, frame or max(1, channels * bits // 8), size, pad, chunk, tag == _MP3)
+    return Layout(header, frame or max(1, channels * bits // 8), size, pad, chunk, tag == _MP3, tag not in _PLAIN)
 
 
 def _aiff(reader: ByteReader) -> Layout | None:

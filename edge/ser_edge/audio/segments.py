@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,13 +32,27 @@ _UNWRITTEN = {"int16": -32_767, "float32": np.nan}  # what no decoder leaves at 
 
 @dataclass
 class Segment:
-    """A part of a sound."""
+    """A part of a sound, and what came of it: who made it looks at that when it is asked for the next."""
 
     content: Iterator[bytes]
     piped: bool  # libsndfile gets it through a pipe, where it believes no length; else as a file that it can look into
-    complete: float = 1.0  # the share of what a header declared that came; known at the content's end
-    samples: int | None = None  # declared, where it is known in samples
     regular: bool = True  # libsndfile alone would have decoded all of it; known at the content's end
+    samples: int = 0  # decoded
+    rate: int = 0  # Hz; 0 where it couldn't even be opened
+    problem: str = ""  # what the decoder said last
+
+    def count(self, losses: "Losses", share: float = 1.0) -> None:
+        """Adds what is missing.
+
+        Args:
+            losses: of the sound.
+            share: of what was declared that came.
+        """
+        losses.skipped += sum(len(part) for part in self.content)  # what the decoder left
+        if self.rate and 0 < share < 1:
+            losses.missing += self.samples / self.rate * (1 / share - 1)
+        elif self.problem:
+            losses.problem = self.problem
 
 
 @dataclass
@@ -50,17 +64,19 @@ class Losses:
     missing: float = 0.0  # seconds that were declared, and didn't come
     taken: int = 0  # bytes
     skipped: int = 0  # bytes of them that are neither sound nor a tag
-    problems: list[str] = field(default_factory=list)  # what the decoder said
+    problem: str = ""  # what the decoder said, where it isn't known how much is missing
 
     def report(self, name: str) -> None:
         """Warns in a line, if a hundredth of the sound or more is missing."""
         whole = self.seconds + self.missing
+        if not self.seconds:  # an error says more
+            return
         if self.missing >= TOLERATED * whole > 0:
             said = f"truncated or damaged: {self.seconds:.2f} s of {whole:.2f} s could be decoded"
         elif self.skipped >= TOLERATED * self.taken > 0:
             said = f"damaged: {self.skipped} of {self.taken} bytes couldn't be decoded, {self.seconds:.2f} s could"
-        elif self.problems and self.problems[-1]:
-            said = f"damaged ({self.problems[-1]}): {self.seconds:.2f} s could be decoded"
+        elif self.problem:
+            said = f"damaged ({self.problem}): {self.seconds:.2f} s could be decoded"
         else:
             return
         warn(f"{name}: {said}; copy it again")
@@ -88,28 +104,26 @@ def open_file(place: Any, name: str) -> Any:
         raise AudioError(f"{name}: {reason(e)}") from e
 
 
-def decoded(file: Any, count: int, losses: Losses) -> Channels:
-    """(samples, channels), the next `count` of an `open_file`, or as many as are left.
-
-    Damage is counted, and what comes after it decoded if libsndfile finds it.
-    """
+def decoded(file: Any, count: int) -> tuple[Channels, str]:
+    """(samples, channels), the next `count` of an `open_file`, or as many as are left; and what kept it from more."""
     step = max(1, _AT_ONCE // file.channels)
     dtype = _DTYPES.get(file.subtype, "float32")
     parts: list[Channels] = [np.empty((0, file.channels), np.float32)]
+    problem = ""
     while count > 0:
         data = np.full((min(step, count), file.channels), _UNWRITTEN[dtype], dtype)
         try:
             data = file.read(len(data), out=data)
             more = len(data) == min(step, count)
         except Exception as e:  # what was decoded before it stands in the array
-            losses.problems.append(reason(e).removeprefix("can't be read: "))
+            problem = reason(e).removeprefix("can't be read: ")
             data = data[: _written(data)]
             more = len(data) > 0
         if data.dtype == np.int16:  # libsndfile's own conversion takes three times as long
             data = np.multiply(data, np.float32(1 / 32768), dtype=np.float32)
         parts.append(data)
         count = count - len(data) if more else 0
-    return parts[1] if len(parts) == 2 else np.concatenate(parts)
+    return parts[1] if len(parts) == 2 else np.concatenate(parts), problem
 
 
 def _written(data: Any) -> int:
@@ -139,35 +153,25 @@ def decode_segments(
         try:
             with _opened(segment, name) as file:
                 check_rate(file.samplerate, name)
-                resampler = Alike(file.samplerate, rate or file.samplerate, channels or file.channels)
+                segment.rate = int(file.samplerate)
+                alike = Alike(segment.rate, rate or segment.rate, channels or file.channels)
                 if not rate:
-                    losses.length = segment.samples and segment.samples / file.samplerate
-                    rate, channels = int(file.samplerate), int(file.channels)
+                    rate, channels = segment.rate, int(file.channels)
                     yield rate
-                got = 0
-                while len(data := decoded(file, max(1, round(seconds * file.samplerate)), losses)):
-                    got += len(data)
-                    losses.seconds += len(data) / file.samplerate
-                    yield from resampler.process(data)
-                yield from resampler.finish()
-                rest = sum(len(part) for part in segment.content)
-                _count(segment, file, got, rest, losses)
+                count = max(1, round(seconds * segment.rate))
+                more = True
+                while more:
+                    data, problem = decoded(file, count)
+                    more = len(data) > 0
+                    segment.samples += len(data)
+                    segment.problem = problem or segment.problem
+                    losses.seconds += len(data) / segment.rate
+                    yield from alike.process(data)
+                yield from alike.finish()
         except AudioError as e:
             refusal = e
-            losses.skipped += sum(len(part) for part in segment.content)
-            continue
     if not rate:
         raise refusal or AudioError(f"{name}: {reason('unknown format')}")
-
-
-def _count(segment: Segment, file: Any, got: int, rest: int, losses: Losses) -> None:
-    losses.skipped += rest
-    if segment.samples is not None:
-        losses.missing += max(0, segment.samples - got) / file.samplerate
-        if got >= segment.samples:
-            losses.problems.clear()  # at what follows the sound
-    elif 0 < segment.complete < 1:
-        losses.missing += got / file.samplerate * (1 / segment.complete - 1)
 
 
 class Alike:

@@ -31,9 +31,19 @@ def decode_stream(reader: ByteReader, name: str, losses: Losses, seconds: float)
         raise AudioError(f"{name}: {said}")
     segments = segments_of(reader, losses)
     if segments is not None:
-        yield from decode_segments(segments, name, losses, seconds)
-        losses.taken = reader.taken
-        return
+        items = decode_segments(segments, name, losses, seconds)
+        try:
+            rate = next(items)
+        except AudioError:
+            if not reader.rewind():
+                raise
+            losses.skipped = 0
+        else:
+            yield rate
+            yield from items
+            losses.taken = reader.taken
+            return
+    reader.rewind()
     with tempfile.TemporaryFile() as whole:
         _keep(reader, whole, name)
         yield from decode_file(cast("BinaryIO", whole), None, name, losses, seconds)
