@@ -1,4 +1,4 @@
-"""FLAC of any length: what its header says of that isn't believed, damage is left out, and another file may follow.
+"""FLAC of any length: what its header says of that is not believed, damage is left out, another file may follow.
 
 Programs that write FLAC to a pipe leave the number of samples at 0, and libsndfile reads no more than is declared. After
 damage it stops; then what follows is decoded from the next sound frame on.
