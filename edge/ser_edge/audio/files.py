@@ -4,11 +4,12 @@ import io
 import os
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from shlex import quote
 from typing import Any, BinaryIO
 
 from ser_edge.audio import flac, mpeg, ogg, pcm
 from ser_edge.audio.arrays import check_rate
-from ser_edge.audio.formats import no_sound, what_it_is
+from ser_edge.audio.formats import MAYBE_OTHERS, RAW_SUFFIXES, no_sound, what_it_is
 from ser_edge.audio.forward import ByteReader
 from ser_edge.audio.pcm_headers import begins_another, is_plain
 from ser_edge.audio.segments import Losses, Segment, decode_segments, decoded, open_file
@@ -44,7 +45,7 @@ def decode_file(file: BinaryIO, path: str | None, name: str, losses: Losses, sec
         items = _by_libsndfile(file, path, name, losses, seconds)
         rate = next(items)
     except AudioError as refusal:
-        items = _by_ffmpeg(file, path, name, losses, seconds, what_it_is(head), refusal)
+        items = _by_ffmpeg(file, path, name, losses, seconds, head, refusal)
         rate = next(items)
     yield rate
     yield from items
@@ -66,18 +67,17 @@ def segments_of(reader: ByteReader, losses: Losses) -> Iterator[Segment] | None:
 
 
 def _by_libsndfile(file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float) -> Items:
-    share = _regular_share(file, losses.taken, name)
-    straight = _straight(file, path, name, losses, seconds, share)
-    segments = _in_segments(file, name, losses, seconds)
-    first, second = (straight, segments) if share is not None else (segments, straight)
-    try:
-        rate = next(first)
-    except AudioError:
-        losses.skipped = 0
-        rate = next(second)
-        first = second
-    yield rate
-    yield from first
+    items = _straight(file, path, name, losses, seconds)
+    if not _is_regular(file, losses.taken, name):
+        try:
+            segments = _in_segments(file, name, losses, seconds)
+            rate = next(segments)
+        except AudioError:  # libsndfile knows more kinds of these containers, and says what is wrong with others
+            losses.skipped = 0
+        else:
+            yield rate
+            items = segments
+    yield from items
 
 
 def _in_segments(file: BinaryIO, name: str, losses: Losses, seconds: float) -> Items:
@@ -86,25 +86,23 @@ def _in_segments(file: BinaryIO, name: str, losses: Losses, seconds: float) -> I
     yield from decode_segments(segments or iter(()), name, losses, seconds)
 
 
-def _regular_share(file: BinaryIO, size: int, name: str) -> float | None:
-    """The share of what a header declares that is there, where libsndfile by itself decodes all of that; else None."""
+def _is_regular(file: BinaryIO, size: int, name: str) -> bool:
+    """Whether libsndfile alone decodes all of a file."""
     file.seek(0)
     reader = ByteReader(file.read, name)
     if begins_another(reader.peek(16)):
         file.seek(0)
-        return pcm.regular_share(file, size, name)
+        return pcm.is_regular(file, size, name)
     losses = Losses()
     segments = segments_of(reader, losses)
     if segments is None or (first := next(segments, None)) is None or not first.piped:
-        return None
+        return False
     for _ in first.content:
         pass
-    return 1.0 if first.regular and next(segments, None) is None and not losses.skipped else None
+    return first.regular and next(segments, None) is None and not losses.skipped
 
 
-def _straight(
-    file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float, share: float | None
-) -> Items:
+def _straight(file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float) -> Items:
     file.seek(0)
     # Names are bytes on POSIX systems; soundfile would refuse those that aren't UTF-8, and asks more of one in .raw.
     by_name = path is not None and not path.lower().endswith(".raw")
@@ -124,35 +122,33 @@ def _straight(
             losses.problem = problem or losses.problem
             if more:
                 yield data
-    if share is None and sound.format != "MP3":
+    if sound.format != "MP3":  # whose length is a guess, where its index isn't right
         losses.missing += max(0, frames - got) / rate
-    elif share:
-        losses.missing += got / rate * (1 / share - 1)
 
 
 def _by_ffmpeg(
-    file: BinaryIO,
-    path: str | None,
-    name: str,
-    losses: Losses,
-    seconds: float,
-    what: str | None,
-    refusal: AudioError,
+    file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float, head: bytes, refusal: AudioError
 ) -> Items:
+    """By what is there of FFmpeg; where that can't either, the refusal of who knows the format better."""
     from ser_edge.audio.media import available, decode_media, how_to
 
-    if not available():
-        if what:
-            raise AudioError(f"{name}: {what}, which needs PyAV or ffmpeg; try: {how_to()}") from refusal
-        raise refusal
-    try:
+    what = what_it_is(head)
+    if what is None and path is not None and path.lower().endswith(RAW_SUFFIXES):
+        raise AudioError(f"{name}: samples without a header? try: ser-edge --rate 16000 - < {quote(path)}") from refusal
+    if available():
         items = decode_media(file, path, name, losses, seconds)
-        yield next(items)
-    except AudioError:
-        if what:
-            raise
-        raise refusal from None
-    yield from items
+        try:
+            rate = next(items)
+        except AudioError as e:
+            raise (e if what else refusal) from None
+        yield rate
+        yield from items
+    elif what is not None:
+        raise AudioError(f"{name}: {what}, which needs PyAV or ffmpeg; try: {how_to()}") from refusal
+    elif head.startswith(MAYBE_OTHERS):
+        raise AudioError(f"{refusal}; PyAV or ffmpeg may decode it, try: {how_to()}") from refusal
+    else:
+        raise refusal
 
 
 class _Plain:

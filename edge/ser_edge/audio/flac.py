@@ -1,7 +1,7 @@
 """FLAC of any length: what its header says of that is not believed, damage is left out, another file may follow.
 
-Programs that write FLAC to a pipe leave the number of samples at 0, and libsndfile reads no more than is declared. After
-damage it stops; then what follows is decoded from the next sound frame on.
+Programs that write FLAC to a pipe leave the number of samples at 0, and libsndfile reads no more than is declared.
+After damage it stops; then what follows is decoded from the next whole frame on.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,8 @@ def _one(head: bytes, reader: ByteReader, losses: Losses) -> Iterator[Segment]:
         yield segment
         place, got = place + segment.samples, got + segment.samples
         stopped = segment.problem or next(segment.content, b"")
-        found = given.next_frame(place, block) if stopped else None
+        # where nothing was decoded, the frame that begins here is damaged itself
+        found = given.next_frame(place if segment.samples else place + 1, block) if stopped else None
         if found is None:
             break
         gaps, place = gaps + found[0] - place, found[0]
@@ -78,7 +79,8 @@ class _Given:
             at = -1
             while (at := data.find(b"\xff", at + 1)) >= 0:
                 start = _first_sample(data[at : at + _FRAME], block)
-                if start is not None and start >= place:
+                # the second: a frame takes some bytes, so what declares one far away is chance
+                if start is not None and place <= start <= place + block * (at // 8 + 2):
                     return start, data[at:]
             more = self._more()
             if not more:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["AUDIO_SUFFIXES", "MEDIA_SUFFIXES", "no_sound", "reason", "what_it_is"]
+__all__ = ["AUDIO_SUFFIXES", "MAYBE_OTHERS", "MEDIA_SUFFIXES", "RAW_SUFFIXES", "no_sound", "reason", "what_it_is"]
 
 # What people keep voices in; folders are searched for these.
 _BY_LIBSNDFILE = """
@@ -14,6 +14,9 @@ _BY_FFMPEG = """
 """
 MEDIA_SUFFIXES = frozenset(_BY_FFMPEG.split())
 AUDIO_SUFFIXES = MEDIA_SUFFIXES | frozenset(_BY_LIBSNDFILE.split())
+
+RAW_SUFFIXES = (".raw", ".pcm")  # of samples without a header
+MAYBE_OTHERS = (b"OggS", b"caff")  # what a container begins with that may hold codecs which libsndfile doesn't decode
 
 _NOT_READABLE = "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"
 _BRANDS = {b"M4A ": "M4A", b"M4B ": "M4A", b"qt  ": "QuickTime", b"3gp": "3GP", b"3g2": "3GP"}  # of `ftyp`; else MP4

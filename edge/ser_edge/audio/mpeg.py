@@ -91,18 +91,26 @@ def skip_tags(reader: ByteReader) -> None:
 
 def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
     """Each run of frames that one decoder can take; bytes between that are no tag are counted as skipped."""
+    run: _Run | None = None
+    left = 0  # frames that the last index declared and that didn't come yet
     while True:
         skip_tags(reader)
         if not reader.peek(1):
-            return
+            break
         if not begins(reader):
             losses.skipped += _skip_to_a_frame(reader)
             continue
+        run = _Run(reader)
         segment = Segment(iter(()), piped=True, regular=False)
-        share = [1.0]
-        segment.content = _frames(reader, segment, share)
+        segment.content = run.frames(segment)
         yield segment
-        segment.count(losses, share[0])
+        segment.count(losses)
+        if run.index:
+            losses.missing += left * run.frame_seconds
+            left = run.index
+        left = max(0, left - run.count)
+    if run is not None:
+        losses.missing += left * run.frame_seconds
 
 
 def _skip_to_a_frame(reader: ByteReader) -> int:
@@ -126,27 +134,35 @@ def _index_of(frame: bytes) -> int | None:
     return int.from_bytes(frame[place + 8 : place + 12], "big") if frame[place + 7] & 1 else 0
 
 
-def _frames(reader: ByteReader, segment: Segment, share: list[float]) -> Iterator[bytes]:
+class _Run:
     """The frames of the next one's kind, up to another index, a tag, damage, or as many as its index declares."""
-    first = _frame(reader.peek(4))
-    assert first is not None
-    index = _index_of(reader.peek(first.size))
-    parts = [] if index is None else [reader.take(first.size)]
-    count, constant = 0, True
-    while not index or count < index:
-        frame = _frame(reader.peek(4))
-        if frame is None or frame.kind != first.kind:
-            break
-        data = reader.peek(frame.size)
-        if len(data) < frame.size or (count and _index_of(data) is not None):
-            break
-        parts.append(reader.take(frame.size))
-        count += 1
-        constant = constant and frame.bits == first.bits
-        if len(parts) >= _AT_ONCE:
-            yield b"".join(parts)
-            parts = []
-    if index:
-        share[0] = count / index
-    segment.regular = constant if index is None else count == index
-    yield b"".join(parts)
+
+    def __init__(self, reader: ByteReader):
+        first = _frame(reader.peek(4))
+        assert first is not None
+        self._reader, self._first = reader, first
+        self.index = _index_of(reader.peek(first.size))
+        self.count = 0
+        version, layer, rate, _ = first.kind
+        self.frame_seconds = (384 if layer == 1 else 576 if layer == 3 and version != 3 else 1152) / rate
+
+    def frames(self, segment: Segment) -> Iterator[bytes]:
+        """All of them, a few at a time."""
+        reader, first = self._reader, self._first
+        parts = [] if self.index is None else [reader.take(first.size)]
+        constant = True
+        while not self.index or self.count < self.index:
+            frame = _frame(reader.peek(4))
+            if frame is None or frame.kind != first.kind:
+                break
+            data = reader.peek(frame.size)
+            if len(data) < frame.size or (self.count and _index_of(data) is not None):
+                break
+            parts.append(reader.take(frame.size))
+            self.count += 1
+            constant = constant and frame.bits == first.bits
+            if len(parts) >= _AT_ONCE:
+                yield b"".join(parts)
+                parts = []
+        segment.regular = constant if self.index is None else self.count == self.index
+        yield b"".join(parts)

@@ -14,7 +14,7 @@ from ser_edge.audio.forward import BLOCK, ByteReader
 from ser_edge.audio.pcm_headers import Layout, begins_another, layout_of
 from ser_edge.audio.segments import Losses, Segment
 
-__all__ = ["regular_share", "segments"]
+__all__ = ["is_regular", "segments"]
 
 _UNKNOWN_SIZE = 2**31 - 2**12  # bytes; from here on a size that isn't there is what programs write that don't know it
 _PACKED = 1 << 14  # bytes of compressed samples under one header: a second or two
@@ -36,34 +36,28 @@ def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
         _skip_chunks(reader, layout)
 
 
-def regular_share(file: BinaryIO, size: int, name: str) -> float | None:
-    """The share of what a file's header declares that is there, where libsndfile alone decodes all of that.
+def is_regular(file: BinaryIO, size: int, name: str) -> bool:
+    """Whether libsndfile alone decodes all of a file, because its header is right.
 
     Args:
         file: seekable.
         size: bytes of it.
         name: for messages.
-
-    Returns:
-        0 to 1; None where `segments` must see to it, or the header is none that this module knows.
     """
     reader = ByteReader(file.read, name)
     layout = layout_of(reader)
     if layout is None or layout.is_mp3 or layout.size == 0:
-        return None
-    there = size - reader.taken
-    if layout.size > there:
-        return _complete(layout.size, there) if there < _UNKNOWN_SIZE else None
+        return False
     place = reader.taken + layout.size
     while place < size:
         file.seek(place, io.SEEK_SET)
         ahead = ByteReader(file.read, name)
-        if not _ends(ahead, layout) or begins_another(ahead.peek(12 + layout.pad), layout.pad):
-            return None
-        pad = _skip_pad(ahead, layout)
-        place += pad + (layout.chunk(ahead.peek(24)) or size)
+        if not _ends(ahead, layout) or begins_another(ahead.peek(24), layout.pad) or begins_another(ahead.peek(24)):
+            return False
+        place += _skip_pad(ahead, layout)
+        place += layout.chunk(ahead.peek(24)) or size
         layout = layout.without_pad()
-    return 1.0
+    return reader.taken + layout.size <= size
 
 
 class _Samples:
@@ -76,8 +70,9 @@ class _Samples:
 
     @property
     def complete(self) -> float:
-        """The share of the declared size that came."""
-        return _complete(self._layout.size, self._came)
+        """The share of the declared size that came; all of it where that is none."""
+        declared = self._layout.size
+        return 1.0 if declared >= _UNKNOWN_SIZE or self._came >= declared else self._came / declared
 
     def some(self, most: int) -> bytes:
         """What is there, of so many bytes; empty at the end."""
@@ -91,10 +86,6 @@ class _Samples:
         self._came += len(data)
         self.over = not data
         return data
-
-
-def _complete(declared: int, came: int) -> float:
-    return 1.0 if declared >= _UNKNOWN_SIZE or came >= declared else came / declared
 
 
 def _part(samples: _Samples, layout: Layout) -> Iterator[bytes]:
