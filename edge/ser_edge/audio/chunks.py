@@ -13,7 +13,7 @@ import numpy as np
 from ser_edge.audio.arrays import channels_of
 from ser_edge.audio.decoding import not_empty
 from ser_edge.audio.forward import ByteReader
-from ser_edge.audio.segments import Losses
+from ser_edge.audio.libsndfile import Losses
 from ser_edge.audio.sound import Channels, Sound
 from ser_edge.audio.streams import decode_stream
 from ser_edge.errors import AudioError

@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 from ser_edge.audio.arrays import check_finite
 from ser_edge.audio.files import Items, decode_file
 from ser_edge.audio.forward import ByteReader
-from ser_edge.audio.segments import Losses
+from ser_edge.audio.libsndfile import Losses
 from ser_edge.audio.sound import Channels, Sound
 from ser_edge.errors import AudioError, SerEdgeError
 

@@ -2,21 +2,20 @@
 
 import io
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from shlex import quote
 from typing import Any, BinaryIO
 
-from ser_edge.audio import flac, mpeg, ogg, pcm
 from ser_edge.audio.arrays import check_rate
 from ser_edge.audio.formats import MAYBE_OTHERS, RAW_SUFFIXES, no_sound, what_it_is
 from ser_edge.audio.forward import ByteReader
-from ser_edge.audio.pcm_headers import begins_another, is_plain
-from ser_edge.audio.segments import Losses, Segment, decode_segments, decoded, open_file
+from ser_edge.audio.libsndfile import Losses, decoded, open_file
+from ser_edge.audio.pcm_headers import begins_another, is_regular
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 
-__all__ = ["Items", "decode_file", "segments_of"]
+__all__ = ["Items", "decode_file"]
 
 _NO_LENGTH = 1 << 56  # samples; libsndfile says more where it doesn't know
 
@@ -51,21 +50,6 @@ def decode_file(file: BinaryIO, path: str | None, name: str, losses: Losses, sec
     yield from items
 
 
-def segments_of(reader: ByteReader, losses: Losses) -> Iterator[Segment] | None:
-    """The segments of what comes next, by its first bytes; None where it is something else than those modules know."""
-    head = reader.peek(16)
-    if begins_another(head):
-        return pcm.segments(reader, losses) if is_plain(reader) else None
-    if head[:4] == ogg.MAGIC:
-        return ogg.segments(reader, losses) if ogg.is_known(reader) else None
-    mpeg.skip_tags(reader)
-    if reader.peek(4) == flac.MAGIC:
-        return flac.segments(reader, losses)
-    if mpeg.begins(reader) or (what_it_is(reader.peek(64)) is None and mpeg.begins_soon(reader)):
-        return mpeg.segments(reader, losses)
-    return None
-
-
 def _by_libsndfile(file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float) -> Items:
     items = _straight(file, path, name, losses, seconds)
     if not _is_regular(file, losses.taken, name):
@@ -81,6 +65,9 @@ def _by_libsndfile(file: BinaryIO, path: str | None, name: str, losses: Losses, 
 
 
 def _in_segments(file: BinaryIO, name: str, losses: Losses, seconds: float) -> Items:
+    from ser_edge.audio.containers import segments_of
+    from ser_edge.audio.segments import decode_segments
+
     file.seek(0)
     segments = segments_of(ByteReader(file.read, name), losses)
     yield from decode_segments(segments or iter(()), name, losses, seconds)
@@ -92,7 +79,9 @@ def _is_regular(file: BinaryIO, size: int, name: str) -> bool:
     reader = ByteReader(file.read, name)
     if begins_another(reader.peek(16)):
         file.seek(0)
-        return pcm.is_regular(file, size, name)
+        return is_regular(file, size, name)
+    from ser_edge.audio.containers import segments_of
+
     losses = Losses()
     segments = segments_of(reader, losses)
     if segments is None or (first := next(segments, None)) is None or not first.piped:

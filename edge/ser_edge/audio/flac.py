@@ -7,7 +7,8 @@ After damage it stops; then what follows is decoded from the next whole frame on
 from collections.abc import Iterator
 
 from ser_edge.audio.forward import ByteReader
-from ser_edge.audio.segments import Losses, Segment
+from ser_edge.audio.libsndfile import Losses
+from ser_edge.audio.segments import Segment
 
 __all__ = ["MAGIC", "segments"]
 

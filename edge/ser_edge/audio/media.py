@@ -17,10 +17,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ser_edge.audio import pcm
 from ser_edge.audio.arrays import channels_of, check_rate
+from ser_edge.audio.containers import segments_of
 from ser_edge.audio.forward import BLOCK, ByteReader
-from ser_edge.audio.segments import Alike, Losses, decode_segments
+from ser_edge.audio.libsndfile import Losses
+from ser_edge.audio.segments import Alike, decode_segments
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 
@@ -136,7 +137,7 @@ def _by_ffmpeg(
             assert process.stdout is not None
             reader = ByteReader(process.stdout.read1, name)  # type: ignore[attr-defined]
             try:
-                yield from decode_segments(pcm.segments(reader, losses), name, losses, seconds)
+                yield from decode_segments(segments_of(reader, losses) or iter(()), name, losses, seconds)
             except AudioError as e:
                 process.wait()
                 raise AudioError(f"{name}: can't be decoded: {_last_line(said) or _NO_SOUND}") from e

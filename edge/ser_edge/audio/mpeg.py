@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ser_edge.audio.forward import ByteReader
-from ser_edge.audio.segments import Losses, Segment
+from ser_edge.audio.libsndfile import Losses
+from ser_edge.audio.segments import Segment
 
 __all__ = ["begins", "begins_soon", "segments", "skip_tags"]
 

@@ -8,7 +8,8 @@ import zlib
 from collections.abc import Iterator
 
 from ser_edge.audio.forward import ByteReader
-from ser_edge.audio.segments import Losses, Segment
+from ser_edge.audio.libsndfile import Losses
+from ser_edge.audio.segments import Segment
 
 __all__ = ["MAGIC", "is_known", "segments"]
 

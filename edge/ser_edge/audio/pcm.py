@@ -5,16 +5,14 @@ the size is believed only where the sound really ends there: at the file's end, 
 until nothing does. libsndfile gets the format and the samples under a new header, without the chunks between.
 """
 
-import io
 from collections.abc import Iterator
-from typing import BinaryIO
 
-from ser_edge.audio import mpeg
 from ser_edge.audio.forward import BLOCK, ByteReader
-from ser_edge.audio.pcm_headers import Layout, begins_another, layout_of
-from ser_edge.audio.segments import Losses, Segment
+from ser_edge.audio.libsndfile import Losses
+from ser_edge.audio.pcm_headers import Layout, begins_another, ends, layout_of, skip_pad
+from ser_edge.audio.segments import Segment
 
-__all__ = ["is_regular", "segments"]
+__all__ = ["segments"]
 
 _UNKNOWN_SIZE = 2**31 - 2**12  # bytes; from here on a size that isn't there is what programs write that don't know it
 _PACKED = 1 << 14  # bytes of compressed samples under one header: a second or two
@@ -25,6 +23,8 @@ def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
     """The samples of a container, and of those that follow it immediately; nothing where the header is none."""
     while (layout := layout_of(reader)) is not None:
         if layout.is_mp3:
+            from ser_edge.audio import mpeg
+
             yield from mpeg.segments(reader, losses)
             return
         samples = _Samples(reader, layout)
@@ -34,30 +34,6 @@ def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
             yield segment
             segment.count(losses, samples.complete if samples.over else 1.0)
         _skip_chunks(reader, layout)
-
-
-def is_regular(file: BinaryIO, size: int, name: str) -> bool:
-    """Whether libsndfile alone decodes all of a file, because its header is right.
-
-    Args:
-        file: seekable.
-        size: bytes of it.
-        name: for messages.
-    """
-    reader = ByteReader(file.read, name)
-    layout = layout_of(reader)
-    if layout is None or layout.is_mp3 or layout.size == 0:
-        return False
-    place = reader.taken + layout.size
-    while place < size:
-        file.seek(place, io.SEEK_SET)
-        ahead = ByteReader(file.read, name)
-        if not _ends(ahead, layout) or begins_another(ahead.peek(24), layout.pad) or begins_another(ahead.peek(24)):
-            return False
-        place += _skip_pad(ahead, layout)
-        place += layout.chunk(ahead.peek(24)) or size
-        layout = layout.without_pad()
-    return reader.taken + layout.size <= size
 
 
 class _Samples:
@@ -79,7 +55,7 @@ class _Samples:
         left = self._layout.size - self._came
         if self._believed and left == 0:
             self._believed = False
-            self.over = _ends(self._reader, self._layout)
+            self.over = ends(self._reader, self._layout)
         if self.over:
             return b""
         data = self._reader.some(min(most, left) if self._believed else most)
@@ -103,24 +79,8 @@ def _part(samples: _Samples, layout: Layout) -> Iterator[bytes]:
         yield data
 
 
-def _ends(reader: ByteReader, layout: Layout) -> bool:
-    """Whether what comes next is no sample: the end, or a chunk."""
-    head = reader.peek(24 + layout.pad)
-    return any(
-        len(head) < pad + 8 or begins_another(head, pad) or layout.chunk(head[pad:]) is not None
-        for pad in {0, layout.pad}
-    )
-
-
-def _skip_pad(reader: ByteReader, layout: Layout) -> int:
-    head = reader.peek(24 + layout.pad)
-    if layout.pad and not begins_another(head) and layout.chunk(head) is None:
-        return reader.skip(layout.pad)
-    return 0
-
-
 def _skip_chunks(reader: ByteReader, layout: Layout) -> None:
     """Up to the end, or to what no chunk begins with."""
-    _skip_pad(reader, layout)
+    skip_pad(reader, layout)
     while (head := reader.peek(24)) and not begins_another(head) and (length := layout.chunk(head)):
         reader.skip(length)

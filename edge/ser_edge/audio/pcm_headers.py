@@ -1,12 +1,14 @@
 """What the headers of WAV, RF64, W64, AIFF, AU and CAF say, and new ones that say it with another length."""
 
+import io
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 from ser_edge.audio.forward import ByteReader
 
-__all__ = ["Layout", "begins_another", "is_plain", "layout_of"]
+__all__ = ["Layout", "begins_another", "ends", "is_plain", "is_regular", "layout_of", "skip_pad"]
 
 _LONGEST_HEADER = 1 << 20  # bytes of a chunk that is kept
 _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_ \xa9")
@@ -66,6 +68,47 @@ def layout_of(reader: ByteReader) -> Layout | None:
     if head[0] == ord("R"):
         return _wav(reader, "<" if head[3] == ord("F") or head[:4] == b"RF64" else ">")
     return {b"F": _aiff, b".": _au, b"c": _caf, b"r": _w64}[head[:1]](reader)
+
+
+def ends(reader: ByteReader, layout: Layout) -> bool:
+    """Whether what comes next is no sample: the end, or a chunk."""
+    head = reader.peek(24 + layout.pad)
+    return any(
+        len(head) < pad + 8 or begins_another(head, pad) or layout.chunk(head[pad:]) is not None
+        for pad in {0, layout.pad}
+    )
+
+
+def skip_pad(reader: ByteReader, layout: Layout) -> int:
+    """Takes what fills up the samples before a chunk, and says how many bytes."""
+    head = reader.peek(24 + layout.pad)
+    if layout.pad and not begins_another(head) and layout.chunk(head) is None:
+        return reader.skip(layout.pad)
+    return 0
+
+
+def is_regular(file: BinaryIO, size: int, name: str) -> bool:
+    """Whether libsndfile alone decodes all of a file, because its header is right.
+
+    Args:
+        file: seekable.
+        size: bytes of it.
+        name: for messages.
+    """
+    reader = ByteReader(file.read, name)
+    layout = layout_of(reader)
+    if layout is None or layout.is_mp3 or layout.size == 0:
+        return False
+    place = reader.taken + layout.size
+    while place < size:
+        file.seek(place, io.SEEK_SET)
+        ahead = ByteReader(file.read, name)
+        if not ends(ahead, layout) or begins_another(ahead.peek(24), layout.pad) or begins_another(ahead.peek(24)):
+            return False
+        place += skip_pad(ahead, layout)
+        place += layout.chunk(ahead.peek(24)) or size
+        layout = layout.without_pad()
+    return reader.taken + layout.size <= size
 
 
 def _chunk(head_form: str, even: int, includes_head: bool = False, tail: int = 0) -> Chunk:
