@@ -66,7 +66,9 @@ def test_a_long_file_comes_in_pieces(encoded: Callable[..., bytes], tmp_path: Pa
     path = tmp_path / "long.flac"
     path.write_bytes(encoded(np.tile(HUM, 25), RATE, "FLAC"))
     with open_sound(path) as sound:
-        assert [len(chunk) for chunk in sound.chunks] == [10 * RATE, 10 * RATE, 5 * RATE]
+        chunks = [len(chunk) for chunk in sound.chunks]
+        assert max(chunks) <= 10 * RATE
+        assert sum(chunks) == 25 * RATE
         assert sound.seconds == 25
 
 

@@ -19,7 +19,7 @@ from ser_edge.errors import AudioError, SerEdgeError
 
 __all__ = ["not_empty", "open_sound"]
 
-_CHUNK_SECONDS = 10.0
+_CHUNK_SECONDS = 4.0
 
 
 @contextmanager

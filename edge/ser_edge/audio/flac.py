@@ -4,6 +4,7 @@ Programs that write FLAC to a pipe leave the number of samples at 0, and libsndf
 After damage it stops; then what follows is decoded from the next whole frame on.
 """
 
+from collections import deque
 from collections.abc import Iterator
 
 from ser_edge.audio.forward import ByteReader
@@ -63,19 +64,23 @@ class _Given:
 
     def __init__(self, reader: ByteReader):
         self._reader = reader
-        self._last = b""
+        self._last: deque[bytes] = deque()  # pieces, `_KEPT` and no piece more
+        self._size = 0  # bytes of them
 
     def from_(self, begin: bytes) -> Iterator[bytes]:
         """These bytes, and all up to the next file."""
-        self._last = begin
+        self._keep_only(begin)
         yield begin
         while data := self._more():
-            self._last = self._last[-_KEPT:] + data
+            self._last.append(data)
+            self._size += len(data)
+            while self._size - len(self._last[0]) >= _KEPT:
+                self._size -= len(self._last.popleft())
             yield data
 
     def next_frame(self, place: int, block: int) -> tuple[int, bytes] | None:
         """The next frame from a sample on: its first sample, and all that was read from there on."""
-        data = self._last
+        data = b"".join(self._last)
         while True:
             at = -1
             while (at := data.find(b"\xff", at + 1)) >= 0:
@@ -86,10 +91,15 @@ class _Given:
             more = self._more()
             if not more:
                 return None
-            self._last = data = data[-_FRAME:] + more
+            data = data[-_FRAME:] + more
+            self._keep_only(data)
 
     def ends_with_a_tag(self) -> bool:
-        return self._last[-128:].startswith(b"TAG")
+        """Whether the last 128 bytes are what editors put behind a sound."""
+        return b"".join(self._last)[-128:].startswith(b"TAG")
+
+    def _keep_only(self, data: bytes) -> None:
+        self._last, self._size = deque([data]), len(data)
 
     def _more(self) -> bytes:
         """Empty at the end, and where another file begins."""

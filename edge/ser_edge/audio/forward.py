@@ -68,7 +68,7 @@ class ByteReader:
 
     def some(self, most: int = BLOCK) -> bytes:
         """What is there, of so many, without waiting for more than its first byte; empty at the end."""
-        return self.take(min(most, len(self.ahead()))) if most else b""
+        return self.take(min(most, len(self._held) - self._place)) if most and self.peek(1) else b""
 
     def skip(self, size: int) -> int:
         """Takes so many, and says how many there were."""
