@@ -61,6 +61,7 @@ class Setup:
     threads: int
     threshold: float | None
     windowing: Windowing
+    channel: int | None = None
 
     def open(self) -> Recognizer:
         """Makes one.
@@ -69,7 +70,7 @@ class Setup:
             ModelError: no such model, or one that can't be used.
             ValueError: a window that the model can't take.
         """
-        return Recognizer(self.model, self.threads, self.threshold, self.windowing)
+        return Recognizer(self.model, self.threads, self.threshold, self.windowing, self.channel)
 
 
 @dataclass(frozen=True)

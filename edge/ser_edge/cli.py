@@ -80,7 +80,7 @@ def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
         reader.error("subtitles are of one recording; give one file")
     try:
         windowing = Windowing(options.window, options.hop, None if options.no_gate else options.speech)
-        setup = Setup(options.model, options.threads, options.threshold, windowing)
+        setup = Setup(options.model, options.threads, options.threshold, windowing, options.channel)
         recognizer = setup.open()
     except ValueError as e:
         reader.error(str(e))
@@ -141,7 +141,7 @@ def _listening(
         if can_paint(out):
             view = LiveView(out, description)
     raw = RawFormat(options.rate, options.channels, options.sample_format) if options.rate else None
-    return Listening(view, publish, options.duration, raw)
+    return Listening(view, publish, options.duration, raw, options.channel)
 
 
 def _connected(address: str | None) -> "AbstractContextManager[Client | None]":

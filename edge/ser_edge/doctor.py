@@ -186,7 +186,7 @@ def _settings(device: Device) -> str:
 
 def _opens(device: Device, rate: int, channels: int) -> bool:
     try:
-        stream, _, _ = open_stream(device, rate, lambda *_: None, lambda: None, [(rate, channels)])
+        stream, _, _ = open_stream(device, rate, lambda *_: None, lambda: None, settings=[(rate, channels)])
     except MicrophoneError:
         return False
     stream.close()

@@ -51,6 +51,7 @@ class Listening:
     publish: Show = lambda prediction: None  # gets what the view shows
     seconds: float | None = None  # of sound after which to stop
     raw: "RawFormat | None" = None  # of standard input without a header
+    channel: int | None = None  # of the microphone; None mixes them
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def judge_microphone(recognizer: Recognizer, device: int | str | None, show: Sho
     from ser_edge.microphone import Microphone
 
     rate = recognizer.description.features.sample_rate
-    with Microphone(rate, device) as microphone:
+    with Microphone(rate, device, listening.channel) as microphone:
 
         def status() -> str:
             h = microphone.health

@@ -97,6 +97,14 @@ def parser() -> argparse.ArgumentParser:
         help="confidence below which the answer is `uncertain`; 0 always names an emotion (default: the model's own)",
     )
 
+    add(
+        "--channel",
+        type=_count,
+        metavar="N",
+        help="listen to this channel alone, from 1 on: one caller of a recorded call, one microphone of an array "
+        "(default: all, mixed)",
+    )
+
     many = parser.add_argument_group("many files")
     add = many.add_argument
     add("--jobs", type=_count, metavar="N", help="files judged at the same time (default: one a core)")
