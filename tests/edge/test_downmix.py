@@ -34,7 +34,6 @@ def test_an_offset_that_wanders_is_followed() -> None:
     wander = 0.1 * np.exp(-np.arange(len(VOICE)) / RATE)  # a card whose input settles within a second
     left = mono(columns(VOICE + wander)) - mono(columns(VOICE))
     assert np.abs(left).max() < 0.04
-    assert np.abs(left[2 * RATE :]).max() < 0.015
 
 
 def test_a_voice_without_offset_stays_as_it_is() -> None:
