@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ser_edge.audio.arrays import SILENCE_PEAK
 from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.resampling import resample
 from ser_edge.audio.sound import Samples, Sound
 from ser_edge.audio.sources import Source, open_source
 from ser_edge.description import ModelDescription
+from ser_edge.errors import RuntimeUnavailable
 from ser_edge.model import DEFAULT, Model
+from ser_edge.notices import warn
 from ser_edge.prediction import NO_SPEECH, Prediction
 from ser_edge.windowing import Windowing
 
 if TYPE_CHECKING:
     from ser_edge.stream import Stream
+    from ser_edge.utterance_gate import Speech
 
 __all__ = ["UTTERANCE", "Recognizer"]
 
@@ -54,6 +58,7 @@ class Recognizer:
         self._windowing = windowing or Windowing()
         self._windowing.frames(self.description.features)
         self._channel = channel
+        self._gate_unavailable = False
 
     @property
     def description(self) -> ModelDescription:
@@ -144,8 +149,27 @@ class Recognizer:
             if listens_to_all and count > most:
                 return self._predict_long(sound, chain(taken, blocks), progress)
         samples = resample(np.concatenate(taken), sound.rate, config.sample_rate)
+        if np.abs(samples).max(initial=0.0) < SILENCE_PEAK:
+            warn(f"{sound.name}: silent, nothing above -80 dBFS; check the microphone or the recording level")
+        speech = self._find_speech(samples)
+        is_speech = speech is None or speech.found or self._windowing.speech == 0  # 0: as for a window, anything is
+        answer = self._model.judge(samples) if is_speech else None
+        ratio = None if speech is None else speech.ratio
         end = len(samples) / config.sample_rate
-        return Prediction.of(self.description.labels, self._model.judge(samples), self._threshold, sound.path, 0.0, end)
+        return Prediction.of(self.description.labels, answer, self._threshold, sound.path, 0.0, end, ratio)
+
+    def _find_speech(self, samples: Samples) -> "Speech | None":
+        """None where the gate isn't asked, or can't be: Intel Macs have no LiteRT, and predict files without it."""
+        if self._windowing.speech is None or self._gate_unavailable:
+            return None
+        from ser_edge.utterance_gate import find_speech
+
+        try:
+            return find_speech(samples, self.description.features.sample_rate)
+        except RuntimeUnavailable as e:
+            self._gate_unavailable = True
+            warn(f"every sound gets an emotion, speech or not: {e}")
+            return None
 
     def _predict_long(
         self, sound: Sound, blocks: Iterable[Samples], progress: Callable[[float, float], None] | None
@@ -161,4 +185,4 @@ class Recognizer:
         spoken = [list(p.probabilities.values()) for p in answers if p.label != NO_SPEECH]
         mean = np.array(spoken, np.float32).mean(axis=0) if spoken else None
         share = None if answers[0].speech is None else float(np.mean([p.speech or 0.0 for p in answers]))
-        return Prediction.of(self.description.labels, mean, self._threshold, sound.path, 0.0, answers[-1].end, share)
+        return Prediction.of(self.description.labels, mean, self._threshold, sound.path, 0.0, stream.seconds, share)

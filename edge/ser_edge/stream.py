@@ -15,13 +15,15 @@ from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
 from ser_edge.audio.sound import Samples
 from ser_edge.features import Features
-from ser_edge.gate import Gate
+from ser_edge.gate import SHORTEST, Gate
 from ser_edge.incremental import IncrementalLogMel
 from ser_edge.model import Model
 from ser_edge.prediction import Prediction
 from ser_edge.windowing import Windowing
 
 __all__ = ["Stream"]
+
+_ADDED = 0.1  # seconds that the last window, which ends with the sound, must add to the one before it
 
 
 class Stream:
@@ -99,7 +101,8 @@ class Stream:
         total = self._offset + len(self._spectrum)
         answers += self._complete(total)
         last = max(0, total - self._window)
-        if self._next == 0 or last > self._next - self._hop:
+        added = (total - self._window - (self._next - self._hop)) * self._config.hop_length / self._config.sample_rate
+        if self._next == 0 or added >= min(_ADDED, self._windowing.hop):
             answers.append(self._judge(last))
         return answers
 
@@ -139,9 +142,10 @@ class Stream:
         end = min(start + self._window, self._offset + len(self._spectrum))
         rate, hop = self._config.sample_rate, self._config.hop_length
         span = start * hop / rate, min(end * hop, self._heard) / rate
-        share = None if self._gate is None else self._gate.share(*span)
+        too_short = span[1] < SHORTEST  # the whole sound is
+        share = None if self._gate is None else 0.0 if too_short else self._gate.share(*span)
         answer = None
-        if share is None or share >= (self._windowing.speech or 0):
+        if share is None or (share >= (self._windowing.speech or 0) and not too_short):
             features = self._model.front_end.utterance(self._spectrum[start - self._offset : end - self._offset])
             answer = self._model.probabilities(features[None])[0]
         return Prediction.of(

@@ -69,11 +69,11 @@ def test_when_all_is_well_one_can_begin(sounddevice: Any, card: Any) -> None:
     assert re.fullmatch(r"answers as where it was made \(within 0\.00\d\d\)", found["voice detector"][1])
     assert found["PortAudio"][1] == "V19.6.0-devel (Fake)"
     assert found["device 0"][1] == "USB (default): mono at 16000 44100 48000 Hz, 2 channels at 16000 44100 48000 Hz"
-    assert found["level"][1] == "USB at 16000 Hz, 1 channel: peak -6.0, RMS -9.0 dBFS"
+    assert found["level"][1] == "USB at 16000 Hz, 2 channels: peak -6.0, RMS -9.0 dBFS"
 
 
 def test_devices_are_opened_not_asked(sounddevice: Any, card: Any) -> None:
-    plugged(sounddevice, card, np.full((48_000, 2), 0.25), takes={(48_000, 2)})
+    plugged(sounddevice, card, np.tile(np.repeat([[0.25], [-0.25]], 60, axis=0), (400, 2)), takes={(48_000, 2)})
     sounddevice.plug(card("Odd", 1, takes={(8_000, 1)}))
     code, found, _ = examined()
     assert code == 0
@@ -94,13 +94,13 @@ def test_the_level_is_measured(sounddevice: Any, card: Any, sound: Any, code: in
     plugged(sounddevice, card, sound)
     returned, found, _ = examined("usb")
     assert (returned, found["level"][0]) == (code, state)
-    assert re.match(f"USB at 16000 Hz, 1 channel: {text}", found["level"][1])
+    assert re.match(f"USB at 16000 Hz, 2 channels: {text}", found["level"][1])
 
 
 def test_a_microphone_that_brings_nothing_is_wrong(sounddevice: Any, card: Any) -> None:
     sounddevice.plug(card("USB"))
     code, found, following = examined()
-    assert (code, found["level"]) == (3, ("!!", f"USB at 16000 Hz, 1 channel: opens, but nothing comes; {following}"))
+    assert (code, found["level"]) == (3, ("!!", f"USB at 16000 Hz, 2 channels: opens, but nothing comes; {following}"))
     assert following == f"plug it in again, or choose another: {LIST}"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_edge.audio import decoding
+from ser_edge.audio.reading import read
 from ser_edge.description import ModelDescription, Normalization
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.features import FeatureConfig, FrontEnd
@@ -43,7 +43,7 @@ def test_both_runtimes_answer_alike(sounds: list[Path]) -> None:
     assert litert.description == replace(onnx_runtime.description, precision="int8-per-tensor")
     config = onnx_runtime.description.features
     for path in sounds:
-        features = onnx_runtime.features(decoding.read(path, config.sample_rate, config.seconds))[None]
+        features = onnx_runtime.features(read(path, config.sample_rate, config.seconds))[None]
         np.testing.assert_allclose(litert.probabilities(features), onnx_runtime.probabilities(features), atol=ROUNDING)
 
 
