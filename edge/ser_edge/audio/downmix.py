@@ -44,7 +44,7 @@ class Downmix:
         self._count = 0  # samples in it
         self._followed = 0.0  # blocks that the mean is of, `_MEMORY` at most
         self._dc: npt.NDArray[np.float64] | None = None  # (channels,), at the end of the block before
-        self._power = np.zeros(0)  # (channels,) so far
+        self._power: npt.NDArray[np.float64] = np.zeros(1)  # (channels,) so far
         self._mean_power = 0.0
         self._strongest: int | None = None  # the channel that is taken; None takes their mean
 
