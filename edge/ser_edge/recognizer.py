@@ -56,7 +56,7 @@ class Recognizer:
     ):
         if threshold is not None and not 0 <= threshold <= 1:
             raise ValueError(f"threshold={threshold!r}: must be 0 to 1")
-        if channel is not None and (not isinstance(channel, int) or isinstance(channel, bool) or channel < 1):
+        if channel is not None and (isinstance(channel, bool) or not hasattr(channel, "__index__") or channel < 1):
             raise ValueError(f"channel={channel!r}: must be a whole number, 1 for the first")
         self._model = Model(model, threads)
         self._threshold = self.description.threshold if threshold is None else threshold
@@ -132,7 +132,7 @@ class Recognizer:
         """
         check_chunks(chunks)
         stream = self.listener(sample_rate, path)
-        return chain(chain.from_iterable(map(stream.feed, chunks)), _last(stream))
+        return _answers(stream, chunks)
 
     def listener(self, sample_rate: int, path: str | None = None) -> "Stream":
         """What `stream` uses, for those who would rather push samples than have them pulled.
@@ -181,5 +181,7 @@ class Recognizer:
         return Prediction.of(self.description.labels, mean, self._threshold, sound.path, 0.0, answers[-1].end, share)
 
 
-def _last(stream: "Stream") -> Iterator[Prediction]:
+def _answers(stream: "Stream", chunks: Iterable[npt.ArrayLike]) -> Iterator[Prediction]:
+    for chunk in chunks:
+        yield from stream.feed(chunk)
     yield from stream.finish()

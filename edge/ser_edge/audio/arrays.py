@@ -134,9 +134,7 @@ class ChunkLayout:
         if (pair := number_and_array(chunk)) is not None:
             given, chunk = rate_of(pair[0], self._name), pair[1]
             if given != self._rate:
-                raise AudioError(
-                    f"{self._name}: a chunk of {given} Hz, not {self._rate}; open a listener for each rate"
-                )
+                raise AudioError(f"{self._name}: a chunk of {given} Hz after {self._rate} Hz; open a listener for each")
         data = array_of(chunk)
         _refuse_encoded(data)
         data = _scaled(data, _full_scale(data, whole_sound=False))
@@ -194,7 +192,7 @@ def _scaled(data: npt.NDArray[Any], full_scale: int) -> npt.NDArray[np.float32]:
     """
     kind, size = data.dtype.kind, data.dtype.itemsize
     if kind == "u" and size == 1:
-        return (data.astype(np.float32) - 128) / 128
+        return (data.astype(np.float32) - np.float32(128)) / np.float32(128)
     if kind == "i":
         return data.astype(np.float32) / np.float32(full_scale)
     if kind != "f":
@@ -246,7 +244,5 @@ def _laid_out(data: npt.NDArray[np.float32]) -> Channels:
     if rows <= _MOST_CHANNELS:
         return data.T
     if columns > rows:
-        raise AudioError(
-            f"array: {data.shape}, over {_MOST_CHANNELS} channels either way; type array.T if those are rows"
-        )
+        raise AudioError(f"array: {data.shape} looks like over {_MOST_CHANNELS} channels in rows; type array.T")
     return data

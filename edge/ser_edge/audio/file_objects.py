@@ -114,9 +114,9 @@ def _name(source: Any) -> str:
 
 
 def _inner(source: Any) -> Any:
-    """What an upload keeps its bytes in: FastAPI's and aiohttp's `file`, Werkzeug's `stream`; None where there is none."""
+    """What an upload keeps its bytes in: FastAPI's and aiohttp's `file`, Werkzeug's `stream`; None without such."""
     for attribute in ("file", "stream"):
-        inner = getattr(source, attribute, None)
+        inner: Any = getattr(source, attribute, None)
         if callable(getattr(inner, "read", None)) and not _is_async(inner.read):
             return inner
     return None

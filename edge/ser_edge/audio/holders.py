@@ -1,4 +1,4 @@
-"""What samples come in: arrays, lists, tensors, tables' columns and buffers become a NumPy array, the values as they are.
+"""What samples come in: arrays, lists, tensors, columns of tables and buffers become NumPy arrays of the same values.
 
 Nothing is imported to know them: a tensor is known by its methods. What isn't meant as samples is refused with the line
 to type: bytes above all, which NumPy would take for samples of 8 bits.
@@ -34,18 +34,19 @@ def array_of(source: Any) -> npt.NDArray[Any]:
         found = _converted(source)
     except Exception as e:  # each library of tensors has exceptions of its own
         said = " ".join(str(e).split())[:_REASON] or type(e).__name__
+        if isinstance(source, list | tuple) and "inhomogeneous" in said:
+            said = "its parts differ in length; type np.concatenate(parts) if they are one sound"
         raise AudioError(f"array: no array can be made of it: {said}") from e
     if found is None:
-        raise TypeError(
-            f"{type(source).__name__}: holds no samples; give an array of them, or to predict a path or file"
-        )
+        kind = type(source).__name__
+        raise TypeError(f"{kind}: holds no samples; give an array of them (predict takes a path or a file as well)")
     if isinstance(source, list | tuple) and type(_first_value(source)) is int and found.dtype.kind == "i":
         return found.astype(np.int64)  # which they are but on Windows, with NumPy 1
     return found
 
 
 def number_and_array(pair: Any) -> tuple[Any, Any] | None:
-    """(rate, samples) of what librosa, soundfile, SciPy and Gradio return, in whichever order; None if it is no such."""
+    """(rate, samples) of what librosa, soundfile, SciPy and Gradio return, in either order; None if it is no such."""
     if not isinstance(pair, tuple) or len(pair) != 2:
         return None
     numbers = [_is_number(item) for item in pair]

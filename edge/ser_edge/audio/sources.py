@@ -32,7 +32,7 @@ def open_source(source: Source, sample_rate: Any = None) -> Iterator[Sound]:
 
     Args:
         source: the path of a sound file; a binary file object that holds one, an upload or a `soundfile.SoundFile`
-            included; samples as `arrays.whole` takes them; or these with their rate, (samples, rate) or (rate, samples).
+            included; samples as `arrays.whole` takes them; or these with their rate, in a tuple.
         sample_rate: Hz of samples; files say theirs.
 
     Raises:
@@ -97,9 +97,9 @@ def _names_file(source: Any) -> bool:
     """Whether bytes are the path of something, as `os.listdir(b".")` gives it, rather than sound."""
     if not isinstance(source, bytes) or not 0 < len(source) <= _LONGEST_PATH or b"\0" in source:
         return False
-    suffix = os.path.splitext(source)[1].lower()
+    path = Path(os.fsdecode(source))
     with suppress(OSError, ValueError):
-        return os.path.lexists(source) or os.fsdecode(suffix) in AUDIO_SUFFIXES
+        return path.suffix.lower() in AUDIO_SUFFIXES or path.exists()
     return False
 
 
@@ -114,9 +114,10 @@ def _check_path(path: str) -> None:
         if not path:
             raise AudioError("the path is empty; was a variable not set?")
         if place.is_dir():
-            below = chain(place.glob("*"), place.glob("*/*"))
-            if any(found.suffix.lower() in AUDIO_SUFFIXES for found in below):
-                raise AudioError(f"{path}: a folder; predict one sound at a time: for path in Path(...).rglob('*.wav')")
+            below = (found.suffix for found in chain(place.glob("*"), place.glob("*/*")))
+            if suffix := next((suffix for suffix in below if suffix.lower() in AUDIO_SUFFIXES), None):
+                each = f'[recognizer.predict(p) for p in Path({path!r}).rglob("*{suffix}")]'
+                raise AudioError(f"{path}: a folder; predict takes one sound; type {each}")
         elif not place.exists():
             if _URL.match(path):
                 raise AudioError(f"{path}: a URL; download it, and give the path of the file")
