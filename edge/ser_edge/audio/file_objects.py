@@ -16,18 +16,13 @@ from ser_edge.audio.formats import reason
 from ser_edge.audio.sound import Channels, Sound
 from ser_edge.errors import AudioError
 
-__all__ = ["binary_file", "is_file_object", "is_sound_file", "sound_of_file"]
+__all__ = ["binary_file", "is_sound_file", "sound_of_file"]
 
 _IN_MEMORY = 1 << 25  # bytes of a copy; what is more goes to a temporary file
 _AT_ONCE = 1 << 18  # bytes
 _LONGEST = 1 << 32  # bytes of a copy: what comes without end mustn't fill the disk
 _CHUNK_SECONDS = 10.0
 _FILES = (io.BytesIO, io.BufferedReader, io.BufferedRandom, io.FileIO)
-
-
-def is_file_object(source: Any) -> bool:
-    """Whether it reads, or holds something that does, as an upload does."""
-    return hasattr(source, "read") or _inner(source) is not None
 
 
 @contextmanager
@@ -106,7 +101,7 @@ def _chunks(file: Any, name: str) -> Iterator[Channels]:
 
 def _name(source: Any) -> str:
     """What a file object is called: an upload by its file, not by its form's field."""
-    for attribute in ("filename", "name"):
+    for attribute in ("name",) if isinstance(source, io.IOBase) else ("filename", "name"):
         value = getattr(source, attribute, None)
         if isinstance(value, str | bytes | os.PathLike) and value:
             return os.fsdecode(value)

@@ -45,7 +45,7 @@ def open_source(source: Source, sample_rate: Any = None) -> Iterator[Sound]:
         _check_path(path)
         with open_sound(path) as sound:
             yield sound
-    elif hasattr(any_source, "read") or hasattr(any_source, "file"):
+    elif _reads(any_source):
         from ser_edge.audio.file_objects import binary_file, is_sound_file, sound_of_file
 
         if is_sound_file(any_source):
@@ -91,6 +91,11 @@ def _in_memory(source: Any, sample_rate: Any) -> Sound:
     rate = rate_of(sample_rate, "array")
     samples = whole(source)
     return Sound(rate, iter([samples]), "array", None, len(samples) / rate)
+
+
+def _reads(source: Any) -> bool:
+    """Whether it is a file object, or an upload, which keeps one."""
+    return any(hasattr(holder, "read") for holder in (source, getattr(source, "file", 0), getattr(source, "stream", 0)))
 
 
 def _names_file(source: Any) -> bool:
