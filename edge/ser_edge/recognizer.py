@@ -77,7 +77,7 @@ class Recognizer:
     def predict(
         self,
         source: Source,
-        sample_rate: int | None = None,
+        sample_rate: float | None = None,
         progress: Callable[[float, float], None] | None = None,
     ) -> Prediction:
         """Judges one sound, which is taken to be a voice.
@@ -106,7 +106,7 @@ class Recognizer:
             return self._predict(sound, progress)
 
     def stream(
-        self, chunks: Iterable[npt.ArrayLike], sample_rate: int, path: str | None = None
+        self, chunks: Iterable[npt.ArrayLike], sample_rate: float, path: str | None = None
     ) -> Iterator[Prediction]:
         """Judges an endless sound window by window, as it comes.
 
@@ -134,7 +134,7 @@ class Recognizer:
         stream = self.listener(sample_rate, path)
         return _answers(stream, chunks)
 
-    def listener(self, sample_rate: int, path: str | None = None) -> "Stream":
+    def listener(self, sample_rate: float, path: str | None = None) -> "Stream":
         """What `stream` uses, for those who would rather push samples than have them pulled.
 
         Each is for one signal, and for one thread at a time; any number of them run side by side.

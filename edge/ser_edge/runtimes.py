@@ -5,9 +5,9 @@ normalised features into probabilities. Libraries are imported when they are nee
 
 A runtime is for any number of threads, and survives a fork (`forks`). ONNX Runtime's sessions run in many threads at
 once. A LiteRT interpreter holds one input and one output, so a lock is around writing, running and reading. The other
-way, an interpreter for each thread, costs 2.5 MB and 4 ms for each, and was no faster: on two cores, 2 to 8 threads
-predicted 250 to 380 sounds of three seconds a second with either, because half of the time is the front-end's, which
-waits for no lock.
+way, an interpreter for each thread, costs 2.5 MB and 4 ms for each, and was no faster: on two cores that others used as
+well, 2 to 8 threads predicted 250 to 380 sounds of three seconds a second with either. Half of the 2.5 ms of CPU time
+that each takes is the front-end's, which waits for no lock.
 """
 
 import os

@@ -44,20 +44,20 @@ class Stream:
     def __init__(
         self,
         model: Model,
-        sample_rate: int,
+        sample_rate: float,
         windowing: Windowing,
         threshold: float = 0.0,
         path: str | None = None,
         channel: int | None = None,
     ):
-        sample_rate = rate_of(sample_rate, path or "stream")
-        self._layout = ChunkLayout(sample_rate, path or "stream")
+        rate = rate_of(sample_rate, path or "stream")
+        self._layout = ChunkLayout(rate, path or "stream")
         self._windowing = windowing
         self._model, self._threshold, self._path = model, threshold, path
         self._config = model.description.features
         self._window, self._hop = self._windowing.frames(self._config)
-        self._downmix = Downmix(sample_rate, channel, path or "stream")
-        self._resampler = Resampler(sample_rate, self._config.sample_rate)
+        self._downmix = Downmix(rate, channel, path or "stream")
+        self._resampler = Resampler(rate, self._config.sample_rate)
         self._gate = None if self._windowing.speech is None else Gate(self._config.sample_rate)
         self._log_mel = IncrementalLogMel(model.front_end)
         self._spectrum: Features = np.empty((0, self._config.n_mels), np.float32)  # from frame `_offset` on

@@ -249,7 +249,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "for writing": (lambda path: path.open("ab"), '.*a.wav: opened for writing; open it as open(path, "rb")'),
     "empty": (lambda _: io.BytesIO(), "the stream: .*"),
     "no path": (lambda _: "", r"the path is empty; was a variable not set\?"),
-    "URL": (lambda _: "https://a.example/b.wav", ".*b.wav: a URL; download it, and give the path of the file"),
+    "URL": (lambda _: "https://a.example/b.wav", ".*b.wav: a URL; give the path of a file, downloaded first"),
     "home": (lambda _: "~/b.wav", r"~/b.wav: no such file; type os.path.expanduser\('~/b.wav'\)"),
     "bytes of no path": (lambda _: b"missing.wav", "missing.wav: no such file"),
     "folder": (

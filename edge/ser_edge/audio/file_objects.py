@@ -22,7 +22,6 @@ _IN_MEMORY = 1 << 25  # bytes of a copy; what is more goes to a temporary file
 _AT_ONCE = 1 << 18  # bytes
 _LONGEST = 1 << 32  # bytes of a copy: what comes without end mustn't fill the disk
 _CHUNK_SECONDS = 10.0
-_FILES = (io.BytesIO, io.BufferedReader, io.BufferedRandom, io.FileIO)
 
 
 @contextmanager
@@ -47,7 +46,7 @@ def binary_file(source: Any) -> Iterator[tuple[BinaryIO, str]]:
     if callable(readable) and not readable():
         raise AudioError(f'{name}: opened for writing; open it as open(path, "rb")')
     rewound = _rewind(source)
-    if rewound and isinstance(source, _FILES):
+    if rewound and (type(source) is io.BytesIO or type(getattr(source, "raw", source)) is io.FileIO):
         yield source, name
         return
     import tempfile  # 10 ms that a plain file doesn't need

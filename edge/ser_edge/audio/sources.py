@@ -125,6 +125,6 @@ def _check_path(path: str) -> None:
                 raise AudioError(f"{path}: a folder; predict takes one sound; type {each}")
         elif not place.exists():
             if _URL.match(path):
-                raise AudioError(f"{path}: a URL; download it, and give the path of the file")
+                raise AudioError(f"{path}: a URL; give the path of a file, downloaded first")
             if path.startswith("~"):
                 raise AudioError(f"{path}: no such file; type os.path.expanduser({path!r})")
