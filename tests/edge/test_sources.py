@@ -33,7 +33,7 @@ def encoded(samples: npt.NDArray[np.float32] = NOISE) -> bytes:
 WAV = encoded()
 
 
-def heard(source: Any, sample_rate: Any = None) -> npt.NDArray[np.float32]:
+def samples_of(source: Any, sample_rate: Any = None) -> npt.NDArray[np.float32]:
     with open_source(source, sample_rate) as sound:
         assert sound.rate == RATE
         return np.concatenate(list(sound.chunks))[:, 0]
@@ -41,7 +41,7 @@ def heard(source: Any, sample_rate: Any = None) -> npt.NDArray[np.float32]:
 
 def refusal(kind: type[Exception], source: Any, sample_rate: Any = None) -> str:
     with pytest.raises(kind) as error:
-        heard(source, sample_rate)
+        samples_of(source, sample_rate)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -192,27 +192,27 @@ SAME: dict[str, Callable[[Path], Any]] = {  # what is made of a path
 @pytest.mark.parametrize("name", SAME)
 def test_the_same_sound_comes_through_every_door(name: str, wav: Path) -> None:
     source = SAME[name](wav)
-    np.testing.assert_array_equal(heard(source), NOISE)
+    np.testing.assert_array_equal(samples_of(source), NOISE)
     if name not in ("what only reads", "what only reads all"):
-        np.testing.assert_array_equal(heard(source), NOISE)  # and once more: it is rewound
+        np.testing.assert_array_equal(samples_of(source), NOISE)  # and once more: it is rewound
 
 
 def test_memory_that_is_mapped_is_a_file(wav: Path) -> None:
     with wav.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        np.testing.assert_array_equal(heard(mapped), NOISE)
+        np.testing.assert_array_equal(samples_of(mapped), NOISE)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pipe that holds it")
 def test_what_can_not_be_rewound_is_read_on() -> None:
     with piped() as pipe:
-        np.testing.assert_array_equal(heard(pipe), NOISE[:4_000])
+        np.testing.assert_array_equal(samples_of(pipe), NOISE[:4_000])
 
 
 def test_a_sound_file_is_read_from_where_it_stands_and_stands_there_again(wav: Path) -> None:
     with soundfile.SoundFile(wav) as file:
         file.seek(4_000)
         for _ in range(2):
-            np.testing.assert_array_equal(heard(file), NOISE[4_000:])
+            np.testing.assert_array_equal(samples_of(file), NOISE[4_000:])
         file.read()
         assert refusal(AudioError, file) == f"{wav}: a SoundFile that was read to its end; type file.seek(0)"
     assert refusal(AudioError, file) == f"{wav}: a SoundFile that is closed already; open it again"
@@ -226,7 +226,7 @@ def test_a_sound_file_that_is_written_is_refused(tmp_path: Path) -> None:
 def test_a_large_copy_lies_on_disk_and_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ser_edge.audio.file_objects._IN_MEMORY", 1_000)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    np.testing.assert_array_equal(heard(OnlyReads()), NOISE)
+    np.testing.assert_array_equal(samples_of(OnlyReads()), NOISE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -287,7 +287,7 @@ def test_what_is_no_sound_is_refused_in_a_line(name: str, wav: Path) -> None:
     make, says = REFUSED[name]
     pattern = says if "\\" in says else says.replace("(", r"\(").replace(")", r"\)")
     with pytest.raises(AudioError, match=f"^{pattern}$"):
-        heard(make(wav))
+        samples_of(make(wav))
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_what_is_awaited_is_not_left_waiting() -> None:
 
 
 def test_the_rate_may_be_given_twice_if_it_is_the_same() -> None:
-    np.testing.assert_array_equal(heard((NOISE, RATE), float(RATE)), NOISE)
+    np.testing.assert_array_equal(samples_of((NOISE, RATE), float(RATE)), NOISE)
 
 
 def test_an_upload_is_called_by_its_file_in_messages() -> None:

@@ -229,7 +229,7 @@ def _laid_out(data: npt.NDArray[np.float32]) -> Channels:
     """(samples,), (samples, channels) or (channels, samples) to (samples, channels).
 
     Raises:
-        AudioError: another shape, or one that can't be told.
+        AudioError: another shape, or an ambiguous one.
     """
     if data.ndim == 1:
         return data[:, None]

@@ -40,11 +40,14 @@ class Downmix:
     def __init__(self, sample_rate: int, channel: int | None = None, name: str = "stream"):
         self._length = max(1, round(BLOCK_SECONDS * sample_rate))
         self._channel, self._name = channel, name
+        self._begin(1)
+
+    def _begin(self, channels: int) -> None:
         self._waiting: list[Channels] = []  # less than a block
         self._count = 0  # samples in it
         self._followed = 0.0  # blocks that the mean is of, `_MEMORY` at most
         self._dc: npt.NDArray[np.float64] | None = None  # (channels,), at the end of the block before
-        self._power: npt.NDArray[np.float64] = np.zeros(1)  # (channels,) so far
+        self._power = np.zeros(channels)  # of each, so far
         self._mean_power = 0.0
         self._strongest: int | None = None  # the channel that is taken; None takes their mean
 
@@ -56,6 +59,9 @@ class Downmix:
         Raises:
             AudioError: there is no such channel.
         """
+        if chunk.shape[1] != len(self._power):  # the first, or recordings of several kinds joined together
+            yield from self.finish()
+            self._begin(chunk.shape[1])
         self._waiting.append(chunk)
         self._count += len(chunk)
         if self._count < self._length:
