@@ -112,7 +112,7 @@ def predictions(recognizer: Recognizer, path: str, timeline: bool, within: Withi
     with open_sound(path) as sound:
         stream = recognizer.listener(sound.rate, path)
         for chunk in sound.chunks:
-            yield from stream.feed(chunk)
+            yield from stream.feed_channels(chunk)
             within(stream.seconds, sound.seconds or 0.0)
         yield from stream.finish()
 

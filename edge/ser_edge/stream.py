@@ -10,10 +10,10 @@ chunks makes no difference to the answers.
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.arrays import channels_of, check_rate
+from ser_edge.audio.arrays import ChunkLayout, rate_of
 from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
-from ser_edge.audio.sound import Samples
+from ser_edge.audio.sound import Channels, Samples
 from ser_edge.features import Features
 from ser_edge.gate import SHORTEST, Gate
 from ser_edge.incremental import IncrementalLogMel
@@ -46,19 +46,20 @@ class Stream:
     def __init__(
         self,
         model: Model,
-        sample_rate: int,
+        sample_rate: float,
         windowing: Windowing,
         threshold: float = 0.0,
         path: str | None = None,
         channel: int | None = None,
     ):
-        check_rate(sample_rate, path or "stream")
+        rate = rate_of(sample_rate, path or "stream")
+        self._layout = ChunkLayout(rate, path or "stream")
         self._windowing = windowing
         self._model, self._threshold, self._path = model, threshold, path
         self._config = model.description.features
         self._window, self._hop = self._windowing.frames(self._config)
-        self._downmix = Downmix(sample_rate, channel, path or "stream")
-        self._resampler = Resampler(sample_rate, self._config.sample_rate)
+        self._downmix = Downmix(rate, channel, path or "stream")
+        self._resampler = Resampler(rate, self._config.sample_rate)
         self._gate = None if self._windowing.speech is None else Gate(self._config.sample_rate)
         self._log_mel = IncrementalLogMel(model.front_end)
         self._spectrum: Features = np.empty((0, self._config.n_mels), np.float32)  # from frame `_offset` on
@@ -74,14 +75,19 @@ class Stream:
         return self._heard / self._config.sample_rate
 
     def feed(self, samples: npt.ArrayLike) -> list[Prediction]:
-        """Takes (samples,) or (samples, channels) of any format at `sample_rate`, any number of them.
+        """Takes any number of samples at `sample_rate`, as `audio.arrays.channels_of` does; for one thread at a time.
 
         NaN, and what is beyond any recording (`audio.arrays.LOUDEST`), is silence.
 
         Raises:
-            AudioError: it holds no samples.
+            AudioError: it holds no samples, or has other channels than the chunks before.
+            TypeError: nothing that holds samples.
         """
-        return [p for block in self._downmix.blocks(channels_of(samples)) for p in self.feed_block(block)]
+        return self.feed_channels(self._layout.channels_of(samples))
+
+    def feed_channels(self, samples: Channels) -> list[Prediction]:
+        """`feed` for what a `Sound` or a `Microphone` gives: (samples, channels) float32, without a look at it."""
+        return [p for block in self._downmix.blocks(samples) for p in self.feed_block(block)]
 
     def feed_block(self, block: Samples) -> list[Prediction]:
         """`feed` for a block that a `Downmix` of the same sample rate made."""

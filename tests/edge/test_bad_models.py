@@ -165,7 +165,8 @@ MODELS: dict[str, tuple[str, Callable[[Path, Small], Any], str]] = {
     "missing": (".onnx", lambda path, small: None, "no such model file"),
     "a folder": (".tflite", lambda path, small: path.mkdir(), "no such model file"),
     "another kind": (".keras", raw(b"?"), "not a model file; expected .tflite or .onnx"),
-    "a sound": (".wav", raw(b"RIFF"), "not a model file; expected .tflite or .onnx"),
+    "a sound": (".wav", raw(b"RIFF"), r"a sound, not a model file \(.tflite or .onnx\); .*"),
+    "a text": (".txt", raw(b"RIFF"), "not a model file; expected .tflite or .onnx"),
     "too large": (".onnx", sparse, "over 256 MiB; a network for small machines is smaller"),
     "empty ONNX": (".onnx", raw(b""), UNDESCRIBED),
     "empty TFLite": (".tflite", raw(b""), NO_TFLITE),
@@ -203,7 +204,7 @@ MODELS: dict[str, tuple[str, Callable[[Path, Small], Any], str]] = {
     "not the coefficients": (
         ".onnx",
         small(described(), weights=np.ones((9, 3)), inputs=9),
-        r"the network doesn't take what its description says \(.*\)",
+        r"the network doesn't take what its description says \(it takes \(any, any, 9\), .*\); export it again",
     ),
     "answers NaN": (".onnx", small(described(), weights=np.full((3, 3), np.nan)), "the network answered NaN; .*"),
     "not JSON": (".onnx", small("{"), DAMAGED),

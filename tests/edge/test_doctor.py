@@ -185,6 +185,7 @@ def test_a_voice_detector_without_its_runtime_is_wrong(
         raise RuntimeUnavailable("LiteRT isn't installed; pip install ai-edge-litert")
 
     plugged(sounddevice, card, tone(0.5))
+    monkeypatch.setattr(voice_detector, "_shared", None)  # the network that all detectors of a process share
     monkeypatch.setattr(voice_detector, "interpreter", fail)
     code, found, following = examined()
     assert (code, following) == (4, "pip install ai-edge-litert")

@@ -99,6 +99,23 @@ def test_a_long_sound_gets_the_mean_of_what_its_windows_get(tmp_path: Path, smal
     np.testing.assert_allclose(model.judge(samples), answers.mean(axis=0), atol=1e-6)
 
 
+def test_what_a_network_takes_is_compared_with_what_its_description_says(tmp_path: Path, small_onnx: Any) -> None:
+    model = Model(small_onnx(tmp_path / "small.onnx", described()))
+    assert model._runtime.takes == (None, None, 3)
+    assert refusal(small_onnx(tmp_path / "nine.onnx", described(), weights=np.ones((9, 3)), inputs=9)) == (
+        f"{tmp_path / 'nine.onnx'}: the network doesn't take what its description says "
+        "(it takes (any, any, 9), described are (1, 32, 3)); export it again"
+    )
+
+
+def test_a_network_that_fails_for_another_reason_is_quoted_not_its_description(tmp_path: Path, small_onnx: Any) -> None:
+    weights = np.ones((9, 3))  # which its input, of three, can't be multiplied with
+    message = refusal(small_onnx(tmp_path / "small.onnx", described(), weights=weights))
+    assert message.startswith(f"{tmp_path / 'small.onnx'}: ONNX Runtime ")
+    assert "description" not in message
+    assert message.endswith(("; export it again", ")"))
+
+
 def test_an_unknown_name_is_answered_with_the_bundled_ones() -> None:
     message = refusal("gpt")
     assert message.startswith("no model called gpt; bundled: ")
