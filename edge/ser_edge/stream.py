@@ -107,8 +107,8 @@ class Stream:
         total = self._offset + len(self._spectrum)
         answers += self._complete(total)
         last = max(0, total - self._window)
-        added = (total - self._window - (self._next - self._hop)) * self._config.hop_length / self._config.sample_rate
-        if self._next == 0 or added >= min(_ADDED, self._windowing.hop):
+        covered = (self._next - self._hop + self._window) * self._config.hop_length / self._config.sample_rate
+        if self._next == 0 or self.seconds - covered >= min(_ADDED, self._windowing.hop):
             answers.append(self._judge(last))
         return answers
 

@@ -33,7 +33,7 @@ class Speech:
     """What was found."""
 
     found: bool
-    ratio: float  # share of the sound, 0..1, that the detector takes for speech
+    ratio: float  # share of the sound, 0..1, that is speech; 0 where none was found
 
 
 def find_speech(samples: Samples, sample_rate: int) -> Speech:
@@ -45,14 +45,13 @@ def find_speech(samples: Samples, sample_rate: int) -> Speech:
     """
     if len(samples) < SHORTEST * sample_rate:
         return Speech(False, 0.0)
-    ratios = []
     for speed in _SPEEDS:
         probabilities = _probabilities(resample(samples, round(sample_rate * speed), RATE))
-        ratios.append(_ratio(probabilities))
+        ratio = _ratio(probabilities)
         is_clear = float(np.sort(probabilities)[-_CLEAR:].sum()) >= _SURE * _CLEAR
-        if is_clear and (speed == 1.0 or ratios[-1] >= _SLOW_RATIO):
-            return Speech(True, ratios[-1])
-    return Speech(False, ratios[0])
+        if is_clear and (speed == 1.0 or ratio >= _SLOW_RATIO):
+            return Speech(True, ratio)
+    return Speech(False, 0.0)
 
 
 def _probabilities(samples: Samples) -> npt.NDArray[np.float32]:

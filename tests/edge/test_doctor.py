@@ -79,7 +79,7 @@ def test_devices_are_opened_not_asked(sounddevice: Any, card: Any) -> None:
     assert code == 0
     assert found["device 0"] == ("ok", "USB (default): 2 channels at 48000 Hz")
     assert found["device 1"] == ("--", "Odd: opens at none of 16000, 44100, 48000 Hz")
-    assert found["level"][1].startswith("USB at 48000 Hz, 2 channels: peak -11.")  # the edge rings in the resampler
+    assert re.match(r"USB at 48000 Hz, 2 channels: peak -1[01]\.", found["level"][1])  # the resampler rings at edges
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_many_threads_may_open_at_the_same_time(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_failure_of_the_runtime_is_not_blamed_on_the_model(
-    recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
+    recognizer: Recognizer, sounds: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime = recognizer._model._runtime
 
@@ -107,7 +108,7 @@ def test_a_failure_of_the_runtime_is_not_blamed_on_the_model(
 
     monkeypatch.setattr(runtime, "run", fail)
     with pytest.raises(ModelError, match=rf"^.*{DEFAULT}.*: {runtime.name} failed \(no memory left\); try again$"):
-        recognizer.predict(VOICES[0], RATE)
+        recognizer.predict(sounds[0])
 
 
 def test_standard_error_is_left_alone_once_the_runtime_has_announced_itself(monkeypatch: pytest.MonkeyPatch) -> None:
