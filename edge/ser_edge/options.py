@@ -57,9 +57,10 @@ examples:
   ser-edge --model mine.onnx --describe      its labels, front-end, accuracy and provenance
   ser-edge --doctor                          what works here, and what to do about what doesn't
 
-A file is taken to be one voice, and gets one answer. What has no end (--mic, -), --timeline and srt get an answer for
-each window of --window seconds, every --hop seconds; where nobody speaks it is `no-speech`. So do the parts of a file
-of more than a minute, whose answer is the mean of those with speech.
+A file is taken to be one voice, and gets one answer. Streams (--mic, -), --timeline and srt get one for each window of
+--window seconds, every --hop seconds. The answer for a file of more than a minute is the mean of its windows with
+speech. Where nobody speaks the answer is `no-speech`: in silence, noise, tones and most music (--speech, --no-gate).
+A DC offset is removed. Channels are mixed, or the strongest is taken where they cancel out (--channel takes one).
 
 Answers go to standard output; messages, the model's measured accuracy and progress go to standard error.
 
@@ -125,9 +126,9 @@ def parser() -> argparse.ArgumentParser:
         type=_share,
         default=SPEECH,
         metavar="P",
-        help="share of a window that must be speech, else it is `no-speech` (default: %(default)s)",
+        help="share of a window that must be speech, else it is `no-speech` (default: %(default)s); of a file, 0.4 s",
     )
-    add("--no-gate", action="store_true", help="don't ask whether anybody speaks; judge every window")
+    add("--no-gate", action="store_true", help="don't ask whether anybody speaks; classify everything")
     add("--duration", type=_seconds, metavar="S", help="stop after so many seconds of microphone or standard input")
 
     microphone = parser.add_argument_group("microphone")
