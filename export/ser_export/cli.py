@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ser_edge import __version__
 from ser_edge.errors import SerEdgeError
 from ser_edge.native import hushed
+from ser_edge.pip_command import install_extra
 
 if TYPE_CHECKING:
     from ser_export.gates import Proof
@@ -33,8 +34,6 @@ answers otherwise than its precision may is not written, and the exit code is 4.
 
 SPECIAL = {"int8-per-tensor", "int8-full"}  # not for every format and network
 
-INSTALL = "pip install 'ser-edge[export]'"
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ser-export: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        print(f"ser-export: {error.name} is not installed; try: {INSTALL}", file=sys.stderr)
+        print(f"ser-export: {error.name} is not installed; try: {install_extra('export')}", file=sys.stderr)
         return 4
     except KeyboardInterrupt:
         print("ser-export: stopped; finished files are whole", file=sys.stderr)

@@ -212,7 +212,7 @@ MODELS: dict[str, tuple[str, Callable[[Path, Small], Any], str]] = {
     "of a later version": (
         ".onnx",
         small(described(version=3)),
-        "description version 3, this ser-edge reads 2; upgrade with: pip install -U ser-edge",
+        "description version 3, this ser-edge reads 2; install a newer ser-edge",
     ),
     "of a version that is no number": (".onnx", small(described(version="x" * 9999)), "description version 'x{299}.*"),
     "wrong type": (".onnx", small(described(labels="abc")), unfit("description.labels is str, not list")),

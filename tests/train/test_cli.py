@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ser_edge import __version__
+from ser_edge.pip_command import install_extra
 from ser_train.cli import main
 from ser_train.run import RunDirectory
 from tests.conftest import make_corpus
@@ -113,7 +114,7 @@ def test_without_tensorflow_the_command_says_what_installs_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)  # importing it raises ModuleNotFoundError
     assert main([]) == 4
-    assert failure(capsys) == "ser-train: tensorflow is not installed; try: pip install 'ser-edge[train]'"
+    assert failure(capsys) == f"ser-train: tensorflow is not installed; try: {install_extra('train')}"
 
 
 def test_without_dask_the_command_says_what_installs_it(
@@ -123,7 +124,7 @@ def test_without_dask_the_command_says_what_installs_it(
     assert main(["--cluster", "tcp://127.0.0.1:8786"]) == 4
     message = failure(capsys)
     assert message.startswith("ser-train: distributed can't be loaded (")
-    assert message.endswith("); try: pip install 'ser-edge[cluster]'")
+    assert message.endswith(f"); try: {install_extra('cluster')}")
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(

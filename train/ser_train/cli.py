@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from ser_edge import __version__
 from ser_edge.errors import SerEdgeError
 from ser_edge.native import hushed
+from ser_edge.pip_command import install_extra
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ser-train: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        print(f"ser-train: {error.name} is not installed; try: pip install 'ser-edge[train]'", file=sys.stderr)
+        print(f"ser-train: {error.name} is not installed; try: {install_extra('train')}", file=sys.stderr)
         return 4
     except KeyboardInterrupt:
         print("ser-train: stopped; run the same command again to go on", file=sys.stderr)
