@@ -188,5 +188,5 @@ def _honesty(description: "ModelDescription") -> str:
     heard = "voices it never heard" if accuracy.protocol == "speaker" else "VOICES IT KNOWS"
     return (
         f"model {description.name}: right {accuracy.wa:.1f} % of the time on {heard} "
-        f"(protocol {accuracy.protocol}, {folds}, UAR {accuracy.uar:.1f}; chance {chance:.1%})"
+        f"(protocol {accuracy.protocol}, {folds}, UAR {accuracy.uar:.1f}; chance {100 * chance:.1f} %)"
     )
