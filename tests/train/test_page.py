@@ -23,6 +23,7 @@ from ser_train.corpus import EMOTIONS, CorpusError
 from ser_train.damage import CONDITIONS, WINDOWS
 from ser_train.findings import gather
 from ser_train.measure import Heard, pool
+from ser_train.options import parse_report
 from ser_train.page import _BENCHMARKS, _EXPORTED, _RESULTS, _rows, report
 from ser_train.run import Answers, RunDirectory, Settings
 from ser_train.scores import pooled
@@ -141,7 +142,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     speed = {"rows": [{"what": "`ser-edge file`, memory", "theirs": "803 MiB", "ours": "71 MiB", "ratio": 11.3}]}
     (folder / "benchmarks.json").write_text(json.dumps(speed), "utf-8")
     tables = [word for name in ("results", "exported", "benchmarks") for word in (f"--{name}", f"{folder}/{name}.json")]
-    assert report([*map(str, (folder / "runs").iterdir()), *tables, "--out", str(folder / "new" / "gru.html")]) == 0
+    assert (
+        report(
+            parse_report([*map(str, (folder / "runs").iterdir()), *tables, "--out", str(folder / "new" / "gru.html")])
+        )
+        == 0
+    )
     return folder / "new"
 
 
@@ -249,7 +255,7 @@ def test_a_bare_run_has_a_page_without_what_nobody_measured(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where no tables are
     run = make_run(tmp_path, Settings("a&b", "utterance"))
-    assert report([str(run.path)]) == 0
+    assert report(parse_report([str(run.path)])) == 0
     assert capsys.readouterr().out == "a&b-utterance-seed0.html\n"
     reader = Reader(tmp_path / "a&b-utterance-seed0.html")
     assert reader.headings == ["Emotions", "Voices", "Confidence", "Origin"]
@@ -295,7 +301,7 @@ def test_a_broken_run_is_one_clear_error(damage: Any, message: str, tmp_path: Pa
     run = make_run(tmp_path, Settings("gru", "speaker"))
     damage(run)
     with pytest.raises(SerEdgeError, match=message) as error:
-        report([str(run.path), "--out", str(tmp_path / "page.html")])
+        report(parse_report([str(run.path), "--out", str(tmp_path / "page.html")]))
     assert str(error.value).startswith(str(run.path))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "page.html").exists()
@@ -325,7 +331,7 @@ def test_a_table_that_was_asked_for_must_be_one(text: str | None, tmp_path: Path
     if text is not None:
         table.write_text(text, "utf-8")
     with pytest.raises(CorpusError, match=f"^{table}: not a table like train/results.json"):
-        report([str(run.path), "--results", str(table), "--out", str(tmp_path / "page.html")])
+        report(parse_report([str(run.path), "--results", str(table), "--out", str(tmp_path / "page.html")]))
 
 
 def test_the_page_says_what_every_protocol_means() -> None:

@@ -14,33 +14,24 @@ from string import Template
 from ser_train.atomic import write_text
 from ser_train.corpus import CorpusError
 from ser_train.findings import gather
+from ser_train.options import TABLES
 from ser_train.run import RunDirectory
 from ser_train.sections import SECTIONS, Row, Subject, Tables, headline
 
 __all__ = ["report", "write_page"]
 
-# What the tables of other commands must have for this page, and where `make` puts them.
-_RESULTS = ("train/results.json", ("network", "protocol", "format", "precision", "bytes", "wa", "uar", "f1"))
+# The tables of other commands: where `make` puts them, and what they must have for this page.
+_RESULTS = (TABLES["results"], ("network", "protocol", "format", "precision", "bytes", "wa", "uar", "f1"))
 _EXPORTED = (
-    "export/results.json",
+    TABLES["exported"],
     ("network", "format", "precision", "status", "bytes", "max_difference", "labels_changed", "inputs", "utterances",
      "uar", "uar_keras", "relative_cpu", "relative_cpu_keras"),
 )  # fmt: skip
-_BENCHMARKS = ("tests/benchmarks/results.json", ("what", "theirs", "ours", "ratio"))
+_BENCHMARKS = (TABLES["benchmarks"], ("what", "theirs", "ours", "ratio"))
 
 
-def report(arguments: Sequence[str]) -> int:
+def report(options: argparse.Namespace) -> int:
     """The command `ser-train report`; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="ser-train report",
-        description="Makes one HTML page of a network's figures and pictures: of a run, or of several folds and seeds.",
-    )
-    add = parser.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN", help="finished run directories of one network and protocol")
-    add("--out", type=Path, metavar="FILE", help="the page (default: NETWORK-PROTOCOL.html here)")
-    for option, (default, _) in (("--results", _RESULTS), ("--exported", _EXPORTED), ("--benchmarks", _BENCHMARKS)):
-        add(option, type=Path, metavar="FILE", help=f"figures to show as well (default: {default}, if it is there)")
-    options = parser.parse_args(arguments)
     findings = gather([RunDirectory(path) for path in options.runs])
     tables = Tables(
         _rows(options.results, *_RESULTS),
