@@ -282,6 +282,32 @@ def test_an_interrupted_unpacking_leaves_nothing(
     assert len(read_corpus(unpack(archive), jobs=1)) == 16
 
 
+PLACEHOLDERS = {
+    "empty": (b"", "an empty file; copy or download it again"),
+    "pointer": (b"version https://git-lfs.github.com/spec/v1\nsize 1\n", "a git-LFS pointer, .*: git lfs pull"),
+    "page": (b"<!DOCTYPE html><html>", r"a web page \(HTML\), .*; download the file itself"),
+}
+
+
+@pytest.mark.parametrize("kind", PLACEHOLDERS)
+@pytest.mark.parametrize("name", ["speech.zip", "recordings.csv"])
+def test_what_lies_in_a_corpus_place_is_named(kind: str, name: str, own_cache: Path, tmp_path: Path) -> None:
+    content, said = PLACEHOLDERS[kind]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CorpusError, match=f"^{tmp_path / name}: {said}$"):
+        locate(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", PLACEHOLDERS)
+@pytest.mark.parametrize("suffix", [".wav", ".mp3", ".flac", ".ogg"])
+def test_what_lies_in_a_recordings_place_is_named(kind: str, suffix: str, tmp_path: Path) -> None:
+    content, said = PLACEHOLDERS[kind]
+    path = tmp_path / f"03-01-05-01-01-01-12{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(CorpusError, match=f"^{path}: {said}$"):
+        read_corpus(tmp_path, jobs=1)
+
+
 def test_a_folder_is_the_corpus_as_it_is(corpus: Path) -> None:
     assert locate(corpus) == corpus
 

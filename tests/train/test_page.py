@@ -292,7 +292,11 @@ def lose_an_array(run: RunDirectory) -> None:
         (lambda run: run.write("run.json", {}), r"a damaged run \(KeyError"),
         (lambda run: (run.path / "description.json").unlink(), r"a damaged run \(FileNotFoundError"),
         (lambda run: run.write("description.json", "{}"), "its description is not ser-edge's"),
-        (lambda run: (run.path / "answers.npz").write_bytes(b""), r"a damaged run \(EOFError"),
+        (lambda run: (run.path / "answers.npz").write_bytes(b""), "answers.npz is an empty file"),
+        (
+            lambda run: (run.path / "answers.npz").write_bytes(b"version https://git-lfs.x"),
+            "answers.npz is a git-LFS pointer",
+        ),
         (lose_an_array, r"a damaged run \(TypeError"),
         (lambda run: run.write("conditions.json", {}), r"a damaged run \(KeyError"),
     ],

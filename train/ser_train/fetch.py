@@ -19,6 +19,7 @@ import platformdirs
 import requests
 from tqdm import tqdm
 
+from ser_edge.placeholder import START, placeholder
 from ser_train.corpus import CorpusError
 
 __all__ = ["RAVDESS_SPEECH", "Archive", "cache_folder", "download", "locate", "unpack"]
@@ -65,11 +66,15 @@ def locate(data: Path | None, mirror: str | None = None) -> Path:
         mirror: another URL for the same zip.
 
     Raises:
-        CorpusError: a damaged zip, or a download that failed.
+        CorpusError: a damaged zip, a placeholder of a file, or a download that failed.
     """
     if data is None:
         archive = replace(RAVDESS_SPEECH, url=mirror or RAVDESS_SPEECH.url)
         data = download(archive, cache_folder() / "Audio_Speech_Actors_01-24.zip")
+    if data.is_file():
+        with data.open("rb") as file:
+            if instead := placeholder(file.read(START)):
+                raise CorpusError(f"{data}: {instead}")
     if data.is_file() and data.suffix.lower() != ".csv":
         return unpack(data)
     return data
