@@ -23,6 +23,7 @@ from ser_train.corpus import EMOTIONS, CorpusError
 from ser_train.damage import CONDITIONS, WINDOWS
 from ser_train.findings import gather
 from ser_train.measure import Heard, pool
+from ser_train.mistakes import mistakes
 from ser_train.options import parse_report
 from ser_train.page import _BENCHMARKS, _EXPORTED, _RESULTS, _rows, report
 from ser_train.run import Answers, RunDirectory, Settings
@@ -179,6 +180,7 @@ def test_all_sections_are_there_when_all_was_measured(folder: Path) -> None:
     assert Reader(folder / "gru.html").headings == [
         "All networks",
         "Emotions",
+        "Mistakes",
         "Voices",
         "Confidence",
         "Real conditions",
@@ -186,6 +188,54 @@ def test_all_sections_are_there_when_all_was_measured(folder: Path) -> None:
         "Size and speed",
         "Origin",
     ]
+
+
+def test_a_table_that_is_wider_than_a_phone_scrolls_by_itself(folder: Path) -> None:
+    tags = [(tag, attributes.get("class")) for tag, attributes in Reader(folder / "gru.html").tags]
+    tables = [place for place, (tag, _) in enumerate(tags) if tag == "table"]
+    assert len(tables) >= 7
+    assert {tags[place - 1] for place in tables} == {("div", "wide")}
+    text = (folder / "gru.html").read_text("utf-8")
+    assert ".wide { overflow-x: auto;" in text
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
+
+
+def test_the_title_says_what_is_a_network_and_what_a_protocol(tmp_path: Path) -> None:
+    run = make_run(tmp_path, Settings("crnn", "speaker", init="crnn"))
+    assert report(parse_report([str(run.path), "--out", str(tmp_path / "page.html")])) == 0
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert "<title>crnn, tuned (protocol: speaker)</title>" in text
+    assert "<h1>crnn, tuned <small>protocol: speaker</small></h1>" in text
+    assert "by speaker" not in text
+
+
+def test_misclassified_recordings_are_listed_the_surest_first(tmp_path: Path) -> None:
+    found = gather([make_run(tmp_path, Settings("gru", "speaker", 0, seed), wrong=3 + 2 * seed) for seed in (0, 1)])
+    listed = mistakes(found.answers, found.labels)
+    assert [(m.label, m.predicted, m.wrong, m.answers) for m in listed] == [
+        *[("neutral", "calm", 2, 2)], *[("calm", "happy", 2, 2)] * 2, ("happy", "sad", 1, 2), ("happy", "sad", 1, 2)
+    ]  # fmt: skip
+    assert len({m.name for m in listed}) == 5
+    answers = replace(found.answers[0], probabilities=found.answers[0].probabilities.copy())
+    answers.probabilities[2] = np.eye(8)[5]
+    first, *rest = mistakes([answers], found.labels)
+    assert (first.name, first.predicted, first.confidence) == (answers.names[2], "fearful", 1.0)
+    assert len(rest) == 2
+
+
+def test_the_list_of_mistakes_is_bounded_and_left_out_where_there_are_none(tmp_path: Path) -> None:
+    def page(wrong: int) -> Reader:
+        run = make_run(tmp_path / str(wrong), Settings("gru", "speaker"), wrong=wrong)
+        assert report(parse_report([str(run.path), "--out", str(tmp_path / "page.html")])) == 0
+        return Reader(tmp_path / "page.html")
+
+    assert "Mistakes" not in page(0).headings
+    many = page(75)
+    assert "75 of 75 recordings are classified wrongly; these 50 with the most confidence." in many.words
+    assert sum(word.startswith("03-01-") for word in many.words) == 50
+    few = page(2)
+    assert "2 of 75 recordings are classified wrongly, the surest first." in few.words
+    assert sum(word.startswith("03-01-") for word in few.words) == 2
 
 
 def test_the_pictures_lie_beside_the_page_as_well(folder: Path) -> None:
