@@ -125,7 +125,8 @@ dd { margin: 0; overflow-wrap: anywhere; }
   body { padding: 0 .9rem; margin-top: 1.5rem; }
   table { font-size: .8125rem; }
   th, td { padding: .35rem .25rem; }
-  th[scope=row] { min-width: 5rem; overflow-wrap: anywhere; }
+  thead th { font-size: .75rem; }
+  th[scope=row] { min-width: 5.5rem; overflow-wrap: anywhere; }
   .share { padding-right: .3rem; background-position: .3rem 100%; background-size: calc(100% - .6rem) .2rem; }
 }
 @media print { section { break-inside: avoid; } }
