@@ -15,8 +15,8 @@ def test_a_page_does_what_it_says_and_prints_what_it_shows(page: Path, tmp_path:
     with directory(tmp_path):
         for block in blocks(page):
             for shown, lines in printed(block, namespace):
-                told = "\n".join([f"{block.place}: {shown.command}", "shown:", *shown.lines, "printed:", *lines])
-                assert not shown.lines or alike(shown.lines, lines), f"{told}\nmake docs rewrites it"
+                message = "\n".join([f"{block.place}: {shown.command}", "shown:", *shown.lines, "printed:", *lines])
+                assert not shown.lines or alike(shown.lines, lines), f"{message}\nmake docs rewrites it"
 
 
 def test_a_target_that_a_page_shows_does_what_is_run_instead() -> None:
