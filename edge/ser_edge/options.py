@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_edge import __version__
+from ser_edge.argument_parser import ArgumentParser
 
 if TYPE_CHECKING:
     from ser_edge.mqtt import Broker
@@ -22,6 +23,7 @@ __all__ = [
     "SPEECH",
     "STDIN",
     "UNITS",
+    "format_of",
     "parser",
     "problem",
 ]
@@ -29,6 +31,7 @@ __all__ = [
 STDIN = "-"  # among the paths
 
 FORMATS = ("text", "json", "csv", "srt")  # writers.WRITERS
+_SUFFIXES = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".srt": "srt"}  # of --output
 MOST = 1024  # threads, jobs or channels
 HOP, SPEECH = 0.5, 0.2  # windowing.HOP, windowing.SPEECH
 MODEL, MODEL_SUFFIXES = "crnn", (".tflite", ".onnx")  # model.DEFAULT, runtimes.RUNTIMES
@@ -76,9 +79,9 @@ learned from emotions that were acted, by 24 North-American and nine Polish spea
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> ArgumentParser:
     """Reads the command line; what it gives has passed the checks of single options, not those of `problem`."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="ser-edge",
         description="Hears which emotion a voice carries.",
         epilog=_EPILOG,
@@ -89,8 +92,12 @@ def parser() -> argparse.ArgumentParser:
     add("paths", nargs="*", metavar="PATH", help="a sound file, a folder of them, or - for standard input")
     add("--model", default=MODEL, metavar="NAME|FILE", help=f"bundled: {bundled} (default: %(default)s)")
     add("--threads", type=_count, default=1, metavar="N", help="threads for one inference (default: 1)")
-    add("--format", choices=FORMATS, default="text", help="how answers are printed (default: %(default)s)")
-    add("--output", metavar="FILE", help="where answers go (default: standard output)")
+    add("--format", choices=FORMATS, help="how answers are printed (default: as FILE ends, else text)")
+    add(
+        "--output",
+        metavar="FILE",
+        help="where answers go (default: standard output); .json, .jsonl, .csv and .srt choose their format",
+    )
     add(
         "--threshold",
         type=_share,
@@ -160,6 +167,12 @@ def parser() -> argparse.ArgumentParser:
     add("--doctor", action="store_true", help="check what works on this machine, and end")
     add("--version", action="version", version=f"ser-edge {__version__}")
     return parser
+
+
+def format_of(options: argparse.Namespace) -> str:
+    """The format that is asked for: by --format, else by what --output ends in; text where neither says one."""
+    suffix = Path(options.output or "").suffix.lower()
+    return str(options.format or _SUFFIXES.get(suffix, "text"))
 
 
 def problem(options: argparse.Namespace) -> str | None:

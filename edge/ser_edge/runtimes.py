@@ -23,6 +23,7 @@ import numpy.typing as npt
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.forks import Reopening
 from ser_edge.native import hushed
+from ser_edge.pip_command import pip_install
 
 __all__ = ["LITERT", "RUNTIMES", "LiteRT", "OnnxRuntime", "Runtime", "interpreter", "reason"]
 
@@ -74,7 +75,7 @@ def _session(content: bytes, name: str, threads: int) -> Any:
     # From 1.29 on it tells Microsoft what is run, and keeps a number for this machine, unless this is set before it
     # is imported. A voice is nobody's business.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    ort = _load("onnxruntime", "pip install 'ser-edge[onnx]'")
+    ort = _load("onnxruntime", pip_install("onnxruntime>=1.20"))
     ort.disable_telemetry_events()  # on Windows, where the variable isn't asked
     ort.set_default_logger_severity(4)  # it raises what matters, and warns of GPUs that nobody asked for
     options = ort.SessionOptions()
@@ -133,7 +134,7 @@ def interpreter(content: bytes, name: str, threads: int = 1) -> Any:
         RuntimeUnavailable: neither is installed.
     """
     try:
-        advice = "pip install ai-edge-litert" if LITERT else "an .onnx model; Intel Macs have no LiteRT"
+        advice = pip_install("ai-edge-litert>=1.2") if LITERT else "an .onnx model; Intel Macs have no LiteRT"
         make = _load("ai_edge_litert.interpreter", advice).Interpreter
     except RuntimeUnavailable as unavailable:
         try:

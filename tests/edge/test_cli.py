@@ -83,7 +83,7 @@ def test_a_missing_runtime_exits_with_4_and_the_command_that_installs_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert main(["--model", "crnn.onnx", str(sounds[0])]) == 4
-    assert capsys.readouterr().err.endswith("try: pip install 'ser-edge[onnx]'\n")
+    assert capsys.readouterr().err.endswith(f"try: {sys.executable} -m pip install 'onnxruntime>=1.20'\n")
 
 
 def test_help_tells_examples_models_and_exit_codes(capsys: Capture) -> None:

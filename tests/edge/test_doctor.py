@@ -16,6 +16,7 @@ from ser_edge import devices, doctor, portaudio, self_test, voice_detector
 from ser_edge.doctor import examine
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.model import BUNDLED
+from ser_edge.pip_command import pip_install, reinstall
 from ser_edge.voice_detector import VoiceDetector
 
 RATE = 16_000
@@ -153,10 +154,10 @@ def test_what_is_missing_is_named_with_what_installs_it(
     versions = {"numpy": "2", "ai-edge-litert": "2", "soundfile": "0.13"}
     monkeypatch.setattr(doctor, "_version", versions.get)
     code, found, following = examined()
-    assert (code, following) == (4, "pip install soxr")
-    assert found["soxr"] == ("!!", "missing; pip install soxr")
-    assert found["onnxruntime"] == ("--", "missing, for .onnx models; pip install 'ser-edge[onnx]'")
-    assert found["sounddevice"] == ("--", "missing, for microphones; pip install sounddevice")
+    assert (code, following) == (4, pip_install("soxr"))
+    assert found["soxr"] == ("!!", f"missing; {pip_install('soxr')}")
+    assert found["onnxruntime"] == ("--", f"missing, for .onnx models; {pip_install('onnxruntime>=1.20')}")
+    assert found["sounddevice"] == ("--", f"missing, for microphones; {pip_install('sounddevice>=0.5')}")
 
 
 def test_the_runtime_of_old_systems_will_do(sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +175,7 @@ def test_a_voice_detector_that_answers_otherwise_is_wrong(
     plugged(sounddevice, card, tone(0.5))
     monkeypatch.setattr(VoiceDetector, "probability", lambda *_: float("nan"))
     code, found, following = examined()
-    assert (code, following) == (4, self_test.MEND)
+    assert (code, following) == (4, reinstall())
     assert found["voice detector"][0] == "!!"
 
 
@@ -223,7 +224,7 @@ def test_a_model_that_fails_comes_before_a_microphone(
     monkeypatch.setattr(doctor, "self_test", fail)
     returned, found, following = examined()
     assert (returned, found[name][0]) == (code, state)
-    advice = str(error).partition("; ")[2] or self_test.MEND
+    advice = str(error).partition("; ")[2] or reinstall()
     assert following == (advice if code else "ser-edge --mic")
 
 
@@ -267,11 +268,11 @@ def test_another_answer_another_file_and_no_answer_are_told_apart(bundle: tuple[
     label = next(iter(answers[model.name]["probabilities"]))
     answers[model.name]["probabilities"][label] += 0.5
     stored.write_text(json.dumps(answers))
-    with pytest.raises(ModelError, match=r"^answers otherwise than where it was made, by 0\.500; pip install"):
+    with pytest.raises(ModelError, match=r"^answers otherwise than where it was made, by 0\.500; "):
         self_test.self_test(model, stored)
     answers[model.name]["digest"] = "0"
     stored.write_text(json.dumps(answers))
-    with pytest.raises(ModelError, match="isn't the file that was shipped; pip install"):
+    with pytest.raises(ModelError, match="isn't the file that was shipped; "):
         self_test.self_test(model, stored)
     stored.write_text("{")
     with pytest.raises(ModelError, match="no answer is stored"):

@@ -242,7 +242,10 @@ def test_a_wrong_choice_is_one_line_that_says_what_there_is(
     ("error", "line"),
     [
         (OSError("PortAudio library not found"), r"without PortAudio .*; run: sudo apt install libportaudio2"),
-        (ImportError("No module named 'sounddevice'"), r"without sounddevice .*; run: pip install sounddevice$"),
+        (
+            ImportError("No module named 'sounddevice'"),
+            r"without sounddevice .*; run: .* -m pip install 'sounddevice>=0.5'$",
+        ),
         (RuntimeError("Error initializing"), r"PortAudio doesn't start .*; restart the sound server"),
     ],
 )

@@ -130,14 +130,18 @@ def test_a_name_too_long_for_a_file_is_refused() -> None:
 def test_a_missing_runtime_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(
-        RuntimeUnavailable, match=r"^onnxruntime can't be loaded \(.*\); try: pip install 'ser-edge\[onnx\]'$"
+        RuntimeUnavailable, match=r"^onnxruntime can't be loaded \(.*\); try: .* -m pip install 'onnxruntime>=1.20'$"
     ):
         Model(f"{DEFAULT}.onnx")
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     monkeypatch.setitem(sys.modules, "tflite_runtime", None)
-    with pytest.raises(RuntimeUnavailable, match=r"^ai_edge_litert can't .*; try: pip install ai-edge-litert$"):
+    with pytest.raises(
+        RuntimeUnavailable, match=r"^ai_edge_litert can't .*; try: .* -m pip install 'ai-edge-litert>=1.2'$"
+    ):
         Model(f"{DEFAULT}.tflite")
-    with pytest.raises(RuntimeUnavailable, match=r"^ai_edge_litert can't .*; try: pip install ai-edge-litert$"):
+    with pytest.raises(
+        RuntimeUnavailable, match=r"^ai_edge_litert can't .*; try: .* -m pip install 'ai-edge-litert>=1.2'$"
+    ):
         Model(DEFAULT)
 
 
@@ -150,7 +154,7 @@ def test_where_one_runtime_is_missing_the_other_answers_and_the_log_says_so(
         assert Model(DEFAULT).path == BUNDLED / f"{DEFAULT}.onnx"
     (record,) = caplog.records
     assert record.getMessage().startswith("ai_edge_litert can't be loaded (")
-    assert record.getMessage().endswith("; try: pip install ai-edge-litert; crnn.onnx answers meanwhile")
+    assert record.getMessage().endswith(" -m pip install 'ai-edge-litert>=1.2'; crnn.onnx answers meanwhile")
 
 
 def test_intel_macs_have_no_litert_so_onnx_runtime_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def test_without_a_runtime_the_error_says_what_to_type(
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(runtimes, "import_module", refuse)
-    with pytest.raises(RuntimeUnavailable, match=r"pip install ai-edge-litert") as caught:
+    with pytest.raises(RuntimeUnavailable, match=r"pip install 'ai-edge-litert>=1.2'") as caught:
         make()
     if isinstance(caught.value.__cause__, RuntimeUnavailable):
         assert str(caught.value).startswith("the voice detector needs LiteRT: ")
