@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ser_edge.errors import AudioError
+from ser_edge.notices import redirected, warn
 from ser_edge.prediction import Prediction
 from ser_edge.recognizer import Recognizer
 from ser_edge.windowing import Windowing
@@ -79,15 +80,18 @@ class Outcome:
 
     predictions: tuple[Prediction, ...]
     problem: str | None = None  # why there are no more
+    warnings: tuple[str, ...] = ()  # what should be known although there are answers
 
     def tell(self, show: Show) -> None:
-        """Shows the predictions.
+        """Shows the predictions, and warns.
 
         Raises:
             AudioError: the file couldn't be judged, or not to its end.
         """
         for prediction in self.predictions:
             show(prediction)
+        for warning in self.warnings:
+            warn(warning)
         if self.problem is not None:
             raise AudioError(self.problem)
 
@@ -118,14 +122,17 @@ def predictions(recognizer: Recognizer, path: str, timeline: bool, within: Withi
 
 
 def judged(recognizer: Recognizer, path: str, timeline: bool, within: Within) -> Outcome:
-    """All `predictions` of a file, and what kept it from giving more."""
+    """All `predictions` of a file, what kept it from giving more, and the warnings on the way."""
     found: list[Prediction] = []
+    warnings: list[str] = []
+    problem = None
     try:
-        for prediction in predictions(recognizer, path, timeline, within):
-            found.append(prediction)  # noqa: PERF402 - those before an error count
+        with redirected(warnings.append):
+            for prediction in predictions(recognizer, path, timeline, within):
+                found.append(prediction)  # noqa: PERF402 - those before an error count
     except AudioError as error:
-        return Outcome(tuple(found), str(error))
-    return Outcome(tuple(found))
+        problem = str(error)
+    return Outcome(tuple(found), problem, tuple(warnings))
 
 
 def jobs_for(threads: int) -> int:

@@ -146,7 +146,9 @@ def judge_task(task: Task) -> list[Outcome]:
         there = str(Path(task.folder) / path)  # a worker has a folder of its own
         outcome = judged(recognizer, there, task.timeline, lambda done, total: None)
         named = tuple(replace(prediction, path=path) for prediction in outcome.predictions)
-        outcomes.append(Outcome(named, outcome.problem and outcome.problem.replace(there, path, 1)))
+        problem = outcome.problem and outcome.problem.replace(there, path, 1)
+        warnings = tuple(warning.replace(there, path, 1) for warning in outcome.warnings)
+        outcomes.append(Outcome(named, problem, warnings))
     return outcomes
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -11,11 +12,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from ser_edge.audio.formats import AUDIO_SUFFIXES
+from ser_edge.audio.folders import sounds_below
 from ser_edge.audio.sound import Channels
 from ser_edge.batch import Setup, Show, jobs_for, predictions, worth_it
-from ser_edge.errors import AudioError
+from ser_edge.errors import AudioError, printable
 from ser_edge.native import keep_memory
+from ser_edge.notices import redirected
 from ser_edge.options import STDIN
 from ser_edge.prediction import Prediction
 from ser_edge.progress import Progress, say
@@ -84,18 +86,21 @@ def judge_files(
         SerEdgeError: nothing more can be judged.
     """
     judged = failed = 0
+    passed_over: Counter[str] = Counter()
+    found = sounds(paths, passed_over)
     with (
-        closing(Progress(lambda: sum(1 for _ in sounds(paths)))) as progress,
-        closing(_attempts(setup, recognizer, paths, listening, way, progress)) as attempts,
+        redirected(_say),
+        closing(Progress(lambda: sum(1 for _ in sounds(paths, Counter())))) as progress,
+        closing(_attempts(setup, recognizer, paths, found, listening, way, progress)) as attempts,
     ):
         for attempt in attempts:
             try:
                 attempt(show)
                 judged += 1
             except AudioError as error:
-                say(f"ser-edge: {error}")
+                _say(str(error))
                 failed += 1
-    return judged, failed
+    return judged, failed + _say_passed_over(passed_over)
 
 
 def judge_microphone(recognizer: Recognizer, device: int | str | None, show: Show, listening: Listening) -> None:
@@ -130,10 +135,12 @@ def mishaps(health: "Health") -> str:
     return ", ".join(filter(None, (lost, again)))
 
 
-def sounds(paths: Iterable[str]) -> Iterator[str]:
+def sounds(paths: Iterable[str], passed_over: Counter[str] | None = None) -> Iterator[str]:
     """Files as given, folders as the sounds below them in order; what isn't there fails when it is read.
 
-    No more than a folder's names are in memory, and those of the folders it lies in. Links to folders aren't followed.
+    Args:
+        paths: of files and folders.
+        passed_over: counts, by suffix, the sounds in folders that can't be decoded here; see `sounds_below`.
     """
     for given in paths:
         folder = Path(given)
@@ -141,34 +148,27 @@ def sounds(paths: Iterable[str]) -> Iterator[str]:
             is_folder = folder.is_dir()
         except OSError:  # too long to be a name; reading it says so
             is_folder = False
-        below = _below(folder) if is_folder else iter(())
-        yield from chain([next(below, given)], below)
-
-
-def _below(folder: Path) -> Iterator[str]:
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(
-                (entry.name, is_folder)
-                for entry in entries
-                if (is_folder := entry.is_dir(follow_symlinks=False))
-                or (Path(entry.name).suffix.lower() in AUDIO_SUFFIXES and entry.is_file())
-            )
-    except OSError:  # it may not be read: no sound is passed over in silence
-        yield str(folder)
-        return
-    for name, is_folder in found:
-        if is_folder:
-            yield from _below(folder / name)
-        else:
-            yield str(folder / name)
+        if not is_folder:
+            yield given
+            continue
+        before = sum(passed_over.values()) if passed_over else 0
+        below = sounds_below(folder, passed_over)
+        if first := next(below, None):
+            yield from map(str, chain([first], below))
+        elif not passed_over or sum(passed_over.values()) == before:
+            yield given
 
 
 def _attempts(
-    setup: Setup, recognizer: Recognizer, given: Sequence[str], listening: Listening, way: Way, progress: Progress
+    setup: Setup,
+    recognizer: Recognizer,
+    given: Sequence[str],
+    paths: Iterator[str],
+    listening: Listening,
+    way: Way,
+    progress: Progress,
 ) -> Generator[Callable[[Show], None], None, None]:
     """For each sound what shows its predictions, or raises AudioError. Many are judged ahead, a single one isn't."""
-    paths = sounds(given)
     if way.client is not None:
         from ser_edge.cluster import in_cluster
 
@@ -190,6 +190,22 @@ def _attempts(
     with closing(outcomes):
         for outcome in outcomes:
             yield outcome.tell
+
+
+def _say(line: str) -> None:
+    say(f"ser-edge: {printable(line)}")
+
+
+def _say_passed_over(passed_over: Counter[str]) -> int:
+    """How many sounds this installation can't decode."""
+    count = passed_over.total()
+    if count:
+        from ser_edge.audio.media import how_to
+
+        files = "file" if count == 1 else "files"
+        kinds = ", ".join(sorted(passed_over))
+        _say(f"{count} {files} passed over ({kinds}), which need PyAV or ffmpeg; try: {how_to()}")
+    return count
 
 
 def _judge(

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from ser_train.corpus import EMOTIONS, CorpusError, Utterance, digest, duplicates, parse, read_corpus, unique
+from ser_train.sounds import digest_of_sound, sounds
 
 RATE = 16_000
 
@@ -74,6 +75,27 @@ def test_hidden_and_other_files_are_left_alone(tmp_path: Path) -> None:
     assert [u.path for u in read_corpus(tmp_path, jobs=1)] == [wanted]
 
 
+def test_what_phones_record_is_found_and_links_are_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    sound(elsewhere / name(emotion=2))
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "linked").symlink_to(elsewhere)
+    (tmp_path / "here" / "again").symlink_to(tmp_path / "here")  # in a circle
+    (tmp_path / "here" / "__MACOSX").mkdir()
+    sound(tmp_path / "here" / "__MACOSX" / name(emotion=4))
+    (tmp_path / "here" / name(suffix=".m4a")).touch()
+    found = [path.relative_to(tmp_path / "here") for path in sounds(tmp_path / "here")]
+    assert found == [Path(name(suffix=".m4a")), Path("linked") / name(emotion=2)]
+
+
+def test_a_wav_of_a_killed_recorder_is_known_by_its_samples(tmp_path: Path) -> None:
+    whole = sound(tmp_path / name(), 7)
+    killed = tmp_path / name(take=2)
+    content = whole.read_bytes()
+    killed.write_bytes(content[:40] + bytes(4) + content[44:])
+    assert digest_of_sound(killed) == digest_of_sound(whole) != ("", "")
+
+
 def test_a_missing_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=f"^{tmp_path}/none: no such folder; give one with .*--data"):
         read_corpus(tmp_path / "none")
@@ -92,8 +114,8 @@ def test_unreadable_and_empty_files_are_refused_together(tmp_path: Path) -> None
     with pytest.raises(CorpusError) as refusal:
         read_corpus(tmp_path, jobs=1)
     first, second = str(refusal.value).split("; ")
-    assert first == f"{empty}: holds no samples"
-    assert second.startswith(f"{garbage}: can't be decoded (")
+    assert first.startswith(f"{empty}: empty, no samples in it")
+    assert second.startswith(f"{garbage}: not a sound file that can be read")
 
 
 def test_several_foreign_names_are_listed_and_the_rest_counted(tmp_path: Path) -> None:

@@ -1,31 +1,34 @@
 """Sound files: found below a folder, and known by what is heard in them."""
 
 import hashlib
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from ser_edge.placeholder import START, placeholder
+from ser_edge.audio.decoding import open_sound
+from ser_edge.audio.folders import sounds_below
+from ser_edge.audio.formats import AUDIO_SUFFIXES
+from ser_edge.errors import AudioError
+from ser_edge.notices import redirected
 from ser_train.utterances import CorpusError
 
 __all__ = ["digest_of_sound", "sounds"]
 
-_LOSSY = frozenset({".mp3", ".ogg", ".opus"})
-_SUFFIXES = _LOSSY | {".flac", ".wav"}
+_LOSSLESS = frozenset({".aif", ".aiff", ".au", ".flac", ".w64", ".wav"})
 
 
 def sounds(folder: Path) -> list[Path]:
-    """Those at any depth, sorted; hidden ones and other files are left alone.
+    """Those at any depth, through links as well, sorted; hidden ones and other files are left alone.
 
     Raises:
         CorpusError: no folder, or no sound below it.
     """
     if not folder.is_dir():
         raise CorpusError(f"{folder}: no such folder; give one with RAVDESS=path or --data path")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
+    paths = sorted(path for path in sounds_below(folder) if path != folder and not path.name.startswith("."))
     if not paths:
-        kinds = ", ".join(sorted(_SUFFIXES))
+        kinds = ", ".join(sorted(AUDIO_SUFFIXES))
         raise CorpusError(f"{folder}: no sound below it ({kinds}); is this the unpacked archive?")
     return paths
 
@@ -33,21 +36,18 @@ def sounds(folder: Path) -> list[Path]:
 def digest_of_sound(path: Path) -> tuple[str, str]:
     """(problem, digest of what is heard); one of them is empty.
 
-    A lossless file's is of its rate, channels and samples, in 32-bit integers. Decoders of lossy ones differ in the
-    last bits, so there it is of the file's bytes.
+    A lossless file's is of its rate, channels and samples, as 32-bit floats. Decoders of lossy ones differ in the last
+    bits, so there it is of the file's bytes.
     """
     try:
-        with path.open("rb") as file:
-            if instead := placeholder(file.read(START)):
-                return f"{path}: {instead}", ""
-        if path.suffix.lower() in _LOSSY:
-            length, content = soundfile.info(path).frames, path.read_bytes()
-        else:
-            samples, rate = soundfile.read(path, dtype="int32", always_2d=True)
-            length, content = (
-                len(samples),
-                f"{rate} {samples.shape[1]} ".encode() + np.ascontiguousarray(samples).tobytes(),
-            )
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        return f"{path}: can't be decoded ({error})".replace("\n", " "), ""
-    return ("", hashlib.blake2b(content, digest_size=16).hexdigest()) if length else (f"{path}: holds no samples", "")
+        with redirected(lambda line: None), open_sound(path) as sound:  # who computes features of it is warned
+            first = next(sound.chunks)
+            if path.suffix.lower() in _LOSSLESS:
+                digest = hashlib.blake2b(f"{sound.rate} {first.shape[1]} ".encode(), digest_size=16)
+                for chunk in chain([first], sound.chunks):
+                    digest.update(np.ascontiguousarray(chunk).tobytes())
+            else:
+                digest = hashlib.blake2b(path.read_bytes(), digest_size=16)
+    except (AudioError, OSError) as error:
+        return str(error), ""
+    return "", digest.hexdigest()

@@ -1,29 +1,27 @@
 """Standard input while it is still being written: a sound file in a pipe, or samples without a header."""
 
-import os
+import contextvars
 import queue
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from ser_edge.audio.arrays import channels_of, check_rate
-from ser_edge.audio.decoding import decoded, not_empty, open_sound
+from ser_edge.audio.arrays import channels_of
+from ser_edge.audio.decoding import not_empty
+from ser_edge.audio.forward import ByteReader
+from ser_edge.audio.libsndfile import Losses
 from ser_edge.audio.sound import Channels, Sound
+from ser_edge.audio.streams import decode_stream
 from ser_edge.errors import AudioError
 
 __all__ = ["SAMPLE_FORMATS", "RawFormat", "pipe_sound", "raw_sound"]
 
 _PIPE_SECONDS = 0.1  # a piece of a pipe: how long an answer can wait for the piece to be full
-_LONGEST = 1 << 32  # bytes taken to a temporary file: what comes without end mustn't fill the disk
 _AHEAD = 50  # pieces read from a pipe while others are judged; then its writer waits
-
-# Formats that libsndfile reads without jumping about in the file, by the bytes they begin with.
-_STREAMABLE = (b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd", b"OggS")
 
 # The names that arecord, ffmpeg and sox know, in little-endian.
 SAMPLE_FORMATS = {"u8": "u1", "s16": "<i2", "s24": "i3", "s32": "<i4", "f32": "<f4", "f64": "<f8"}
@@ -42,24 +40,13 @@ class RawFormat:
 def pipe_sound(stream: BinaryIO, name: str) -> Iterator[Sound]:
     """A sound file that comes through a pipe, in pieces as soon as they are there.
 
-    Formats whose readers jump about in the file (FLAC, MP3, ...) are taken to a temporary file first.
+    Formats whose readers jump about in the file (MP4, ...) are taken to a temporary file first.
 
     Raises:
         AudioError: nothing comes, or it isn't a sound.
     """
-    head = _read(stream.read, 4, name)
-    if not head:
-        raise AudioError(f"{name}: empty; pipe a sound file into it, or samples with --rate")
-    if head not in _STREAMABLE:
-        with tempfile.TemporaryFile() as whole:
-            _keep(head, stream, whole, name)
-            with open_sound(whole, name) as sound:
-                yield sound
-        return
-    # libsndfile wants a file descriptor of which nothing was read yet.
-    receiver, sender = os.pipe()
-    threading.Thread(target=_relay, args=(head, stream, sender), daemon=True).start()
-    chunks = _in_background(_from_descriptor(receiver, name))
+    losses = Losses()
+    chunks = _in_background(_from_pipe(stream, name, losses))
     rate = next(chunks)
     assert isinstance(rate, int)
     yield Sound(rate, not_empty(cast("Iterator[Channels]", chunks), name), name, name)
@@ -75,27 +62,21 @@ def raw_sound(stream: Any, raw: RawFormat, name: str = "-") -> Iterator[Sound]:
     yield Sound(raw.rate, not_empty(_from_raw(stream, raw, name), name), name, name)
 
 
-def _from_descriptor(descriptor: int, name: str) -> Iterator[int | Channels]:
+def _from_pipe(stream: BinaryIO, name: str, losses: Losses) -> Iterator[int | Channels]:
     """The sample rate, then the samples."""
-    import soundfile
-
-    try:
-        file = soundfile.SoundFile(descriptor)
-    except RuntimeError as e:
-        raise AudioError(f"{name}: not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)") from e
-    with file:
-        check_rate(file.samplerate, name)
-        yield int(file.samplerate)
-        length = round(_PIPE_SECONDS * file.samplerate)
-        while len(data := decoded(file, name, length)):
-            yield data
+    reader = ByteReader(getattr(stream, "read1", stream.read), name)
+    if not reader.peek(1):
+        raise AudioError(f"{name}: empty; pipe a sound file into it, or samples with --rate")
+    yield from decode_stream(reader, name, losses, _PIPE_SECONDS)
+    losses.report(name)
 
 
 def _from_raw(stream: Any, raw: RawFormat, name: str) -> Iterator[Channels]:
     kind = SAMPLE_FORMATS[raw.sample_format]
     frame = int(kind[-1]) * raw.channels  # bytes
     left = b""
-    while data := _read(stream.read1, 1 << 16, name):
+    reader = ByteReader(stream.read1, name)
+    while data := reader.some():
         data = left + data
         whole = len(data) // frame * frame
         left = data[whole:]
@@ -107,38 +88,6 @@ def _from_raw(stream: Any, raw: RawFormat, name: str) -> Iterator[Channels]:
             samples = np.frombuffer(data[:whole], kind)
         if whole:
             yield channels_of(samples).reshape(-1, raw.channels)
-
-
-def _read(read: Callable[[int], bytes], size: int, name: str) -> bytes:
-    try:
-        return read(size)
-    except OSError as e:
-        raise AudioError(f"{name}: can't be read: {e.strerror}") from e
-
-
-def _keep(head: bytes, stream: BinaryIO, whole: IO[bytes], name: str) -> None:
-    """Copies a stream, of which `head` was read already, to a temporary file; rewinds it."""
-    data = head
-    try:
-        while data:
-            whole.write(data)
-            if whole.tell() > _LONGEST:
-                raise AudioError(
-                    f"{name}: over {_LONGEST >> 30} GiB of a format that can't be streamed; send it as WAV"
-                )
-            data = _read(stream.read, 1 << 16, name)
-        whole.seek(0)
-    except OSError as e:
-        with suppress(OSError):  # it would try once more to write what it still has
-            whole.close()
-        raise AudioError(f"{name}: no room for it in {tempfile.gettempdir()} ({e.strerror}); send it as WAV") from e
-
-
-def _relay(head: bytes, stream: Any, sender: int) -> None:
-    with suppress(OSError), open(sender, "wb", buffering=0) as out:  # the reader may stop before the writer
-        out.write(head)
-        while data := stream.read1(1 << 16):
-            out.write(data)
 
 
 def _in_background(items: Iterator[int | Channels]) -> Iterator[int | Channels]:
@@ -153,7 +102,8 @@ def _in_background(items: Iterator[int | Channels]) -> Iterator[int | Channels]:
         except Exception as e:  # it is raised where the items are used
             made.put(e)
 
-    threading.Thread(target=make, daemon=True).start()
+    context = contextvars.copy_context()  # warnings go where the caller's go
+    threading.Thread(target=context.run, args=(make,), daemon=True).start()
     while (item := made.get()) is not None:
         if isinstance(item, Exception):
             raise item

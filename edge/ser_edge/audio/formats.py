@@ -1,17 +1,68 @@
-"""Which sound files there are, and what is said of a file that is none."""
+"""Which sound files there are, what a file is by its first bytes, and what is said of one that can't be used."""
 
 from typing import Any
 
-__all__ = ["AUDIO_SUFFIXES", "reason"]
+__all__ = ["AUDIO_SUFFIXES", "MAYBE_OTHERS", "MEDIA_SUFFIXES", "RAW_SUFFIXES", "no_sound", "reason", "what_it_is"]
 
-# What libsndfile decodes and people keep voices in; a folder is searched for these.
-AUDIO_SUFFIXES = frozenset({".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"})
+# What people keep voices in; folders are searched for these.
+_BY_LIBSNDFILE = """
+.aif .aifc .aiff .au .caf .flac .mp2 .mp3 .oga .ogg .opus .rf64 .snd .voc .w64 .wav .wave
+"""
+_BY_FFMPEG = """
+.3g2 .3gp .aac .ac3 .amr .ape .avi .awb .flv .m4a .m4b .m4r .m4v .mka .mkv .mov .mp4 .mpg .ogv .ra .spx .tta .weba
+.webm .wma .wmv .wv
+"""
+MEDIA_SUFFIXES = frozenset(_BY_FFMPEG.split())
+AUDIO_SUFFIXES = MEDIA_SUFFIXES | frozenset(_BY_LIBSNDFILE.split())
+
+RAW_SUFFIXES = (".raw", ".pcm")  # of samples without a header
+MAYBE_OTHERS = (b"OggS", b"caff")  # what a container begins with that may hold codecs which libsndfile doesn't decode
+
+_NOT_READABLE = "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"
+_BRANDS = {b"M4A ": "M4A", b"M4B ": "M4A", b"qt  ": "QuickTime", b"3gp": "3GP", b"3g2": "3GP"}  # of `ftyp`; else MP4
+_FIRST_BYTES = {
+    b"\x1aE\xdf\xa3": "WebM or Matroska",
+    b"#!AMR": "AMR",
+    b"0&\xb2u\x8ef\xcf\x11": "WMA",
+    b"wvpk": "WavPack",
+    b"MAC ": "Monkey's Audio",
+    b"TTA1": "True Audio",
+    b"FLV\1": "Flash video",
+    b"\0\0\1\xba": "MPEG video",
+    b".RMF": "RealAudio",
+    b"\x0b\x77": "AC-3",
+}
+_LFS = b"version https://git-lfs.github.com/spec/"
 
 
 def reason(error: Any) -> str:
     """What libsndfile says, without its preamble, or the operating system's."""
     text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
-    text = str(text).removeprefix("Error : ").strip().rstrip(".")
+    text = " ".join(str(text).removeprefix("Error : ").split()).rstrip(".")
     if "not recognised" in text or "unknown format" in text.lower():
-        return "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"
-    return f"can't be read: {text}"
+        return _NOT_READABLE
+    return f"can't be read: {text or type(error).__name__}"
+
+
+def no_sound(head: bytes) -> str | None:
+    """What is said of a file that can't be a sound, by its first bytes; None where it may be one."""
+    if not head:
+        return "empty, not a byte in it; copy or record it again"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:64].lower()
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
+        return "a web page, not a sound; the download went wrong"
+    if head.startswith(_LFS):
+        return "a pointer of Git LFS, not the sound itself; in its repository: git lfs pull"
+    return None
+
+
+def what_it_is(head: bytes) -> str | None:
+    """The name of a format that libsndfile doesn't read; None where its first bytes are no such format's."""
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        brand = head[8:12] if head[4:8] == b"ftyp" else b"qt  "
+        return next((name for begin, name in _BRANDS.items() if brand.startswith(begin)), "MP4")
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "AVI"
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
+        return "AAC"
+    return next((name for begin, name in _FIRST_BYTES.items() if head.startswith(begin)), None)

@@ -1,0 +1,27 @@
+"""Which module cuts a sound into segments, by its first bytes."""
+
+from collections.abc import Iterator
+
+from ser_edge.audio import flac, mpeg, ogg, pcm
+from ser_edge.audio.formats import what_it_is
+from ser_edge.audio.forward import ByteReader
+from ser_edge.audio.libsndfile import Losses
+from ser_edge.audio.pcm_headers import begins_another, is_plain
+from ser_edge.audio.segments import Segment
+
+__all__ = ["segments_of"]
+
+
+def segments_of(reader: ByteReader, losses: Losses) -> Iterator[Segment] | None:
+    """The segments of what comes next, by its first bytes; None where it is something else than those modules know."""
+    head = reader.peek(16)
+    if begins_another(head):
+        return pcm.segments(reader, losses) if is_plain(reader) else None
+    if head[:4] == ogg.MAGIC:
+        return ogg.segments(reader, losses) if ogg.is_known(reader) else None
+    mpeg.skip_tags(reader)
+    if reader.peek(4) == flac.MAGIC:
+        return flac.segments(reader, losses)
+    if mpeg.begins(reader) or (what_it_is(reader.peek(64)) is None and mpeg.begins_soon(reader)):
+        return mpeg.segments(reader, losses)
+    return None

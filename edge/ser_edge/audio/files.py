@@ -1,0 +1,167 @@
+"""A seekable file becomes samples: by libsndfile alone where it gets all of them, else in segments, or by FFmpeg."""
+
+import io
+import os
+from collections.abc import Generator
+from contextlib import suppress
+from shlex import quote
+from typing import Any, BinaryIO
+
+from ser_edge.audio.arrays import check_rate
+from ser_edge.audio.formats import MAYBE_OTHERS, RAW_SUFFIXES, no_sound, what_it_is
+from ser_edge.audio.forward import ByteReader
+from ser_edge.audio.libsndfile import Losses, decoded, open_file
+from ser_edge.audio.pcm_headers import begins_another, is_regular
+from ser_edge.audio.sound import Channels
+from ser_edge.errors import AudioError
+
+__all__ = ["Items", "decode_file"]
+
+_NO_LENGTH = 1 << 56  # samples; libsndfile says more where it doesn't know
+
+Items = Generator[int | Channels, None, None]  # the sample rate, then samples
+
+
+def decode_file(file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float) -> Items:
+    """The sample rate of a sound file, then its samples.
+
+    Args:
+        file: seekable.
+        path: of it; None where it has none.
+        name: for messages.
+        losses: is filled in.
+        seconds: of sound in a chunk.
+
+    Raises:
+        AudioError: nothing can be decoded.
+    """
+    file.seek(0)
+    head = ByteReader(file.read, name).peek(64)
+    if said := no_sound(head):
+        raise AudioError(f"{name}: {said}")
+    losses.taken = file.seek(0, io.SEEK_END)
+    try:
+        items = _by_libsndfile(file, path, name, losses, seconds)
+        rate = next(items)
+    except AudioError as refusal:
+        items = _by_ffmpeg(file, path, name, losses, seconds, head, refusal)
+        rate = next(items)
+    yield rate
+    yield from items
+
+
+def _by_libsndfile(file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float) -> Items:
+    items = _straight(file, path, name, losses, seconds)
+    if not _is_regular(file, losses.taken, name):
+        try:
+            segments = _in_segments(file, name, losses, seconds)
+            rate = next(segments)
+        except AudioError:  # libsndfile knows more kinds of these containers, and says what is wrong with others
+            losses.skipped = 0
+        else:
+            yield rate
+            items = segments
+    yield from items
+
+
+def _in_segments(file: BinaryIO, name: str, losses: Losses, seconds: float) -> Items:
+    from ser_edge.audio.containers import segments_of
+    from ser_edge.audio.segments import decode_segments
+
+    file.seek(0)
+    segments = segments_of(ByteReader(file.read, name), losses)
+    yield from decode_segments(segments or iter(()), name, losses, seconds)
+
+
+def _is_regular(file: BinaryIO, size: int, name: str) -> bool:
+    """Whether libsndfile alone decodes all of a file."""
+    file.seek(0)
+    reader = ByteReader(file.read, name)
+    if begins_another(reader.peek(16)):
+        file.seek(0)
+        return is_regular(file, size, name)
+    from ser_edge.audio.containers import segments_of
+
+    losses = Losses()
+    segments = segments_of(reader, losses)
+    if segments is None or (first := next(segments, None)) is None or not first.piped:
+        return False
+    for _ in first.content:
+        pass
+    return first.regular and next(segments, None) is None and not losses.skipped
+
+
+def _straight(file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float) -> Items:
+    file.seek(0)
+    # Names are bytes on POSIX systems; soundfile would refuse those that aren't UTF-8, and asks more of one in .raw.
+    by_name = path is not None and not path.lower().endswith(".raw")
+    place: Any = (os.fsencode(str(path)) if os.name == "posix" else path) if by_name else _Plain(file)
+    with open_file(place, name) as sound:
+        check_rate(sound.samplerate, name)
+        rate = int(sound.samplerate)
+        frames = sound.frames if sound.frames < _NO_LENGTH else 0
+        losses.length = frames / rate or None
+        yield rate
+        got, more = 0, True
+        while more:
+            data, problem = decoded(sound, max(1, round(seconds * rate)))
+            more = len(data) > 0
+            got += len(data)
+            losses.seconds += len(data) / rate
+            losses.problem = problem or losses.problem
+            if more:
+                yield data
+    if sound.format != "MP3":  # whose length is a guess, where its index isn't right
+        losses.missing += max(0, frames - got) / rate
+
+
+def _by_ffmpeg(
+    file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float, head: bytes, refusal: AudioError
+) -> Items:
+    """By what is there of FFmpeg; where that can't either, the refusal of who knows the format better."""
+    from ser_edge.audio.media import available, decode_media, how_to
+
+    what = what_it_is(head)
+    if what is None and path is not None and path.lower().endswith(RAW_SUFFIXES):
+        raise AudioError(f"{name}: samples without a header? try: ser-edge --rate 16000 - < {quote(path)}") from refusal
+    if available():
+        items = decode_media(file, path, name, losses, seconds)
+        try:
+            rate = next(items)
+        except AudioError as e:
+            raise (e if what else refusal) from None
+        yield rate
+        yield from items
+    elif what is not None:
+        raise AudioError(f"{name}: {what}, which needs PyAV or ffmpeg; try: {how_to()}") from refusal
+    elif head.startswith(MAYBE_OTHERS):
+        raise AudioError(f"{refusal}; PyAV or ffmpeg may decode it, try: {how_to()}") from refusal
+    else:
+        raise refusal
+
+
+class _Plain:
+    """A binary file for libsndfile, which seeks to places that can't be when a sound is damaged.
+
+    What is raised while it calls back isn't raised but printed, as a traceback.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.tell = file.tell
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with suppress(OSError, OverflowError, ValueError):
+            self._file.seek(offset, whence)
+        return self.tell()
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except (OSError, ValueError):  # what is missing is counted
+            return b""
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)

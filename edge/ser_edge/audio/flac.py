@@ -1,0 +1,129 @@
+"""FLAC of any length: what its header says of that is not believed, damage is left out, another file may follow.
+
+Programs that write FLAC to a pipe leave the number of samples at 0, and libsndfile reads no more than is declared.
+After damage it stops; then what follows is decoded from the next whole frame on.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+
+from ser_edge.audio.forward import ByteReader
+from ser_edge.audio.libsndfile import Losses
+from ser_edge.audio.segments import Segment
+
+__all__ = ["MAGIC", "segments"]
+
+MAGIC = b"fLaC"
+_BEGINS = [MAGIC + bytes([last, 0, 0, 34]) for last in (0, 0x80)]  # the first block of metadata is always that long
+_HEADER = 42  # bytes, up to the end of that block
+_KEPT = 1 << 18  # bytes given to libsndfile last: it reads ahead of the damage at which it stops
+_FRAME = 17  # bytes of a frame's header, at most
+_MOST = (1 << 36) - 1  # samples
+_CRC = [0] * 256  # of the polynomial x^8 + x^2 + x + 1
+for _byte in range(256):
+    _crc = _byte
+    for _ in range(8):
+        _crc = (_crc << 1 ^ 0x07 if _crc & 0x80 else _crc << 1) & 0xFF
+    _CRC[_byte] = _crc
+
+
+def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
+    """A FLAC file, and those that follow it immediately; nothing where none begins."""
+    while reader.peek(8) in _BEGINS and len(head := reader.take(_HEADER)) == _HEADER:
+        yield from _one(head, reader, losses)
+
+
+def _one(head: bytes, reader: ByteReader, losses: Losses) -> Iterator[Segment]:
+    """A file up to damage, and what comes after each."""
+    fields = int.from_bytes(head[18:26], "big")  # rate, channels, bits, number of samples
+    rate, count = fields >> 44, fields & _MOST
+    block = int.from_bytes(head[8:10], "big")  # samples in a frame
+    unknown = head[:18] + (fields | _MOST).to_bytes(8, "big") + head[26:]
+    losses.length = losses.length or (count / rate if count and rate else None)
+    given = _Given(reader)
+    begin = unknown
+    place = got = gaps = 0  # samples: the place in the sound, decoded, and passed over
+    while True:
+        segment = Segment(given.from_(begin), piped=False)
+        yield segment
+        place, got = place + segment.samples, got + segment.samples
+        stopped = segment.problem or next(segment.content, b"")
+        # where nothing was decoded, the frame that begins here is damaged itself
+        found = given.next_frame(place if segment.samples else place + 1, block) if stopped else None
+        if found is None:
+            break
+        gaps, place = gaps + found[0] - place, found[0]
+        begin = unknown[:4] + b"\x80" + unknown[5:] + found[1]  # no other metadata follows now
+    losses.missing += max(gaps, count - got if count else 0) / (rate or 1)
+    if segment.problem and not count and not given.ends_with_a_tag():
+        losses.problem = segment.problem
+
+
+class _Given:
+    """The bytes of a file, of which the last that were given are kept."""
+
+    def __init__(self, reader: ByteReader):
+        self._reader = reader
+        self._last: deque[bytes] = deque()  # pieces, `_KEPT` and no piece more
+        self._size = 0  # bytes of them
+
+    def from_(self, begin: bytes) -> Iterator[bytes]:
+        """These bytes, and all up to the next file."""
+        self._keep_only(begin)
+        yield begin
+        while data := self._more():
+            self._last.append(data)
+            self._size += len(data)
+            while self._size - len(self._last[0]) >= _KEPT:
+                self._size -= len(self._last.popleft())
+            yield data
+
+    def next_frame(self, place: int, block: int) -> tuple[int, bytes] | None:
+        """The next frame from a sample on: its first sample, and all that was read from there on."""
+        data = b"".join(self._last)
+        while True:
+            at = -1
+            while (at := data.find(b"\xff", at + 1)) >= 0:
+                start = _first_sample(data[at : at + _FRAME], block)
+                # the second: a frame takes some bytes, so what declares one far away is chance
+                if start is not None and place <= start <= place + block * (at // 8 + 2):
+                    return start, data[at:]
+            more = self._more()
+            if not more:
+                return None
+            data = data[-_FRAME:] + more
+            self._keep_only(data)
+
+    def ends_with_a_tag(self) -> bool:
+        """Whether the last 128 bytes are what editors put behind a sound."""
+        return b"".join(self._last)[-128:].startswith(b"TAG")
+
+    def _keep_only(self, data: bytes) -> None:
+        self._last, self._size = deque([data]), len(data)
+
+    def _more(self) -> bytes:
+        """Empty at the end, and where another file begins."""
+        data = self._reader.ahead(8)
+        places = [place for begin in _BEGINS if (place := data.find(begin)) >= 0]
+        if data and not places:
+            # what may be the first bytes of another file are looked at again, together with those after them
+            return self._reader.take(max(1, len(data) - 7))
+        return self._reader.take(min(places, default=0))
+
+
+def _first_sample(head: bytes, block: int) -> int | None:
+    """The number of a frame's first sample, by its header; None if it is none."""
+    if len(head) < _FRAME or head[1] & 0xFE != 0xF8 or head[3] & 1:
+        return None
+    lead = head[4]
+    extra = next((n - 1 for n in range(2, 8) if lead >> (7 - n) == (1 << n + 1) - 2), 0 if lead < 0x80 else None)
+    if extra is None:
+        return None
+    number = lead if not extra else lead & (1 << 6 - extra) - 1
+    for byte in head[5 : 5 + extra]:
+        number = number << 6 | byte & 0x3F
+    end = 5 + extra + {6: 1, 7: 2}.get(head[2] >> 4, 0) + {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
+    crc = 0
+    for byte in head[:end]:
+        crc = _CRC[crc ^ byte]
+    return None if crc != head[end] else number if head[1] & 1 else number * block

@@ -1,0 +1,67 @@
+"""The sounds below a folder, for judging and for training alike."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from ser_edge.audio.formats import AUDIO_SUFFIXES, MEDIA_SUFFIXES
+
+__all__ = ["sounds_below"]
+
+_NO_FOLDER, _NO_SOUND = "__MACOSX", "._"  # what macOS puts into archives beside what was meant
+
+
+def sounds_below(folder: Path, passed_over: Counter[str] | None = None) -> Iterator[Path]:
+    """The sounds at any depth in order, through links as well.
+
+    No more than a folder's names are in memory, and those of the folders it lies in. A link that leads nowhere is given
+    as well, and so is a folder that may not be read: no sound is left out in silence.
+
+    Args:
+        folder: that is there.
+        passed_over: counts, by suffix, the sounds that this installation can't decode, which are then not given.
+    """
+    yield from _below(folder, passed_over, [])
+
+
+def _below(folder: Path, passed_over: Counter[str] | None, above: list[tuple[int, int]]) -> Iterator[Path]:
+    try:
+        here = folder.stat()
+        if (here.st_dev, here.st_ino) in above:  # a link to a folder that it lies in
+            return
+        with os.scandir(folder) as entries:
+            found = sorted((entry.name, _is_folder(entry)) for entry in entries if _is_meant(entry))
+    except OSError:
+        yield folder
+        return
+    inside = [*above, (here.st_dev, here.st_ino)]
+    for name, is_folder in found:
+        suffix = Path(name).suffix.lower()
+        if is_folder:
+            yield from _below(folder / name, passed_over, inside)
+        elif passed_over is not None and suffix in MEDIA_SUFFIXES and not _media_available():
+            passed_over[suffix] += 1
+        else:
+            yield folder / name
+
+
+def _is_meant(entry: os.DirEntry[str]) -> bool:
+    if _is_folder(entry):
+        return entry.name != _NO_FOLDER
+    if entry.name.startswith(_NO_SOUND) or Path(entry.name).suffix.lower() not in AUDIO_SUFFIXES:
+        return False
+    return entry.is_symlink() or entry.is_file()
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _media_available() -> bool:
+    from ser_edge.audio.media import available
+
+    return available()

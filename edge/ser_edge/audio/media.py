@@ -1,0 +1,166 @@
+"""What libsndfile doesn't decode and FFmpeg does: M4A, WebM, MP4, AMR, WMA and what else phones and browsers record.
+
+By PyAV where it is installed (`ser-edge[media]`), else by an `ffmpeg` on the path. Neither is asked for what libsndfile
+decodes, so that installing them changes no answer.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ser_edge.audio.arrays import channels_of, check_rate
+from ser_edge.audio.containers import segments_of
+from ser_edge.audio.forward import BLOCK, ByteReader
+from ser_edge.audio.libsndfile import Losses
+from ser_edge.audio.segments import Alike, decode_segments
+from ser_edge.audio.sound import Channels
+from ser_edge.errors import AudioError
+
+__all__ = ["available", "decode_media", "how_to"]
+
+_NO_SOUND = "no sound in it, or none that can be decoded"
+
+
+def available() -> bool:
+    """Whether PyAV or ffmpeg is there."""
+    return find_spec("av") is not None or shutil.which("ffmpeg") is not None
+
+
+def how_to() -> str:
+    """The command that makes it `available` on this machine."""
+    managed = Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED"  # there pip would refuse
+    if sys.prefix == sys.base_prefix and managed.exists():
+        for manager, command in [("brew", "brew install ffmpeg"), ("apt-get", "sudo apt-get install ffmpeg")]:
+            if shutil.which(manager):
+                return command
+    python = subprocess.list2cmdline([sys.executable]) if os.name == "nt" else shlex.quote(sys.executable)
+    return f"{python} -m pip install av"
+
+
+def decode_media(
+    file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float
+) -> Generator[int | Channels, None, None]:
+    """The sample rate, then the samples of the stream of sound that FFmpeg takes for the main one.
+
+    Args:
+        file: seekable.
+        path: of it; None where it has none.
+        name: for messages.
+        losses: is filled in.
+        seconds: of sound in a chunk, about.
+
+    Raises:
+        AudioError: nothing can be decoded.
+    """
+    file.seek(0)
+    if find_spec("av") is not None:
+        return _by_pyav(file, name, losses)
+    return _by_ffmpeg(file, path, name, losses, seconds)
+
+
+def _by_pyav(file: BinaryIO, name: str, losses: Losses) -> Generator[int | Channels, None, None]:
+    import av
+
+    try:
+        with av.open(file, metadata_errors="ignore") as container:
+            stream = container.streams.best("audio")
+            if stream is None:
+                raise AudioError(f"{name}: {_NO_SOUND}")
+            yield from _frames(container, stream, name, losses)
+    except AudioError:
+        raise
+    except Exception as e:  # FFmpeg's errors are of many classes
+        problem = getattr(e, "strerror", None) or str(e) or type(e).__name__
+        if not losses.seconds:
+            raise AudioError(f"{name}: can't be decoded: {problem}") from e
+        losses.problem = problem
+
+
+def _frames(container: Any, stream: Any, name: str, losses: Losses) -> Iterator[int | Channels]:
+    """All frames, at the rate and in the channels of the first."""
+    import av
+
+    target: tuple[int, int] | None = None  # rate, channels
+    kind: tuple[int, int] | None = None
+    alike: Alike | None = None
+    for packet in container.demux(stream):
+        losses.taken += packet.size
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            losses.skipped += packet.size
+            continue
+        for frame in frames:
+            now = (frame.sample_rate, frame.layout.nb_channels)
+            if target is None:
+                check_rate(now[0], name)
+                target = now
+                yield now[0]
+            if alike is None or now != kind:
+                if alike is not None:
+                    yield from alike.finish()
+                kind, alike = now, Alike(now[0], *target)
+            losses.seconds += frame.samples / now[0]
+            yield from alike.process(_samples(frame, now[1]))
+    if alike is None:
+        raise AudioError(f"{name}: {_NO_SOUND}")
+    yield from alike.finish()
+
+
+def _samples(frame: Any, channels: int) -> Channels:
+    data = frame.to_ndarray()  # (channels, samples), or one row of both
+    flat = data.T.ravel() if frame.format.is_planar else data.ravel()
+    return channels_of(flat).reshape(-1, channels)
+
+
+def _by_ffmpeg(
+    file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float
+) -> Generator[int | Channels, None, None]:
+    with _at_a_path(file, path) as place, tempfile.TemporaryFile() as said:
+        command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i", f"file:{place}"]
+        command += ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
+        with subprocess.Popen(
+            [os.fsencode(part) if os.name == "posix" else part for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+        ) as process:
+            assert process.stdout is not None
+            reader = ByteReader(process.stdout.read1, name)  # type: ignore[attr-defined]
+            try:
+                yield from decode_segments(segments_of(reader, losses) or iter(()), name, losses, seconds)
+            except AudioError as e:
+                process.wait()
+                raise AudioError(f"{name}: can't be decoded: {_last_line(said) or _NO_SOUND}") from e
+            finally:
+                process.kill()
+        if problem := _last_line(said):
+            losses.problem = problem
+
+
+@contextmanager
+def _at_a_path(file: BinaryIO, path: str | None) -> Iterator[str]:
+    """Where another program can open and seek in it."""
+    if path is not None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "sound"
+        with place.open("wb") as copy:
+            shutil.copyfileobj(file, copy, BLOCK)
+        yield str(place)
+
+
+def _last_line(said: Any) -> str:
+    said.seek(0)
+    lines = said.read(BLOCK).decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,86 @@
+"""OGG page by page: chained sounds become segments, and what is damaged never reaches libsndfile.
+
+libsndfile decodes the first of several sounds that were chained (as `cat` and radio streams do), and doesn't look for
+one stream among several.
+"""
+
+import zlib
+from collections.abc import Iterator
+
+from ser_edge.audio.forward import ByteReader
+from ser_edge.audio.libsndfile import Losses
+from ser_edge.audio.segments import Segment
+
+__all__ = ["MAGIC", "is_known", "segments"]
+
+MAGIC = b"OggS"
+_HEADER = 27  # bytes, before the table of segments
+_BEGINS, _ENDS = 2, 4  # flags
+_SOUNDS = (b"OpusHead", b"\x01vorbis")  # what a stream of sound that libsndfile decodes begins with
+_OTHERS = (b"\x7fFLAC", b"Speex   ")
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def is_known(reader: ByteReader) -> bool:
+    """Whether what comes next isn't of a codec that only others decode."""
+    return not reader.peek(_HEADER + 16)[_HEADER + 1 :].startswith(_OTHERS)
+
+
+def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
+    """Each link of a chain, its first stream of sound alone; a link without one is passed over."""
+    while page := _next_page(reader, losses):
+        first: bytes | None = None  # page of the stream that is taken
+        streams = 0
+        while page and _flags(page) & _BEGINS:
+            streams += 1
+            if first is None and page[_HEADER + page[_HEADER - 1] :].startswith(_SOUNDS):
+                first = page
+            reader.skip(len(page))
+            page = _next_page(reader, losses)
+        if first is None:  # a picture's, or the pages after a beginning that was lost
+            while page and not _flags(page) & _BEGINS:
+                length = reader.skip(len(page))
+                losses.skipped += 0 if streams else length
+                page = _next_page(reader, losses)
+            continue
+        segment = Segment(iter(()), piped=True, regular=False)
+        segment.content = _link(first, reader, losses, segment, streams == 1)
+        yield segment
+        segment.count(losses)
+
+
+def _link(first: bytes, reader: ByteReader, losses: Losses, segment: Segment, alone: bool) -> Iterator[bytes]:
+    """The pages of one stream, up to the next link."""
+    yield first
+    while (page := _next_page(reader, losses)) and not _flags(page) & _BEGINS:
+        reader.skip(len(page))
+        if page[14:18] == first[14:18]:  # its number
+            segment.regular = alone and bool(_flags(page) & _ENDS)
+            yield page
+
+
+def _flags(page: bytes) -> int:
+    return page[5]
+
+
+def _next_page(reader: ByteReader, losses: Losses) -> bytes:
+    """The next page that is whole, not taken yet; empty at the end. What comes before it is taken, and counted."""
+    while head := reader.peek(_HEADER):
+        if head.startswith(MAGIC) and len(head) == _HEADER:
+            table = reader.peek(_HEADER + head[-1])[_HEADER:]
+            size = _HEADER + head[-1] + sum(table)
+            page = reader.peek(size)
+            if len(page) == size and _sum(page) == int.from_bytes(head[22:26], "little"):
+                return page
+        ahead = reader.ahead()
+        place = ahead.find(MAGIC, 1)
+        # what may be the first bytes of another page are looked at again, together with those after them
+        losses.skipped += reader.skip(place if place > 0 else max(1, len(ahead) - len(MAGIC) + 1))
+    return b""
+
+
+def _sum(page: bytes) -> int:
+    """OGG's checksum: zlib's with all bits mirrored and none inverted."""
+    page = page[:22] + bytes(4) + page[26:]
+    mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
+    return int.from_bytes(mirrored.to_bytes(4, "little").translate(_MIRRORED), "big")

@@ -1,0 +1,159 @@
+"""A sound as segments, each a stream of bytes that libsndfile decodes from its beginning until no more come.
+
+libsndfile trusts what a header says of a sound's length, decodes only the first of sounds that were joined, and gives
+up at damage. So the modules for each container (`pcm`, `flac`, `mpeg`, `ogg`) cut what they get into parts that it
+can't mistake, and leave out what is no sound; here the parts are decoded and what is missing is counted.
+"""
+
+import os
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ser_edge.audio.arrays import check_rate
+from ser_edge.audio.formats import reason
+from ser_edge.audio.forward import ForwardFile
+from ser_edge.audio.libsndfile import Losses, decoded, open_file
+from ser_edge.audio.resampling import Resampler
+from ser_edge.audio.sound import Channels
+from ser_edge.errors import AudioError
+
+__all__ = ["Alike", "Segment", "decode_segments"]
+
+
+@dataclass
+class Segment:
+    """A part of a sound, and what came of it: who made it looks at that when it is asked for the next."""
+
+    content: Iterator[bytes]
+    piped: bool  # libsndfile gets it through a pipe, where it believes no length; else as a file that it can look into
+    regular: bool = True  # libsndfile alone would have decoded all of it; known at the content's end
+    samples: int = 0  # decoded
+    rate: int = 0  # Hz; 0 where it couldn't even be opened
+    problem: str = ""  # what the decoder said last
+
+    def count(self, losses: Losses, share: float = 1.0) -> None:
+        """Adds what is missing.
+
+        Args:
+            losses: of the sound.
+            share: of what was declared that came.
+        """
+        losses.skipped += sum(len(part) for part in self.content)  # what the decoder left
+        if self.rate and 0 < share < 1:
+            losses.missing += self.samples / self.rate * (1 / share - 1)
+        elif self.problem:
+            losses.problem = self.problem
+
+
+def decode_segments(
+    segments: Iterator[Segment], name: str, losses: Losses, seconds: float
+) -> Generator[int | Channels, None, None]:
+    """The first segment's rate, then the samples of all, at this rate and in as many channels.
+
+    Args:
+        segments: taken one by one; each is used up before the next is asked for.
+        name: for messages.
+        losses: is filled in.
+        seconds: of sound in a chunk.
+
+    Raises:
+        AudioError: nothing can be decoded.
+    """
+    rate = channels = 0
+    refusal: AudioError | None = None
+    for segment in segments:
+        try:
+            with _opened(segment, name) as file:
+                check_rate(file.samplerate, name)
+                segment.rate = int(file.samplerate)
+                alike = Alike(segment.rate, rate or segment.rate, channels or file.channels)
+                if not rate:
+                    rate, channels = segment.rate, int(file.channels)
+                    yield rate
+                count = max(1, round(seconds * segment.rate))
+                more = True
+                while more:
+                    data, problem = decoded(file, count)
+                    more = len(data) > 0
+                    segment.samples += len(data)
+                    segment.problem = problem or segment.problem
+                    losses.seconds += len(data) / segment.rate
+                    yield from alike.process(data)
+                yield from alike.finish()
+        except AudioError as e:
+            refusal = e
+    if not rate:
+        raise refusal or AudioError(f"{name}: {reason('unknown format')}")
+
+
+class Alike:
+    """Makes the samples of a segment like those of the first: so many channels, at its rate."""
+
+    def __init__(self, rate: int, target: int, channels: int):
+        self._resamplers = [Resampler(rate, target) for _ in range(channels)] if rate != target else []
+        self._channels = channels
+
+    def process(self, data: Channels) -> Iterator[Channels]:
+        """(samples, channels) of it become the same of the first, as far as they are complete."""
+        if data.shape[1] != self._channels:
+            data = np.repeat(data.mean(axis=1, keepdims=True), self._channels, axis=1)
+        if self._resamplers:
+            data = np.stack([one.process(data[:, i].copy()) for i, one in enumerate(self._resamplers)], axis=1)
+        if len(data):
+            yield data
+
+    def finish(self) -> Iterator[Channels]:
+        """What is still held, at the segment's end."""
+        if self._resamplers:
+            data = np.stack([one.finish() for one in self._resamplers], axis=1)
+            if len(data):
+                yield data
+
+
+@contextmanager
+def _opened(segment: Segment, name: str) -> Iterator[Any]:
+    if segment.piped:
+        with _through_a_pipe(segment, name) as file:
+            yield file
+        return
+    source = ForwardFile(lambda: next(segment.content, b""))
+    file = open_file(source, name)
+    source.opened()
+    with file:
+        yield file
+        if source.error:
+            raise source.error
+
+
+@contextmanager
+def _through_a_pipe(segment: Segment, name: str) -> Iterator[Any]:
+    receiver, sender = os.pipe()
+    raised: list[Exception] = []
+
+    def feed() -> None:
+        try:
+            with suppress(BrokenPipeError), os.fdopen(sender, "wb", buffering=0) as out:
+                for part in segment.content:  # until the reader stops, which may be before the end
+                    out.write(part)
+        except Exception as e:  # it is raised where the samples are used
+            raised.append(e)
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    patience = None
+    try:
+        with open_file(receiver, name) as file:
+            yield file
+    except GeneratorExit:  # nobody wants the rest, which the feeder may be waiting for
+        patience = 0.1
+        raise
+    finally:
+        os.close(receiver)
+        feeder.join(patience)
+    if raised:
+        raise raised[0]

@@ -1,0 +1,66 @@
+"""What can't be sought in (a pipe, a FIFO, a socket) becomes samples: while it comes, or from a temporary file."""
+
+import tempfile
+from contextlib import suppress
+from typing import IO, BinaryIO, cast
+
+from ser_edge.audio.containers import segments_of
+from ser_edge.audio.files import Items, decode_file
+from ser_edge.audio.formats import no_sound
+from ser_edge.audio.forward import BLOCK, ByteReader
+from ser_edge.audio.libsndfile import Losses
+from ser_edge.audio.segments import decode_segments
+from ser_edge.errors import AudioError
+
+__all__ = ["decode_stream"]
+
+_LONGEST = 1 << 32  # bytes taken to a temporary file: what comes without end mustn't fill the disk
+
+
+def decode_stream(reader: ByteReader, name: str, losses: Losses, seconds: float) -> Items:
+    """The sample rate of a sound file that comes in order, then its samples, as soon as a chunk is there.
+
+    Args:
+        reader: of its bytes.
+        name: for messages.
+        losses: is filled in.
+        seconds: of sound in a chunk.
+
+    Raises:
+        AudioError: nothing can be decoded.
+    """
+    if said := no_sound(reader.peek(64)):
+        raise AudioError(f"{name}: {said}")
+    segments = segments_of(reader, losses)
+    if segments is not None:
+        items = decode_segments(segments, name, losses, seconds)
+        try:
+            rate = next(items)
+        except AudioError:
+            if not reader.rewind():
+                raise
+            losses.skipped = 0
+        else:
+            yield rate
+            yield from items
+            losses.taken = reader.taken
+            return
+    reader.rewind()
+    with tempfile.TemporaryFile() as whole:
+        _keep(reader, whole, name)
+        yield from decode_file(cast("BinaryIO", whole), None, name, losses, seconds)
+
+
+def _keep(reader: ByteReader, whole: IO[bytes], name: str) -> None:
+    try:
+        while data := reader.some(BLOCK):
+            whole.write(data)
+            if reader.taken > _LONGEST:
+                raise AudioError(
+                    f"{name}: over {_LONGEST >> 30} GiB of a format that can't be streamed; send it as WAV"
+                )
+        whole.flush()
+    except OSError as e:
+        with suppress(OSError):  # it would try once more to write what it still has
+            whole.close()
+        raise AudioError(f"{name}: no room for it in {tempfile.gettempdir()} ({e.strerror}); send it as WAV") from e
