@@ -16,7 +16,7 @@ DATA := $(if $(RAVDESS),--data "$(RAVDESS)")
 ALL := $(if $(RAVDESS),$(foreach path,$(RAVDESS) $(OTHERS),--data "$(path)"))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint train evaluate export bundle bench clean
+.PHONY: help run test lint train evaluate export bundle bench wheel docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -58,6 +58,13 @@ bundle: .venv/dev  ## make the bundled models from the crnn that heard all voice
 
 bench: .venv/bench  ## measure what it costs beside what people would use instead; BENCH="--only network --rounds 9"
 	$(BIN)/python tests/benchmarks/bench.py $(DATA) $(BENCH)
+
+wheel: .venv/base  ## the file that installs ser-edge elsewhere: dist/ser_edge-*.whl
+	rm -f dist/ser_edge-*.whl
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+docs: .venv/dev  ## run what README.md and docs/ show, and write down what it prints (minutes)
+	$(BIN)/python -m tests.docs.rewrite
 
 clean:  ## remove the environment and what was built; runs/ stays
 	rm -rf .venv build dist exported .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -62,6 +62,7 @@ class Setup:
     threads: int
     threshold: float | None
     windowing: Windowing
+    channel: int | None = None
 
     def open(self) -> Recognizer:
         """Makes one.
@@ -70,7 +71,7 @@ class Setup:
             ModelError: no such model, or one that can't be used.
             ValueError: a window that the model can't take.
         """
-        return Recognizer(self.model, self.threads, self.threshold, self.windowing)
+        return Recognizer(self.model, self.threads, self.threshold, self.windowing, self.channel)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def predictions(recognizer: Recognizer, path: str, timeline: bool, within: Withi
     with open_sound(path) as sound:
         stream = recognizer.listener(sound.rate, path)
         for chunk in sound.chunks:
-            yield from stream.feed(chunk)
+            yield from stream.feed_channels(chunk)
             within(stream.seconds, sound.seconds or 0.0)
         yield from stream.finish()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from ser_edge.errors import SerEdgeError, printable
 from ser_edge.native import stderr_apart
-from ser_edge.options import STDIN, parser, problem
+from ser_edge.options import STDIN, format_of, parser, problem
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
     reader = parser()
     options = reader.parse_args(arguments)
+    options.format = format_of(options)
     if senseless := problem(options):
         reader.error(senseless)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -80,7 +81,7 @@ def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
         reader.error("subtitles are of one recording; give one file")
     try:
         windowing = Windowing(options.window, options.hop, None if options.no_gate else options.speech)
-        setup = Setup(options.model, options.threads, options.threshold, windowing)
+        setup = Setup(options.model, options.threads, options.threshold, windowing, options.channel)
         recognizer = setup.open()
     except ValueError as e:
         reader.error(str(e))
@@ -141,7 +142,7 @@ def _listening(
         if can_paint(out):
             view = LiveView(out, description)
     raw = RawFormat(options.rate, options.channels, options.sample_format) if options.rate else None
-    return Listening(view, publish, options.duration, raw)
+    return Listening(view, publish, options.duration, raw, options.channel)
 
 
 def _connected(address: str | None) -> "AbstractContextManager[Client | None]":
@@ -188,5 +189,5 @@ def _honesty(description: "ModelDescription") -> str:
     heard = "voices it never heard" if accuracy.protocol == "speaker" else "VOICES IT KNOWS"
     return (
         f"model {description.name}: right {accuracy.wa:.1f} % of the time on {heard} "
-        f"(protocol {accuracy.protocol}, {folds}, UAR {accuracy.uar:.1f}; chance {chance:.1%})"
+        f"(protocol {accuracy.protocol}, {folds}, UAR {accuracy.uar:.1f}; chance {100 * chance:.1f} %)"
     )

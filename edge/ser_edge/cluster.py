@@ -21,6 +21,7 @@ from ser_edge.batch import Outcome, Setup, bundles, in_order, judged
 from ser_edge.description import ModelDescription
 from ser_edge.errors import ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.native import keep_memory
+from ser_edge.pip_command import install_extra
 from ser_edge.progress import Progress, say
 from ser_edge.recognizer import Recognizer
 
@@ -60,7 +61,7 @@ def connected(address: str) -> Iterator["Client"]:
     try:
         from distributed import Client
     except ImportError as e:
-        raise RuntimeUnavailable(f"distributed can't be loaded ({e}); try: pip install 'ser-edge[cluster]'") from e
+        raise RuntimeUnavailable(f"distributed can't be loaded ({e}); try: {install_extra('cluster')}") from e
     try:
         if not re.fullmatch(r"((tcp|tls|wss?)://)?[^/\s]+:\d+", address):  # Dask waits without end for some others
             raise ValueError("an address is like tcp://host:8786")
@@ -171,7 +172,7 @@ def _outcomes(future: "Future[list[Outcome]]", task: Task) -> list[Outcome]:
         others = "" if len(task.paths) == 1 else f", or of one of the {len(task.paths) - 1} files that went with it"
         return [Outcome((), f"{path}: several workers died of it{others}; judge it alone") for path in task.paths]
     except ImportError as e:
-        raise RuntimeUnavailable(f"a worker has no ser-edge ({e}); there: pip install 'ser-edge[cluster]'") from e
+        raise RuntimeUnavailable(f"a worker has no ser-edge ({e}); install it there as here") from e
     return outcomes
 
 

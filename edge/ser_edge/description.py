@@ -133,7 +133,7 @@ class ModelDescription:
         version = data.get("version")
         if version != VERSION:
             older = type(version) is int and version < VERSION
-            advice = "make it again" if older else "upgrade with: pip install -U ser-edge"
+            advice = "make it again" if older else "install a newer ser-edge"
             raise ModelError(
                 f"{source}: description version {_short(ascii(version))}, this ser-edge reads {VERSION}; {advice}"
             )

@@ -144,6 +144,7 @@ def open_stream(
     sample_rate: int,
     hear: Callable[[Any, int, Any, Any], None],
     finished: Callable[[], None],
+    channel: int | None = None,
     settings: Iterable[tuple[int, int]] | None = None,
 ) -> tuple[Any, int, int]:
     """Opens and starts a device, at the rate that is wanted where it takes it, else at one of its own.
@@ -153,7 +154,9 @@ def open_stream(
         sample_rate: Hz that are wanted.
         hear: called by PortAudio's thread with (frames, channels) float32, their number, times and flags, each `BLOCK`.
         finished: called when the stream ends, for whatever reason.
-        settings: (Hz, channels) to try; by default the wanted rate and what devices usually take, mono first.
+        channel: the one that is wanted, from 1 on; None is any.
+        settings: (Hz, channels) to try; by default the wanted rate and what devices usually take. Two channels first:
+            asked for one, a sound server adds both sides of a stereo jack, where a balanced microphone cancels.
 
     Returns:
         The running stream (sounddevice's), its rate in Hz and its channels.
@@ -162,9 +165,12 @@ def open_stream(
         MicrophoneError: it takes nothing of that, is busy, gone, or not permitted.
     """
     sd = portaudio()
+    if channel is not None and channel > device.channels:
+        raise MicrophoneError(f"{device.name}: no channel {channel}; it has {device.channels}")
     if settings is None:
         rates = dict.fromkeys((sample_rate, device.sample_rate, 48_000, 44_100))
-        settings = product(rates, dict.fromkeys((1, min(2, device.channels), device.channels)))
+        counts = (min(2, device.channels), 1, device.channels) if channel is None else (device.channels, channel)
+        settings = product(rates, dict.fromkeys(counts))
     failure: Exception = ValueError("nothing to try")
     for rate, channels in settings:
         stream = None

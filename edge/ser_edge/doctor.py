@@ -23,9 +23,10 @@ from ser_edge.devices import Device, choose, devices, open_stream
 from ser_edge.errors import MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.microphone import Health, Microphone
 from ser_edge.native import stderr_apart
+from ser_edge.pip_command import pip_install, reinstall
 from ser_edge.portaudio import portaudio
 from ser_edge.runtimes import LITERT, RUNTIMES
-from ser_edge.self_test import MEND, model_files, self_test, self_test_answer, store
+from ser_edge.self_test import model_files, self_test, self_test_answer, store
 from ser_edge.voice_detector import CHUNK, RATE, VoiceDetector
 
 __all__ = ["Finding", "examine", "self_test_answer", "store"]
@@ -40,9 +41,9 @@ Result = TypeVar("Result")
 
 _NEEDED = ("numpy", "ai-edge-litert" if LITERT else "onnxruntime", "soundfile", "soxr")
 _INSTEAD = {"ai-edge-litert": "tflite-runtime"}  # of old systems
-_OPTIONAL = {
-    "sounddevice": ("microphones", "pip install sounddevice"),
-    "onnxruntime": (".onnx models", "pip install 'ser-edge[onnx]'"),
+_OPTIONAL = {  # what for, and what pip calls it
+    "sounddevice": ("microphones", "sounddevice>=0.5"),
+    "onnxruntime": (".onnx models", "onnxruntime>=1.20"),
 }
 _HUM = 0.464  # the voice detector's mean answer to a third of a second of hum like a voice's
 _TOLERANCE = 0.02  # of that: processors and runtimes round differently
@@ -109,12 +110,14 @@ def _packages(_: _Options) -> Iterator[Finding]:
     for name in _NEEDED:
         there = _INSTEAD.get(name, name) if _version(name) is None else name
         version = _version(there)
-        yield Finding(there, OK, version) if version else Finding(name, WRONG, "missing", f"pip install {name}")
-    for name, (purpose, advice) in _OPTIONAL.items():
+        yield Finding(there, OK, version) if version else Finding(name, WRONG, "missing", pip_install(name))
+    for name, (purpose, requirement) in _OPTIONAL.items():
         if name in _NEEDED:
             continue
-        version = _version(name)
-        yield Finding(name, OK, version) if version else Finding(name, NOTE, f"missing, for {purpose}", advice)
+        if version := _version(name):
+            yield Finding(name, OK, version)
+        else:
+            yield Finding(name, NOTE, f"missing, for {purpose}", pip_install(requirement))
 
 
 def _machine(_: _Options) -> Iterator[Finding]:
@@ -129,7 +132,7 @@ def _models(_: _Options) -> Iterator[Finding]:
             off = self_test(path)
         except ModelError as error:
             optional = isinstance(error, RuntimeUnavailable) and path.suffix != next(iter(RUNTIMES))
-            yield Finding.of(path.name, error, NOTE if optional else WRONG, MEND)
+            yield Finding.of(path.name, error, NOTE if optional else WRONG, reinstall())
         else:
             took = time.perf_counter() - began
             yield Finding(path.name, OK, f"answers as where it was made (within {off:.4f}), in {took:.2f} s")
@@ -140,7 +143,7 @@ def _voice_detector(_: _Options) -> Iterator[Finding]:
         detector = VoiceDetector()
     except ModelError as error:
         missing = isinstance(error, RuntimeUnavailable) and not LITERT
-        yield Finding.of("voice detector", error, NOTE if missing else WRONG, MEND)
+        yield Finding.of("voice detector", error, NOTE if missing else WRONG, reinstall())
         return
     phase = 2 * np.pi * 120 / RATE * np.arange(10 * CHUNK)
     hum = np.float32(0.1) * np.sum([np.sin(k * phase) / k for k in range(1, 13)], axis=0, dtype=np.float32)
@@ -148,7 +151,7 @@ def _voice_detector(_: _Options) -> Iterator[Finding]:
     if off <= _TOLERANCE:
         yield Finding("voice detector", OK, f"answers as where it was made (within {off:.4f})")
     else:
-        yield Finding("voice detector", WRONG, f"answers otherwise than where it was made, by {off:.3f}", MEND)
+        yield Finding("voice detector", WRONG, f"answers otherwise than where it was made, by {off:.3f}", reinstall())
 
 
 def _portaudio(_: _Options) -> Iterator[Finding]:
@@ -186,7 +189,7 @@ def _settings(device: Device) -> str:
 
 def _opens(device: Device, rate: int, channels: int) -> bool:
     try:
-        stream, _, _ = open_stream(device, rate, lambda *_: None, lambda: None, [(rate, channels)])
+        stream, _, _ = open_stream(device, rate, lambda *_: None, lambda: None, settings=[(rate, channels)])
     except MicrophoneError:
         return False
     stream.close()

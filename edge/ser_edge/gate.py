@@ -14,10 +14,11 @@ from ser_edge.audio.sound import Samples
 from ser_edge.errors import RuntimeUnavailable
 from ser_edge.voice_detector import CHUNK, RATE, VoiceDetector
 
-__all__ = ["ENERGY_FLOOR", "Gate"]
+__all__ = ["BEGINS", "ENDS", "ENERGY_FLOOR", "SHORTEST", "Gate", "open_detector"]
 
+SHORTEST = 0.1  # seconds: in less there is no emotion
 ENERGY_FLOOR = 1e-4  # RMS around the mean, full scale is 1: -80 dBFS, below the own noise of any microphone
-_BEGINS, _ENDS = 0.5, 0.35  # the detector's probability at which speech begins, and below which it ends; Silero's own
+BEGINS, ENDS = 0.5, 0.35  # the detector's probability at which speech begins, and below which it ends; Silero's own
 _LEVEL = 0.1  # RMS that the detector gets to hear the loudest of the last seconds at: -20 dBFS
 _DECAY = 0.99  # of the followed level, a chunk: it halves in 2.2 s
 _FORGETS = 32  # chunks of quiet, 1 s, after which what was heard before says nothing about what comes
@@ -35,10 +36,7 @@ class Gate:
     """
 
     def __init__(self, sample_rate: int):
-        try:
-            self._detector = VoiceDetector()
-        except RuntimeUnavailable as e:
-            raise RuntimeUnavailable(f"the voice detector needs LiteRT: {e}, or use --no-gate") from e
+        self._detector = open_detector()
         self._resampler = Resampler(sample_rate, RATE)
         self._left = np.zeros(0, np.float32)
         self._spoken: deque[bool] = deque()  # whether somebody did, by chunk
@@ -82,5 +80,18 @@ class Gate:
             self._detector.reset()
         self._quiet = 0
         probability = self._detector.probability((chunk * (_LEVEL / self._level)).clip(-1, 1))
-        self._speaking = probability >= (_ENDS if self._speaking else _BEGINS)
+        self._speaking = probability >= (ENDS if self._speaking else BEGINS)
         return self._speaking
+
+
+def open_detector() -> VoiceDetector:
+    """A voice detector that has heard nothing yet.
+
+    Raises:
+        ModelError: its file is missing or damaged.
+        RuntimeUnavailable: what runs it isn't installed; says what else can be done.
+    """
+    try:
+        return VoiceDetector()
+    except RuntimeUnavailable as e:
+        raise RuntimeUnavailable(f"the voice detector needs LiteRT: {e}, or use --no-gate") from e

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from ser_edge.audio.chunks import RawFormat
+    from ser_edge.microphone import Health
     from ser_edge.supervisor import Supervisor
 
-__all__ = ["Listening", "View", "Way", "judge_files", "judge_microphone", "sounds"]
+__all__ = ["Listening", "View", "Way", "judge_files", "judge_microphone", "mishaps", "sounds"]
 
 _LOOK = 64  # files that are looked at before it is decided who judges; so many are worth starting processes for
 _MICROPHONE = "microphone"  # the path of its predictions
@@ -53,6 +54,7 @@ class Listening:
     publish: Show = lambda prediction: None  # gets what the view shows
     seconds: float | None = None  # of sound after which to stop
     raw: "RawFormat | None" = None  # of standard input without a header
+    channel: int | None = None  # of the microphone; None mixes them
 
 
 @dataclass(frozen=True)
@@ -110,18 +112,27 @@ def judge_microphone(recognizer: Recognizer, device: int | str | None, show: Sho
     from ser_edge.microphone import Microphone
 
     rate = recognizer.description.features.sample_rate
-    with Microphone(rate, device) as microphone:
+    with Microphone(rate, device, listening.channel) as microphone:
 
         def status() -> str:
             h = microphone.health
             state = "" if h.listening else "  nothing comes"
             again = f"  reopened {h.reconnections} x" if h.reconnections else ""
-            return f"{h.device}  {h.rate / 1000:g} kHz  lag {h.lag:.1f} s  dropped {h.dropped:.1f} s{again}{state}"
+            lost = f"  dropped {h.dropped:.1f} s" if h.dropped else ""
+            return f"{h.device}  {h.rate / 1000:g} kHz  lag {h.lag:.1f} s{lost}{again}{state}"
 
         source = _Source(_MICROPHONE, microphone, rate, status, lambda: microphone.health.arriving)
         _listen(recognizer, source, show, listening)
         health = microphone.health
-    say(f"ser-edge: {health.dropped:.1f} s dropped, reopened {health.reconnections} times")
+    if happened := mishaps(health):
+        say(f"ser-edge: {happened}")
+
+
+def mishaps(health: "Health") -> str:
+    """What happened to a microphone while it was listened to, in a line; empty where nothing did."""
+    lost = f"{health.dropped:.2f} s dropped" if health.dropped else ""
+    again = f"reopened {health.reconnections} time{'s' * (health.reconnections != 1)}" if health.reconnections else ""
+    return ", ".join(filter(None, (lost, again)))
 
 
 def sounds(paths: Iterable[str], passed_over: Counter[str] | None = None) -> Iterator[str]:

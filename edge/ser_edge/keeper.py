@@ -86,9 +86,10 @@ class Keeper:
     Args:
         sample_rate: Hz that are wanted.
         wanted: the device, as `devices.choose` takes it.
+        channel: of it that is wanted, from 1 on; None is any.
     """
 
-    def __init__(self, sample_rate: int, wanted: int | str | None):
+    def __init__(self, sample_rate: int, wanted: int | str | None, channel: int | None = None):
         self.connections: deque[Connection] = deque(maxlen=_UNREAD)  # oldest first; whoever has read one removes it
         self.device: Device | None = None  # as it was listed when it was opened last
         self.failure: Exception | None = None  # it couldn't be opened at all; or a bug
@@ -97,7 +98,7 @@ class Keeper:
         self.sounded = 0.0  # monotonic: when it last was anything but digital silence
         self.stopping = False  # no Event: setting one in a signal handler can meet its own lock
         self._sample_rate = sample_rate
-        self._wanted = wanted
+        self._wanted, self._channel = wanted, channel
         self._thread = Thread(target=self._run, name="ser-edge microphone", daemon=True)
 
     def start(self) -> None:
@@ -154,7 +155,7 @@ class Keeper:
     def _connect(self, device: Device) -> Connection:
         connection = Connection(self.news)
         connection.stream, connection.rate, connection.channels = open_stream(
-            device, self._sample_rate, connection.hear, connection.finish
+            device, self._sample_rate, connection.hear, connection.finish, self._channel
         )
         if self.device is None:
             self.sounded = time.monotonic()

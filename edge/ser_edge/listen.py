@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from ser_edge.audio.sound import Channels, first
+from ser_edge.percent import percent
 from ser_edge.prediction import Prediction
 from ser_edge.stream import Stream
 
@@ -32,7 +33,7 @@ class Summary:
         """One line, for a person."""
         windows = sum(self.labels.values())
         shares = ", ".join(
-            f"{label} {n / windows:.0%}" for label, n in sorted(self.labels.items(), key=lambda i: -i[1])
+            f"{label} {percent(n / windows)}" for label, n in sorted(self.labels.items(), key=lambda i: -i[1])
         )
         factor = self.busy / self.seconds if self.seconds else 0.0
         heard = f"{self.seconds:.1f} s heard, {windows} window{'s' * (windows != 1)}"
@@ -47,7 +48,7 @@ def listen(
     seconds: float | None = None,
     tick: Callable[[Channels], None] = lambda piece: None,
 ) -> Summary:
-    """Judges pieces of sound as they come. Ctrl-C and SIGTERM end it as if the sound had ended.
+    """Judges pieces of sound as they come. Ctrl-C, SIGTERM and SIGHUP end it as if the sound had ended.
 
     Args:
         pieces: (samples,) or (samples, channels) each.
@@ -66,7 +67,7 @@ def listen(
             show(prediction)
 
     for piece in first(stoppable(pieces), None if seconds is None else round(seconds * rate)):
-        shown(stream.feed(piece))
+        shown(stream.feed_channels(piece if piece.ndim == 2 else piece[:, None]))
         tick(piece)
     shown(stream.finish())
     return Summary(stream.seconds, dict(labels), time.thread_time() - began)
@@ -79,7 +80,7 @@ def level(piece: Channels) -> float:
 
 
 def stoppable(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items, until Ctrl-C or SIGTERM.
+    """The same items, until Ctrl-C, SIGTERM, or SIGHUP where that isn't ignored, as under nohup.
 
     A signal ends the wait for the next item, and never interrupts what is done with one: no answer is torn.
     """
@@ -94,7 +95,7 @@ def stoppable(items: Iterable[Item]) -> Iterator[Item]:
         if waiting:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in _endings()}
     source = iter(items)
     try:
         while True:
@@ -111,3 +112,11 @@ def stoppable(items: Iterable[Item]) -> Iterator[Item]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _endings() -> Iterator[int]:
+    """The signals that end listening."""
+    yield from (signal.SIGINT, signal.SIGTERM)
+    hangup = getattr(signal, "SIGHUP", None)  # of a terminal that is closed; Windows has none
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
+        yield hangup

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TextIO
 
 from ser_edge.description import ModelDescription
+from ser_edge.percent import as_printed, percent
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
 __all__ = ["LiveView", "Look", "Picture", "can_paint", "marks", "render"]
@@ -105,7 +106,7 @@ class _Rendering:
         elif title == UNCERTAIN:
             title = f"{UNCERTAIN}, perhaps {self._best}"
         elif self._heard:
-            title, style = f"{title}  {_percent(self._prediction.confidence)}", f"{_BOLD};{self._marks[title].style}"
+            title, style = f"{title}  {percent(self._prediction.confidence)}", f"{_BOLD};{self._marks[title].style}"
         minutes, seconds = divmod(int(self._prediction.end), 60)
         clock = f"{minutes:02}:{seconds:02}"
         gap = max(2, self._width - len("  ") - _cells(title) - len(clock))
@@ -114,19 +115,18 @@ class _Rendering:
     def _emotion(self, label: str) -> list[_Span]:
         probability = self._prediction.probabilities.get(label, 0.0)
         style = _DIM if not self._heard else f"{_BOLD};{self._marks[label].style}" if label == self._best else _PLAIN
-        figure = _percent(probability) if self._heard else ""
+        figure = percent(probability) if self._heard else ""
         return self._row(self._marks[label], label, figure, self._bar(probability, style), style=style)
 
     def _level(self) -> list[_Span]:
-        level = self._picture.level
-        figure = f"{round(min(99.0, max(-99.0, level)))} dB"
-        return self._row(_Span(" "), "level", figure, self._bar(1 - level / _QUIETEST, _DIM))
+        level = round(min(99.0, max(-99.0, self._picture.level)))
+        return self._row(_Span(" "), "level", f"{level} dB", self._bar(1 - level / _QUIETEST, _DIM))
 
     def _speech(self) -> list[_Span]:
         share = self._prediction.speech
         if share is None:
             return self._row(_Span(" "), "speech", "")
-        return self._row(_Span("●" if self._heard else "○"), "speech", _percent(share), self._bar(share, _DIM))
+        return self._row(_Span("●" if self._heard else "○"), "speech", percent(share), self._bar(share, _DIM))
 
     def _history(self) -> list[_Span]:
         cells = {**self._marks, NO_SPEECH: _Span("·", _DIM), UNCERTAIN: _Span("?")}
@@ -140,7 +140,8 @@ class _Rendering:
         return [mark, _Span(f" {name}{' ' * (self._names - _cells(name))}  {figure:>6}  ", style), *bar]
 
     def _bar(self, share: float, style: str) -> _Span:
-        full, rest = divmod(round(8 * self._bars * min(1.0, max(0.0, share))), 8)  # NaN is 0
+        # Of the share as it is printed: equal figures have equal bars. NaN is 0.
+        full, rest = divmod(round(8 * self._bars * min(1.0, max(0.0, as_printed(share)))), 8)
         return _Span(("█" * full + " ▏▎▍▌▋▊▉"[rest]).rstrip(), style)
 
     def _line(self, spans: Sequence[_Span]) -> str:
@@ -243,10 +244,6 @@ def _size(out: TextIO) -> tuple[int, int]:
     except (OSError, ValueError):
         columns = rows = 0
     return columns or 80, rows or 24
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
 
 
 @functools.lru_cache(maxsize=256)

@@ -14,6 +14,7 @@ from types import TracebackType
 
 import numpy as np
 
+from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
 from ser_edge.audio.sound import Samples
 from ser_edge.devices import BLOCK, Device, devices
@@ -53,19 +54,20 @@ class Microphone:
     Args:
         sample_rate: Hz of what is yielded. A device that doesn't take it is opened at a rate of its own, and resampled.
         device: its number, its name or a part of it; the system's default where nothing is given.
+        channel: the one to listen to, from 1 on; None mixes them (`audio.downmix`).
 
     Raises:
         MicrophoneError: on entering: no PortAudio, no such device, or one that can't be opened.
     """
 
-    def __init__(self, sample_rate: int, device: int | str | None = None):
-        self._sample_rate = sample_rate
-        self._keeper = Keeper(sample_rate, device)
+    def __init__(self, sample_rate: int, device: int | str | None = None, channel: int | None = None):
+        self._sample_rate, self._channel = sample_rate, channel
+        self._keeper = Keeper(sample_rate, device, channel)
         self._connection: Connection | None = None  # that is read
         self._read = 0  # frames of it
         self._until = 0.0  # monotonic, up to which sound or zeros were given
         self._gap = False  # zeros were given last
-        self._resampler: Resampler | None = None
+        self._signal: tuple[Downmix, Resampler] | None = None  # what makes it of blocks, from gap to gap
         self._overflows, self._dropped = 0, 0.0
 
     def __enter__(self) -> "Microphone":
@@ -155,12 +157,11 @@ class Microphone:
         if missing > 0:
             yield from self._zeros(missing)
         self._gap = False
-        mono = block.sound[:, 0] if connection.channels == 1 else block.sound.mean(axis=1)
-        if not np.isfinite(mono).all():  # it would stay in a resampler
-            mono = np.nan_to_num(mono, nan=0.0, posinf=0.0, neginf=0.0)
-        if self._resampler is None:
-            self._resampler = Resampler(rate, self._sample_rate)
-        yield self._resampler.process(mono)
+        if self._signal is None:
+            self._signal = Downmix(rate, self._channel, "microphone"), Resampler(rate, self._sample_rate)
+        downmix, resampler = self._signal
+        for mono in downmix.blocks(block.sound):
+            yield resampler.process(mono)
 
     def _nothing(self, connection: Connection) -> Iterator[Samples]:
         now = time.monotonic()
@@ -181,9 +182,11 @@ class Microphone:
             yield piece
 
     def _part(self) -> Iterator[Samples]:
-        """A gap: what the resampler still holds comes before it, and what follows meets a new one."""
+        """A gap: what is still held comes before it, and what follows meets a new downmix and resampler."""
         self._gap = True
-        if self._resampler is not None:
-            tail = self._resampler.finish()
-            self._resampler = None
-            yield tail
+        if self._signal is not None:
+            downmix, resampler = self._signal
+            self._signal = None
+            for mono in downmix.finish():
+                yield resampler.process(mono)
+            yield resampler.finish()

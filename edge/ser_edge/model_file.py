@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ser_edge.description import FILE_NAME, KEY
 from ser_edge.errors import ModelError
+from ser_edge.placeholder import START, placeholder
 
 __all__ = ["MAX_DESCRIPTION", "MAX_FILE", "READERS", "description_in", "model_bytes"]
 
@@ -42,7 +43,7 @@ def model_bytes(path: Path) -> bytes:
     """Reads a model file.
 
     Raises:
-        ModelError: no such file, not a model's by its suffix, unreadable, or too large.
+        ModelError: no such file, not a model's by its suffix, unreadable, too large, or a placeholder of one.
     """
     if path.suffix not in READERS:
         raise ModelError(f"{path}: not a model file; expected {' or '.join(READERS)}")
@@ -53,6 +54,8 @@ def model_bytes(path: Path) -> bytes:
             content = file.read(MAX_FILE + 1)
     except (OSError, ValueError) as e:  # ValueError: a name that holds a zero
         raise ModelError(f"{path}: can't be read: {getattr(e, 'strerror', None) or e}") from e
+    if instead := placeholder(content[:START]):
+        raise ModelError(f"{path}: {instead}")
     if len(content) > MAX_FILE:
         raise ModelError(f"{path}: over {MAX_FILE >> 20} MiB; a network for small machines is smaller")
     return content

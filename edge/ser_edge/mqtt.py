@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from ser_edge.description import ModelDescription
 from ser_edge.errors import RuntimeUnavailable, SerEdgeError
 from ser_edge.home_assistant import discovery, identity
+from ser_edge.pip_command import install_extra
 from ser_edge.prediction import Prediction
 from ser_edge.progress import say
 from ser_edge.writers import json_line
@@ -207,5 +208,5 @@ def _paho() -> ModuleType:
     try:
         import paho.mqtt.client
     except ImportError as e:
-        raise RuntimeUnavailable(f"paho-mqtt can't be loaded ({e}); try: pip install 'ser-edge[mqtt]'") from e
+        raise RuntimeUnavailable(f"paho-mqtt can't be loaded ({e}); try: {install_extra('mqtt')}") from e
     return paho.mqtt.client

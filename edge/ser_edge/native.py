@@ -14,6 +14,10 @@ __all__ = ["STANDARD_ERROR", "hushed", "keep_memory", "stderr_apart"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_... of malloc.h
 STANDARD_ERROR = RLock()  # held by who hushes it, and by who has a line for it that must not be lost
+if hasattr(os, "register_at_fork"):  # or a child that is forked while another thread hushes it would stay hushed
+    os.register_at_fork(
+        before=STANDARD_ERROR.acquire, after_in_parent=STANDARD_ERROR.release, after_in_child=STANDARD_ERROR.release
+    )
 
 
 @contextmanager

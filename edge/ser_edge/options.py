@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_edge import __version__
+from ser_edge.argument_parser import ArgumentParser
 
 if TYPE_CHECKING:
     from ser_edge.mqtt import Broker
@@ -22,6 +23,7 @@ __all__ = [
     "SPEECH",
     "STDIN",
     "UNITS",
+    "format_of",
     "parser",
     "problem",
 ]
@@ -29,6 +31,7 @@ __all__ = [
 STDIN = "-"  # among the paths
 
 FORMATS = ("text", "json", "csv", "srt")  # writers.WRITERS
+_SUFFIXES = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".srt": "srt"}  # of --output
 MOST = 1024  # threads, jobs or channels
 HOP, SPEECH = 0.5, 0.2  # windowing.HOP, windowing.SPEECH
 MODEL, MODEL_SUFFIXES = "crnn", (".tflite", ".onnx")  # model.DEFAULT, runtimes.RUNTIMES
@@ -57,9 +60,10 @@ examples:
   ser-edge --model mine.onnx --describe      its labels, front-end, accuracy and provenance
   ser-edge --doctor                          what works here, and what to do about what doesn't
 
-A file is taken to be one voice, and gets one answer. What has no end (--mic, -), --timeline and srt get an answer for
-each window of --window seconds, every --hop seconds; where nobody speaks it is `no-speech`. So do the parts of a file
-of more than a minute, whose answer is the mean of those with speech.
+A file is taken to be one voice, and gets one answer. Streams (--mic, -), --timeline and srt get one for each window of
+--window seconds, every --hop seconds. The answer for a file of more than a minute is the mean of its windows with
+speech. Where nobody speaks the answer is `no-speech`: in silence, noise, tones and most music (--speech, --no-gate).
+A DC offset is removed. Channels are mixed, or the strongest is taken where they cancel out (--channel takes one).
 
 Answers go to standard output; messages, the model's measured accuracy and progress go to standard error.
 
@@ -75,9 +79,9 @@ learned from emotions that were acted, by 24 North-American and nine Polish spea
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> ArgumentParser:
     """Reads the command line; what it gives has passed the checks of single options, not those of `problem`."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="ser-edge",
         description="Hears which emotion a voice carries.",
         epilog=_EPILOG,
@@ -88,13 +92,25 @@ def parser() -> argparse.ArgumentParser:
     add("paths", nargs="*", metavar="PATH", help="a sound file, a folder of them, or - for standard input")
     add("--model", default=MODEL, metavar="NAME|FILE", help=f"bundled: {bundled} (default: %(default)s)")
     add("--threads", type=_count, default=1, metavar="N", help="threads for one inference (default: 1)")
-    add("--format", choices=FORMATS, default="text", help="how answers are printed (default: %(default)s)")
-    add("--output", metavar="FILE", help="where answers go (default: standard output)")
+    add("--format", choices=FORMATS, help="how answers are printed (default: as FILE ends, else text)")
+    add(
+        "--output",
+        metavar="FILE",
+        help="where answers go (default: standard output); .json, .jsonl, .csv and .srt choose their format",
+    )
     add(
         "--threshold",
         type=_share,
         metavar="P",
         help="confidence below which the answer is `uncertain`; 0 always names an emotion (default: the model's own)",
+    )
+
+    add(
+        "--channel",
+        type=_count,
+        metavar="N",
+        help="listen to this channel alone, from 1 on: one caller of a recorded call, one microphone of an array "
+        "(default: all, mixed)",
     )
 
     many = parser.add_argument_group("many files")
@@ -117,9 +133,9 @@ def parser() -> argparse.ArgumentParser:
         type=_share,
         default=SPEECH,
         metavar="P",
-        help="share of a window that must be speech, else it is `no-speech` (default: %(default)s)",
+        help="share of a window that must be speech, else it is `no-speech` (default: %(default)s); of a file, 0.4 s",
     )
-    add("--no-gate", action="store_true", help="don't ask whether anybody speaks; judge every window")
+    add("--no-gate", action="store_true", help="don't ask whether anybody speaks; classify everything")
     add("--duration", type=_seconds, metavar="S", help="stop after so many seconds of microphone or standard input")
 
     microphone = parser.add_argument_group("microphone")
@@ -151,6 +167,12 @@ def parser() -> argparse.ArgumentParser:
     add("--doctor", action="store_true", help="check what works on this machine, and end")
     add("--version", action="version", version=f"ser-edge {__version__}")
     return parser
+
+
+def format_of(options: argparse.Namespace) -> str:
+    """The format that is asked for: by --format, else by what --output ends in; text where neither says one."""
+    suffix = Path(options.output or "").suffix.lower()
+    return str(options.format or _SUFFIXES.get(suffix, "text"))
 
 
 def problem(options: argparse.Namespace) -> str | None:

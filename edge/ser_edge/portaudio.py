@@ -10,13 +10,14 @@ from importlib import import_module
 from typing import Any
 
 from ser_edge.errors import MicrophoneError
+from ser_edge.pip_command import pip_install
 
 __all__ = ["on_this_system", "portaudio", "refresh"]
 
 _INSTALL = {
     "linux": "sudo apt install libportaudio2 (Fedora: portaudio, Alpine: portaudio-dev)",
-    "darwin": "pip install --force-reinstall sounddevice",
-    "win32": "pip install --force-reinstall sounddevice",
+    "darwin": pip_install("--force-reinstall", "sounddevice>=0.5"),
+    "win32": pip_install("--force-reinstall", "sounddevice>=0.5"),
 }
 
 
@@ -29,7 +30,7 @@ def portaudio() -> Any:
     try:
         return import_module("sounddevice")
     except ImportError as e:
-        raise MicrophoneError(f"no microphone without sounddevice ({e}); run: pip install sounddevice") from e
+        raise MicrophoneError(f"no microphone without sounddevice ({e}); run: {pip_install('sounddevice>=0.5')}") from e
     except OSError as e:
         raise MicrophoneError(f"no microphone without PortAudio ({e}); run: {on_this_system(_INSTALL)}") from e
     except Exception as e:  # its own PortAudioError can't be named while its import fails

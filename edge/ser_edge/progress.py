@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ser_edge.native import STANDARD_ERROR
@@ -16,6 +17,8 @@ class Progress:
         inputs: says how many there are; asked only if there is a bar, since it may have to look through folders.
     """
 
+    DELAY = 0.5  # seconds; what is done sooner has no bar
+
     def __init__(self, inputs: Callable[[], int]):
         self._done = 0
         self._bar: Any = None
@@ -24,12 +27,16 @@ class Progress:
 
             from tqdm import tqdm
 
-            form = "{l_bar}{bar}| {n:.1f}/{total} files [{elapsed}<{remaining}]"
-            self._bar = tqdm(total=inputs(), file=sys.stderr, bar_format=form, delay=0.5)
+            self._total = inputs()
+            # The description counts what is done; the bar also moves within a file.
+            form = "{percentage:3.0f} %|{bar}| {desc} [{elapsed}<{remaining}]"
+            self._bar = tqdm(
+                desc=self._count(), total=self._total, file=sys.stderr, bar_format=form, delay=self.DELAY, miniters=0
+            )
             self._lock = Lock()
 
     def close(self) -> None:
-        """Leaves it as it is."""
+        """Leaves it as it is, on a line of its own."""
         if self._bar is not None:
             self._bar.close()
 
@@ -50,14 +57,17 @@ class Progress:
     def _show(self, done: int, part: float) -> None:
         with self._lock:
             self._done += done
-            self._bar.n = self._done + part
-            self._bar.refresh()
+            self._bar.set_description_str(self._count(), refresh=False)
+            self._bar.update(self._done + part - self._bar.n)
+
+    def _count(self) -> str:
+        return f"{self._done}/{self._total} files"
 
 
 def say(line: str) -> None:
-    """A line on standard error that doesn't tear the bar."""
+    """A line on standard error that doesn't tear the bar; where nobody reads it any more, nothing."""
     tqdm = sys.modules.get("tqdm")
-    with STANDARD_ERROR:
+    with STANDARD_ERROR, suppress(OSError):  # the terminal was closed
         if tqdm:
             tqdm.tqdm.write(line, file=sys.stderr)
         else:

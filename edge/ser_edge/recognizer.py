@@ -2,23 +2,28 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from ser_edge.audio.arrays import SILENCE_PEAK
 from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.resampling import resample
 from ser_edge.audio.sound import Samples, Sound
-from ser_edge.audio.sources import Source, open_source
+from ser_edge.audio.sources import Source, check_chunks, open_source
 from ser_edge.description import ModelDescription
+from ser_edge.errors import RuntimeUnavailable
 from ser_edge.model import DEFAULT, Model
+from ser_edge.notices import warn
 from ser_edge.prediction import NO_SPEECH, Prediction
 from ser_edge.windowing import Windowing
 
 if TYPE_CHECKING:
     from ser_edge.stream import Stream
+    from ser_edge.utterance_gate import Speech
 
 __all__ = ["UTTERANCE", "Recognizer"]
 
@@ -27,6 +32,9 @@ UTTERANCE = 60.0  # seconds; what is longer is no utterance: its windows are jud
 
 class Recognizer:
     """Hears which emotion a voice carries. Opens its model once; keep it for many sounds.
+
+    It is for any number of threads at the same time, and for the processes that are forked from this one. A copy shares
+    its model. Pickled, it takes its settings and the place of its model file along, and opens that where it arrives.
 
     Args:
         model: a bundled model's name, or the path of an .onnx or .tflite file made by ser-export.
@@ -38,22 +46,28 @@ class Recognizer:
 
     Raises:
         ModelError: no such model, or one that can't be used.
-        ValueError: a window that the model can't take.
+        TypeError: a model that is neither a name nor a path.
+        ValueError: a window that the model can't take, or a number that makes no sense.
     """
 
     def __init__(
         self,
-        model: str | Path = DEFAULT,
+        model: str | PathLike[str] = DEFAULT,
         threads: int = 1,
         threshold: float | None = None,
         windowing: Windowing | None = None,
         channel: int | None = None,
     ):
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ValueError(f"threshold={threshold!r}: must be 0 to 1")
+        if channel is not None and (isinstance(channel, bool) or not hasattr(channel, "__index__") or channel < 1):
+            raise ValueError(f"channel={channel!r}: must be a whole number, 1 for the first")
         self._model = Model(model, threads)
         self._threshold = self.description.threshold if threshold is None else threshold
         self._windowing = windowing or Windowing()
         self._windowing.frames(self.description.features)
         self._channel = channel
+        self._gate_unavailable = False
 
     @property
     def description(self) -> ModelDescription:
@@ -68,65 +82,74 @@ class Recognizer:
     def predict(
         self,
         source: Source,
-        sample_rate: int | None = None,
+        sample_rate: float | None = None,
         progress: Callable[[float, float], None] | None = None,
     ) -> Prediction:
-        """Judges one sound, which is taken to be a voice.
+        """Predicts the emotion of one sound.
 
         Args:
-            source: the path of a sound file, a binary file object that holds one, or an array of (samples,) or
-                (samples, channels).
-            sample_rate: Hz of an array; files say theirs.
+            source: the path of a sound file; a binary file object that holds one; samples, as (samples,), (samples,
+                channels) or (channels, samples), in an array, a list or a tensor; or (samples, rate), (rate, samples).
+            sample_rate: Hz of samples; files say theirs.
             progress: called with the seconds done and the seconds of all, while a file of over a minute is judged.
 
         Returns:
             The prediction. It covers what the model listens to, `start` to `end`: the whole sound where its front-end
-            finds the speech by itself, else as much of the beginning as the network takes. A file of more than a
-            minute is judged window by window as `stream` does, and can be `no-speech`.
+            finds the speech by itself, else as much of the beginning as the network takes. Its label is `no-speech`
+            where nobody speaks (`utterance_gate`). What lasts over a minute is classified window by window, as
+            `stream` does; the prediction is the mean of the windows with speech.
 
         Raises:
             AudioError: nothing there that can be judged.
-            TypeError: an array without a sample rate.
+            TypeError: no sound at all, or an array without a sample rate.
 
         >>> import numpy as np
         >>> hum = np.sin(np.arange(16_000) / 20)
-        >>> Recognizer().predict(hum, sample_rate=16_000).end
-        1.0
+        >>> Recognizer().predict(hum, sample_rate=16_000).label
+        'no-speech'
         """
         with open_source(source, sample_rate) as sound:
             return self._predict(sound, progress)
 
     def stream(
-        self, chunks: Iterable[npt.ArrayLike], sample_rate: int, path: str | None = None
+        self, chunks: Iterable[npt.ArrayLike], sample_rate: float, path: str | None = None
     ) -> Iterator[Prediction]:
         """Judges an endless sound window by window, as it comes.
 
         Args:
-            chunks: arrays of (samples,) or (samples, channels), as `predict` takes them, of any length; NaN is heard as
-                silence. For a microphone: `ser_edge.microphone.Microphone`.
+            chunks: samples as `predict` takes them, of any length, all with the same channels; NaN is heard as silence.
+                For a microphone: `ser_edge.microphone.Microphone`.
             sample_rate: Hz.
             path: goes into the predictions.
 
-        Yields:
+        Returns:
             A prediction for each window as soon as it is complete, smoothed with the one before; the last ends where
             the sound does. Without speech its label is `no-speech`.
 
         Raises:
-            AudioError: a sample rate that no recording has, or a chunk that holds no samples.
+            AudioError: a sample rate that no recording has, or (later) a chunk that can't be used.
             RuntimeUnavailable: the voice detector doesn't load.
+            TypeError: no chunks, or (later) a chunk that holds no samples.
 
         >>> import numpy as np
         >>> silence = (np.zeros(1600, np.int16) for _ in range(40))
         >>> [p.label for p in Recognizer().stream(silence, sample_rate=16_000)][:2]
         ['no-speech', 'no-speech']
         """
+        check_chunks(chunks)
         stream = self.listener(sample_rate, path)
-        for chunk in chunks:
-            yield from stream.feed(chunk)
-        yield from stream.finish()
+        return _answers(stream, chunks)
 
-    def listener(self, sample_rate: int, path: str | None = None) -> "Stream":
-        """What `stream` uses, for those who would rather push samples than have them pulled."""
+    def listener(self, sample_rate: float, path: str | None = None) -> "Stream":
+        """What `stream` uses, for those who would rather push samples than have them pulled.
+
+        Each is for one signal, and for one thread at a time; any number of them run side by side.
+
+        Raises:
+            AudioError: a sample rate that no recording has.
+            RuntimeUnavailable: the voice detector doesn't load.
+            TypeError: a sample rate that is no number.
+        """
         from ser_edge.stream import Stream  # a file of a few seconds needs none
 
         return Stream(self._model, sample_rate, self._windowing, self._threshold, path, self._channel)
@@ -144,8 +167,27 @@ class Recognizer:
             if listens_to_all and count > most:
                 return self._predict_long(sound, chain(taken, blocks), progress)
         samples = resample(np.concatenate(taken), sound.rate, config.sample_rate)
+        if np.abs(samples).max(initial=0.0) < SILENCE_PEAK:
+            warn(f"{sound.name}: silent, nothing above -80 dBFS; check the microphone or the recording level")
+        speech = self._find_speech(samples)
+        is_speech = speech is None or speech.found or self._windowing.speech == 0  # 0: as for a window, anything is
+        answer = self._model.judge(samples) if is_speech else None
+        ratio = None if speech is None else speech.ratio
         end = len(samples) / config.sample_rate
-        return Prediction.of(self.description.labels, self._model.judge(samples), self._threshold, sound.path, 0.0, end)
+        return Prediction.of(self.description.labels, answer, self._threshold, sound.path, 0.0, end, ratio)
+
+    def _find_speech(self, samples: Samples) -> "Speech | None":
+        """None where the gate isn't asked, or can't be: Intel Macs have no LiteRT, and predict files without it."""
+        if self._windowing.speech is None or self._gate_unavailable:
+            return None
+        from ser_edge.utterance_gate import find_speech
+
+        try:
+            return find_speech(samples, self.description.features.sample_rate)
+        except RuntimeUnavailable as e:
+            self._gate_unavailable = True
+            warn(f"every sound gets an emotion, speech or not: {e}")
+            return None
 
     def _predict_long(
         self, sound: Sound, blocks: Iterable[Samples], progress: Callable[[float, float], None] | None
@@ -161,4 +203,10 @@ class Recognizer:
         spoken = [list(p.probabilities.values()) for p in answers if p.label != NO_SPEECH]
         mean = np.array(spoken, np.float32).mean(axis=0) if spoken else None
         share = None if answers[0].speech is None else float(np.mean([p.speech or 0.0 for p in answers]))
-        return Prediction.of(self.description.labels, mean, self._threshold, sound.path, 0.0, answers[-1].end, share)
+        return Prediction.of(self.description.labels, mean, self._threshold, sound.path, 0.0, stream.seconds, share)
+
+
+def _answers(stream: "Stream", chunks: Iterable[npt.ArrayLike]) -> Iterator[Prediction]:
+    for chunk in chunks:
+        yield from stream.feed(chunk)
+    yield from stream.finish()

@@ -14,12 +14,12 @@ import numpy as np
 from ser_edge.audio.sound import Samples
 from ser_edge.errors import ModelError
 from ser_edge.model import BUNDLED, Model
+from ser_edge.pip_command import reinstall
 from ser_edge.runtimes import RUNTIMES
 
-__all__ = ["MEND", "SELF_TEST", "Answer", "model_files", "self_test", "self_test_answer", "store"]
+__all__ = ["SELF_TEST", "Answer", "model_files", "self_test", "self_test_answer", "store"]
 
 SELF_TEST = BUNDLED / "self_test.json"
-MEND = "pip install --force-reinstall ser-edge"
 _TOLERANCE = 0.02  # of a probability: processors and runtimes round differently, what is broken is far off
 
 
@@ -42,14 +42,14 @@ def self_test(model: Path, stored: Path = SELF_TEST) -> float:
     try:
         then: Answer = json.loads(stored.read_text(encoding="utf-8"))[model.name]
     except (OSError, ValueError, KeyError) as e:
-        raise ModelError(f"no answer is stored to compare it with; {MEND}") from e
+        raise ModelError(f"no answer is stored to compare it with; {reinstall()}") from e
     now = self_test_answer(model)
     if now["digest"] != then["digest"]:
-        raise ModelError(f"isn't the file that was shipped; {MEND}")
+        raise ModelError(f"isn't the file that was shipped; {reinstall()}")
     a, b = now["probabilities"], then["probabilities"]
     off = max(abs(a.get(label, 0.0) - b.get(label, 0.0)) for label in a | b)
     if off > _TOLERANCE:
-        raise ModelError(f"answers otherwise than where it was made, by {off:.3f}; {MEND}")
+        raise ModelError(f"answers otherwise than where it was made, by {off:.3f}; {reinstall()}")
     return off
 
 

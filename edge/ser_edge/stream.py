@@ -10,18 +10,20 @@ chunks makes no difference to the answers.
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.arrays import channels_of, check_rate
+from ser_edge.audio.arrays import ChunkLayout, rate_of
 from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
-from ser_edge.audio.sound import Samples
+from ser_edge.audio.sound import Channels, Samples
 from ser_edge.features import Features
-from ser_edge.gate import Gate
+from ser_edge.gate import SHORTEST, Gate
 from ser_edge.incremental import IncrementalLogMel
 from ser_edge.model import Model
 from ser_edge.prediction import Prediction
 from ser_edge.windowing import Windowing
 
 __all__ = ["Stream"]
+
+_ADDED = 0.1  # seconds that the last window, which ends with the sound, must add to the one before it
 
 
 class Stream:
@@ -44,19 +46,20 @@ class Stream:
     def __init__(
         self,
         model: Model,
-        sample_rate: int,
+        sample_rate: float,
         windowing: Windowing,
         threshold: float = 0.0,
         path: str | None = None,
         channel: int | None = None,
     ):
-        check_rate(sample_rate, path or "stream")
+        rate = rate_of(sample_rate, path or "stream")
+        self._layout = ChunkLayout(rate, path or "stream")
         self._windowing = windowing
         self._model, self._threshold, self._path = model, threshold, path
         self._config = model.description.features
         self._window, self._hop = self._windowing.frames(self._config)
-        self._downmix = Downmix(sample_rate, channel, path or "stream")
-        self._resampler = Resampler(sample_rate, self._config.sample_rate)
+        self._downmix = Downmix(rate, channel, path or "stream")
+        self._resampler = Resampler(rate, self._config.sample_rate)
         self._gate = None if self._windowing.speech is None else Gate(self._config.sample_rate)
         self._log_mel = IncrementalLogMel(model.front_end)
         self._spectrum: Features = np.empty((0, self._config.n_mels), np.float32)  # from frame `_offset` on
@@ -72,14 +75,19 @@ class Stream:
         return self._heard / self._config.sample_rate
 
     def feed(self, samples: npt.ArrayLike) -> list[Prediction]:
-        """Takes (samples,) or (samples, channels) of any format at `sample_rate`, any number of them.
+        """Takes any number of samples at `sample_rate`, as `audio.arrays.channels_of` does; for one thread at a time.
 
         NaN, and what is beyond any recording (`audio.arrays.LOUDEST`), is silence.
 
         Raises:
-            AudioError: it holds no samples.
+            AudioError: it holds no samples, or has other channels than the chunks before.
+            TypeError: nothing that holds samples.
         """
-        return [p for block in self._downmix.blocks(channels_of(samples)) for p in self.feed_block(block)]
+        return self.feed_channels(self._layout.channels_of(samples))
+
+    def feed_channels(self, samples: Channels) -> list[Prediction]:
+        """`feed` for what a `Sound` or a `Microphone` gives: (samples, channels) float32, without a look at it."""
+        return [p for block in self._downmix.blocks(samples) for p in self.feed_block(block)]
 
     def feed_block(self, block: Samples) -> list[Prediction]:
         """`feed` for a block that a `Downmix` of the same sample rate made."""
@@ -99,7 +107,8 @@ class Stream:
         total = self._offset + len(self._spectrum)
         answers += self._complete(total)
         last = max(0, total - self._window)
-        if self._next == 0 or last > self._next - self._hop:
+        covered = (self._next - self._hop + self._window) * self._config.hop_length / self._config.sample_rate
+        if self._next == 0 or self.seconds - covered >= min(_ADDED, self._windowing.hop):
             answers.append(self._judge(last))
         return answers
 
@@ -139,9 +148,10 @@ class Stream:
         end = min(start + self._window, self._offset + len(self._spectrum))
         rate, hop = self._config.sample_rate, self._config.hop_length
         span = start * hop / rate, min(end * hop, self._heard) / rate
-        share = None if self._gate is None else self._gate.share(*span)
+        too_short = span[1] < SHORTEST  # the whole sound is
+        share = None if self._gate is None else 0.0 if too_short else self._gate.share(*span)
         answer = None
-        if share is None or share >= (self._windowing.speech or 0):
+        if share is None or (share >= (self._windowing.speech or 0) and not too_short):
             features = self._model.front_end.utterance(self._spectrum[start - self._offset : end - self._offset])
             answer = self._model.probabilities(features[None])[0]
         return Prediction.of(

@@ -20,7 +20,8 @@ class Windowing:
 
     window: float | None = None  # seconds; None is as much as the network takes
     hop: float = HOP  # seconds from window to window
-    speech: float | None = SPEECH  # share of a window, 0..1, that must be speech to be judged; None judges them all
+    # Share of a window, 0..1, that must be speech to be classified; None classifies everything, whole files too.
+    speech: float | None = SPEECH
 
     def __post_init__(self) -> None:
         if self.window is not None and not 0.1 <= self.window <= 600:

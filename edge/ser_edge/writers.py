@@ -7,6 +7,7 @@ from typing import Protocol, TextIO
 
 from ser_edge.description import ModelDescription
 from ser_edge.errors import printable
+from ser_edge.percent import as_printed, percent
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
 __all__ = ["WRITERS", "CsvWriter", "JsonWriter", "SrtWriter", "TextWriter", "Writer", "json_line"]
@@ -50,10 +51,10 @@ class TextWriter:
 
     def _why(self, prediction: Prediction) -> str:
         first, second = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:2]
-        bar = "#" * round(first[1] * self.BAR)
+        bar = "#" * int(as_printed(first[1]) * self.BAR + 0.5)  # equal figures have equal bars
         # The label names the likeliest already, unless it is `uncertain`.
         word, (other, share) = ("like", first) if prediction.label == UNCERTAIN else ("then", second)
-        why = f"{first[1]:4.0%}  {bar:.<{self.BAR}}  {word} {other:{self._width}} {share:4.0%}"
+        why = f"{percent(first[1]):>5}  {bar:.<{self.BAR}}  {word} {other:{self._width}} {percent(share):>5}"
         return " " * len(why) if prediction.label == NO_SPEECH else why
 
     def close(self) -> None:
@@ -108,7 +109,7 @@ class _Cue:
 
     def __str__(self) -> str:
         mean = sum(self.confidences) / len(self.confidences)
-        text = self.label if self.label == UNCERTAIN else f"{self.label} {100 * mean:.0f} %"
+        text = self.label if self.label == UNCERTAIN else f"{self.label} {percent(mean)}"
         return f"{_timecode(self.begin)} --> {_timecode(self.end)}\n{text}\n"
 
 

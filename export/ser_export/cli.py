@@ -1,6 +1,6 @@
 """The command `ser-export`: run directories become proven model files."""
 
-import argparse
+import logging
 import os
 import signal
 import sys
@@ -10,30 +10,15 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser_edge import __version__
 from ser_edge.errors import SerEdgeError
 from ser_edge.native import hushed
+from ser_edge.pip_command import install_extra
+from ser_export.options import FORMATS, PRECISIONS, SPECIAL, parse
 
 if TYPE_CHECKING:
     from ser_export.gates import Proof
 
 __all__ = ["main"]
-
-EPILOG = """\
-examples:
-  ser-export runs/gru-notebook-seed0                      exported/gru-notebook-seed0.onnx and .tflite
-  ser-export runs/* --format onnx --out models
-  ser-export runs/gru-notebook-seed0 --precision int8     exported/gru-notebook-seed0-int8.onnx and .tflite
-  ser-export runs/gru-speaker-fold0-seed0 --name mine     exported/mine.onnx and .tflite
-  ser-edge --model exported/mine.onnx hello.wav           and use it
-
-Each file is opened in the runtime that will serve it, and asked at least 500 questions that Keras answered. One that
-answers otherwise than its precision may is not written, and the exit code is 4.
-"""
-
-SPECIAL = {"int8-per-tensor", "int8-full"}  # not for every format and network
-
-INSTALL = "pip install 'ser-edge[export]'"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ser-export: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        print(f"ser-export: {error.name} is not installed; try: {INSTALL}", file=sys.stderr)
+        print(f"ser-export: {error.name} is not installed; try: {install_extra('export')}", file=sys.stderr)
         return 4
     except KeyboardInterrupt:
         print("ser-export: stopped; finished files are whole", file=sys.stderr)
@@ -58,48 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(arguments: Sequence[str] | None) -> int:
-    from ser_export.gates import LIMITS
-
-    formats = {"onnx": (".onnx",), "tflite": (".tflite",), "all": (".onnx", ".tflite")}
-    parser = argparse.ArgumentParser(
-        prog="ser-export",
-        description="Converts trained networks for ONNX Runtime and LiteRT, and proves that they answer alike.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN", help="run directories of ser-train")
-    add("--format", choices=formats, default="all", help="default: all")
-    add(
-        "--precision",
-        choices=[*LIMITS, "all"],
-        default="float32",
-        help="of the weights; all: float32, float16, int8, and the special ones with --report (default: float32)",
-    )
-    add("--name", help="the file's and the model's name, for a single run (default: the run's)")
-    add(
-        "--out",
-        type=Path,
-        default=Path("exported"),
-        metavar="DIR",
-        help="where files go (default: %(default)s)",
-    )
-    add(
-        "--report",
-        type=Path,
-        metavar="DIR",
-        help="measure CPU time, print a table, write results.json, .md, .png there",
-    )
-    add("--version", action="version", version=f"ser-export {__version__}")
-    options = parser.parse_args(arguments)
-    if options.name and len(options.runs) > 1:
-        parser.error("--name names one run's files")
-    every = [precision for precision in LIMITS if precision not in SPECIAL or options.report]
+    options = parse(arguments)
+    every = [precision for precision in PRECISIONS if precision not in SPECIAL or options.report]
     precisions = every if options.precision == "all" else [options.precision]
 
-    with hushed():
-        import tensorflow  # noqa: F401
+    with hushed():  # it announces devices that aren't there, as it is imported and once more as it looks for them
+        import tensorflow
 
+        tensorflow.config.list_logical_devices()
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # else it warns of several networks in one process
     from ser_export.convert import export
     from ser_export.run import read_run
     from ser_export.table import Cell, markdown, relative_cpu, write_report
@@ -114,7 +66,7 @@ def _export(arguments: Sequence[str] | None) -> int:
         network, name, made = run.description.name, options.name or path.name, {}
         protocol = run.description.accuracy.protocol if run.description.accuracy else ""
         run = replace(run, description=replace(run.description, name=name))
-        for precision, suffix in product(precisions, formats[options.format]):
+        for precision, suffix in product(precisions, FORMATS[options.format]):
             plain = precision == "float32" or (options.name and len(precisions) == 1)
             target = options.out / f"{name}{'' if plain else f'-{precision}'}{suffix}"
             try:

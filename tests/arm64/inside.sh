@@ -36,7 +36,7 @@ as cortex-a72
 echo "-- ser-edge --doctor"
 ser_edge --doctor || [ $? = 3 ]  # there is no microphone here
 echo "-- without ONNX Runtime"
-fails 4 "ser-edge: onnxruntime can't be loaded (No module named 'onnxruntime'); try: pip install 'ser-edge\[onnx\]'" \
+fails 4 "ser-edge: onnxruntime can't be loaded (No module named 'onnxruntime'); try: .* -m pip install 'onnxruntime>=1.20'" \
   ser_edge --model crnn.onnx sounds
 
 PYTHONPATH=$PYTHONPATH:/opt/onnxruntime

@@ -152,6 +152,8 @@ def not_text(path: Path, small: Small) -> None:
 
 
 EXTERNAL = r"keeps weights outside the file \(external data\); save it again as one file"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 271872\n"
+PAGE = b"\n<!-- 404 -->\n<!DOCTYPE html>\n<html><body>Not found</body></html>\n"
 NO_ONNX = "not an ONNX file, or a damaged one; export or download it again"
 NO_TFLITE = "not a TFLite file, or a damaged one; export or download it again"
 
@@ -165,10 +167,15 @@ MODELS: dict[str, tuple[str, Callable[[Path, Small], Any], str]] = {
     "missing": (".onnx", lambda path, small: None, "no such model file"),
     "a folder": (".tflite", lambda path, small: path.mkdir(), "no such model file"),
     "another kind": (".keras", raw(b"?"), "not a model file; expected .tflite or .onnx"),
-    "a sound": (".wav", raw(b"RIFF"), "not a model file; expected .tflite or .onnx"),
+    "a sound": (".wav", raw(b"RIFF"), r"a sound, not a model file \(.tflite or .onnx\); .*"),
+    "a text": (".txt", raw(b"RIFF"), "not a model file; expected .tflite or .onnx"),
     "too large": (".onnx", sparse, "over 256 MiB; a network for small machines is smaller"),
-    "empty ONNX": (".onnx", raw(b""), UNDESCRIBED),
-    "empty TFLite": (".tflite", raw(b""), NO_TFLITE),
+    "empty ONNX": (".onnx", raw(b""), "an empty file; copy or download it again"),
+    "empty TFLite": (".tflite", raw(b""), "an empty file; copy or download it again"),
+    "git-LFS pointer, ONNX": (".onnx", raw(POINTER), "a git-LFS pointer, not the file itself; .*: git lfs pull"),
+    "git-LFS pointer, TFLite": (".tflite", raw(POINTER), "a git-LFS pointer, not the file itself; .*: git lfs pull"),
+    "web page, ONNX": (".onnx", raw(PAGE), r"a web page \(HTML\), .*; download the file itself"),
+    "web page, TFLite": (".tflite", raw(PAGE), r"a web page \(HTML\), .*; download the file itself"),
     "text, ONNX": (".onnx", raw(b"no model at all\n" * 99), NO_ONNX),
     "text, TFLite": (".tflite", raw(b"no model at all\n" * 99), NO_TFLITE),
     "TFLite called ONNX": (".onnx", raw(bundled(".tflite")), NO_ONNX),
@@ -203,7 +210,7 @@ MODELS: dict[str, tuple[str, Callable[[Path, Small], Any], str]] = {
     "not the coefficients": (
         ".onnx",
         small(described(), weights=np.ones((9, 3)), inputs=9),
-        r"the network doesn't take what its description says \(.*\)",
+        r"the network doesn't take what its description says \(it takes \(any, any, 9\), .*\); export it again",
     ),
     "answers NaN": (".onnx", small(described(), weights=np.full((3, 3), np.nan)), "the network answered NaN; .*"),
     "not JSON": (".onnx", small("{"), DAMAGED),
@@ -212,7 +219,7 @@ MODELS: dict[str, tuple[str, Callable[[Path, Small], Any], str]] = {
     "of a later version": (
         ".onnx",
         small(described(version=3)),
-        "description version 3, this ser-edge reads 2; upgrade with: pip install -U ser-edge",
+        "description version 3, this ser-edge reads 2; install a newer ser-edge",
     ),
     "of a version that is no number": (".onnx", small(described(version="x" * 9999)), "description version 'x{299}.*"),
     "wrong type": (".onnx", small(described(labels="abc")), unfit("description.labels is str, not list")),

@@ -15,7 +15,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from ser_edge import Recognizer, __version__, options
 from ser_edge.audio.chunks import SAMPLE_FORMATS
@@ -83,7 +85,7 @@ def test_a_missing_runtime_exits_with_4_and_the_command_that_installs_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert main(["--model", "crnn.onnx", str(sounds[0])]) == 4
-    assert capsys.readouterr().err.endswith("try: pip install 'ser-edge[onnx]'\n")
+    assert capsys.readouterr().err.endswith(f"try: {sys.executable} -m pip install 'onnxruntime>=1.20'\n")
 
 
 def test_help_tells_examples_models_and_exit_codes(capsys: Capture) -> None:
@@ -227,3 +229,17 @@ def test_subtitles_of_a_folder_are_of_one_recording(sounds: list[Path], capsys: 
         main(["--format", "srt", str(sounds[0].parent)])
     assert end.value.code == 2
     assert "subtitles are of one recording; give one file" in capsys.readouterr().err
+
+
+def test_a_channel_is_chosen(sounds: list[Path], tmp_path: Path, capsys: Capture) -> None:
+    voice, rate = soundfile.read(sounds[0])
+    call = tmp_path / "call.wav"
+    soundfile.write(call, np.stack([np.zeros_like(voice), voice], axis=1), rate)
+    labels = []
+    for arguments in (["--channel", "1", str(call)], ["--channel", "2", str(call)], [str(sounds[0])]):
+        assert main(["--format", "json", "--threshold", "0", *arguments]) == 0
+        labels.append(json.loads(capsys.readouterr().out)["label"])
+    assert labels[0] == "no-speech"
+    assert labels[1] == labels[2]
+    assert main(["--channel", "3", str(call), str(sounds[0])]) == 1
+    assert f"ser-edge: {call}: no channel 3; it has 2" in capsys.readouterr().err

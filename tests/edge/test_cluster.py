@@ -17,6 +17,7 @@ from ser_edge import ModelError, Windowing, cluster
 from ser_edge.batch import Setup
 from ser_edge.cli import main
 from ser_edge.cluster import connected, in_cluster
+from ser_edge.pip_command import install_extra
 from ser_edge.progress import Progress
 
 PATIENCE = 120.0  # s, on a machine that has other things to do
@@ -168,7 +169,7 @@ def test_a_worker_without_ser_edge_is_a_line_that_says_what_to_do(
         start("-c", WITHOUT + WORKER, local.scheduler_address, "--nthreads", "1", "--no-nanny").until("Registered to")
         assert main(["--cluster", local.scheduler_address, str(sounds[0])]) == 4
     line = capsys.readouterr().err
-    assert re.fullmatch(r"ser-edge: a worker has no ser-edge \(.*\); there: pip install 'ser-edge\[cluster\]'\n", line)
+    assert re.fullmatch(r"ser-edge: a worker has no ser-edge \(.*\); install it there as here\n", line)
 
 
 def test_a_worker_with_another_model_is_refused(address: str, sounds: list[Path]) -> None:
@@ -223,7 +224,7 @@ def test_without_dask_the_line_says_how_to_get_it(
     assert main(["--cluster", "tcp://127.0.0.1:1", str(sounds[0])]) == 4
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("ser-edge: distributed can't be loaded (")
-    assert line.endswith("); try: pip install 'ser-edge[cluster]'")
+    assert line.endswith(f"); try: {install_extra('cluster')}")
 
 
 @pytest.mark.parametrize(

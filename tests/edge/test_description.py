@@ -77,7 +77,7 @@ def test_frames_that_are_not_there_enter_the_network_as_zeros(normalization: Nor
         ("[]", "its description is not ser-edge's"),
         ("{}", "its description is not ser-edge's"),
         (json.dumps(changed(format="yamnet")), "its description is not ser-edge's"),
-        (json.dumps(changed(version=3)), "description version 3, this ser-edge reads 2; upgrade with: pip install -U"),
+        (json.dumps(changed(version=3)), "description version 3, this ser-edge reads 2; install a newer ser-edge"),
         (json.dumps(changed(version=1)), "description version 1, this ser-edge reads 2; make it again"),
         (json.dumps(changed(version=None)), "description version None"),
     ],

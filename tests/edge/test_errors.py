@@ -10,7 +10,7 @@ from ser_edge import errors
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
-SOURCE = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "edge" / "ser_edge").glob("*.py"))
+SOURCE = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "edge" / "ser_edge").rglob("*.py"))
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)

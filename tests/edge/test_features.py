@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from ser_edge.audio import decoding
+from ser_edge.audio.reading import read
 from ser_edge.features import FeatureConfig, FrontEnd, hann, mel_filters
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 80_000).astype(np.float32)  # five seconds
@@ -133,5 +133,5 @@ def test_scipys_fft_gives_what_numpys_gives(speech: list[Path]) -> None:
     # Measured on 24 recordings of RAVDESS and the project's sounds: 2e-4. ser_train uses SciPy's, the device NumPy's.
     numpys, scipys = FrontEnd(FeatureConfig()), FrontEnd(FeatureConfig(), scipy.fft.rfft)
     for path in speech:
-        samples = decoding.read(path, 16_000)
+        samples = read(path, 16_000)
         np.testing.assert_allclose(scipys(samples), numpys(samples), atol=1e-3)

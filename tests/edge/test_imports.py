@@ -20,8 +20,8 @@ MODULES = [
 
 PROGRAM = """
 import json, sys
-from ser_edge import Recognizer
-Recognizer(sys.argv[1]).predict(sys.argv[2])
+from ser_edge import Recognizer, Windowing
+Recognizer(sys.argv[1], windowing=Windowing(speech=None)).predict(sys.argv[2])  # the voice detector needs LiteRT
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
 

@@ -4,17 +4,22 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 from ser_edge import Recognizer
+from ser_edge.cli import main
+from ser_edge.judging import mishaps
+from ser_edge.microphone import Health
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
 RATE = 16_000
@@ -73,7 +78,7 @@ def test_a_duration_ends_it(talk: Path) -> None:
     assert records(done.stdout)[-1]["end"] == pytest.approx(4, abs=0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_within_a_second_with_a_summary(number: int, talk: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, "--format", "json", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -89,6 +94,47 @@ def test_a_signal_ends_it_within_a_second_with_a_summary(number: int, talk: Path
         assert time.monotonic() - began < 2  # one, and some for a machine that is busy
     assert all(record["label"] for record in records(rest))  # whole lines
     assert b" s heard, " in said
+
+
+@pytest.mark.skipif(shutil.which("nohup") is None, reason="no nohup here")
+def test_under_nohup_a_closed_terminal_does_not_end_it(talk: Path) -> None:
+    samples, cut = talk.read_bytes(), 44 + 14 * RATE  # bytes of seven seconds
+    with subprocess.Popen(
+        ["nohup", *COMMAND, "--format", "json", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdin.write(samples[:cut])
+        process.stdin.flush()
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        rest, _ = process.communicate(samples[cut:], timeout=60)
+        assert process.returncode == 0
+    assert records(rest)[-1]["end"] == pytest.approx(soundfile.info(talk).duration, abs=0.1)
+
+
+def test_a_microphone_that_lost_nothing_has_no_line_about_it(
+    sounddevice: Any, card: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    microphone = sounddevice.plug(card("USB", channels=1, rate=RATE))
+    microphone.on_start = lambda: microphone.hear(np.zeros(RATE, np.float32))
+    assert main(["--mic", "--duration", "0.5", "--format", "json"]) == 0
+    (summary,) = capsys.readouterr().err.splitlines()
+    assert summary.startswith("ser-edge: 0.5 s heard, ")
+
+
+@pytest.mark.parametrize(
+    ("dropped", "reconnections", "line"),
+    [
+        (0.0, 0, ""),
+        (0.03, 0, "0.03 s dropped"),
+        (0.0, 1, "reopened 1 time"),
+        (1.5, 2, "1.50 s dropped, reopened 2 times"),
+    ],
+)
+def test_the_summary_of_a_microphone_names_what_happened(dropped: float, reconnections: int, line: str) -> None:
+    assert mishaps(Health("USB", RATE, 1, int(dropped > 0), dropped, 0.0, reconnections, True, True)) == line
 
 
 def test_a_reader_that_has_enough_ends_it_quietly(talk: Path) -> None:
@@ -111,6 +157,28 @@ def test_answers_go_to_a_file(talk: Path, tmp_path: Path) -> None:
     assert records((tmp_path / "out.jsonl").read_text()) == records(
         ser_edge("--format", "json", "--timeline", talk).stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "begins"),
+    [
+        ("a.json", [], '{"path": '),
+        ("a.JSONL", [], '{"path": '),
+        ("a.csv", [], "path,start,end,"),
+        ("a.srt", [], "1\n00:00:00,000 --> "),
+        ("a.txt", [], "angry "),
+        ("answers", [], "angry "),  # no suffix, or one that is no format's: text, as on a terminal
+        ("a.log", [], "angry "),
+        ("a.json", ["--format", "csv"], "path,start,end,"),  # what is said counts
+        ("a.csv", ["--format", "text"], "angry "),
+    ],
+)
+def test_the_format_follows_the_files_name_unless_it_is_said(
+    name: str, options: list[str], begins: str, sounds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*options, "--output", str(tmp_path / name), str(sounds[0])]) == 0
+    assert (tmp_path / name).read_text().startswith(begins)
+    assert ("model crnn" in capsys.readouterr().err) == (begins == "angry ")  # as with --format
 
 
 def test_a_full_disk_is_one_line(talk: Path) -> None:

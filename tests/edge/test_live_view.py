@@ -39,8 +39,8 @@ h happy        70 %  ███████████████████�
 s sad           3 %  █▏
 a angry        10 %  ███▊
 f fearful       0 %
-d disgust       0 %  ▏
-u surprised     4 %  █▍
+d disgust       0 %
+u surprised     4 %  █▌
 
   level      -30 dB  ███████████████████
 ● speech      100 %  ██████████████████████████████████████
@@ -56,8 +56,8 @@ h happy        70 %  ███████████████████�
 s sad           3 %  █▊
 a angry        10 %  █████▉
 f fearful       0 %
-d disgust       0 %  ▎
-u surprised     4 %  ██▏
+d disgust       0 %
+u surprised     4 %  ██▍
 
   level      -30 dB  █████████████████████████████▌
 ● speech      100 %  ███████████████████████████████████████████████████████████
@@ -74,7 +74,7 @@ s sad           3 %  #
 a angry        10 %  ####
 f fearful       0 %
 d disgust       0 %
-u surprised     4 %  #
+u surprised     4 %  ##
 
   level      -30 dB  ###################
 * speech      100 %  ######################################
@@ -171,6 +171,15 @@ def test_colours_change_nothing_else() -> None:
 )
 def test_every_label_has_a_mark_of_its_own(labels: tuple[str, ...], expected: str) -> None:
     assert marks(labels) == dict(zip(labels, expected, strict=True))
+
+
+def test_equal_figures_have_equal_bars() -> None:
+    def lines(share: float, level: float) -> list[str]:
+        answered = Prediction(None, 0.0, 3.0, "calm", share, {"calm": share, "sad": 1 - share}, share)
+        return render(Picture(("calm", "sad"), answered, level=level), Look(80, blocks=True))
+
+    assert lines(0.8462, -30.4) == lines(0.8537, -29.6)
+    assert lines(0.8462, -30.4) != lines(0.8562, -30.4)
 
 
 @pytest.mark.parametrize(

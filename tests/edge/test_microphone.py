@@ -16,7 +16,9 @@ import numpy.typing as npt
 import pytest
 
 from ser_edge import devices, keeper, microphone, portaudio
-from ser_edge.audio import arrays
+from ser_edge.audio.downmix import mono_blocks
+from ser_edge.audio.resampling import resample
+from ser_edge.audio.sound import Sound
 from ser_edge.devices import Device, choose, choose_again
 from ser_edge.errors import MicrophoneError
 from ser_edge.microphone import Microphone
@@ -42,9 +44,9 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def noise(seconds: float, channels: int = 1, rate: int = RATE) -> npt.NDArray[np.float32]:
-    """As 16-bit hardware gives it, never zero."""
-    random = np.random.default_rng(0)
-    whole = random.integers(1, 32_768, (round(seconds * rate), channels)) * random.choice([-1, 1], channels)
+    """As 16-bit hardware gives it, never zero, and without DC in any block."""
+    half = np.random.default_rng(0).integers(1, 32_768, (round(seconds * rate / 2), channels))
+    whole = np.stack([half, -half], axis=1).reshape(-1, channels)
     return (whole / 32_768).astype(np.float32).squeeze()
 
 
@@ -240,7 +242,10 @@ def test_a_wrong_choice_is_one_line_that_says_what_there_is(
     ("error", "line"),
     [
         (OSError("PortAudio library not found"), r"without PortAudio .*; run: sudo apt install libportaudio2"),
-        (ImportError("No module named 'sounddevice'"), r"without sounddevice .*; run: pip install sounddevice$"),
+        (
+            ImportError("No module named 'sounddevice'"),
+            r"without sounddevice .*; run: .* -m pip install 'sounddevice>=0.5'$",
+        ),
         (RuntimeError("Error initializing"), r"PortAudio doesn't start .*; restart the sound server"),
     ],
 )
@@ -304,7 +309,7 @@ def test_what_the_card_gives_is_what_comes_out(sounddevice: Any, card: Any) -> N
         health = opened.health
     assert listener.sound.dtype == np.float32
     np.testing.assert_array_equal(listener.sound[: len(sound)], sound)
-    assert (health.device, health.rate, health.channels, health.listening) == ("USB", RATE, 1, True)
+    assert (health.device, health.rate, health.channels, health.listening) == ("USB", RATE, 2, True)
     assert (health.overflows, health.dropped, health.lag, health.reconnections) == (0, 0.0, 0.0, 0)
 
 
@@ -312,7 +317,7 @@ def test_what_the_card_gives_is_what_comes_out(sounddevice: Any, card: Any) -> N
     ("takes", "opened_at"),
     [
         ({(48_000, 2)}, (48_000, 2)),
-        ({(44_100, 1), (44_100, 2)}, (44_100, 1)),
+        ({(44_100, 1), (44_100, 2)}, (44_100, 2)),
         ({(16_000, 2), (48_000, 1)}, (16_000, 2)),
         ({(96_000, 6)}, (96_000, 6)),
     ],
@@ -329,7 +334,9 @@ def test_a_card_with_settings_of_its_own_sounds_like_a_file(
         assert (opened.health.rate, opened.health.channels) == opened_at
         usb.stream.end()  # what the resampler still holds comes out
         listener.has(3)
-    expected = arrays.from_array(stereo, rate, RATE)
+    expected = resample(
+        np.concatenate([*mono_blocks(Sound(rate, iter([stereo.reshape(-1, channels)]), ""))]), rate, RATE
+    )
     np.testing.assert_array_equal(listener.sound[: len(expected)], expected)
 
 
@@ -348,8 +355,37 @@ def test_what_is_not_a_number_is_silence_and_does_not_spread(
     assert listener.sound[2 * RATE :].any()
 
 
-@pytest.mark.parametrize("sound", [np.full(RATE, 0.3), np.sign(noise(1)), noise(1) * 3, np.zeros(RATE)])
-def test_offset_clipping_and_silence_are_left_alone(sounddevice: Any, card: Any, sound: Any) -> None:
+def test_a_card_with_an_offset_sounds_like_one_without(sounddevice: Any, card: Any) -> None:
+    usb, sound = sounddevice.plug(card("USB")), noise(1) / 2
+    with listening() as (_, listener):
+        usb.hear(sound + np.float32(0.1))
+        listener.has(1)
+    np.testing.assert_allclose(listener.sound[:RATE], sound, atol=1e-6)
+
+
+def test_a_balanced_microphone_on_a_stereo_jack_does_not_cancel(sounddevice: Any, card: Any) -> None:
+    usb, sound = sounddevice.plug(card("USB")), noise(1)
+    with listening() as (_, listener):
+        usb.hear(np.stack([sound, -sound], axis=1))
+        listener.has(1)
+    np.testing.assert_array_equal(listener.sound[:RATE], sound)
+
+
+def test_one_channel_of_a_card_is_listened_to(sounddevice: Any, card: Any) -> None:
+    usb, sound = sounddevice.plug(card("array", channels=6)), noise(1, channels=6)
+    with Microphone(RATE, channel=5) as opened:
+        usb.hear(sound)
+        np.testing.assert_array_equal(taken(opened, 1)[:RATE], sound[:, 4])
+
+
+def test_a_channel_that_a_card_does_not_have_is_refused(sounddevice: Any, card: Any) -> None:
+    sounddevice.plug(card("USB"))
+    with pytest.raises(MicrophoneError, match="USB: no channel 3; it has 2"), Microphone(RATE, channel=3):
+        pass
+
+
+@pytest.mark.parametrize("sound", [np.sign(noise(1)), noise(1) * 3, np.zeros(RATE)])
+def test_clipping_and_silence_are_left_alone(sounddevice: Any, card: Any, sound: Any) -> None:
     usb = sounddevice.plug(card("USB"))
     with listening() as (_, listener):
         usb.hear(sound.astype(np.float32))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_edge.audio import decoding
+from ser_edge.audio.reading import read
 from ser_edge.description import ModelDescription, Normalization
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.features import FeatureConfig, FrontEnd
@@ -43,7 +43,7 @@ def test_both_runtimes_answer_alike(sounds: list[Path]) -> None:
     assert litert.description == replace(onnx_runtime.description, precision="int8-per-tensor")
     config = onnx_runtime.description.features
     for path in sounds:
-        features = onnx_runtime.features(decoding.read(path, config.sample_rate, config.seconds))[None]
+        features = onnx_runtime.features(read(path, config.sample_rate, config.seconds))[None]
         np.testing.assert_allclose(litert.probabilities(features), onnx_runtime.probabilities(features), atol=ROUNDING)
 
 
@@ -99,6 +99,23 @@ def test_a_long_sound_gets_the_mean_of_what_its_windows_get(tmp_path: Path, smal
     np.testing.assert_allclose(model.judge(samples), answers.mean(axis=0), atol=1e-6)
 
 
+def test_what_a_network_takes_is_compared_with_what_its_description_says(tmp_path: Path, small_onnx: Any) -> None:
+    model = Model(small_onnx(tmp_path / "small.onnx", described()))
+    assert model._runtime.takes == (None, None, 3)
+    assert refusal(small_onnx(tmp_path / "nine.onnx", described(), weights=np.ones((9, 3)), inputs=9)) == (
+        f"{tmp_path / 'nine.onnx'}: the network doesn't take what its description says "
+        "(it takes (any, any, 9), described are (1, 32, 3)); export it again"
+    )
+
+
+def test_a_network_that_fails_for_another_reason_is_quoted_not_its_description(tmp_path: Path, small_onnx: Any) -> None:
+    weights = np.ones((9, 3))  # which its input, of three, can't be multiplied with
+    message = refusal(small_onnx(tmp_path / "small.onnx", described(), weights=weights))
+    assert message.startswith(f"{tmp_path / 'small.onnx'}: ONNX Runtime ")
+    assert "description" not in message
+    assert message.endswith(("; export it again", ")"))
+
+
 def test_an_unknown_name_is_answered_with_the_bundled_ones() -> None:
     message = refusal("gpt")
     assert message.startswith("no model called gpt; bundled: ")
@@ -113,14 +130,18 @@ def test_a_name_too_long_for_a_file_is_refused() -> None:
 def test_a_missing_runtime_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(
-        RuntimeUnavailable, match=r"^onnxruntime can't be loaded \(.*\); try: pip install 'ser-edge\[onnx\]'$"
+        RuntimeUnavailable, match=r"^onnxruntime can't be loaded \(.*\); try: .* -m pip install 'onnxruntime>=1.20'$"
     ):
         Model(f"{DEFAULT}.onnx")
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     monkeypatch.setitem(sys.modules, "tflite_runtime", None)
-    with pytest.raises(RuntimeUnavailable, match=r"^ai_edge_litert can't .*; try: pip install ai-edge-litert$"):
+    with pytest.raises(
+        RuntimeUnavailable, match=r"^ai_edge_litert can't .*; try: .* -m pip install 'ai-edge-litert>=1.2'$"
+    ):
         Model(f"{DEFAULT}.tflite")
-    with pytest.raises(RuntimeUnavailable, match=r"^ai_edge_litert can't .*; try: pip install ai-edge-litert$"):
+    with pytest.raises(
+        RuntimeUnavailable, match=r"^ai_edge_litert can't .*; try: .* -m pip install 'ai-edge-litert>=1.2'$"
+    ):
         Model(DEFAULT)
 
 
@@ -133,7 +154,7 @@ def test_where_one_runtime_is_missing_the_other_answers_and_the_log_says_so(
         assert Model(DEFAULT).path == BUNDLED / f"{DEFAULT}.onnx"
     (record,) = caplog.records
     assert record.getMessage().startswith("ai_edge_litert can't be loaded (")
-    assert record.getMessage().endswith("; try: pip install ai-edge-litert; crnn.onnx answers meanwhile")
+    assert record.getMessage().endswith(" -m pip install 'ai-edge-litert>=1.2'; crnn.onnx answers meanwhile")
 
 
 def test_intel_macs_have_no_litert_so_onnx_runtime_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from ser_edge import Recognizer
 from ser_edge.cli import main
 from ser_edge.home_assistant import discovery
 from ser_edge.mqtt import PASSWORD, USER, Broker
+from ser_edge.pip_command import install_extra
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -404,7 +405,7 @@ def test_without_paho_the_line_says_how_to_get_it(
     assert main(["--mqtt", "mqtt://host/topic", str(sounds[0])]) == 4
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.endswith("try: pip install 'ser-edge[mqtt]'\n")
+    assert captured.err.endswith(f"try: {install_extra('mqtt')}\n")
 
 
 def test_urls_say_where_and_as_whom(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -248,7 +248,7 @@ def test_the_command_listens_and_ends_with_a_summary(server: Server, sounds: lis
         playing.join()
     assert {line["path"] for line in lines} == {"microphone"}
     assert " s heard, " in said
-    assert "0.0 s dropped" in said
+    assert said.count("\n") == 1  # nothing was dropped or reopened, and so nothing is said of it
 
 
 def test_the_default_is_the_microphone_of_the_sound_server(

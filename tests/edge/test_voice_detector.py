@@ -104,11 +104,13 @@ def test_its_license_is_beside_it() -> None:
 def test_without_a_runtime_the_error_says_what_to_type(
     make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(voice_detector, "_shared", None)  # the network that all detectors of a process share
+
     def refuse(name: str) -> Any:
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(runtimes, "import_module", refuse)
-    with pytest.raises(RuntimeUnavailable, match=r"pip install ai-edge-litert") as caught:
+    with pytest.raises(RuntimeUnavailable, match=r"pip install 'ai-edge-litert>=1.2'") as caught:
         make()
     if isinstance(caught.value.__cause__, RuntimeUnavailable):
         assert str(caught.value).startswith("the voice detector needs LiteRT: ")
@@ -116,6 +118,7 @@ def test_without_a_runtime_the_error_says_what_to_type(
 
 
 def test_a_damaged_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voice_detector, "_shared", None)
     damaged = tmp_path / "silero_vad.tflite"
     monkeypatch.setattr(voice_detector, "_FILE", damaged)
     with pytest.raises(ModelError, match="no such model file"):

@@ -24,9 +24,9 @@ SILENT = Prediction("c.wav", 0.0, 2.0, NO_SPEECH, 0.0, {"calm": 0.0, "surprised"
 
 FILES = {
     "text": (
-        "calm        81%  ########..  then surprised  10%  a.wav\n"
-        'surprised  100%  ##########  then sad         0%  ü, "b".wav\n'
-        "no-speech                                         c.wav\n"
+        "calm        81 %  ########..  then surprised  10 %  a.wav\n"
+        'surprised  100 %  ##########  then sad         0 %  ü, "b".wav\n'
+        "no-speech                                           c.wav\n"
     ),
     "json": (
         '{"path": "a.wav", "start": 0.0, "end": 1.31, "label": "calm", "confidence": 0.8123,'
@@ -64,12 +64,12 @@ TIMELINE = [
 ]
 WINDOWS = {
     "text": (
-        "00:00.0-00:03.0  calm        90%  #########.  then surprised   5%  a.wav\n"
-        "00:00.5-00:03.5  calm        70%  #######...  then surprised  15%  a.wav\n"
-        "00:01.0-00:04.0  uncertain   40%  ####......  like sad        40%  a.wav\n"
-        "00:01.5-00:04.5  no-speech                                         a.wav\n"
-        "00:02.0-00:05.0  surprised   88%  #########.  then calm        6%  a.wav\n"
-        "59:57.0-60:00.0  surprised   50%  #####.....  then calm       25%  a.wav\n"
+        "00:00.0-00:03.0  calm        90 %  #########.  then surprised   5 %  a.wav\n"
+        "00:00.5-00:03.5  calm        70 %  #######...  then surprised  15 %  a.wav\n"
+        "00:01.0-00:04.0  uncertain   40 %  ####......  like sad        40 %  a.wav\n"
+        "00:01.5-00:04.5  no-speech                                           a.wav\n"
+        "00:02.0-00:05.0  surprised   88 %  #########.  then calm        6 %  a.wav\n"
+        "59:57.0-60:00.0  surprised   50 %  #####.....  then calm       25 %  a.wav\n"
     ),
     "json": (
         '{"path": "a.wav", "start": 0.0, "end": 3.0, "label": "calm", "confidence": 0.9,'
@@ -130,7 +130,7 @@ def test_subtitles_of_a_whole_file_are_one() -> None:
 def test_text_without_a_path_ends_with_the_figures() -> None:
     said = written("text", window(0, 3, "calm", path=None), window(0.5, 3.5, NO_SPEECH, path=None), windows=True)
     assert said == (
-        "00:00.0-00:03.0  calm        80%  ########..  then surprised  10%\n"  # no spaces behind
+        "00:00.0-00:03.0  calm        80 %  ########..  then surprised  10 %\n"  # no spaces behind
         "00:00.5-00:03.5  no-speech\n"
     )
 
@@ -214,8 +214,16 @@ def test_subtitles_are_numbered_in_order_and_never_overlap(
 
 def test_an_uncertain_answer_names_the_likeliest_emotion() -> None:
     unsure = Prediction("a.wav", 0.0, 1.0, "uncertain", 0.4, {"calm": 0.25, "surprised": 0.4, "sad": 0.35})
-    assert written("text", unsure) == "uncertain   40%  ####......  like surprised  40%  a.wav\n"
+    assert written("text", unsure) == "uncertain   40 %  ####......  like surprised  40 %  a.wav\n"
     assert json.loads(written("json", unsure))["label"] == "uncertain"
+
+
+@pytest.mark.parametrize("figure", range(35, 101, 5))
+def test_equal_figures_have_equal_bars(figure: int) -> None:
+    edges = (figure - 0.49) / 100, figure / 100, min(1.0, (figure + 0.49) / 100)
+    lines = {written("text", window(0, 3, "calm", share)).partition("  then")[0] for share in edges}
+    assert len(lines) == 1
+    assert f" {figure} %  {'#' * int(figure / 10 + 0.5):.<10}" in lines.pop()
 
 
 class Buffered(io.StringIO):

@@ -1,5 +1,6 @@
 """Exported files describe themselves, and stay ordinary files for ordinary tools."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -167,6 +168,18 @@ def test_a_converter_that_fails_is_one_line(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="no finished run"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["answers.npz", "model.keras"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "an empty file"), (b"version https://git-lfs.x", "a git-LFS"), (b"<html>", "a web page")],
+)
+def test_what_lies_in_a_runs_place_is_named(name: str, content: bytes, said: str, run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    (tmp_path / "run" / name).write_bytes(content)
+    with pytest.raises(ExportError, match=f"^{tmp_path / 'run' / name}: {said}"):
+        read_run(tmp_path / "run")
 
 
 def test_the_command_exports_the_others_when_one_run_is_missing(run: Run, tmp_path: Path) -> None:

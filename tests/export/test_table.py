@@ -1,15 +1,19 @@
 """The report of an export: a row a cell, also for the cells that can't exist."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
+from matplotlib.text import Text
 
 from ser_export import cli
+from ser_export.gates import LIMITS
 from ser_export.run import Run
-from ser_export.table import Cell, markdown, write_report
+from ser_export.table import Cell, draw, markdown, write_report
 
 MADE = Cell(
     *("gru", "onnx", "int8", "proven", "speaker", 276_480, 4.7e-3, 3, 605, 300),
@@ -37,6 +41,37 @@ def test_a_report_is_json_a_page_and_a_picture(tmp_path: Path) -> None:
     assert rows[1]["bytes"] is None
     assert (tmp_path / "new" / "results.md").read_text() == markdown([MADE, IMPOSSIBLE])
     assert imread(tmp_path / "new" / "results.png").std() > 0.01
+
+
+def measured() -> list[Cell]:
+    """What the project's own picture is made of."""
+    rows = json.loads((Path(__file__).parents[2] / "export/results.json").read_text("utf-8"))
+    return [Cell(**{**row, "runtimes": tuple(row["runtimes"])}) for row in rows]
+
+
+ALIKE = [replace(MADE, precision=name, bytes=276_480 + 10 * place) for place, name in enumerate(LIMITS)]
+EDGES = [replace(MADE, bytes=1, uar=0.0), replace(MADE, bytes=1 << 28, uar=100.0, relative_cpu=None)]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [measured(), ALIKE, [*ALIKE, *ALIKE], EDGES, [MADE], [IMPOSSIBLE]],
+    ids=["ours", "alike", "twice", "edges", "one", "none"],
+)
+def test_no_words_of_the_picture_lie_over_others_or_outside(cells: list[Cell]) -> None:
+    figure = draw(cells)
+    FigureCanvasAgg(figure).draw()  # puts everything in its place
+    found = [*figure.texts, *figure.legends[0].get_texts()]
+    for axes in figure.axes:
+        found += [*axes.get_children(), *axes.get_yticklabels(), axes.xaxis.label]
+    texts = [text for text in found if isinstance(text, Text) and text.get_text().strip()]
+    boxes = {text: text.get_window_extent() for text in texts}
+    over = [(a.get_text(), b.get_text()) for a, b in combinations(texts, 2) if boxes[a].overlaps(boxes[b])]
+    assert over == []
+    whole = figure.bbox
+    assert [t.get_text() for t, box in boxes.items() if box.x0 < whole.x0 or box.x1 > whole.x1] == []
+    made = [cell for cell in cells if cell.bytes is not None]
+    assert sum("KiB" in text.get_text() and text.get_text() != "file, KiB" for text in texts) == len(made)
 
 
 def test_the_command_measures_every_cell_and_a_crashed_converter_fails_only_its_own(

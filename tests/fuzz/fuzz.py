@@ -1,6 +1,6 @@
 """Looks for bytes that break ser-edge, guided by coverage: atheris, which is libFuzzer for Python.
 
-    pip install 'ser-edge[fuzz]'
+    python -m pip install '.[fuzz]'
     python tests/fuzz/fuzz.py file --seconds 600        # or pipe, raw, description, settings, onnx, tflite
     python tests/fuzz/fuzz.py file --again crash-0a1b   # throws what was found once more
 

@@ -11,6 +11,7 @@ import soundfile
 from ser_edge.model import Model
 from ser_train.across import Abroad, abroad, across, markdown
 from ser_train.corpus import CorpusError, read_corpora
+from ser_train.options import parse_across
 from tests.conftest import RATE, voice
 
 
@@ -57,7 +58,10 @@ def test_the_command_judges_files_and_leaves_out_what_is_no_run(
 ) -> None:
     bundled = Path(__file__).parents[2] / "edge/ser_edge/models/crnn.onnx"
     page = tmp_path / "table.md"
-    assert across([str(bundled), str(tmp_path / "none"), "--data", str(folder), "--markdown", str(page)]) == 0
+    assert (
+        across(parse_across([str(bundled), str(tmp_path / "none"), "--data", str(folder), "--markdown", str(page)]))
+        == 0
+    )
     said = capsys.readouterr()
     assert "not a finished run" in said.err
     assert said.out == page.read_text()
@@ -80,5 +84,5 @@ def test_a_network_that_heard_everything_is_left_out(folder: Path, capsys: pytes
     songs.mkdir()
     soundfile.write(songs / "03-02-05-01-01-01-08.wav", voice(1, 1, 1), RATE)
     with pytest.raises(CorpusError, match="nothing to judge"):
-        across([str(bundled), "--data", str(songs)])
+        across(parse_across([str(bundled), "--data", str(songs)]))
     assert "has heard all of it" in capsys.readouterr().err

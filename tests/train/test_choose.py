@@ -9,6 +9,7 @@ from ser_edge.description import ModelDescription
 from ser_edge.features import FeatureConfig
 from ser_train.choose import choose, markdown, unheard
 from ser_train.corpus import EMOTIONS, CorpusError
+from ser_train.options import parse_choose
 from ser_train.run import Answers, RunDirectory, Settings
 from ser_train.splits import SPEAKER_FOLDS
 
@@ -51,7 +52,10 @@ def test_the_table_has_a_figure_where_both_runs_are_there(tmp_path: Path) -> Non
 def test_without_runs_of_inner_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_run(tmp_path, Settings("crnn", "speaker", 0))
     with pytest.raises(CorpusError, match="--protocol inner"):
-        choose([str(run.path)])
+        choose(parse_choose([str(run.path)]))
     inner = make_run(tmp_path, Settings("crnn", "inner", 0))
-    assert choose([str(inner.path), str(tmp_path / "nothing"), "--markdown", str(tmp_path / "table.md")]) == 0
+    assert (
+        choose(parse_choose([str(inner.path), str(tmp_path / "nothing"), "--markdown", str(tmp_path / "table.md")]))
+        == 0
+    )
     assert (tmp_path / "table.md").read_text() == capsys.readouterr().out

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from ser_edge import __version__
+from ser_edge.pip_command import install_extra
+from ser_train import options
 from ser_train.cli import main
+from ser_train.networks import NETWORKS
 from ser_train.run import RunDirectory
+from ser_train.splits import PROTOCOLS
 from tests.conftest import make_corpus
 
 COMMAND = [sys.executable, "-m", "ser_train"]
@@ -36,11 +40,14 @@ def failure(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The last line of what a wrong call is told."""
+    """The one line that a wrong call is told."""
     with pytest.raises(SystemExit) as ending:
         main(arguments)
     assert ending.value.code == 2
-    return capsys.readouterr().err.splitlines()[-1]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ser-train")
+    assert line.endswith(" --help)")
+    return line
 
 
 def test_help_teaches_the_protocols_and_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,6 +61,40 @@ def test_help_teaches_the_protocols_and_shows_examples(capsys: pytest.CaptureFix
         assert taught in text
     for taught in ("your own recordings, with any labels", "path,label,speaker", "--init RUN|NAME"):
         assert taught in text
+
+
+HEAVY = ("joblib", "keras", "matplotlib", "onnx", "platformdirs", "requests", "scipy", "sklearn", "tensorflow")
+WITHOUT = f"""
+import sys
+sys.modules.update(dict.fromkeys({HEAVY}))
+from ser_train.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+COMMANDS = ["", "across", "choose", "conditions", "evaluate", "report"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_and_usage_need_nothing_but_the_base_install(name: str) -> None:
+    command = [sys.executable, "-c", WITHOUT, *name.split()]
+    done = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
+    program = f"ser-train {name}".strip()
+    assert done.stdout.startswith(f"usage: {program} ")
+    assert done.stderr == ""
+    wrong = subprocess.run([*command, "--louder"], capture_output=True, text=True, check=False)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    (line,) = wrong.stderr.splitlines()
+    assert line.startswith(f"{program}: error: ")
+    assert line.endswith(f" (see {program} --help)")
+    if name:
+        missing = subprocess.run([*command, "x", *["--data", "y"] * (name == "across")], capture_output=True, text=True)
+        assert missing.returncode == 4
+        assert " is not installed; try: " in missing.stderr
+
+
+def test_what_the_command_line_offers_is_what_there_is() -> None:
+    assert tuple(NETWORKS) == options.NETWORKS
+    assert tuple(PROTOCOLS) == options.PROTOCOLS
+    assert PROTOCOLS["speaker"].folds == options.FOLDS
 
 
 def test_python_dash_m_is_the_command() -> None:
@@ -113,7 +154,7 @@ def test_without_tensorflow_the_command_says_what_installs_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)  # importing it raises ModuleNotFoundError
     assert main([]) == 4
-    assert failure(capsys) == "ser-train: tensorflow is not installed; try: pip install 'ser-edge[train]'"
+    assert failure(capsys) == f"ser-train: tensorflow is not installed; try: {install_extra('train')}"
 
 
 def test_without_dask_the_command_says_what_installs_it(
@@ -123,7 +164,7 @@ def test_without_dask_the_command_says_what_installs_it(
     assert main(["--cluster", "tcp://127.0.0.1:8786"]) == 4
     message = failure(capsys)
     assert message.startswith("ser-train: distributed can't be loaded (")
-    assert message.endswith("); try: pip install 'ser-edge[cluster]'")
+    assert message.endswith(f"); try: {install_extra('cluster')}")
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(
@@ -133,6 +174,18 @@ def test_a_cache_that_cannot_be_written_is_one_line(
     monkeypatch.setenv("SER_EDGE_CACHE", str(tmp_path / "file"))
     assert main(["--mirror", "http://127.0.0.1:9/speech.zip"]) == 1
     assert str(tmp_path / "file") in failure(capsys)
+
+
+def test_without_data_and_network_it_says_at_once_what_it_does_and_soon_what_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SER_EDGE_CACHE", str(tmp_path))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    assert main(["--mirror", "http://127.0.0.1:9/speech.zip"]) == 1
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("ser-train: downloading RAVDESS speech (209 MB) from http://127.0.0.1:9/speech.zip to ")
+    assert last.startswith("ser-train: http://127.0.0.1:9/speech.zip: no server answers (")
+    assert last.endswith("; check the network, give a mirror with --mirror, or the files with --data")
 
 
 def test_a_training_prints_its_result_and_logs_to_standard_error(small_corpus: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from ser_train.conditions import KerasModel, conditions, of_test
 from ser_train.corpus import EMOTIONS, CorpusError, Utterance, read_corpus
 from ser_train.damage import CONDITIONS, RATE, TALKERS, WINDOWS, Recording, live_windows, speech_span
 from ser_train.measure import Heard, _by_speaker, _talkers, markdown, measure, pool
+from ser_train.options import parse_conditions
 from ser_train.run import Answers, RunDirectory, Settings
 from ser_train.splits import SPEAKER_FOLDS
 
@@ -303,7 +304,7 @@ def test_a_run_keeps_what_was_measured_and_is_not_measured_again(
 ) -> None:
     runs = [make_run(Settings("tiny", "speaker", fold)) for fold in (0, 1)]
     command = [*(str(run.path) for run in runs), "--data", str(corpus), "--jobs", "1"]
-    assert conditions([*command, "--markdown", str(tmp_path / "table.md")]) == 0
+    assert conditions(parse_conditions([*command, "--markdown", str(tmp_path / "table.md")])) == 0
     table = capsys.readouterr().out
     assert table == (tmp_path / "table.md").read_text("utf-8")
     assert table.startswith("`tiny`, protocol `speaker`, 2 folds x 1 seed, 32 utterances; percent.\n")
@@ -317,19 +318,19 @@ def test_a_run_keeps_what_was_measured_and_is_not_measured_again(
 
     asked = []
     monkeypatch.setattr(ser_train.conditions, "measure", lambda *arguments: asked.append(arguments[-1]))
-    assert conditions(command[:2]) == 0  # no corpus is needed either
+    assert conditions(parse_conditions(command[:2])) == 0  # no corpus is needed either
     assert capsys.readouterr().out == table
     make_other = keras.Sequential([keras.Input((SPEECH.frames, 20)), layers.Flatten(), layers.Dense(8, "softmax")])
     make_other.save(runs[1].path / "model.keras")
     with pytest.raises(TypeError):  # what `measure` gives here can't be kept
-        conditions(command)
+        conditions(parse_conditions(command))
     assert asked == ["tiny-speaker-fold1-seed0"]
 
 
 def test_a_corpus_without_the_test_voices_is_refused(make_run: MakeRun, corpus: Path) -> None:
     run = make_run(Settings("tiny", "speaker"), actors=(2, 5))
     with pytest.raises(CorpusError, match=f"^{run.path}: 8 of the 16 utterances .* like 03-01-01-01-01-01-05; give"):
-        conditions([str(run.path), "--data", str(corpus / "Actor_02"), "--jobs", "1"])
+        conditions(parse_conditions([str(run.path), "--data", str(corpus / "Actor_02"), "--jobs", "1"]))
 
 
 def test_only_runs_that_make_one_figure_are_pooled(
@@ -347,7 +348,7 @@ def test_only_runs_that_make_one_figure_are_pooled(
     }
     for message, runs in refused.items():
         with pytest.raises(CorpusError, match=message):
-            conditions([str(run.path) for run in runs])
+            conditions(parse_conditions([str(run.path) for run in runs]))
     assert capsys.readouterr().err == f"ser-train: {tmp_path / 'nothing'}: not a finished run, left out\n"
 
 
@@ -366,15 +367,15 @@ def test_a_file_is_asked_only_about_the_run_it_was_exported_from(
 
     monkeypatch.setattr(ser_train.conditions, "Model", opened)
     command = [str(run.path), "--model", str(file), "--data", str(corpus), "--jobs", "1"]
-    assert conditions(command) == 0
+    assert conditions(parse_conditions(command)) == 0
     assert capsys.readouterr().out.startswith("`tiny.onnx`, protocol `speaker`, 1 fold x 1 seed, 8 utterances")
     assert run.read("conditions.json")["file"] == "tiny.onnx"
     source = other
     file.write_bytes(b"stands for another")
     with pytest.raises(CorpusError, match="exported from tiny-speaker-fold1-seed0, which may have heard"):
-        conditions(command)
+        conditions(parse_conditions(command))
     with pytest.raises(SystemExit, match="2"):
-        conditions([str(run.path), str(other.path), "--model", str(file)])
+        conditions(parse_conditions([str(run.path), str(other.path), "--model", str(file)]))
     assert "--model is exported from one run" in capsys.readouterr().err
 
 

@@ -162,10 +162,39 @@ def test_a_server_that_gives_nothing_new_is_given_up_and_the_part_is_kept(mirror
     assert (tmp_path / "deep" / "speech.zip.part").read_bytes() == CONTENT[:CHUNK]
 
 
-def test_nobody_listening_is_a_failed_connection(mirror: Mirror, tmp_path: Path) -> None:
+def test_nobody_listening_is_given_up_soon_with_what_to_do(
+    mirror: Mirror, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mirror.socket.close()
-    with pytest.raises(CorpusError, match=r"the connection failed 5 times \(.*Connection refused"):
+    with pytest.raises(CorpusError, match=r"no server answers \(.*Connection refused\); .*--mirror.*--data$"):
         fetch(mirror, tmp_path)
+    begun, again = capsys.readouterr().err.splitlines()
+    assert begun.startswith(f"ser-train: downloading the file from {mirror.url} to {tmp_path}/deep/speech.zip; --data ")
+    assert again.endswith("Connection refused; trying again in 0.02 s")
+
+
+def test_a_server_that_goes_away_is_waited_for(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.cuts = [CHUNK]
+    append, tries = ser_train.fetch._append, []
+
+    def gone_after_the_first(url: str, part: Path) -> None:
+        tries.append(url)
+        append(url if len(tries) == 1 else "http://127.0.0.1:9/", part)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ser_train.fetch, "_append", gone_after_the_first)
+        with pytest.raises(CorpusError, match="the connection failed 5 times"):
+            fetch(mirror, tmp_path)
+    assert len(tries) == 6
+
+
+def test_what_is_there_already_is_not_announced(
+    mirror: Mirror, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetch(mirror, tmp_path)
+    assert capsys.readouterr().err.count("downloading") == 1
+    fetch(mirror, tmp_path)
+    assert "downloading" not in capsys.readouterr().err
 
 
 def test_a_full_disk_is_said_and_the_part_is_kept(mirror: Mirror, tmp_path: Path) -> None:
@@ -251,6 +280,32 @@ def test_an_interrupted_unpacking_leaves_nothing(
             unpack(archive)
     assert list(own_cache.iterdir()) == []
     assert len(read_corpus(unpack(archive), jobs=1)) == 16
+
+
+PLACEHOLDERS = {
+    "empty": (b"", "an empty file; copy or download it again"),
+    "pointer": (b"version https://git-lfs.github.com/spec/v1\nsize 1\n", "a git-LFS pointer, .*: git lfs pull"),
+    "page": (b"<!DOCTYPE html><html>", r"a web page \(HTML\), .*; download the file itself"),
+}
+
+
+@pytest.mark.parametrize("kind", PLACEHOLDERS)
+@pytest.mark.parametrize("name", ["speech.zip", "recordings.csv"])
+def test_what_lies_in_a_corpus_place_is_named(kind: str, name: str, own_cache: Path, tmp_path: Path) -> None:
+    content, said = PLACEHOLDERS[kind]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CorpusError, match=f"^{tmp_path / name}: {said}$"):
+        locate(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", PLACEHOLDERS)
+@pytest.mark.parametrize("suffix", [".wav", ".mp3", ".flac", ".ogg"])
+def test_what_lies_in_a_recordings_place_is_named(kind: str, suffix: str, tmp_path: Path) -> None:
+    content, said = PLACEHOLDERS[kind]
+    path = tmp_path / f"03-01-05-01-01-01-12{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(CorpusError, match=f"^{path}: {said}$"):
+        read_corpus(tmp_path, jobs=1)
 
 
 def test_a_folder_is_the_corpus_as_it_is(corpus: Path) -> None:

@@ -101,6 +101,14 @@ def damaged(model: onnx.ModelProto) -> bytes:
     return model.SerializeToString()[:1000]
 
 
+def emptied(model: onnx.ModelProto) -> bytes:
+    return b""
+
+
+def pointed_to(model: onnx.ModelProto) -> bytes:
+    return b"version https://git-lfs.github.com/spec/v1\nsize 1\n"
+
+
 def without_origin(model: onnx.ModelProto) -> bytes:
     entry = next(entry for entry in model.metadata_props if entry.key == KEY)
     entry.value = entry.value.replace('"data"', '"date"')
@@ -116,6 +124,8 @@ def with_lstm(model: onnx.ModelProto) -> bytes:
     ("change", "said"),
     [
         (damaged, "not an ONNX file that can be read"),
+        (emptied, "an empty file; copy or download it again"),
+        (pointed_to, "a git-LFS pointer, not the file itself; fetch that with: git lfs pull"),
         (without_origin, "doesn't tell what it learned from; take a run of ser-train, or export it again"),
         (with_lstm, "weights of LSTM are read from run directories alone; give that"),
     ],

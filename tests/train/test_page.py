@@ -23,6 +23,8 @@ from ser_train.corpus import EMOTIONS, CorpusError
 from ser_train.damage import CONDITIONS, WINDOWS
 from ser_train.findings import gather
 from ser_train.measure import Heard, pool
+from ser_train.mistakes import mistakes
+from ser_train.options import parse_report
 from ser_train.page import _BENCHMARKS, _EXPORTED, _RESULTS, _rows, report
 from ser_train.run import Answers, RunDirectory, Settings
 from ser_train.scores import pooled
@@ -141,7 +143,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     speed = {"rows": [{"what": "`ser-edge file`, memory", "theirs": "803 MiB", "ours": "71 MiB", "ratio": 11.3}]}
     (folder / "benchmarks.json").write_text(json.dumps(speed), "utf-8")
     tables = [word for name in ("results", "exported", "benchmarks") for word in (f"--{name}", f"{folder}/{name}.json")]
-    assert report([*map(str, (folder / "runs").iterdir()), *tables, "--out", str(folder / "new" / "gru.html")]) == 0
+    assert (
+        report(
+            parse_report([*map(str, (folder / "runs").iterdir()), *tables, "--out", str(folder / "new" / "gru.html")])
+        )
+        == 0
+    )
     return folder / "new"
 
 
@@ -173,6 +180,7 @@ def test_all_sections_are_there_when_all_was_measured(folder: Path) -> None:
     assert Reader(folder / "gru.html").headings == [
         "All networks",
         "Emotions",
+        "Mistakes",
         "Voices",
         "Confidence",
         "Real conditions",
@@ -180,6 +188,54 @@ def test_all_sections_are_there_when_all_was_measured(folder: Path) -> None:
         "Size and speed",
         "Origin",
     ]
+
+
+def test_a_table_that_is_wider_than_a_phone_scrolls_by_itself(folder: Path) -> None:
+    tags = [(tag, attributes.get("class")) for tag, attributes in Reader(folder / "gru.html").tags]
+    tables = [place for place, (tag, _) in enumerate(tags) if tag == "table"]
+    assert len(tables) >= 7
+    assert {tags[place - 1] for place in tables} == {("div", "wide")}
+    text = (folder / "gru.html").read_text("utf-8")
+    assert ".wide { overflow-x: auto;" in text
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
+
+
+def test_the_title_says_what_is_a_network_and_what_a_protocol(tmp_path: Path) -> None:
+    run = make_run(tmp_path, Settings("crnn", "speaker", init="crnn"))
+    assert report(parse_report([str(run.path), "--out", str(tmp_path / "page.html")])) == 0
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert "<title>crnn, tuned (protocol: speaker)</title>" in text
+    assert "<h1>crnn, tuned <small>protocol: speaker</small></h1>" in text
+    assert "by speaker" not in text
+
+
+def test_misclassified_recordings_are_listed_the_surest_first(tmp_path: Path) -> None:
+    found = gather([make_run(tmp_path, Settings("gru", "speaker", 0, seed), wrong=3 + 2 * seed) for seed in (0, 1)])
+    listed = mistakes(found.answers, found.labels)
+    assert [(m.label, m.predicted, m.wrong, m.answers) for m in listed] == [
+        *[("neutral", "calm", 2, 2)], *[("calm", "happy", 2, 2)] * 2, ("happy", "sad", 1, 2), ("happy", "sad", 1, 2)
+    ]  # fmt: skip
+    assert len({m.name for m in listed}) == 5
+    answers = replace(found.answers[0], probabilities=found.answers[0].probabilities.copy())
+    answers.probabilities[2] = np.eye(8)[5]
+    first, *rest = mistakes([answers], found.labels)
+    assert (first.name, first.predicted, first.confidence) == (answers.names[2], "fearful", 1.0)
+    assert len(rest) == 2
+
+
+def test_the_list_of_mistakes_is_bounded_and_left_out_where_there_are_none(tmp_path: Path) -> None:
+    def page(wrong: int) -> Reader:
+        run = make_run(tmp_path / str(wrong), Settings("gru", "speaker"), wrong=wrong)
+        assert report(parse_report([str(run.path), "--out", str(tmp_path / "page.html")])) == 0
+        return Reader(tmp_path / "page.html")
+
+    assert "Mistakes" not in page(0).headings
+    many = page(75)
+    assert "75 of 75 recordings are classified wrongly; these 50 with the most confidence." in many.words
+    assert sum(word.startswith("03-01-") for word in many.words) == 50
+    few = page(2)
+    assert "2 of 75 recordings are classified wrongly, the surest first." in few.words
+    assert sum(word.startswith("03-01-") for word in few.words) == 2
 
 
 def test_the_pictures_lie_beside_the_page_as_well(folder: Path) -> None:
@@ -249,7 +305,7 @@ def test_a_bare_run_has_a_page_without_what_nobody_measured(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where no tables are
     run = make_run(tmp_path, Settings("a&b", "utterance"))
-    assert report([str(run.path)]) == 0
+    assert report(parse_report([str(run.path)])) == 0
     assert capsys.readouterr().out == "a&b-utterance-seed0.html\n"
     reader = Reader(tmp_path / "a&b-utterance-seed0.html")
     assert reader.headings == ["Emotions", "Voices", "Confidence", "Origin"]
@@ -286,7 +342,11 @@ def lose_an_array(run: RunDirectory) -> None:
         (lambda run: run.write("run.json", {}), r"a damaged run \(KeyError"),
         (lambda run: (run.path / "description.json").unlink(), r"a damaged run \(FileNotFoundError"),
         (lambda run: run.write("description.json", "{}"), "its description is not ser-edge's"),
-        (lambda run: (run.path / "answers.npz").write_bytes(b""), r"a damaged run \(EOFError"),
+        (lambda run: (run.path / "answers.npz").write_bytes(b""), "answers.npz is an empty file"),
+        (
+            lambda run: (run.path / "answers.npz").write_bytes(b"version https://git-lfs.x"),
+            "answers.npz is a git-LFS pointer",
+        ),
         (lose_an_array, r"a damaged run \(TypeError"),
         (lambda run: run.write("conditions.json", {}), r"a damaged run \(KeyError"),
     ],
@@ -295,7 +355,7 @@ def test_a_broken_run_is_one_clear_error(damage: Any, message: str, tmp_path: Pa
     run = make_run(tmp_path, Settings("gru", "speaker"))
     damage(run)
     with pytest.raises(SerEdgeError, match=message) as error:
-        report([str(run.path), "--out", str(tmp_path / "page.html")])
+        report(parse_report([str(run.path), "--out", str(tmp_path / "page.html")]))
     assert str(error.value).startswith(str(run.path))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "page.html").exists()
@@ -325,7 +385,7 @@ def test_a_table_that_was_asked_for_must_be_one(text: str | None, tmp_path: Path
     if text is not None:
         table.write_text(text, "utf-8")
     with pytest.raises(CorpusError, match=f"^{table}: not a table like train/results.json"):
-        report([str(run.path), "--results", str(table), "--out", str(tmp_path / "page.html")])
+        report(parse_report([str(run.path), "--results", str(table), "--out", str(tmp_path / "page.html")]))
 
 
 def test_the_page_says_what_every_protocol_means() -> None:

@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import accuracy_score, recall_score
@@ -102,17 +101,8 @@ def _cell(figures: Sequence[Abroad]) -> str:
     return f"{np.mean(uars):.1f}{spread}, {'-'.join(map(str, dict.fromkeys([counts[0], counts[-1]])))} utterances"
 
 
-def across(arguments: Sequence[str]) -> int:
+def across(options: argparse.Namespace) -> int:
     """The command `ser-train across`; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="ser-train across",
-        description="Judges networks on corpora that didn't teach them, and voices that they didn't hear.",
-    )
-    add = parser.add_argument
-    add("networks", nargs="+", type=Path, metavar="RUN|FILE", help="finished run directories, .onnx or .tflite files")
-    add("--data", type=Path, metavar="PATH", action="append", required=True, help="a folder; give it again for others")
-    add("--markdown", type=Path, metavar="FILE", help="write the table there as well")
-    options = parser.parse_args(arguments)
     utterances = read_corpora([locate(path) for path in options.data])
     figures = []
     for path in options.networks:

@@ -7,7 +7,6 @@ So the choice knows nothing of the actors that the reported figure is made on.
 import argparse
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -29,17 +28,8 @@ def unheard(inner: dict[int, RunDirectory], fold: int) -> Iterator[Answers]:
             yield test.of(np.isin(test.actors, SPEAKER_FOLDS[judged]))
 
 
-def choose(arguments: Sequence[str]) -> int:
+def choose(options: argparse.Namespace) -> int:
     """The command `ser-train choose`; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="ser-train choose",
-        description="Compares settings for each fold of `speaker` by runs of `inner`, without touching it.",
-    )
-    parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="finished runs of `inner`; others are left out"
-    )
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there as well")
-    options = parser.parse_args(arguments)
     table = markdown([run for run in map(RunDirectory, options.runs) if run.finished])
     if options.markdown:
         write_text(options.markdown, table)

@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 import ser_train.damage
 from ser_edge.model import Model
-from ser_edge.native import hushed
 from ser_train.atomic import replacing, write_text
 from ser_train.corpus import CorpusError, Utterance, read_corpus
 from ser_train.dataset import front_end_code, front_end_of
 from ser_train.fetch import locate
+from ser_train.keras_backend import load
 from ser_train.measure import Heard, markdown, measure, pool
 from ser_train.run import RunDirectory, Settings
 
@@ -43,8 +43,9 @@ class _KerasRuntime:
     """As `ser_edge.runtimes` has them, for a run directory."""
 
     def __init__(self, path: Path):
-        with hushed():
-            import keras
+        load()
+        import keras
+
         self._path = path
         self._model = keras.models.load_model(path / "model.keras", compile=False)
 
@@ -72,25 +73,8 @@ def of_test(run: RunDirectory, corpus: Sequence[Utterance]) -> list[Utterance]:
     return [by_name[name] for name in names]
 
 
-def conditions(arguments: Sequence[str]) -> int:
+def conditions(options: argparse.Namespace) -> int:
     """The command `ser-train conditions`; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="ser-train conditions",
-        description="Measures trained networks under noise, gain, codecs and reverberation, and live.",
-    )
-    add = parser.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN", help="finished run directories of one network")
-    add(
-        "--data", type=Path, metavar="PATH", help="what they were trained on (default: RAVDESS speech, downloaded once)"
-    )
-    add("--jobs", type=int, default=-1, metavar="N", help="processes that make features (default: one a core)")
-    add("--model", type=Path, metavar="FILE", help="ask this .onnx or .tflite, exported from the one RUN given")
-    add("--markdown", type=Path, metavar="FILE", help="write the table there as well")
-    options = parser.parse_args(arguments)
-    if options.model and len(options.runs) > 1:
-        parser.error("--model is exported from one run; give that RUN alone")
-    if options.jobs == 0:
-        parser.error("--jobs must be 1 or more, or -1 for one a core")
     runs = [RunDirectory(path) for path in options.runs]
     for run in runs:
         if not run.finished:

@@ -7,24 +7,27 @@ import errno
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 import time
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
 import requests
 from tqdm import tqdm
 
+from ser_edge.placeholder import START, placeholder
 from ser_train.corpus import CorpusError
 
 __all__ = ["RAVDESS_SPEECH", "Archive", "cache_folder", "download", "locate", "unpack"]
 
 _CHUNK = 1 << 16  # bytes; what came of an unfinished chunk is lost when a connection is cut
-_TIMEOUT = (10, 60)  # seconds: to connect, and between two packets
+_TIMEOUT = (5, 60)  # seconds: to connect, and between two packets
 _ATTEMPTS = 5  # without a single new byte, before giving up
+_UNREACHED = 2  # the same, where no server has answered yet: offline, that won't change by waiting
 _REFUSED = (  # what another try won't change
     requests.HTTPError,
     requests.exceptions.InvalidSchema,
@@ -39,11 +42,13 @@ class Archive:
 
     url: str
     md5: str
+    title: str = "the file"  # what it is, and how large
 
 
 RAVDESS_SPEECH = Archive(
     "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip",
     "bc696df654c87fed845eb13823edef8a",
+    "RAVDESS speech (209 MB)",
 )
 
 
@@ -61,18 +66,22 @@ def locate(data: Path | None, mirror: str | None = None) -> Path:
         mirror: another URL for the same zip.
 
     Raises:
-        CorpusError: a damaged zip, or a download that failed.
+        CorpusError: a damaged zip, a placeholder of a file, or a download that failed.
     """
     if data is None:
-        archive = Archive(mirror or RAVDESS_SPEECH.url, RAVDESS_SPEECH.md5)
+        archive = replace(RAVDESS_SPEECH, url=mirror or RAVDESS_SPEECH.url)
         data = download(archive, cache_folder() / "Audio_Speech_Actors_01-24.zip")
+    if data.is_file():
+        with data.open("rb") as file:
+            if instead := placeholder(file.read(START)):
+                raise CorpusError(f"{data}: {instead}")
     if data.is_file() and data.suffix.lower() != ".csv":
         return unpack(data)
     return data
 
 
 def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
-    """Downloads a file, going on where an earlier try ended.
+    """Downloads a file, going on where an earlier try ended. Standard error says what is done, and each further try.
 
     Args:
         archive: where it is, and its MD5.
@@ -86,7 +95,13 @@ def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    failures = 0
+    print(
+        f"ser-train: downloading {archive.title} from {archive.url} to {target}; "
+        "--data takes the zip or the folder if you have it",
+        file=sys.stderr,
+        flush=True,
+    )
+    failures, reached = 0, False
     while True:
         before = _size(part)
         try:
@@ -95,13 +110,21 @@ def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
         except _REFUSED as e:
             raise CorpusError(f"{archive.url}: {e}; give a mirror with --mirror, or the files with --data") from e
         except requests.RequestException as e:
+            reached = reached or not isinstance(e, _NoAnswer)
             failures = 0 if _size(part) > before else failures + 1
+            if not reached and failures >= _UNREACHED:
+                raise CorpusError(
+                    f"{archive.url}: no server answers ({_cause(e)}); check the network, give a mirror with --mirror, "
+                    "or the files with --data"
+                ) from e
             if failures >= _ATTEMPTS:
                 raise CorpusError(
                     f"{archive.url}: the connection failed {failures} times ({_cause(e)}); what came is kept, "
                     "run the command again to go on, or give the files with --data"
                 ) from e
-            time.sleep(pause * 2**failures)
+            wait = pause * 2**failures
+            print(f"ser-train: {_cause(e)}; trying again in {wait:g} s", file=sys.stderr, flush=True)
+            time.sleep(wait)
         except OSError as e:
             if e.errno == errno.ENOSPC:
                 raise CorpusError(
@@ -146,7 +169,7 @@ def _append(url: str, part: Path) -> None:
     headers = {"Accept-Encoding": "identity"}  # a range counts the bytes of the encoding
     if have:
         headers["Range"] = f"bytes={have}-"
-    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
+    with _asked(url, headers) as answer:
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
             return  # nothing is missing; the checksum decides whether it is right
         if answer.status_code == requests.codes.too_many_requests or answer.status_code >= 500:
@@ -164,6 +187,18 @@ def _append(url: str, part: Path) -> None:
         raise requests.ConnectionError(f"ended after {_size(part)} of {total} bytes")
 
 
+class _NoAnswer(requests.ConnectionError):
+    """No server was reached."""
+
+
+def _asked(url: str, headers: dict[str, str]) -> requests.Response:
+    """The beginning of a server's answer."""
+    try:
+        return requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT)
+    except requests.ConnectionError as e:
+        raise _NoAnswer(*e.args) from e
+
+
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
@@ -174,4 +209,5 @@ def _md5(path: Path) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    return str(getattr(error.args[0], "reason", error.args[0]) if error.args else error)
+    said = str(getattr(error.args[0], "reason", error.args[0]) if error.args else error)
+    return said.partition("): ")[2] or said  # without which connection of urllib3's it was

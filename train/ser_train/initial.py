@@ -20,6 +20,7 @@ from keras import layers
 from ser_edge.description import KEY, ModelDescription
 from ser_edge.errors import SerEdgeError
 from ser_edge.model import BUNDLED
+from ser_edge.placeholder import START, placeholder
 from ser_train.run import RunDirectory
 
 if TYPE_CHECKING:
@@ -109,7 +110,10 @@ def _opened(file: Path) -> "onnx.ModelProto":
     from google.protobuf.message import DecodeError
 
     try:
-        return onnx.load(file)
+        content = file.read_bytes()
+        if instead := placeholder(content[:START]):
+            raise SerEdgeError(f"--init {file}: {instead}")
+        return onnx.load_from_string(content)
     except (DecodeError, OSError) as e:
         raise SerEdgeError(
             f"--init {file}: not an ONNX file that can be read ({e}); give one, or a run directory"

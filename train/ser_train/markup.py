@@ -28,7 +28,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], mark: str = "") -
     """The first cell of a row is its name; the row that is named `mark` stands out.
 
     >>> print(table(["a", "b"], [["<x>", bar(50)]]), end="")
-    <div class="wide"><table>
+    <div class="wide" tabindex="0"><table>
     <thead><tr><th scope="col">a</th><th scope="col">b</th></tr></thead>
     <tbody>
     <tr><th scope="row">&lt;x&gt;</th><td class="share" style="--share:50.0">50.0</td></tr>
@@ -36,7 +36,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], mark: str = "") -
     </table></div>
     """
     columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    lines = ['<div class="wide"><table>', f"<thead><tr>{columns}</tr></thead>", "<tbody>"]
+    lines = ['<div class="wide" tabindex="0"><table>', f"<thead><tr>{columns}</tr></thead>", "<tbody>"]
     for name, *cells in rows:
         begin = '<tr class="mark">' if mark and name == mark else "<tr>"
         lines.append(f'{begin}<th scope="row">{escape(str(name))}</th>{"".join(map(_td, cells))}</tr>')

@@ -14,33 +14,24 @@ from string import Template
 from ser_train.atomic import write_text
 from ser_train.corpus import CorpusError
 from ser_train.findings import gather
+from ser_train.options import TABLES
 from ser_train.run import RunDirectory
 from ser_train.sections import SECTIONS, Row, Subject, Tables, headline
 
 __all__ = ["report", "write_page"]
 
-# What the tables of other commands must have for this page, and where `make` puts them.
-_RESULTS = ("train/results.json", ("network", "protocol", "format", "precision", "bytes", "wa", "uar", "f1"))
+# The tables of other commands: where `make` puts them, and what they must have for this page.
+_RESULTS = (TABLES["results"], ("network", "protocol", "format", "precision", "bytes", "wa", "uar", "f1"))
 _EXPORTED = (
-    "export/results.json",
+    TABLES["exported"],
     ("network", "format", "precision", "status", "bytes", "max_difference", "labels_changed", "inputs", "utterances",
      "uar", "uar_keras", "relative_cpu", "relative_cpu_keras"),
 )  # fmt: skip
-_BENCHMARKS = ("tests/benchmarks/results.json", ("what", "theirs", "ours", "ratio"))
+_BENCHMARKS = (TABLES["benchmarks"], ("what", "theirs", "ours", "ratio"))
 
 
-def report(arguments: Sequence[str]) -> int:
+def report(options: argparse.Namespace) -> int:
     """The command `ser-train report`; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="ser-train report",
-        description="Makes one HTML page of a network's figures and pictures: of a run, or of several folds and seeds.",
-    )
-    add = parser.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN", help="finished run directories of one network and protocol")
-    add("--out", type=Path, metavar="FILE", help="the page (default: NETWORK-PROTOCOL.html here)")
-    for option, (default, _) in (("--results", _RESULTS), ("--exported", _EXPORTED), ("--benchmarks", _BENCHMARKS)):
-        add(option, type=Path, metavar="FILE", help=f"figures to show as well (default: {default}, if it is there)")
-    options = parser.parse_args(arguments)
     findings = gather([RunDirectory(path) for path in options.runs])
     tables = Tables(
         _rows(options.results, *_RESULTS),
@@ -92,7 +83,7 @@ _PAGE = Template("""\
 <title>$title</title>
 <style>
 :root { color-scheme: light dark; --ink: #1d2125; --soft: #5c646c; --paper: #fff; --line: #e2e5e8; --bar: #8fc1e3;
-  --accent: #0072b2; }
+  --accent: #0072b2; --shade: #0005; }
 body { max-width: 46rem; margin: 3rem auto 5rem; padding: 0 1.2rem; color: var(--ink); background: var(--paper);
   font: 16px/1.55 system-ui, sans-serif; }
 h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .5rem; }
@@ -106,7 +97,13 @@ p { margin: .8rem 0; }
 .tiles small { font-size: 1rem; font-weight: 400; }
 .tiles span, nav, dt, thead th { color: var(--soft); font-size: .875rem; }
 nav a { color: var(--accent); margin-right: 1.1rem; white-space: nowrap; }
-.wide { overflow-x: auto; margin: 1.2rem 0; }
+/* What is wider than the page scrolls, and a shadow at its edge says that there is more. */
+.wide { overflow-x: auto; margin: 1.2rem 0; scrollbar-width: thin; background:
+  linear-gradient(to right, var(--paper) 1.5rem, transparent) local,
+  linear-gradient(to left, var(--paper) 1.5rem, transparent) right local,
+  radial-gradient(farthest-side at 0 50%, var(--shade), transparent) left / .8rem 100% scroll,
+  radial-gradient(farthest-side at 100% 50%, var(--shade), transparent) right / .8rem 100% scroll;
+  background-repeat: no-repeat; }
 table { border-collapse: collapse; width: 100%; font-size: .9375rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; font-weight: 400; }
 th:first-child { text-align: left; padding-left: 0; }
@@ -120,8 +117,17 @@ img { display: block; max-width: 100%; height: auto; margin: 1.4rem auto; }
 dt { margin-top: .7rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e7ea; --soft: #9aa3ab; --paper: #15181b; --line: #30363c; --bar: #2f78a8; --accent: #66b5e8; }
+  :root { --ink: #e4e7ea; --soft: #9aa3ab; --paper: #15181b; --line: #30363c; --bar: #2f78a8; --accent: #66b5e8;
+    --shade: #fff6; }
   img { filter: invert(1) hue-rotate(180deg); mix-blend-mode: screen; } /* white is the page, blue stays blue */
+}
+@media (max-width: 40rem) { /* phones: narrower cells, and the bar below its figure */
+  body { padding: 0 .9rem; margin-top: 1.5rem; }
+  table { font-size: .8125rem; }
+  th, td { padding: .35rem .25rem; }
+  thead th { font-size: .75rem; }
+  th[scope=row] { min-width: 5.5rem; overflow-wrap: anywhere; }
+  .share { padding-right: .3rem; background-position: .3rem 100%; background-size: calc(100% - .6rem) .2rem; }
 }
 @media print { section { break-inside: avoid; } }
 </style>

@@ -128,7 +128,7 @@ def picture_actors(bars: Sequence[Bar], mean: float, chance: float, title: str, 
     axes.set_xlim(-0.7, len(bars) - 0.3)
     _plain(axes)
     axes.grid(visible=False, axis="x")
-    axes.legend(ncols=4, loc="upper right")
+    figure.legend(ncols=4, loc="outside lower center")  # beside the bars, which may be full
     figure.savefig(path, dpi=DPI)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.description import ModelDescription
+from ser_edge.placeholder import START, placeholder
 from ser_train.atomic import replacing, write_text
 from ser_train.splits import PROTOCOLS
 
@@ -115,8 +116,12 @@ class RunDirectory:
     @property
     def answers(self) -> Answers:
         """Of a finished run."""
-        with (self.path / "answers.npz").open("rb") as file, np.load(file) as arrays:  # closed if it is damaged, too
-            return Answers(**arrays)
+        with (self.path / "answers.npz").open("rb") as file:  # closed if it is damaged, too
+            if instead := placeholder(file.read(START)):
+                raise ValueError(f"answers.npz is {instead}")
+            file.seek(0)
+            with np.load(file) as arrays:
+                return Answers(**arrays)
 
     def read(self, name: str) -> Any:
         """A JSON file of this run."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from ser_train.findings import Findings, Group, Spread
 from ser_train.markup import Cell, Share, bar, said, span, table, text
+from ser_train.mistakes import mistakes
 from ser_train.pictures import (
     picture_actors,
     picture_confusion,
@@ -31,6 +32,7 @@ PROTOCOL_MEANINGS = {
     "inner": "Voices that were never heard, but fewer trained it: for choosing settings, not for quoting.",
     "all": "Voices that were trained on, as all were: these figures mean nothing.",
 }
+_MISTAKES = 50  # recordings in the list of them, at most
 _SCALE = 1.4  # pixels of a picture for one of the page: crisp on dense screens, and letters of 12 pixels
 
 Row = dict[str, Any]
@@ -56,7 +58,7 @@ class Subject:
     @property
     def title(self) -> str:
         """Of the page and its pictures."""
-        return f"{self.findings.settings.label} by {self.findings.settings.protocol}"
+        return f"{self.findings.settings.label} (protocol: {self.findings.settings.protocol})"
 
     def picture(self, name: str, alt: str, draw: Callable[[Path], None]) -> str:
         """A PNG beside the page, and the same inside it."""
@@ -86,7 +88,7 @@ def headline(subject: Subject) -> str:
     words = f"{findings.counts}: {answers} answers about {actors} voices. Chance is {findings.chance:.1f} %. "
     words += "The intervals are over actors" + (", ± is the spread over seeds." if len(findings.seeds) > 1 else ".")
     return (
-        f"<h1>{escape(settings.label)} <small>by protocol</small> {escape(settings.protocol)}</h1>\n"
+        f"<h1>{escape(settings.label)} <small>protocol: {escape(settings.protocol)}</small></h1>\n"
         f'<p class="meaning">{PROTOCOL_MEANINGS[settings.protocol]}</p>\n'
         f'<div class="tiles">\n{"".join(tiles)}</div>\n{text(words)}'
     )
@@ -129,6 +131,22 @@ def _confusions(subject: Subject) -> str:
         + text("Recall: how often it is heard when it is spoken. Precision: how often it is spoken when it is heard.")
         + table(("emotion", "spoken", "recall, %", "precision, %", "F1, %", "else mostly heard as"), body)
     )
+
+
+def _mistakes(subject: Subject) -> str:
+    findings = subject.findings
+    found = mistakes(findings.served, findings.labels)
+    if not found:
+        return ""
+    recordings = len({name for answers in findings.answers for name in answers.names.tolist()})
+    words = f"{len(found)} of {recordings} recordings are classified wrongly"
+    words += f"; these {_MISTAKES} with the most confidence." if len(found) > _MISTAKES else ", the surest first."
+    several = any(mistake.answers > 1 for mistake in found)  # seeds, or `notebook`, which has each recording twice
+    body: list[Sequence[Cell]] = [
+        (m.name, m.label, m.predicted, bar(100 * m.confidence), *[f"{m.wrong}/{m.answers}"] * several)
+        for m in found[:_MISTAKES]
+    ]
+    return text(words) + table(("recording", "is", "predicted", "confidence, %", *["wrong"] * several), body)
 
 
 def _voices(subject: Subject) -> str:
@@ -283,6 +301,7 @@ def _provenance(subject: Subject) -> str:
 SECTIONS: dict[str, Callable[[Subject], str]] = {
     "All networks": _protocols,
     "Emotions": _confusions,
+    "Mistakes": _mistakes,
     "Voices": _voices,
     "Confidence": _sureness,
     "Real conditions": _reality,

@@ -1,8 +1,17 @@
-"""Samples that are in memory: every sample format and shape becomes (samples, channels) float32."""
+"""Samples that are in memory: every sample format and layout becomes (samples, channels) float32.
+
+What a value means is said by its type: floats have their full scale at +-1, signed integers at that of the type, 8-bit
+unsigned ones are centred first, as in a WAV file. Two types are also used for what is narrower: 64-bit integers, which
+lists of Python's integers become, and 32-bit ones. A whole sound says by its loudest sample which it is (`whole`). A
+chunk can't: the next one may be louder.
+"""
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ser_edge.audio.holders import array_of, number_and_array
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 
@@ -11,17 +20,24 @@ __all__ = [
     "MAX_RATE",
     "MIN_RATE",
     "SILENCE_PEAK",
+    "ChunkLayout",
     "channels_of",
     "check_finite",
     "check_rate",
+    "rate_of",
+    "whole",
 ]
 
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; outside this a header is damaged rather than unusual
 LOUDEST = 1e12  # full scale is 1; float32 couldn't hold the power of what is louder, and no recording is
 SILENCE_PEAK = 1e-4  # -80 dBFS: below the noise floor of any microphone, so nothing was recorded
+_MOST_CHANNELS = 32  # of an array that is (channels, samples); one with more must be (samples, channels)
+_FULL_SCALES = (1 << 15, 1 << 31, 1 << 63)  # of integers that may be wider than their samples
+# What encoded sound begins with, at which byte: whoever has it as an array of bytes meant the sound.
+_ENCODED = {0: (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"caff", b"\x1aE\xdf\xa3"), 4: (b"ftyp",)}
 
 
-def check_rate(rate: int, name: str) -> None:
+def check_rate(rate: float, name: str) -> None:
     """Refuses a sample rate that no recording has.
 
     Raises:
@@ -31,39 +47,202 @@ def check_rate(rate: int, name: str) -> None:
         raise AudioError(f"{name}: a sample rate of {rate} Hz; expected {MIN_RATE} to {MAX_RATE}")
 
 
-def check_finite(samples: Channels, name: str) -> None:
+def rate_of(value: Any, name: str) -> int:
+    """The sample rate that somebody gave as a number of any type.
+
+    Raises:
+        AudioError: no recording has it.
+        TypeError: it is no number.
+    """
+    try:
+        if isinstance(value, str | bytes | bool | np.bool_) or np.ndim(value) != 0:
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        shown = repr(value) if isinstance(value, str | bytes | bool) else f"a {type(value).__name__}"
+        raise TypeError(f"sample_rate is {shown}; it must be a number of Hz: sample_rate=16000") from None
+    rate = int(number) if number.is_integer() else number
+    check_rate(rate, name)
+    if not isinstance(rate, int):
+        raise AudioError(f"{name}: a sample rate of {rate} Hz; expected a whole number")
+    return rate
+
+
+def check_finite(samples: Channels, name: str, advice: str = "write it as 16-bit WAV") -> None:
     """Refuses samples that no recording has.
 
     Raises:
         AudioError: NaN, infinite, or beyond `LOUDEST`.
     """
     if len(samples) and not max(samples.max(), -samples.min()) <= LOUDEST:  # NaN where there is one
-        raise AudioError(f"{name}: holds NaN or infinite samples, or some above {LOUDEST:g}; write it as 16-bit WAV")
+        raise AudioError(f"{name}: holds NaN or infinite samples, or some above {LOUDEST:g}; {advice}")
 
 
-def channels_of(array: npt.ArrayLike) -> Channels:
-    """(samples,) or (samples, channels) of any sample format to (samples, channels) float32.
+def channels_of(chunk: npt.ArrayLike) -> Channels:
+    """A chunk of a stream to (samples, channels) float32.
 
-    Floats are taken as they are (full scale is +-1), signed integers are divided by their full scale, 8-bit unsigned
-    ones are centred first, as in a WAV file.
+    Args:
+        chunk: (samples,), (samples, channels) or, with at most 32 channels and more samples, (channels, samples); of
+            any sample format, in whatever holds samples (`holders.array_of`). 64-bit integers are 16-bit samples.
 
     Raises:
         AudioError: another shape or type.
+        TypeError: nothing that holds samples.
     """
-    try:
-        data = np.asarray(array)
-    except ValueError as e:
-        raise AudioError(f"array: no array can be made of it: {e}") from e
-    if data.ndim not in (1, 2):
-        raise AudioError(f"array: expected (samples,) or (samples, channels), got {data.ndim} dimensions")
-    if data.ndim == 2 and data.shape[1] > max(32, data.shape[0]):
-        raise AudioError(f"array: {data.shape} looks like (channels, samples); pass its transpose")
-    if data.dtype == np.uint8:
-        data = (data.astype(np.float32) - 128) / 128
-    elif np.issubdtype(data.dtype, np.signedinteger):
-        data = data.astype(np.float32) / -float(np.iinfo(data.dtype).min)
-    elif not np.issubdtype(data.dtype, np.floating):
-        raise AudioError(f"array: {data.dtype} is no sample format; use floats or signed integers")
+    data = array_of(chunk)
+    return _laid_out(_scaled(data, _full_scale(data, whole_sound=False)))
+
+
+def whole(sound: npt.ArrayLike) -> Channels:
+    """A whole sound to (samples, channels) float32, like `channels_of`.
+
+    Integers of 32 and 64 bits that never leave the range of 16 (or of 32) bits have its full scale.
+
+    Raises:
+        AudioError: another shape or type, NaN, or no samples.
+        TypeError: nothing that holds samples.
+    """
+    data = array_of(sound)
+    _refuse_encoded(data)
+    samples = _laid_out(_scaled(data, _full_scale(data, whole_sound=True)))
+    if samples.size == 0:
+        raise AudioError("array: empty, no samples in it")
+    check_finite(samples, "array", "type np.nan_to_num(array)")
+    return samples
+
+
+class ChunkLayout:
+    """`channels_of` for the chunks of one stream, which all have the channels of the first.
+
+    Args:
+        rate: Hz of the stream, which a chunk that comes with its rate must have.
+        name: of the stream, for messages.
+    """
+
+    def __init__(self, rate: int, name: str = "stream"):
+        self._rate, self._name = rate, name
+        self._channels: int | None = None  # of the chunks so far
+        self._transposed = False  # those were (channels, samples)
+
+    def channels_of(self, chunk: npt.ArrayLike) -> Channels:
+        """See `channels_of`; takes (samples, rate) and (rate, samples) as well.
+
+        Raises:
+            AudioError: as there, or it has other channels or another rate than those before.
+            TypeError: as there.
+        """
+        if (pair := number_and_array(chunk)) is not None:
+            given, chunk = rate_of(pair[0], self._name), pair[1]
+            if given != self._rate:
+                raise AudioError(f"{self._name}: a chunk of {given} Hz after {self._rate} Hz; open a listener for each")
+        data = array_of(chunk)
+        _refuse_encoded(data)
+        data = _scaled(data, _full_scale(data, whole_sound=False))
+        if data.size == 0:
+            return np.empty((0, self._channels or 1), np.float32)
+        samples = self._laid_out(data)
+        if self._channels is None:
+            self._channels, self._transposed = samples.shape[1], data.ndim == 2 and samples.shape != data.shape
+        if samples.shape[1] != self._channels:
+            plural = "s" * (samples.shape[1] != 1)
+            raise AudioError(
+                f"{self._name}: a chunk of {samples.shape[1]} channel{plural} after some of {self._channels}; "
+                "open a listener for each"
+            )
+        return samples
+
+    def _laid_out(self, data: npt.NDArray[np.float32]) -> Channels:
+        """By the channels that are known, which a short chunk doesn't show."""
+        known = self._channels
+        if data.ndim != 2 or known not in data.shape:
+            return _laid_out(data)
+        square = data.shape == (known, known)
+        return data.T if data.shape[1] != known or (square and self._transposed) else data
+
+
+def _full_scale(data: npt.NDArray[Any], whole_sound: bool) -> int:
+    """What an array's integers are divided by.
+
+    Raises:
+        AudioError: a chunk of 64-bit integers that aren't 16-bit samples.
+    """
+    if data.dtype.kind != "i":
+        return 1
+    full_scale = 1 << (8 * data.dtype.itemsize - 1)
+    if data.dtype.itemsize < 4 or data.size == 0:
+        return full_scale
+    peak = max(int(data.max()), -int(data.min()))
+    if whole_sound:
+        return next((scale for scale in _FULL_SCALES if peak <= scale), full_scale)
+    if data.dtype.itemsize == 8:
+        if peak > _FULL_SCALES[0]:
+            raise AudioError(
+                f"array: 64-bit integers up to {peak}, which aren't 16-bit samples; "
+                "type array.astype(np.int32), or array / full_scale"
+            )
+        return _FULL_SCALES[0]
+    return full_scale
+
+
+def _scaled(data: npt.NDArray[Any], full_scale: int) -> npt.NDArray[np.float32]:
+    """Samples of any format to float32, the full scale at +-1.
+
+    Raises:
+        AudioError: no sample format.
+    """
+    kind, size = data.dtype.kind, data.dtype.itemsize
+    if kind == "u" and size == 1:
+        return (data.astype(np.float32) - np.float32(128)) / np.float32(128)
+    if kind == "i":
+        return data.astype(np.float32) / np.float32(full_scale)
+    if kind != "f":
+        raise AudioError(f"array: {data.dtype} is no sample format; {_instead(kind, size)}")
     with np.errstate(over="ignore", invalid="ignore"):  # what float32 can't hold becomes infinite or NaN
-        data = data.astype(np.float32, copy=False)
-    return data[:, None] if data.ndim == 1 else data
+        floats: npt.NDArray[np.float32] = data.astype(np.float32, copy=False)
+    return floats
+
+
+def _refuse_encoded(data: npt.NDArray[Any]) -> None:
+    """Refuses an array of the bytes of a sound file."""
+    if data.dtype.itemsize != 1 or data.ndim != 1:
+        return
+    head = data[:16].tobytes()
+    if any(head[place:].startswith(begins) for place, begins in _ENCODED.items()):
+        raise AudioError("array: the bytes of an encoded sound; type predict(io.BytesIO(array.tobytes()))")
+
+
+def _instead(kind: str, size: int) -> str:
+    """What to type for an array of such a type."""
+    if kind == "u":
+        half = 1 << (8 * size - 1)
+        return f"type (array - {half}.0) / {half}"
+    return {
+        "c": "type array.real",
+        "O": "type np.array(array, dtype=np.float32)",
+        "V": "type array.astype(np.float32)",
+        "U": "for a path type predict(path)",
+        "S": "for a path type predict(path)",
+    }.get(kind, "use floats or signed integers")
+
+
+def _laid_out(data: npt.NDArray[np.float32]) -> Channels:
+    """(samples,), (samples, channels) or (channels, samples) to (samples, channels).
+
+    Raises:
+        AudioError: another shape, or an ambiguous one.
+    """
+    if data.ndim == 1:
+        return data[:, None]
+    if data.ndim == 0:
+        raise AudioError("array: a single number; expected (samples,) or (samples, channels)")
+    if data.ndim > 2:
+        advice = "; type array[0] for the first of them" if data.shape[0] < _MOST_CHANNELS else ""
+        raise AudioError(f"array: expected (samples,) or (samples, channels), got {data.ndim} dimensions{advice}")
+    rows, columns = data.shape
+    if columns <= _MOST_CHANNELS:
+        return data
+    if rows <= _MOST_CHANNELS:
+        return data.T
+    if columns > rows:
+        raise AudioError(f"array: {data.shape} looks like over {_MOST_CHANNELS} channels in rows; type array.T")
+    return data

@@ -40,11 +40,15 @@ class Downmix:
     def __init__(self, sample_rate: int, channel: int | None = None, name: str = "stream"):
         self._length = max(1, round(BLOCK_SECONDS * sample_rate))
         self._channel, self._name = channel, name
+        self._line = np.linspace(0, 1, self._length, endpoint=False, dtype=np.float32)[:, None]
+        self._begin(1)
+
+    def _begin(self, channels: int) -> None:
         self._waiting: list[Channels] = []  # less than a block
         self._count = 0  # samples in it
         self._followed = 0.0  # blocks that the mean is of, `_MEMORY` at most
         self._dc: npt.NDArray[np.float64] | None = None  # (channels,), at the end of the block before
-        self._power = np.zeros(0)  # (channels,) so far
+        self._power = np.zeros(channels)  # of each, so far
         self._mean_power = 0.0
         self._strongest: int | None = None  # the channel that is taken; None takes their mean
 
@@ -56,6 +60,9 @@ class Downmix:
         Raises:
             AudioError: there is no such channel.
         """
+        if chunk.shape[1] != len(self._power):  # the first, or recordings of several kinds joined together
+            yield from self.finish()
+            self._begin(chunk.shape[1])
         self._waiting.append(chunk)
         self._count += len(chunk)
         if self._count < self._length:
@@ -73,14 +80,14 @@ class Downmix:
         self._waiting, self._count = [], 0
 
     def _without_dc(self, block: Channels) -> Channels:
-        if not np.abs(block).max() <= LOUDEST:  # NaN where there is one
+        if not max(block.max(), -block.min()) <= LOUDEST:  # NaN where there is one
             block = np.where(np.abs(block) <= LOUDEST, block, np.float32(0))
         mean = block.mean(axis=0, dtype=np.float64)
         before = mean if self._dc is None else self._dc
         self._followed = min(self._followed + len(block) / self._length, _MEMORY)
         self._dc = before + (mean - before) * (len(block) / self._length / self._followed)
-        place = np.arange(len(block), dtype=np.float64)[:, None] / len(block)
-        return (block - (before + (self._dc - before) * place)).astype(np.float32)
+        line = before.astype(np.float32) + (self._dc - before).astype(np.float32) * self._line[: len(block)]
+        return block - line
 
     def _mixed(self, block: Channels) -> Samples:
         channels = block.shape[1]

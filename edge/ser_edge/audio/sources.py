@@ -1,45 +1,130 @@
-"""Everything that Python code calls a sound becomes a `Sound`: a path, a file object, an array."""
+"""Everything that Python code calls a sound becomes a `Sound`: a path, a file object, an array with its rate."""
 
+import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO
 
-import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.arrays import channels_of, check_finite, check_rate
+from ser_edge.audio.arrays import rate_of, whole
 from ser_edge.audio.decoding import open_sound
+from ser_edge.audio.formats import AUDIO_SUFFIXES
+from ser_edge.audio.holders import number_and_array, of_bytes
 from ser_edge.audio.sound import Sound
 from ser_edge.errors import AudioError
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "check_chunks", "open_source"]
 
-Source = str | Path | BinaryIO | npt.ArrayLike
+Source = (
+    str | bytes | os.PathLike[str] | os.PathLike[bytes] | BinaryIO | npt.ArrayLike | tuple[npt.ArrayLike, npt.ArrayLike]
+)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_LONGEST_PATH = 4096  # bytes
 
 
 @contextmanager
-def open_source(source: Source, sample_rate: int | None = None) -> Iterator[Sound]:
+def open_source(source: Source, sample_rate: Any = None) -> Iterator[Sound]:
     """Opens whatever `Recognizer.predict` takes.
 
     Args:
-        source: the path of a sound file, a binary file object that holds one, or an array of (samples,) or
-            (samples, channels).
-        sample_rate: Hz of an array; files say theirs.
+        source: the path of a sound file; a binary file object that holds one, an upload or a `soundfile.SoundFile`
+            included; samples as `arrays.whole` takes them; or these with their rate, in a tuple.
+        sample_rate: Hz of samples; files say theirs.
 
     Raises:
         AudioError: nothing that can be used.
-        TypeError: an array without a sample rate.
+        TypeError: nothing that is a sound, or samples without a sample rate.
     """
-    if isinstance(source, str | Path) or hasattr(source, "read"):
-        with open_sound(cast("str | Path | BinaryIO", source)) as sound:
+    any_source: Any = source
+    if isinstance(any_source, str | os.PathLike) or _names_file(any_source):
+        path = os.fsdecode(any_source)
+        _check_path(path)
+        with open_sound(path) as sound:
             yield sound
-        return
+    elif _reads(any_source):
+        from ser_edge.audio.file_objects import binary_file, is_sound_file, sound_of_file
+
+        if is_sound_file(any_source):
+            with sound_of_file(any_source) as sound:
+                yield sound
+            return
+        with binary_file(any_source) as (file, name), open_sound(file, name) as sound:
+            yield sound
+    else:
+        yield _in_memory(any_source, sample_rate)
+
+
+def check_chunks(chunks: Any) -> None:
+    """Refuses what `Recognizer.stream` would iterate over without getting chunks.
+
+    Raises:
+        TypeError: a path, a file, bytes, or one array.
+    """
+    kind = type(chunks).__name__
+    if of_bytes(chunks):
+        raise TypeError(f"{kind}: no chunks; for 16-bit samples type stream([np.frombuffer(data, np.int16)], ...)")
+    if isinstance(chunks, str | os.PathLike) or hasattr(chunks, "read"):
+        raise TypeError(f"{kind}: no chunks of samples; for a file type stream(soundfile.blocks(file, 1600), ...)")
+    if hasattr(chunks, "ndim") or hasattr(chunks, "typecode"):
+        raise TypeError(f"{kind}: no chunks but one array; type stream([array], ...), or list(array) for its rows")
+    if hasattr(chunks, "__aiter__"):
+        raise TypeError(f"{kind}: async; type listener(sample_rate), and feed(chunk) for each")
+    if not hasattr(chunks, "__iter__") and not hasattr(chunks, "__getitem__"):
+        raise TypeError(f"{kind}: no chunks; give something that yields arrays of samples")
+
+
+def _in_memory(source: Any, sample_rate: Any) -> Sound:
+    if (pair := number_and_array(source)) is not None:
+        given, source = rate_of(pair[0], "array"), pair[1]
+        if sample_rate is not None and rate_of(sample_rate, "array") != given:
+            raise TypeError(f"the samples come with {given} Hz, sample_rate says {sample_rate}; leave one of them out")
+        sample_rate = given
+    if isinstance(source, int | float) and (hasattr(sample_rate, "__len__") or hasattr(sample_rate, "__array__")):
+        raise TypeError(f"samples come first, then their rate; type predict(samples, sample_rate={source})")
     if sample_rate is None:
+        whole(source)  # what isn't samples needs another thing than a rate
         raise TypeError("an array needs its sample rate: predict(array, sample_rate=...)")
-    check_rate(sample_rate, "array")
-    samples = channels_of(np.asarray(source))
-    if samples.size == 0:
-        raise AudioError("array: empty, no samples in it")
-    check_finite(samples, "array")
-    yield Sound(sample_rate, iter([samples]), "array", None, len(samples) / sample_rate)
+    rate = rate_of(sample_rate, "array")
+    samples = whole(source)
+    return Sound(rate, iter([samples]), "array", None, len(samples) / rate)
+
+
+def _reads(source: Any) -> bool:
+    """Whether it is a file object, or an upload, which keeps one."""
+    return any(hasattr(holder, "read") for holder in (source, getattr(source, "file", 0), getattr(source, "stream", 0)))
+
+
+def _names_file(source: Any) -> bool:
+    """Whether bytes are the path of something, as `os.listdir(b".")` gives it, rather than sound."""
+    if not isinstance(source, bytes) or not 0 < len(source) <= _LONGEST_PATH or b"\0" in source:
+        return False
+    path = Path(os.fsdecode(source))
+    with suppress(OSError, ValueError):
+        return path.suffix.lower() in AUDIO_SUFFIXES or path.exists()
+    return False
+
+
+def _check_path(path: str) -> None:
+    """Says of a path what `open_sound` can't know.
+
+    Raises:
+        AudioError: it is empty, a URL, of a home folder, or a folder with sounds in it.
+    """
+    with suppress(OSError, ValueError):  # too long, or a zero in it: opening it says so
+        place = Path(path)
+        if not path:
+            raise AudioError("the path is empty; was a variable not set?")
+        if place.is_dir():
+            below = (found.suffix for found in chain(place.glob("*"), place.glob("*/*")))
+            if suffix := next((suffix for suffix in below if suffix.lower() in AUDIO_SUFFIXES), None):
+                each = f'[recognizer.predict(p) for p in Path({path!r}).rglob("*{suffix}")]'
+                raise AudioError(f"{path}: a folder; predict takes one sound; type {each}")
+        elif not place.exists():
+            if _URL.match(path):
+                raise AudioError(f"{path}: a URL; give the path of a file, downloaded first")
+            if path.startswith("~"):
+                raise AudioError(f"{path}: no such file; type os.path.expanduser({path!r})")

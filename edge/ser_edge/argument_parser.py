@@ -1,0 +1,16 @@
+"""A command line's parser that says what is wrong with it in one line."""
+
+import argparse
+from typing import NoReturn
+
+from ser_edge.errors import printable
+
+__all__ = ["ArgumentParser"]
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse's, without the usage before an error: eight lines of options hide the one that helps."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process with exit code 2, and a line on standard error."""
+        self.exit(2, f"{self.prog}: error: {printable(message)} (see {self.prog} --help)\n")

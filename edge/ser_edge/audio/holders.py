@@ -1,0 +1,118 @@
+"""What samples come in: arrays, lists, tensors, columns of tables and buffers become NumPy arrays of the same values.
+
+Nothing is imported to know them: a tensor is known by its methods. What isn't meant as samples is refused with the line
+to type: bytes above all, which NumPy would take for samples of 8 bits.
+"""
+
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_edge.errors import AudioError
+
+__all__ = ["array_of", "number_and_array", "of_bytes"]
+
+_REASON = 200  # characters of what a library says
+
+
+def array_of(source: Any) -> npt.NDArray[Any]:
+    """The values that an object holds, in the type and shape they have there.
+
+    Raises:
+        AudioError: no array can be made of it, or some of its values are masked.
+        TypeError: it is nothing that holds samples.
+    """
+    if isinstance(source, np.ndarray):
+        if np.any(getattr(source, "mask", False)):
+            raise AudioError("array: some samples are masked; type array.filled(0) to have silence there")
+        return np.asarray(source)
+    _refuse_others(source)
+    try:
+        found = _converted(source)
+    except Exception as e:  # each library of tensors has exceptions of its own
+        said = " ".join(str(e).split())[:_REASON] or type(e).__name__
+        if isinstance(source, list | tuple) and "inhomogeneous" in said:
+            said = "its parts differ in length; type np.concatenate(parts) if they are one sound"
+        raise AudioError(f"array: no array can be made of it: {said}") from e
+    if found is None:
+        kind = type(source).__name__
+        raise TypeError(f"{kind}: holds no samples; give an array of them (predict takes a path or a file as well)")
+    if isinstance(source, list | tuple) and type(_first_value(source)) is int and found.dtype.kind == "i":
+        return found.astype(np.int64)  # which they are but on Windows, with NumPy 1
+    return found
+
+
+def number_and_array(pair: Any) -> tuple[Any, Any] | None:
+    """(rate, samples) of what librosa, soundfile, SciPy and Gradio return, in either order; None if it is no such."""
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        return None
+    numbers = [_is_number(item) for item in pair]
+    if numbers == [True, False]:
+        return pair
+    return (pair[1], pair[0]) if numbers == [False, True] else None
+
+
+def of_bytes(source: Any) -> bool:
+    """Whether it is raw memory, of which nothing says what the bytes mean."""
+    if isinstance(source, memoryview):
+        return source.format in ("b", "B", "c", "<b", "<B")
+    return isinstance(source, bytes | bytearray) or getattr(source, "typecode", None) in ("b", "B")  # array.array's
+
+
+def _is_number(item: Any) -> bool:
+    return isinstance(item, int | float | np.number) or (getattr(item, "shape", None) == () and hasattr(item, "item"))
+
+
+def _refuse_others(source: Any) -> None:
+    """A line for what people pass that isn't samples, and NumPy would make something of.
+
+    Raises:
+        TypeError: it is such.
+    """
+    kind = type(source).__name__
+    if of_bytes(source):
+        raise TypeError(
+            f"{kind}: bytes don't say what they are; type io.BytesIO(data) for a sound file's, "
+            "np.frombuffer(data, np.int16) for 16-bit samples"
+        )
+    if isinstance(source, Mapping):
+        raise TypeError(f'{kind}: no samples; type predict(x["array"], sample_rate=x["sampling_rate"])')
+    if hasattr(source, "__aiter__") or hasattr(source, "__await__"):
+        raise TypeError(f"{kind}: async; type await, and give what comes")
+    if isinstance(source, Iterator):
+        raise TypeError(f"{kind}: gives chunks one by one; type stream(chunks, sample_rate=...) for those")
+    if isinstance(source, list | tuple) and isinstance(_first_value(source), str | bytes | PathLike):
+        raise TypeError(f"{kind} of paths: one sound at a time; type [recognizer.predict(path) for path in paths]")
+
+
+def _converted(source: Any) -> npt.NDArray[Any] | None:
+    """NumPy's view of it, or a copy; None if it holds no values."""
+    if all(callable(getattr(source, method, None)) for method in ("detach", "cpu", "numpy")):  # PyTorch's
+        tensor = source.detach().cpu()
+        try:
+            return np.asarray(tensor.numpy())
+        except TypeError:  # bfloat16, which NumPy hasn't
+            return np.asarray(tensor.float().numpy())
+    if hasattr(source, "__cuda_array_interface__") and hasattr(source, "get"):  # CuPy's
+        return np.asarray(source.get())
+    if isinstance(source, list | tuple) or hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
+        return np.asarray(source)
+    if hasattr(source, "__dlpack__"):
+        return np.asarray(np.from_dlpack(source))
+    if _is_number(source):
+        return np.asarray(source)
+    try:
+        buffer = memoryview(source)
+    except TypeError:
+        return None
+    return np.asarray(buffer)
+
+
+def _first_value(source: Any) -> Any:
+    """The first of a list, or of the first list in it."""
+    while isinstance(source, list | tuple) and source:
+        source = source[0]
+    return source

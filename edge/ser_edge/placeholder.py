@@ -1,0 +1,40 @@
+"""What lies where a file should be: nothing, git-LFS's pointer to it, or the page that a server sent instead.
+
+Libraries say of these that the file is damaged, foreign or not there; whoever copied it wants to know why.
+"""
+
+__all__ = ["START", "placeholder"]
+
+START = 512  # bytes at a file's beginning that are enough
+
+_POINTER = b"version https://git-lfs."
+_PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<title", b"<script")
+
+
+def placeholder(start: bytes) -> str | None:
+    """What is there instead of a file, and what to do about it.
+
+    Args:
+        start: the file's first `START` bytes, or all where there are fewer.
+
+    Returns:
+        None for anything else.
+
+    >>> placeholder(b"<!DOCTYPE html><html><body>404")
+    'a web page (HTML), perhaps what a server said instead; download the file itself'
+    """
+    if not start:
+        return "an empty file; copy or download it again"
+    if start.startswith(_POINTER):
+        return "a git-LFS pointer, not the file itself; fetch that with: git lfs pull"
+    if _without_comments(start[:START].lower()).startswith(_PAGE):
+        return "a web page (HTML), perhaps what a server said instead; download the file itself"
+    return None
+
+
+def _without_comments(page: bytes) -> bytes:
+    """Without what may stand before a page's first tag."""
+    page = page.removeprefix(b"\xef\xbb\xbf").lstrip()
+    while page.startswith(b"<!--"):
+        page = page.partition(b"-->")[2].lstrip()
+    return b" ".join(page.split(maxsplit=2)) if page.startswith(b"<!doctype") else page

@@ -1,0 +1,68 @@
+"""What can be typed after `ser-export`.
+
+Read before anything heavy is imported, so that `--help` and what is said of a wrong call need no TensorFlow. The names
+that other modules' tables have are therefore written out here; a test compares them.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ser_edge import __version__
+from ser_edge.argument_parser import ArgumentParser
+
+__all__ = ["FORMATS", "PRECISIONS", "SPECIAL", "parse"]
+
+FORMATS = {"onnx": (".onnx",), "tflite": (".tflite",), "all": (".onnx", ".tflite")}
+PRECISIONS = ("float32", "float16", "int8", "int8-per-tensor", "int8-full")  # gates.LIMITS
+SPECIAL = {"int8-per-tensor", "int8-full"}  # not for every format and network
+
+_EPILOG = """\
+examples:
+  ser-export runs/gru-notebook-seed0                      exported/gru-notebook-seed0.onnx and .tflite
+  ser-export runs/* --format onnx --out models
+  ser-export runs/gru-notebook-seed0 --precision int8     exported/gru-notebook-seed0-int8.onnx and .tflite
+  ser-export runs/gru-speaker-fold0-seed0 --name mine     exported/mine.onnx and .tflite
+  ser-edge --model exported/mine.onnx hello.wav           and use it
+
+Each file is opened in the runtime that will serve it, and asked at least 500 questions that Keras answered. One that
+answers otherwise than its precision may is not written, and the exit code is 4.
+"""
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = ArgumentParser(
+        prog="ser-export",
+        description="Converts trained networks for ONNX Runtime and LiteRT, and proves that they answer alike.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("runs", nargs="+", type=Path, metavar="RUN", help="run directories of ser-train")
+    add("--format", choices=FORMATS, default="all", help="default: all")
+    add(
+        "--precision",
+        choices=[*PRECISIONS, "all"],
+        default="float32",
+        help="of the weights; all: float32, float16, int8, and the special ones with --report (default: float32)",
+    )
+    add("--name", help="the file's and the model's name, for a single run (default: the run's)")
+    add(
+        "--out",
+        type=Path,
+        default=Path("exported"),
+        metavar="DIR",
+        help="where files go (default: %(default)s)",
+    )
+    add(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="measure CPU time, print a table, write results.json, .md, .png there",
+    )
+    add("--version", action="version", version=f"ser-export {__version__}")
+    options = parser.parse_args(arguments)
+    if options.name and len(options.runs) > 1:
+        parser.error("--name names one run's files")
+    return options

@@ -1,0 +1,272 @@
+"""Samples in memory: what each format and layout means, and the line for what means nothing."""
+
+import array
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ser_edge.audio.arrays import ChunkLayout, channels_of, rate_of, whole
+from ser_edge.errors import AudioError
+
+RATE = 16_000
+TONE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)
+PCM = (TONE * 32_767).astype(np.int16)
+STEREO = np.stack([TONE, TONE / 2], axis=1)
+
+
+class Tensor:
+    """As PyTorch's: on a device, and of a computation that is to be differentiated."""
+
+    def __init__(self, values: Any, device: str = "cuda", graph: bool = True, number: str = "float32"):
+        self._values, self._device, self._graph, self._number = values, device, graph, number
+
+    @property
+    def ndim(self) -> int:
+        return int(self._values.ndim)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self._values.shape)
+
+    def detach(self) -> "Tensor":
+        return Tensor(self._values, self._device, False, self._number)
+
+    def cpu(self) -> "Tensor":
+        return Tensor(self._values, "cpu", self._graph, self._number)
+
+    def float(self) -> "Tensor":
+        return Tensor(self._values, self._device, self._graph)
+
+    def numpy(self) -> Any:
+        if self._graph:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        if self._device != "cpu":
+            raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first.")
+        if self._number == "bfloat16":
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return self._values
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        return self.numpy()
+
+
+class Exported:
+    """What gives its values through DLPack alone."""
+
+    def __init__(self, values: Any):
+        self._values = values
+
+    def __dlpack__(self, **settings: Any) -> Any:
+        return self._values.__dlpack__(**settings)
+
+    def __dlpack_device__(self) -> Any:
+        return self._values.__dlpack_device__()
+
+
+class Column:
+    """As a pandas Series: a sequence with an index, and methods called `mask` and `filter`."""
+
+    def __init__(self, values: Any):
+        self._values = values
+
+    def mask(self, condition: Any) -> Any:
+        raise AssertionError
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        return self._values
+
+
+SAME: dict[str, tuple[Any, float]] = {  # the same tone, and how far from it
+    "float16": (TONE.astype(np.float16), 1e-3),
+    "float32": (TONE, 0),
+    "float64": (TONE.astype(np.float64), 1e-7),
+    "long double": (TONE.astype(np.longdouble), 1e-7),
+    "int8": ((TONE * 127).astype(np.int8), 1 / 64),
+    "int16": (PCM, 1e-4),
+    "int32": (PCM.astype(np.int32) << 16, 1e-4),
+    "int32 of 16-bit samples": (PCM.astype(np.int32), 1e-4),
+    "int64 of 16-bit samples": (PCM.astype(np.int64), 1e-4),
+    "int64 of 32-bit samples": (PCM.astype(np.int64) << 16, 1e-4),
+    "int64 of 64-bit samples": (PCM.astype(np.int64) << 48, 1e-4),
+    "uint8, centred as in a WAV": ((TONE * 127 + 128).astype(np.uint8), 1 / 64),
+    "big-endian floats": (TONE.astype(">f4"), 0),
+    "big-endian integers": (PCM.astype(">i2"), 1e-4),
+    "a list of floats": (TONE.tolist(), 0),
+    "a list of integers": (PCM.tolist(), 1e-4),
+    "a tuple": (tuple(TONE.tolist()), 0),
+    "a list of lists": ([TONE.tolist()], 0),
+    "backwards, and back": (TONE[::-1][::-1], 0),
+    "every second of twice as many": (np.repeat(TONE, 2)[::2], 0),
+    "read-only": (np.frombuffer(TONE.tobytes(), np.float32), 0),
+    "masked, nothing": (np.ma.array(TONE), 0),
+    "a tensor on a device": (Tensor(TONE), 0),
+    "a tensor of (1, samples)": (Tensor(TONE[None]), 0),
+    "a tensor of bfloat16": (Tensor(TONE, number="bfloat16"), 0),
+    "DLPack": (Exported(TONE), 0),
+    "a column": (Column(TONE), 0),
+    "array.array of integers": (array.array("h", PCM.tolist()), 1e-4),
+    "array.array of floats": (array.array("f", TONE.tolist()), 0),
+    "a memoryview of floats": (memoryview(TONE), 0),
+    "(samples, 1)": (TONE[:, None], 0),
+    "(1, samples)": (TONE[None], 0),
+    "Fortran's order": (np.asfortranarray(TONE[:, None]), 0),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_every_format_and_holder_means_the_same(name: str) -> None:
+    source, tolerance = SAME[name]
+    samples = whole(source)
+    assert (samples.shape, samples.dtype) == ((RATE, 1), np.float32)
+    np.testing.assert_allclose(samples[:, 0], TONE, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", [name for name in SAME if not name.startswith(("int32 of", "int64"))])
+def test_a_chunk_means_what_a_whole_sound_means(name: str) -> None:
+    np.testing.assert_array_equal(channels_of(SAME[name][0]), whole(SAME[name][0]))
+
+
+def test_a_quiet_chunk_of_32_bits_stays_quiet() -> None:
+    assert np.abs(channels_of(np.full(160, 300, np.int32))).max() < 1e-6
+
+
+def test_a_chunk_of_64_bits_holds_16_bit_samples_or_is_refused() -> None:
+    np.testing.assert_array_equal(channels_of(PCM.astype(np.int64)), channels_of(PCM))
+    with pytest.raises(AudioError, match=r"64-bit integers up to 32769, .*type array\.astype\(np\.int32\)"):
+        channels_of([32_769, 0])
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (STEREO, STEREO),
+        (STEREO.T, STEREO),
+        (STEREO.tolist(), STEREO),
+        (STEREO.T.tolist(), STEREO),
+        ([TONE, TONE / 2], STEREO),
+        (np.stack([TONE] * 64, axis=1), np.stack([TONE] * 64, axis=1)),
+        (STEREO[:20], STEREO[:20]),
+    ],
+)
+def test_channels_are_known_by_the_shape(given: Any, expected: Any) -> None:
+    np.testing.assert_array_equal(whole(given), expected)
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "channels in too many rows": (
+        np.stack([TONE] * 64),
+        r"array: \(64, 16000\) looks like .* channels in rows; type a.*",
+    ),
+    "three dimensions": (np.ones((2, 2, 2)), "array: expected .* got 3 dimensions; type array.0. for the first .*"),
+    "a number": (np.float32(1), "array: a single number; expected .*"),
+    "lists of different lengths": ([[1.0, 2.0], [3.0]], r"array: no array .* type np\.concatenate\(parts\) .*"),
+    "bool": (TONE > 0, "array: bool is no sample format; use floats or signed integers"),
+    "complex": (TONE.astype(complex), r"array: complex128 is no sample format; type array\.real"),
+    "uint16": (PCM.astype(np.uint16), r"array: uint16 is no sample format; type \(array - 32768\.0\) / 32768"),
+    "uint32": (PCM.astype(np.uint32), r"array: uint32 .*; type \(array - 2147483648\.0\) / 2147483648"),
+    "objects": (TONE.astype(object), r"array: object is no .*; type np\.array\(array, dtype=np\.float32\)"),
+    "text": (np.array(["loud"]), r"array: <U4 is no sample format; for a path type predict\(path\)"),
+    "records": (np.zeros(9, [("left", "i2"), ("right", "i2")]), r"array: .* is no sample format; .*"),
+    "times": (np.zeros(9, "M8[s]"), r"array: .* is no sample format; .*"),
+    "nothing": ([], "array: empty, no samples in it"),
+    "no samples of two channels": (np.zeros((0, 2)), "array: empty, no samples in it"),
+    "two channels of no samples": (np.zeros((2, 0)), "array: empty, no samples in it"),
+    "no channels": (np.zeros((50, 0)), "array: empty, no samples in it"),
+    "NaN": (np.full(RATE, np.nan), r"array: holds NaN .*; type np\.nan_to_num\(array\)"),
+    "beyond float32": (np.full(RATE, 1e300), "array: holds NaN or infinite samples, .*"),
+    "masked": (np.ma.array(TONE, mask=TONE > 0.4), r"array: some samples are masked; type array\.filled\(0\) .*"),
+    "a sound file's bytes": (np.frombuffer(b"RIFF" + bytes(99), np.uint8), r"array: the bytes of .*io\.BytesIO\(.*"),
+    "a phone's file's bytes": (np.frombuffer(b"\0\0\0\x20ftypM4A " + bytes(9), np.uint8), "array: the bytes of .*"),
+}
+
+BYTES = r".*: bytes don't say what they are; type io\.BytesIO\(data\) .*, np\.frombuffer\(data, np\.int16\) .*"
+NO_SAMPLES: dict[str, tuple[Callable[[], Any], str]] = {
+    "bytes": (lambda: PCM.tobytes(), BYTES),
+    "bytearray": (lambda: bytearray(PCM.tobytes()), BYTES),
+    "memoryview": (lambda: memoryview(PCM.tobytes()), BYTES),
+    "array.array of bytes": (lambda: array.array("B", PCM.tobytes()), BYTES),
+    "None": (lambda: None, "NoneType: holds no samples; give an array of them .*"),
+    "an object": (object, "object: holds no samples; .*"),
+    "a set": (lambda: {1.0}, "set: holds no samples; .*"),
+    "text": (lambda: "a.wav", "str: holds no samples; .*"),
+    "a data set's entry": (lambda: {"array": TONE}, r'dict: no samples; type predict\(x\["array"\], sample_rate=.*'),
+    "a generator": (lambda: (x for x in [TONE]), r"generator: .* type stream\(chunks, sample_rate=\.\.\.\) .*"),
+    "paths": (lambda: ["a.wav", "b.wav"], r"list of paths: .* type \[recognizer\.predict\(path\) for path in paths\]"),
+}
+
+
+@pytest.mark.parametrize("take", [whole, channels_of], ids=["whole", "chunk"])
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_array_that_is_no_sound_is_refused_in_a_line(name: str, take: Callable[[Any], Any]) -> None:
+    source, says = REFUSED[name]
+    if take is channels_of and ("no samples" in says or "NaN" in says or "the bytes" in says):
+        return  # a chunk may be empty, what isn't a number in it is silence, and raw bytes may look like anything
+    with pytest.raises(AudioError, match=f"^{says}$"):
+        take(source)
+
+
+@pytest.mark.parametrize("take", [whole, channels_of, ChunkLayout(RATE).channels_of], ids=["whole", "chunk", "stream"])
+@pytest.mark.parametrize("name", NO_SAMPLES)
+def test_what_holds_no_samples_is_a_type_error_with_what_to_type(name: str, take: Callable[[Any], Any]) -> None:
+    make, says = NO_SAMPLES[name]
+    with pytest.raises(TypeError, match=f"^{says}$"):
+        take(make())
+
+
+def test_a_library_that_gives_no_array_is_quoted() -> None:
+    class Broken(Tensor):
+        def detach(self) -> Any:
+            raise NotImplementedError("no NumPy\nin this build")
+
+    with pytest.raises(AudioError, match=r"^array: no array can be made of it: no NumPy in this build$"):
+        whole(Broken(TONE))
+
+
+def test_chunks_keep_the_layout_of_the_first() -> None:
+    for transposed in (False, True):
+        layout = ChunkLayout(RATE)
+        parts = np.split(STEREO, [1600, 1620, 1622, 1623, 1623])
+        got = [layout.channels_of(part.T if transposed else part) for part in parts]
+        np.testing.assert_array_equal(np.concatenate(got), STEREO)
+
+
+def test_chunks_of_one_channel_may_come_in_any_layout() -> None:
+    layout = ChunkLayout(RATE)
+    chunks = [TONE[:1600], TONE[None, 1600:1605], TONE[1605:1610, None], TONE[1610:1610], TONE[1610:].tolist()]
+    np.testing.assert_array_equal(np.concatenate([layout.channels_of(chunk) for chunk in chunks])[:, 0], TONE)
+
+
+@pytest.mark.parametrize("chunk", [TONE, TONE[:, None], np.zeros((160, 3)), np.zeros((3, 160))])
+def test_other_channels_in_the_middle_of_a_stream_are_refused(chunk: Any) -> None:
+    layout = ChunkLayout(RATE)
+    layout.channels_of(STEREO)
+    with pytest.raises(AudioError, match=r"^stream: a chunk of \d channels? after some of 2; open a .*"):
+        layout.channels_of(chunk)
+
+
+def test_a_chunk_may_come_with_the_rate_of_the_stream_and_no_other() -> None:
+    layout = ChunkLayout(RATE)
+    for pair in ((RATE, PCM), (PCM, RATE), (float(RATE), PCM.tolist())):
+        np.testing.assert_array_equal(layout.channels_of(pair), channels_of(PCM))
+    with pytest.raises(AudioError, match=r"^stream: a chunk of 48000 Hz after 16000 Hz; open a listener for each$"):
+        layout.channels_of((48_000, PCM))
+
+
+@pytest.mark.parametrize("rate", [RATE, float(RATE), np.int64(RATE), np.float32(RATE), np.array(RATE), np.uint16(RATE)])
+def test_a_rate_is_a_number_of_any_type(rate: Any) -> None:
+    got = rate_of(rate, "array")
+    assert (got, type(got)) == (RATE, int)
+
+
+@pytest.mark.parametrize("rate", ["16000", b"16000", True, np.True_, None, [RATE], np.array([RATE]), 1j, TONE, {}])
+def test_a_rate_that_is_no_number_is_a_type_error(rate: Any) -> None:
+    with pytest.raises(TypeError, match=r"^sample_rate is .*; it must be a number of Hz: sample_rate=16000$"):
+        rate_of(rate, "array")
+
+
+@pytest.mark.parametrize("rate", [0, -RATE, 16, 0.5, 1e9, float("nan"), float("inf"), 16_000.5, np.float64(44_100.25)])
+def test_a_rate_that_no_recording_has_is_refused(rate: Any) -> None:
+    with pytest.raises(AudioError, match=r"^array: a sample rate of .* Hz; expected (1000 to 768000|a whole number)$"):
+        rate_of(rate, "array")

@@ -1,0 +1,41 @@
+"""What lies in a file's place is known by its first bytes, and nothing else is taken for it."""
+
+from pathlib import Path
+
+import pytest
+
+from ser_edge.placeholder import START, placeholder
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (b"", "an empty file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "a git-LFS pointer"),
+        (b"<!DOCTYPE html>", "a web page"),
+        (b"\xef\xbb\xbf\r\n <HTML lang='en'>", "a web page"),
+        (b"<!-- a\ncomment --><!doctype  html>", "a web page"),
+        (b"<head>\n", "a web page"),
+    ],
+)
+def test_a_placeholder_is_named(start: bytes, said: str) -> None:
+    assert (placeholder(start) or "").startswith(said)
+
+
+@pytest.mark.parametrize(
+    "start", [b"\0", b" ", b"RIFF", b"ID3<html>", b"<?xml?>", b"path,label\n<html>.wav,x", b"<!--" * 200]
+)
+def test_anything_else_is_none(start: bytes) -> None:
+    assert placeholder(start[:START]) is None
+
+
+def test_the_projects_own_files_are_none() -> None:
+    files = [
+        *(ROOT / "tests/sounds").glob("*.wav"),
+        *(ROOT / "edge/ser_edge").rglob("*.tflite"),
+        *(ROOT / "edge").rglob("*.onnx"),
+    ]
+    assert len(files) >= 8
+    assert not [path for path in files if placeholder(path.read_bytes()[:START])]

@@ -1,0 +1,130 @@
+"""Whether anybody speaks in a whole recording: no emotion is made up for a tone, noise, music or silence."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from ser_edge import Recognizer, Windowing
+from ser_edge.audio.reading import read
+from ser_edge.errors import RuntimeUnavailable
+from ser_edge.prediction import NO_SPEECH
+from ser_edge.utterance_gate import find_speech
+
+RATE = 16_000
+Sound = npt.NDArray[np.float32]
+
+
+def harmonics(pitches: list[float], seconds: float, count: int = 8) -> npt.NDArray[np.float64]:
+    time = np.arange(round(seconds * RATE)) / RATE
+    return sum(0.2 / k * np.sin(2 * np.pi * k * pitch * time) for pitch in pitches for k in range(1, count)) / len(
+        pitches
+    )
+
+
+def melody(seconds: float) -> npt.NDArray[np.float64]:
+    """Four notes a second, each plucked."""
+    random = np.random.default_rng(0)
+    decay = np.exp(-4 * np.arange(RATE // 4) / RATE)
+    notes = [harmonics([pitch], 0.25) * decay for pitch in random.choice([262.0, 294.0, 330.0, 392.0, 440.0], 300)]
+    return np.concatenate(notes)[: round(seconds * RATE)]
+
+
+NOBODY: dict[str, Callable[[float], npt.NDArray[np.float64]]] = {
+    "silence": lambda seconds: np.zeros(round(seconds * RATE)),
+    "a converter's noise": lambda seconds: harmonics([440.0], seconds) * 1e-4,
+    "offset": lambda seconds: np.full(round(seconds * RATE), 0.1),
+    "tone": lambda seconds: harmonics([440.0], seconds, 2),
+    "low tone": lambda seconds: harmonics([220.0], seconds, 2),
+    "soft tone": lambda seconds: harmonics([1000.0], seconds, 2) / 100,
+    "hum": lambda seconds: harmonics([50.0], seconds),
+    "chord": lambda seconds: harmonics([261.6, 329.6, 392.0], seconds),
+    "melody": melody,
+    "noise": lambda seconds: np.random.default_rng(0).normal(0, 0.1, round(seconds * RATE)),
+}
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> Recognizer:
+    return Recognizer(threshold=0.0)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 2, 5, 70])
+@pytest.mark.parametrize("name", NOBODY)
+def test_nobody_speaks(name: str, seconds: float, recognizer: Recognizer, tmp_path: Path) -> None:
+    samples = NOBODY[name](seconds).astype(np.float32)
+    soundfile.write(tmp_path / "sound.wav", samples, RATE, subtype="FLOAT")
+    from_array, from_file = recognizer.predict(samples, RATE), recognizer.predict(tmp_path / "sound.wav")
+    for prediction in (from_array, from_file):
+        assert (prediction.label, prediction.confidence) == (NO_SPEECH, 0.0)
+        assert prediction.speech is not None
+        assert prediction.speech < 0.2
+        assert prediction.end == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.1, 0.03])
+def test_a_voice_is_found_at_any_level(gain: float, speech: list[Path]) -> None:
+    for path in speech:
+        found = find_speech(read(path, RATE) * np.float32(gain), RATE)
+        assert found.found
+        assert found.ratio > 0.2
+
+
+def test_a_voice_is_found_in_noise_and_long_silence(speech: list[Path]) -> None:
+    voice = read(speech[0], RATE)
+    noise = np.random.default_rng(0).normal(0, 0.003, 20 * RATE).astype(np.float32)
+    noise[5 * RATE : 5 * RATE + len(voice)] += voice
+    assert find_speech(noise, RATE).found
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.09])
+def test_in_less_than_a_tenth_of_a_second_there_is_no_emotion(
+    seconds: float, recognizer: Recognizer, speech: list[Path]
+) -> None:
+    voice = read(speech[0], RATE)
+    middle = len(voice) // 2
+    cut = voice[middle : middle + round(seconds * RATE)]
+    streamed = list(recognizer.stream([cut], RATE))
+    for prediction in (recognizer.predict(cut, RATE), *streamed):
+        assert (prediction.label, prediction.speech) == (NO_SPEECH, 0.0)
+
+
+def test_a_long_file_and_the_same_samples_are_the_same(
+    recognizer: Recognizer, speech: list[Path], tmp_path: Path
+) -> None:
+    samples = np.tile(read(speech[0], RATE), 60)[: 65 * RATE]
+    soundfile.write(tmp_path / "long.wav", samples, RATE, subtype="FLOAT")
+    from_array, from_file = recognizer.predict(samples, RATE), recognizer.predict(tmp_path / "long.wav")
+    assert from_array.speech is not None
+    assert from_array.speech > 0.2
+    assert (from_array.label, from_array.probabilities, from_array.speech) == (
+        from_file.label,
+        from_file.probabilities,
+        from_file.speech,
+    )
+
+
+@pytest.mark.parametrize("windowing", [Windowing(speech=None), Windowing(speech=0.0)])
+@pytest.mark.parametrize("seconds", [1, 65])
+def test_who_wants_every_sound_classified_gets_that(windowing: Windowing, seconds: float) -> None:
+    prediction = Recognizer(threshold=0.0, windowing=windowing).predict(NOBODY["tone"](seconds), RATE)
+    assert prediction.label != NO_SPEECH
+    assert prediction.confidence > 0
+    assert (prediction.speech is None) == (windowing.speech is None)
+
+
+def test_without_a_voice_detector_files_are_still_classified(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sounds: list[Path]
+) -> None:
+    def missing() -> None:
+        raise RuntimeUnavailable("the voice detector needs LiteRT: not for Intel Macs, or use --no-gate")
+
+    monkeypatch.setattr("ser_edge.utterance_gate.open_detector", missing)
+    recognizer = Recognizer()
+    labels = {recognizer.predict(path).label for path in sounds}
+    assert NO_SPEECH not in labels
+    (record,) = caplog.records  # once
+    assert record.message.startswith("every sound gets an emotion, speech or not: the voice detector needs LiteRT: ")

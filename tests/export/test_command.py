@@ -1,0 +1,76 @@
+"""The command line of `ser-export`, and that what is behind it is silent."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ser_export import options
+from ser_export.cli import main
+from ser_export.gates import LIMITS
+
+HEAVY = ("flatbuffers", "joblib", "keras", "matplotlib", "onnx", "onnxruntime", "scipy", "sklearn", "tensorflow")
+WITHOUT = f"""
+import sys
+sys.modules.update(dict.fromkeys({HEAVY}))
+from ser_export.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_help_and_usage_need_nothing_but_the_base_install(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT]
+    done = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: ser-export ")
+    assert done.stderr == ""
+    missing = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert missing.returncode == 4
+    assert missing.stderr.startswith("ser-export: tensorflow is not installed; try: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "the following arguments are required: RUN"),
+        (["a", "b", "--name", "c"], "--name names one run's files"),
+        (["a", "--precision", "int4"], "argument --precision: invalid choice: 'int4'"),
+    ],
+)
+def test_a_wrong_call_is_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ending:
+        main(arguments)
+    assert ending.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ser-export: error: {said}")
+    assert line.endswith(" (see ser-export --help)")
+
+
+def test_what_the_command_line_offers_is_what_there_is() -> None:
+    assert tuple(LIMITS) == options.PRECISIONS
+
+
+# What TensorFlow says on a machine without the devices it looks for, and of a sixth network in one process.
+LOUD = """
+import logging, os, sys
+from ser_edge.native import hushed
+with hushed():
+    import tensorflow
+tensorflow.config.list_logical_devices = lambda: os.write(2, b"E0000 failed call to cuInit\\n")
+from {package} import {module}
+{call}
+logging.getLogger("tensorflow").warning("5 out of the last 5 calls triggered tf.function retracing")
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "module", "call"),
+    [
+        ("ser_train", "keras_backend", "keras_backend.load()"),
+        ("ser_export", "cli", "cli.main(['nothing', '--out', sys.argv[1]])"),
+    ],
+)
+def test_tensorflow_is_silent(package: str, module: str, call: str, tmp_path: Path) -> None:
+    program = LOUD.format(package=package, module=module, call=call)
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert [line for line in done.stderr.splitlines() if not line.startswith("ser-export: nothing: ")] == []
