@@ -63,20 +63,22 @@ def riff(*chunks: bytes) -> bytes:
 FORMAT = struct.pack("<HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16)
 PCM = (HUM * 32_767).astype("<i2").tobytes()
 FLAC = encoded(file="FLAC")
+MP3 = encoded(file="MP3")
+PIPED_FLAC = patched(patched(FLAC, 21, bytes([FLAC[21] & 0xF0])), 22, bytes(4))  # which doesn't say how long it is
 
 # name: the file, what is said of it
 SOUNDS: dict[str, tuple[bytes, str]] = {
-    "empty file": (b"", NO_SOUND),
+    "empty file": (b"", "empty, not a byte in it; copy or record it again"),
+    "web page": (b"<!DOCTYPE html><html>not found</html>", "a web page, not a sound; the download went wrong"),
+    "pointer": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n",
+        "a pointer of Git LFS, .*: git lfs pull",
+    ),
+    "header only": (encoded()[:44], NO_SAMPLES),
     "text": (b"RIFF is what this text begins with", NO_SOUND),
     "zeros": (bytes(9999), NO_SOUND),
     "half a header": (encoded()[:30], "can't be read: Error in WAV file. No 'data' chunk marker"),
-    "header only": (encoded()[:44], "truncated: holds 0 of 32000 bytes of sound; copy it again"),
-    "truncated": (encoded()[:16_044], "truncated: holds 16000 of 32000 bytes of sound; copy it again"),
-    "truncated AIFF": (encoded(file="AIFF")[:16_000], r"truncated: holds \d+ of 32008 bytes of sound; copy it again"),
-    "truncated AU": (encoded(file="AU")[:16_000], r"truncated: holds \d+ of 32000 bytes of sound; copy it again"),
-    "truncated FLAC": (FLAC[:9_000], "can't be read: flac decoder lost sync"),
     "truncated OGG": (encoded(file="OGG")[:4_000], NO_SAMPLES),
-    "damaged FLAC": (FLAC[:5_000] + bytes(3_000) + FLAC[8_000:], "can't be read: .*"),
     "damaged OGG": (patched(encoded(file="OGG"), 200, bytes(3_500)), "can't be read: .* malformed"),
     "damaged MP3": (b"ID3" + encoded(file="MP3")[:40], NO_SOUND),
     "no samples": (encoded([]), NO_SAMPLES),
@@ -93,22 +95,25 @@ SOUNDS: dict[str, tuple[bytes, str]] = {
     "65535 channels": (header(WAV_CHANNELS, 65_535, 2), "can't be read: Too many channels specified"),
     "samples of 0 bits": (header(WAV_BITS, 0, 2), "can't be read: File contains data in an unimplemented format"),
     "one sample at 48 kHz": (encoded([0.5], 48_000), "too short, less than one sample at 16000 Hz"),
-    "declared 2 GB": (
-        header(WAV_SIZE, 0x7FFF_0000),
-        "truncated: holds 32000 of 2147418112 bytes of sound; copy it again",
-    ),
-    "FLAC that declares 19 hours": (patched(FLAC, 22, b"\xff" * 4), "can't be read: .*"),
-    "FLAC from a pipe": (
-        patched(patched(FLAC, 21, bytes([FLAC[21] & 0xF0])), 22, bytes(4)),
-        "doesn't say how long it is, as FLAC from a pipe; send it as WAV",
-    ),
     "RIFF without data": (riff(chunk(b"fmt ", FORMAT)), "can't be read: .* No 'data' chunk marker"),
-    "RIFF with data before its format": (riff(chunk(b"data", PCM), chunk(b"fmt ", FORMAT)), "can't be read: .*"),
     "RIFF of an unknown codec": (
         riff(chunk(b"fmt ", b"\x77\x77" + FORMAT[2:]), chunk(b"data", PCM)),
         "can't be read: .* Malformed 'fmt ' chunk",
     ),
     "RIFF with a chunk beyond its end": (riff(chunk(b"fmt ", FORMAT), chunk(b"LIST", b"", 2**31)), "can't be read: .*"),
+}
+
+# name: the file, of which a part is decoded; what is said of the rest
+PARTS: dict[str, tuple[bytes, str]] = {
+    "truncated": (encoded()[:16_044], "0.50 s of 1.00 s"),
+    "truncated AIFF": (encoded(file="AIFF")[:16_000], "0.50 s of 1.00 s"),
+    "truncated AU": (encoded(file="AU")[:16_000], "0.50 s of 1.00 s"),
+    "truncated W64": (encoded(file="W64")[:16_000], "0.50 s of 1.00 s"),
+    "truncated FLAC": (FLAC[:9_000], "0.77 s of 1.00 s"),
+    "damaged FLAC": (FLAC[:5_600] + bytes(900) + FLAC[6_500:], r"0\.\d\d s of 1.00 s"),
+    "declared 2 GB": (header(WAV_SIZE, 0x7FFF_0000), "1.00 s of 67106.82 s"),
+    "FLAC that declares 19 hours": (patched(FLAC, 22, b"\xff" * 4), r"1.00 s of \d+\.\d\d s"),
+    "MP3 with a hole": (MP3[:2000] + bytes(900) + MP3[2900:], r"0\.\d\d s of 1\.0\d s"),
 }
 
 QUIET = {"silence", "a converter's noise", "one sample at 48 kHz"}  # of SOUNDS: in windows just no speech
@@ -126,7 +131,16 @@ FINE: dict[str, bytes] = {
         chunk(b"JUNK", bytes(28)), chunk(b"fmt ", FORMAT), chunk(b"LIST", b"odd") + b"\0", chunk(b"data", PCM)
     ),
     "bytes after the end": encoded() + b"and more",
-    "half an MP3": encoded(file="MP3")[:3_000],
+    "MP3 without an index": MP3[MP3.index(MP3[:2], 40) :],
+    "two MP3s": MP3 + MP3,
+    "two OGGs": encoded(file="OGG") + encoded(file="OGG"),
+    "two WAVs": encoded() + encoded(),
+    "FLAC from a pipe": PIPED_FLAC,
+    "size of 0": header(WAV_SIZE, 0),
+    "size too small": header(WAV_SIZE, 999),
+    "24 bytes short": encoded()[:-24],
+    "FLAC called as samples are": FLAC,
+    "RIFF with data before its format": riff(chunk(b"data", PCM), chunk(b"fmt ", FORMAT)),  # FFmpeg knows
 }
 
 # name: standard input, the command line, what is said of it (None: it is judged)
@@ -135,13 +149,13 @@ STDIN: dict[str, tuple[bytes, list[str], str | None]] = {
     "one byte": (b"R", [], NO_SOUND),
     "text": (b"hello, this is text\n" * 9, [], NO_SOUND),
     "text like a WAV": (b"RIFF is how it begins, and no more", [], NO_SOUND),
-    "half a header": (encoded()[:30], [], NO_SOUND),
     "rate of 1 Hz": (header(WAV_RATE, 1), [], "a sample rate of 1 Hz; expected 1000 to 768000"),
     "rate of 2 GHz": (header(WAV_RATE, 2**31 - 1), [], "a sample rate of 2147483647 Hz; expected 1000 to 768000"),
-    "truncated FLAC": (FLAC[:9_000], [], "can't be read: flac decoder lost sync"),
-    "damaged FLAC": (FLAC[:99] + bytes(3_000) + FLAC[3_099:], [], "can't be read: flac decoder lost sync"),
     "damaged MP3": (encoded(file="MP3")[:600] + bytes(9_000), [], "(?!Traceback).*"),
-    "truncated WAV": (encoded()[:16_001], [], None),
+    "half a header": (encoded()[:30], [], "can't be read: Error in WAV file. No 'data' chunk marker"),
+    "FLAC from a pipe": (PIPED_FLAC, [], None),
+    "two MP3s": (MP3 + MP3, [], None),
+    "size of 0": (header(WAV_SIZE, 0), [], None),
     "NaN": (encoded(np.where(HUM > 0.4, np.nan, HUM), subtype="FLOAT"), [], None),
     "half a frame": (PCM[:-1], ["--rate", "16000", "--channels", "2"], None),
     "less than a frame": (PCM[:3], ["--rate", "16000", "--channels", "1024"], NO_SAMPLES),
@@ -170,7 +184,11 @@ PATHS: dict[str, tuple[Callable[[Path], str], str]] = {
     "name of two lines": (lambda folder: made(folder / "a\n\x1b[2Jb.wav", b"?"), NO_SOUND),
     "not permitted": (lambda folder: closed(made(folder / "a.wav", encoded())), FORBIDDEN),
     "folder that is not permitted": (lambda folder: closed(made(folder / "b", None)), FORBIDDEN),
-    "a device": (lambda folder: "/dev/null", NO_SOUND),
+    "a device": (lambda folder: "/dev/null", "empty, not a byte in it; copy or record it again"),
+    "samples called .raw": (
+        lambda folder: made(folder / "a.raw", PCM),
+        r"samples without a header\? try: ser-edge --rate 16000 - < .*",
+    ),
 }
 
 
@@ -274,10 +292,22 @@ def test_a_bad_sound_in_windows_is_a_line_too(bad: str, command: Any, sounds: li
     assert told[1:] == ["ser-edge: 1 judged, 1 failed"]
 
 
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_is_left_of_a_sound_is_judged_and_the_rest_is_a_line(
+    name: str, jobs: str, command: Any, sounds: list[Path], tmp_path: Path
+) -> None:
+    content, says = PARTS[name]
+    path = made(tmp_path / "part.wav", content)
+    code, answered, (told,) = command("--no-gate", "--jobs", jobs, path, sounds[0])
+    assert (code, answered) == (0, [path, str(sounds[0])])
+    assert re.fullmatch(f"ser-edge: {path}: truncated or damaged: {says} could be decoded; copy it again", told)
+
+
 @pytest.mark.parametrize("name", FINE)
 def test_an_unusual_sound_is_judged(name: str, command: Any, tmp_path: Path) -> None:
-    path = made(tmp_path / "unusual", FINE[name])
-    assert command(path) == (0, [path], [])
+    path = made(tmp_path / ("unusual.raw" if "called" in name else "unusual"), FINE[name])
+    assert command("--no-gate", path) == (0, [path], [])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' names are text")
@@ -365,9 +395,20 @@ def test_a_standard_input_that_breaks_is_a_line(
     assert command("--no-gate", *arguments) == (1, [], ["ser-edge: -: can't be read: Input/output error"])
 
 
+def test_what_is_left_of_a_standard_input_is_judged_and_the_rest_is_a_line(
+    command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for content in (encoded()[:16_044], FLAC[:9_000]):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+        code, answered, told = command("--no-gate", "-")
+        assert (code, set(answered)) == (0, {"-"})
+        assert re.fullmatch(r"ser-edge: -: truncated or damaged: 0\.\d\d s of 1\.00 s could be decoded; .*", told[0])
+        assert len(told) == 2
+
+
 def test_no_room_for_what_must_be_kept_is_a_line(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", partial(open, "/dev/full", "w+b"))
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(FLAC)))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"what nobody can stream" * 9)))
     code, answered, (told,) = command("-")
     assert (code, answered) == (1, [])
     assert re.fullmatch(r"ser-edge: -: no room for it in .* \(No space left on device\); send it as WAV", told)

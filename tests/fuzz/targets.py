@@ -11,15 +11,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
-from ser_edge.audio.chunks import SAMPLE_FORMATS, RawFormat, file_blocks, pipe_blocks, raw_blocks
+from ser_edge.audio.chunks import SAMPLE_FORMATS, RawFormat, pipe_sound, raw_sound
+from ser_edge.audio.decoding import open_sound
 from ser_edge.audio.reading import read
-from ser_edge.audio.sound import Samples
+from ser_edge.audio.sound import Channels, Samples
 from ser_edge.description import ModelDescription
 from ser_edge.errors import SerEdgeError
 from ser_edge.features import FrontEnd
@@ -53,15 +55,19 @@ class Target:
 def _file(data: bytes) -> None:
     with suppress(SerEdgeError):
         _check(read(io.BytesIO(data), RATE, seconds=2.0))
-    with suppress(SerEdgeError), file_blocks(io.BytesIO(data)) as blocks:
-        for piece in blocks.pieces:
-            _check(piece)
+    with suppress(SerEdgeError), open_sound(io.BytesIO(data)) as sound:
+        for chunk in sound.chunks:
+            _check_channels(chunk)
+            assert np.isfinite(chunk).all()
 
 
 def _pipe(data: bytes) -> None:
-    with suppress(SerEdgeError), pipe_blocks(io.BufferedReader(_Unseekable(data)), "-") as blocks:
-        for piece in blocks.pieces:
-            assert piece.ndim == 1  # NaN may come through: `Stream` hears silence
+    channels = 0
+    with suppress(SerEdgeError), pipe_sound(io.BufferedReader(_Unseekable(data)), "-") as sound:
+        for chunk in sound.chunks:
+            _check_channels(chunk)  # NaN may come through: `Downmix` makes silence of it
+            assert channels in (0, chunk.shape[1])  # also of sounds that were joined
+            channels = chunk.shape[1]
 
 
 def _raw(data: bytes) -> None:
@@ -69,9 +75,9 @@ def _raw(data: bytes) -> None:
     formats = list(SAMPLE_FORMATS)
     raw = RawFormat(RATE, 1 + data[1] % 64, formats[data[0] % len(formats)]) if len(data) > 1 else RawFormat(RATE)
     count = 0
-    with suppress(SerEdgeError), raw_blocks(io.BufferedReader(_Unseekable(data[2:])), raw) as blocks:
-        for piece in blocks.pieces:
-            count += len(piece)
+    with suppress(SerEdgeError), raw_sound(io.BufferedReader(_Unseekable(data[2:])), raw) as sound:
+        for chunk in sound.chunks:
+            count += len(chunk)
     assert count == len(data[2:]) // (int(SAMPLE_FORMATS[raw.sample_format][-1]) * raw.channels)
 
 
@@ -110,6 +116,12 @@ def _check(samples: Samples) -> None:
     assert np.isfinite(samples).all()
 
 
+def _check_channels(chunk: Channels) -> None:
+    assert chunk.dtype == np.float32
+    assert chunk.ndim == 2
+    assert len(chunk)
+
+
 class _Unseekable(io.RawIOBase):
     def __init__(self, data: bytes):
         self._rest = io.BytesIO(data)
@@ -130,7 +142,7 @@ def _sounds() -> list[bytes]:
             out = io.BytesIO()
             soundfile.write(out, np.tile(sound[:, None], channels), rate, format=form, subtype=subtype)
             seeds.append(out.getvalue())
-    return seeds
+    return [*seeds, *(first + second for first, second in pairwise(seeds))]  # joined as well
 
 
 def _samples() -> list[bytes]:

@@ -5,7 +5,6 @@ decodes, so that installing them changes no answer.
 """
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -17,13 +16,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ser_edge.audio.arrays import channels_of, check_rate
+import numpy as np
+
+from ser_edge.audio.arrays import check_rate
 from ser_edge.audio.containers import segments_of
 from ser_edge.audio.forward import BLOCK, ByteReader
 from ser_edge.audio.libsndfile import Losses
 from ser_edge.audio.segments import Alike, decode_segments
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
+from ser_edge.pip_command import pip_install
 
 __all__ = ["available", "decode_media", "how_to"]
 
@@ -42,8 +44,7 @@ def how_to() -> str:
         for manager, command in [("brew", "brew install ffmpeg"), ("apt-get", "sudo apt-get install ffmpeg")]:
             if shutil.which(manager):
                 return command
-    python = subprocess.list2cmdline([sys.executable]) if os.name == "nt" else shlex.quote(sys.executable)
-    return f"{python} -m pip install av"
+    return pip_install("av")
 
 
 def decode_media(
@@ -117,9 +118,15 @@ def _frames(container: Any, stream: Any, name: str, losses: Losses) -> Iterator[
 
 
 def _samples(frame: Any, channels: int) -> Channels:
+    """(samples, channels), full scale +-1, of whatever samples a codec gives."""
     data = frame.to_ndarray()  # (channels, samples), or one row of both
-    flat = data.T.ravel() if frame.format.is_planar else data.ravel()
-    return channels_of(flat).reshape(-1, channels)
+    data = data.T if frame.format.is_planar else data.reshape(-1, channels)
+    samples: Channels = data.astype(np.float32)
+    if data.dtype == np.uint8:
+        samples = (samples - 128) / np.float32(128)
+    elif np.issubdtype(data.dtype, np.integer):
+        samples /= np.float32(-float(np.iinfo(data.dtype).min))
+    return samples
 
 
 def _by_ffmpeg(
