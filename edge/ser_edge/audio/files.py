@@ -3,13 +3,12 @@
 import io
 import os
 from collections.abc import Generator
-from contextlib import suppress
 from shlex import quote
 from typing import Any, BinaryIO
 
 from ser_edge.audio.arrays import check_rate
 from ser_edge.audio.formats import MAYBE_OTHERS, RAW_SUFFIXES, no_sound, what_it_is
-from ser_edge.audio.forward import ByteReader
+from ser_edge.audio.forward import ByteReader, QuietFile
 from ser_edge.audio.libsndfile import Losses, decoded, open_file
 from ser_edge.audio.pcm_headers import begins_another, is_regular
 from ser_edge.audio.sound import Channels
@@ -95,7 +94,7 @@ def _straight(file: BinaryIO, path: str | None, name: str, losses: Losses, secon
     file.seek(0)
     # Names are bytes on POSIX systems; soundfile would refuse those that aren't UTF-8, and asks more of one in .raw.
     by_name = path is not None and not path.lower().endswith(".raw")
-    place: Any = (os.fsencode(str(path)) if os.name == "posix" else path) if by_name else _Plain(file)
+    place: Any = (os.fsencode(str(path)) if os.name == "posix" else path) if by_name else QuietFile(file)
     with open_file(place, name) as sound:
         check_rate(sound.samplerate, name)
         rate = int(sound.samplerate)
@@ -138,30 +137,3 @@ def _by_ffmpeg(
         raise AudioError(f"{refusal}; PyAV or ffmpeg may decode it, try: {how_to()}") from refusal
     else:
         raise refusal
-
-
-class _Plain:
-    """A binary file for libsndfile, which seeks to places that can't be when a sound is damaged.
-
-    What is raised while it calls back isn't raised but printed, as a traceback.
-    """
-
-    def __init__(self, file: BinaryIO):
-        self._file = file
-        self.tell = file.tell
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        with suppress(OSError, OverflowError, ValueError):
-            self._file.seek(offset, whence)
-        return self.tell()
-
-    def read(self, size: int) -> bytes:
-        try:
-            return self._file.read(size)
-        except (OSError, ValueError):  # what is missing is counted
-            return b""
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)

@@ -2,11 +2,12 @@
 
 import io
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, BinaryIO
 
 from ser_edge.errors import AudioError
 
-__all__ = ["BLOCK", "ByteReader", "ForwardFile"]
+__all__ = ["BLOCK", "ByteReader", "ForwardFile", "QuietFile"]
 
 BLOCK = 1 << 16  # bytes that are asked for at once
 _KEPT = 1 << 20  # bytes
@@ -128,6 +129,36 @@ class ForwardFile:
         data = self._held[first : first + size]
         self._place += len(data)
         return data
+
+    def readinto(self, buffer: Any) -> int:
+        """The same, into a buffer."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class QuietFile:
+    """A binary file for a library in C, which seeks to places that can't be when a sound is damaged.
+
+    What is raised while that calls back isn't raised but printed, as a traceback.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.tell = file.tell
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Goes there, or stays."""
+        with suppress(OSError, OverflowError, ValueError):
+            self._file.seek(offset, whence)
+        return self.tell()
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, fewer at the end, none where they can't be read."""
+        try:
+            return self._file.read(size)
+        except (OSError, ValueError):  # what is missing is counted
+            return b""
 
     def readinto(self, buffer: Any) -> int:
         """The same, into a buffer."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from ser_edge.audio.arrays import check_rate
 from ser_edge.audio.containers import segments_of
-from ser_edge.audio.forward import BLOCK, ByteReader
+from ser_edge.audio.forward import BLOCK, ByteReader, QuietFile
 from ser_edge.audio.libsndfile import Losses
 from ser_edge.audio.segments import Alike, decode_segments
 from ser_edge.audio.sound import Channels
@@ -72,7 +72,7 @@ def _by_pyav(file: BinaryIO, name: str, losses: Losses) -> Generator[int | Chann
     import av
 
     try:
-        with av.open(file, metadata_errors="ignore") as container:
+        with av.open(QuietFile(file), metadata_errors="ignore") as container:
             stream = container.streams.best("audio")
             if stream is None:
                 raise AudioError(f"{name}: {_NO_SOUND}")

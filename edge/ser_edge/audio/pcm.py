@@ -67,8 +67,8 @@ class _Samples:
 def _part(samples: _Samples, layout: Layout) -> Iterator[bytes]:
     """A header, and as many samples as it promises."""
     if layout.is_packed:  # its decoders go on for ever beyond the end: so many bytes, and no more
-        data = b""
-        while len(data) < _PACKED // layout.frame * layout.frame and (more := samples.some(_PACKED - len(data))):
+        most, data = max(1, _PACKED // layout.frame) * layout.frame, b""
+        while len(data) < most and (more := samples.some(most - len(data))):
             data += more
         yield layout.header(len(data)) + data
         return

@@ -11,6 +11,7 @@ from ser_edge.audio.forward import ByteReader
 __all__ = ["Layout", "begins_another", "ends", "is_plain", "is_regular", "layout_of", "skip_pad"]
 
 _LONGEST_HEADER = 1 << 20  # bytes of a chunk that is kept
+_LONGEST_FRAME = 1 << 16  # bytes; what is longer is a damaged header
 _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_ \xa9")
 _MP3 = 0x55  # a WAV's format
 _PLAIN = {1, 3, 6, 7, 0xFFFE}  # PCM, float, A-law, mu-law, and what says more elsewhere
@@ -65,9 +66,8 @@ def layout_of(reader: ByteReader) -> Layout | None:
     head = reader.peek(16)
     if not begins_another(head) or not is_plain(reader):
         return None
-    if head[0] == ord("R"):
-        return _wav(reader, "<" if head[3] == ord("F") or head[:4] == b"RF64" else ">")
-    return {b"F": _aiff, b".": _au, b"c": _caf, b"r": _w64}[head[:1]](reader)
+    layout = (_wav if head[:1] == b"R" else {b"F": _aiff, b".": _au, b"c": _caf, b"r": _w64}[head[:1]])(reader)
+    return layout if layout is not None and layout.frame <= _LONGEST_FRAME else None
 
 
 def ends(reader: ByteReader, layout: Layout) -> bool:
@@ -139,8 +139,8 @@ def _next_chunk(reader: ByteReader, length: Chunk, data: bytes, head: int) -> tu
     return (begin[:4], content) if len(content) == whole else None
 
 
-def _wav(reader: ByteReader, order: str) -> Layout | None:
-    reader.take(12)
+def _wav(reader: ByteReader) -> Layout | None:
+    order = ">" if reader.take(12)[:4] == b"RIFX" else "<"
     chunk = _chunk(order + "I", 2)
     form = wide = b""
     while found := _next_chunk(reader, chunk, b"data", 8):
