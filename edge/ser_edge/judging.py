@@ -12,7 +12,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from ser_edge.audio.folders import sounds_below
 from ser_edge.audio.sound import Channels
 from ser_edge.batch import Setup, Show, jobs_for, predictions, worth_it
 from ser_edge.errors import AudioError, printable
@@ -151,6 +150,8 @@ def sounds(paths: Iterable[str], passed_over: Counter[str] | None = None) -> Ite
         if not is_folder:
             yield given
             continue
+        from ser_edge.audio.folders import sounds_below
+
         before = sum(passed_over.values()) if passed_over else 0
         below = sounds_below(folder, passed_over)
         if first := next(below, None):

@@ -68,11 +68,11 @@ PIPED_FLAC = patched(patched(FLAC, 21, bytes([FLAC[21] & 0xF0])), 22, bytes(4)) 
 
 # name: the file, what is said of it
 SOUNDS: dict[str, tuple[bytes, str]] = {
-    "empty file": (b"", "empty, not a byte in it; copy or record it again"),
-    "web page": (b"<!DOCTYPE html><html>not found</html>", "a web page, not a sound; the download went wrong"),
+    "empty file": (b"", "an empty file; copy or download it again"),
+    "web page": (b"<!DOCTYPE html><html>not found</html>", r"a web page \(HTML\), .*; download the file itself"),
     "pointer": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n",
-        "a pointer of Git LFS, .*: git lfs pull",
+        "a git-LFS pointer, .*: git lfs pull",
     ),
     "header only": (encoded()[:44], NO_SAMPLES),
     "text": (b"RIFF is what this text begins with", NO_SOUND),
@@ -184,7 +184,7 @@ PATHS: dict[str, tuple[Callable[[Path], str], str]] = {
     "name of two lines": (lambda folder: made(folder / "a\n\x1b[2Jb.wav", b"?"), NO_SOUND),
     "not permitted": (lambda folder: closed(made(folder / "a.wav", encoded())), FORBIDDEN),
     "folder that is not permitted": (lambda folder: closed(made(folder / "b", None)), FORBIDDEN),
-    "a device": (lambda folder: "/dev/null", "empty, not a byte in it; copy or record it again"),
+    "a device": (lambda folder: "/dev/null", "an empty file; copy or download it again"),
     "samples called .raw": (
         lambda folder: made(folder / "a.raw", PCM),
         r"samples without a header\? try: ser-edge --rate 16000 - < .*",

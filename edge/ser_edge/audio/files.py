@@ -3,11 +3,10 @@
 import io
 import os
 from collections.abc import Generator
-from shlex import quote
 from typing import Any, BinaryIO
 
 from ser_edge.audio.arrays import check_rate
-from ser_edge.audio.formats import MAYBE_OTHERS, RAW_SUFFIXES, no_sound, what_it_is
+from ser_edge.audio.formats import MAYBE_OTHERS, RAW_SUFFIXES, what_it_is
 from ser_edge.audio.forward import ByteReader, QuietFile
 from ser_edge.audio.libsndfile import Losses, decoded, open_file
 from ser_edge.audio.pcm_headers import begins_another, is_regular
@@ -16,6 +15,7 @@ from ser_edge.errors import AudioError
 
 __all__ = ["Items", "decode_file"]
 
+_START = 512  # bytes, by which it is known what a file is that libsndfile can't read
 _NO_LENGTH = 1 << 56  # samples; libsndfile says more where it doesn't know
 
 Items = Generator[int | Channels, None, None]  # the sample rate, then samples
@@ -35,18 +35,24 @@ def decode_file(file: BinaryIO, path: str | None, name: str, losses: Losses, sec
         AudioError: nothing can be decoded.
     """
     file.seek(0)
-    head = ByteReader(file.read, name).peek(64)
-    if said := no_sound(head):
-        raise AudioError(f"{name}: {said}")
+    head = ByteReader(file.read, name).peek(_START)
     losses.taken = file.seek(0, io.SEEK_END)
     try:
         items = _by_libsndfile(file, path, name, losses, seconds)
         rate = next(items)
     except AudioError as refusal:
+        _refuse_placeholder(head, name)
         items = _by_ffmpeg(file, path, name, losses, seconds, head, refusal)
         rate = next(items)
     yield rate
     yield from items
+
+
+def _refuse_placeholder(head: bytes, name: str) -> None:
+    from ser_edge.placeholder import placeholder
+
+    if said := placeholder(head):
+        raise AudioError(f"{name}: {said}")
 
 
 def _by_libsndfile(file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float) -> Items:
@@ -118,6 +124,8 @@ def _by_ffmpeg(
     file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float, head: bytes, refusal: AudioError
 ) -> Items:
     """By what is there of FFmpeg; where that can't either, the refusal of who knows the format better."""
+    from shlex import quote
+
     from ser_edge.audio.media import available, decode_media, how_to
 
     what = what_it_is(head)
