@@ -18,7 +18,9 @@ import platformdirs
 import requests
 from tqdm import tqdm
 
+from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_train.corpus import CorpusError
+from ser_train.tables import is_table
 
 __all__ = ["RAVDESS_SPEECH", "Archive", "cache_folder", "download", "locate", "unpack"]
 
@@ -56,7 +58,7 @@ def locate(data: Path | None, mirror: str | None = None) -> Path:
     """The corpus as a folder or a table.
 
     Args:
-        data: a folder (one that isn't there is for `read_corpus` to refuse), a CSV file of your own recordings, or the
+        data: a folder (one that isn't there is for `read_corpus` to refuse), a table of your own recordings, or the
             public zip; None downloads it.
         mirror: another URL for the same zip.
 
@@ -66,9 +68,9 @@ def locate(data: Path | None, mirror: str | None = None) -> Path:
     if data is None:
         archive = Archive(mirror or RAVDESS_SPEECH.url, RAVDESS_SPEECH.md5)
         data = download(archive, cache_folder() / "Audio_Speech_Actors_01-24.zip")
-    if data.is_file() and data.suffix.lower() != ".csv":
-        return unpack(data)
-    return data
+    if data.suffix.lower() in AUDIO_SUFFIXES and data.is_file():
+        raise CorpusError(f"{data}: a single sound; give the folder that its corpus lies in, or a table")
+    return unpack(data) if data.is_file() and not is_table(data) else data
 
 
 def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
