@@ -1,7 +1,7 @@
 """The report of an export: a row a cell, also for the cells that can't exist."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,11 @@ def test_the_table_has_a_line_a_cell_and_names_the_protocol() -> None:
     assert lines[3] == "| `gru` | tflite | int8-full | - | the TFLite converter crashed (signal 11) | | | | | | | |"
     assert len({line.count("|") for line in lines[:4]}) == 1
     assert lines[-1] == "Accuracy by protocol `speaker`, 300 test utterances, 1 seed."
+
+
+def test_figures_of_voices_that_trained_the_network_say_so() -> None:
+    last = markdown([replace(MADE, protocol="")]).splitlines()[-1]
+    assert last == "Accuracy of 300 utterances that trained the network, so it means nothing."
 
 
 def test_a_report_is_json_a_page_and_a_picture(tmp_path: Path) -> None:
