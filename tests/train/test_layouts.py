@@ -1,4 +1,4 @@
-"""What folders mean: known corpora by their names, one's own by LABEL/SPEAKER/; what may be meant otherwise is asked."""
+"""Known corpora are known by their names, one's own by LABEL/SPEAKER/; what may be meant otherwise is asked."""
 
 import logging
 from collections import Counter

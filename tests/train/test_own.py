@@ -1,5 +1,6 @@
 """Your own recordings: read from folders or a table, and refused in one line where a figure would be worth nothing."""
 
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
@@ -11,6 +12,7 @@ import soundfile
 
 from ser_train.cli import main
 from ser_train.corpus import CorpusError, Utterance, digest, duplicates, labels_of, read_corpora, read_corpus
+from ser_train.fetch import locate
 from ser_train.own import is_own
 from ser_train.splits import PROTOCOLS
 from tests.conftest import make_recordings
@@ -182,6 +184,16 @@ def test_many_conflicts_are_counted(tmp_path: Path) -> None:
         for label in ("bored", "engaged"):
             sound(tmp_path / label / speaker / "1.wav", value)
     assert refusal(tmp_path).endswith("; keep one of them; so are 4 more")
+
+
+def test_a_zip_as_macos_makes_it_is_read_as_the_folder_in_it(recordings: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        for path in sorted(recordings.rglob("*.wav")):
+            name = path.relative_to(recordings.parent)
+            archive.write(path, name)
+            archive.writestr(f"__MACOSX/{name.parent}/._{name.name}", "what only macOS reads")
+    found = read_corpus(locate(tmp_path / "mine.zip"), jobs=1)
+    assert [(u.name, u.digest) for u in found] == [(u.name, u.digest) for u in read_corpus(recordings, jobs=1)]
 
 
 def test_own_recordings_are_trained_on_alone(recordings: Path, corpus: Path) -> None:

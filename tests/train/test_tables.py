@@ -168,6 +168,7 @@ def test_a_spreadsheet_is_to_be_saved_as_csv(name: str, content: bytes, folder: 
             PLAIN.replace("rec/", "\\\\nas\\rec\\"),
             "(\\\\nas\\rec\\000.wav) and 29 more: a path on a Windows drive, which",
         ),
+        (PLAIN + f"{'x' * 5000}.wav,a,b", "xxx.wav): no such file; paths are relative to "),
         (PLAIN.replace(",wütend", ","), "line 17 and 14 more: no label"),
         (PLAIN + "rec,a,b\nrec/,a,b\n", "line 32 (rec) and 1 more: a folder; a line is for one file"),
         (

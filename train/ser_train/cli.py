@@ -45,8 +45,8 @@ A training that was stopped goes on where it was; one that is finished is not do
 RUNS/<network>-<protocol>-..., with the network, its metrics and pictures: what ser-export takes.
 
 your own recordings, with any labels, alone:
-  recordings/LABEL/SPEAKER/*.wav                     folders; or a table with the columns path,label,speaker:
-  recordings.csv                                     paths in it are relative to the file
+  recordings/LABEL/SPEAKER/*.wav                     folders; or a table with the columns path,label,speaker (.csv,
+  recordings.csv                                     .tsv, .txt): paths in it are relative to the file
   Five speakers or more: a network is tested on voices that it never heard. So they train by two protocols, speaker
   (their default) for the figure, and all for the network to use. docs/own-data.md goes through it step by step.
 
@@ -106,7 +106,7 @@ def _fit(arguments: Sequence[str]) -> int:
         action="append",
         help="RAVDESS: a folder or the public zip (default: download it once); give it again for other corpora, which "
         "networks like crnn learn from as well: RAVDESS song, nEMO, CREMA-D, TESS, SAVEE, EMO-DB. Or your own "
-        "recordings: a folder, or a CSV file",
+        "recordings: a folder, or a table (CSV)",
     )
     add("--mirror", metavar="URL", help="download the zip from here instead of Zenodo")
     add("--arch", nargs="+", choices=NETWORKS, help="networks (default: the notebook's; for your own, crnn)")
@@ -158,9 +158,10 @@ def _fit(arguments: Sequence[str]) -> int:
 
     if find_spec("tensorflow") is None:  # said now, not after the download
         raise ModuleNotFoundError(name="tensorflow")
+    from ser_train.fetch import locate
     from ser_train.own import is_own
 
-    own = any(is_own(path) for path in options.data or [])
+    own = any(is_own(locate(path)) for path in options.data or [])
     options.arch = options.arch or (["crnn"] if own else NOTEBOOK)
     options.protocol = options.protocol or ["speaker" if own else "notebook"]
     for network in options.arch:
@@ -174,6 +175,7 @@ def _fit(arguments: Sequence[str]) -> int:
 def _fit_with(options: argparse.Namespace, client: "Client | None") -> int:
     from ser_train.corpus import duplicates, read_corpora, unique
     from ser_train.fetch import locate
+    from ser_train.report import caution
     from ser_train.run import Settings
     from ser_train.splits import PROTOCOLS
 
@@ -208,11 +210,10 @@ def _fit_with(options: argparse.Namespace, client: "Client | None") -> int:
         PROTOCOLS[settings.protocol].split(utterances, settings.fold, settings.seed)
     task = partial(_fit_one, utterances=utterances, out=options.out, jobs=options.jobs)
     for run in _here(task, wanted, options.jobs) if client is None else _there(task, wanted, client):
-        metrics = run.read("run.json")["metrics"]
-        print(
-            f"{run.path}: WA {metrics['wa']:.1f} %, UAR {metrics['uar']:.1f} %, macro-F1 {metrics['f1']:.1f} %",
-            flush=True,
-        )
+        metrics, voices = run.read("run.json")["metrics"], len(set(run.answers.of_test().actors.tolist()))
+        figures = f"WA {metrics['wa']:.1f} %, UAR {metrics['uar']:.1f} %, macro-F1 {metrics['f1']:.1f} %"
+        but = caution(run.settings.protocol, voices)
+        print(f"{run.path}: {figures}{f' ({but})' if but else ''}", flush=True)
     return 0
 
 
@@ -307,5 +308,9 @@ def _evaluate(arguments: Sequence[str]) -> int:
     for page in options.page:
         include(rows, page)
         include_cards(runs, page)
+    if not rows:
+        print("ser-train: no figure: protocol all tests voices that it was trained on; give the five runs of "
+              "--protocol speaker as well (five speakers or more)", file=sys.stderr)  # fmt: skip
+        return 1
     print(markdown_table(rows), end="")
     return 0

@@ -17,6 +17,7 @@ import os
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path, PureWindowsPath
 
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN
@@ -99,7 +100,7 @@ def _of_table(path: Path) -> list[Utterance]:
     for row in read_rows(path):
         where = f"{path}, line {row.line} ({row.path})"
         sound = _sound(path.parent, row.path)
-        if not sound.is_file():
+        if not _is_file(sound):
             problems.append((where, _why_missing(path.parent, row.path)))
             continue
         parts = PureWindowsPath(row.path).parts if sound != path.parent / row.path else (row.path,)
@@ -118,14 +119,21 @@ def _sound(folder: Path, text: str) -> Path:
     """
     for path in (text, text.replace("\\", "/")):
         for form in (path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)):
-            if (folder / form).is_file():
+            if _is_file(folder / form):
                 return folder / form
     return folder / text
 
 
+def _is_file(path: Path) -> bool:
+    with suppress(OSError):  # longer than a name can be
+        return path.is_file()
+    return False
+
+
 def _why_missing(folder: Path, text: str) -> str:
-    if (folder / text).is_dir():
-        return "a folder; a line is for one file"
+    with suppress(OSError):
+        if (folder / text).is_dir():
+            return "a folder; a line is for one file"
     if os.name != "nt" and PureWindowsPath(text).drive:
         return f"a path on a Windows drive, which isn't here; write it relative to {folder.absolute()}"
     return f"no such file; paths are relative to {folder.absolute()}"
