@@ -19,6 +19,7 @@ from ser_edge.errors import SerEdgeError
 from ser_edge.features import FeatureConfig
 from ser_edge.model import Model
 from ser_train.across import abroad
+from ser_train.ancestry import voices_heard
 from ser_train.card import card
 from ser_train.cli import main
 from ser_train.conditions import KerasModel, of_test
@@ -300,6 +301,13 @@ def test_a_file_of_a_known_corpus_under_another_label_is_still_that_voice(
     relabelled = [replace(u, path=corpus / "Actor_02" / name) if u.actor == "anna" else u for u in utterances]
     with pytest.raises(TrainingError, match=r"--init crnn has heard actors \['anna'\], who are to be new voices"):
         fit(TUNED, relabelled, tmp_path, jobs=1)
+
+
+def test_a_name_that_only_looks_like_a_known_corpuss_is_nobodys_voice(utterances: Sequence[Utterance]) -> None:
+    bundled = Model("crnn.onnx").description
+    for name, heard in (("AB1_angry_1.wav", set()), ("EB0_anger_1.wav", {"anna"})):  # nEMO has no AB1
+        mine = [replace(u, path=u.path.with_name(name)) for u in utterances if u.actor == "anna"]
+        assert voices_heard(bundled, mine) == heard
 
 
 def test_a_network_that_hears_otherwise_or_is_of_another_size_is_no_beginning(
