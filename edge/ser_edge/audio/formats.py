@@ -39,7 +39,8 @@ def reason(error: Any) -> str:
     """What libsndfile says, without its preamble, or the operating system's."""
     text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
     text = " ".join(str(text).removeprefix("Error : ").split()).rstrip(".")
-    if "not recognised" in text or "unknown format" in text.lower():
+    # the last: what libsndfile says of a file that is called .mp3 and is none
+    if "not recognised" in text or "unknown format" in text.lower() or "is not a regular file" in text:
         return _NOT_READABLE
     return f"can't be read: {text or type(error).__name__}"
 

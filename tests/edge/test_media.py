@@ -1,0 +1,276 @@
+"""What phones and browsers record is decoded by PyAV or ffmpeg, or said what it is and what would decode it."""
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ser_edge.audio import media
+from ser_edge.audio.decoding import open_sound
+from ser_edge.audio.formats import AUDIO_SUFFIXES
+from ser_edge.errors import AudioError
+
+RATE = 48_000
+HUM = (0.5 * np.sin(2 * np.pi * 440 * np.arange(3 * RATE) / RATE)).astype(np.float32)
+
+# name: container, codec, suffix, what is said of it where nothing decodes it (None: libsndfile's own words)
+RECORDINGS: dict[str, tuple[str, str, str, str | None]] = {
+    "phone": ("ipod", "aac", ".m4a", "M4A"),
+    "phone, lossless": ("ipod", "alac", ".m4a", "M4A"),
+    "video": ("mp4", "aac", ".mp4", "MP4"),
+    "QuickTime": ("mov", "aac", ".mov", "QuickTime"),
+    "old phone": ("3gp", "aac", ".3gp", "3GP"),
+    "browser": ("webm", "libopus", ".webm", "WebM or Matroska"),
+    "Matroska": ("matroska", "flac", ".mka", "WebM or Matroska"),
+    "radio": ("adts", "aac", ".aac", "AAC"),
+    "AVI": ("avi", "pcm_s16le", ".avi", "AVI"),
+    "WavPack": ("wv", "wavpack", ".wv", "WavPack"),
+    "True Audio": ("tta", "tta", ".tta", "True Audio"),
+    "FLAC in OGG": ("ogg", "flac", ".oga", None),
+    "ALAC in CAF": ("caf", "alac", ".caf", None),
+}
+BY_LIBSNDFILE = {"MP3 in WAV": ("wav", "libmp3lame"), "MP2": ("mp2", "mp2"), "Opus": ("ogg", "libopus")}
+
+
+@pytest.fixture
+def no_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyAV isn't installed."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(media, "find_spec", lambda name: None if name == "av" else find(name))
+
+
+@pytest.fixture
+def nothing_decodes(no_pyav: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither PyAV nor ffmpeg is there."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_a_recording_is_decoded_through_each_door(name: str, recorded: Callable[..., bytes], decode_all: Any) -> None:
+    form, codec, _, _ = RECORDINGS[name]
+    decoded = decode_all(recorded(HUM, RATE, form, codec))
+    assert (decoded.rate, decoded.samples.shape[1], decoded.warnings) == (RATE, 1, ())
+    assert decoded.seconds == pytest.approx(3, abs=0.1)
+    middle = decoded.samples[RATE : 2 * RATE, 0]
+    assert np.abs(np.fft.rfft(middle)).argmax() == 440
+    assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.5 / np.sqrt(2), abs=0.05)
+
+
+def test_two_channels_stay_two(recorded: Callable[..., bytes], decode_all: Any) -> None:
+    for form, codec in (("ipod", "alac"), ("matroska", "flac")):
+        decoded = decode_all(recorded(np.stack([HUM, HUM / 2], axis=1), RATE, form, codec))
+        np.testing.assert_allclose(decoded.samples[:, 1], decoded.samples[:, 0] / 2, atol=1e-4)
+        np.testing.assert_allclose(decoded.samples[: len(HUM), 0], HUM, atol=1e-4)
+
+
+def test_a_phone_call_is_decoded(recorded: Callable[..., bytes], decode_all: Any) -> None:
+    try:
+        content = recorded(HUM[::6].copy(), 8000, "amr", "libopencore_amrnb")
+    except ValueError:
+        pytest.skip("this FFmpeg can't write AMR")
+    assert decode_all(content).seconds == pytest.approx(3, abs=0.1)
+
+
+def test_a_sound_with_a_picture_is_a_sound(recorded: Callable[..., bytes], decode_all: Any) -> None:
+    for form, picture in (("mp4", "mpeg4"), ("matroska", "mpeg4")):
+        assert decode_all(recorded(HUM, RATE, form, "aac", picture=picture)).seconds == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.parametrize("name", BY_LIBSNDFILE)
+def test_what_libsndfile_decodes_is_not_ffmpegs(
+    name: str, recorded: Callable[..., bytes], decode_all: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise AssertionError("FFmpeg was asked")
+
+    content = recorded(HUM, RATE, *BY_LIBSNDFILE[name])
+    monkeypatch.setattr(media, "decode_media", fail)
+    assert decode_all(content).seconds == pytest.approx(3, abs=0.1)
+
+
+def test_half_a_recording_is_decoded(recorded: Callable[..., bytes], decode_all: Any) -> None:
+    content = recorded(HUM, RATE, "webm", "libopus")
+    assert 1 < decode_all(content[: len(content) * 2 // 3]).seconds < 2.5
+
+
+def test_a_film_without_sound_says_so(recorded: Callable[..., bytes], tmp_path: Path, command: Any) -> None:
+    av = pytest.importorskip("av")
+    path = tmp_path / "silent.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        container.mux(stream.encode(None))
+    code, answered, said = command(path)
+    assert (code, answered) == (1, [])
+    assert said == [f"ser-edge: {path}: no sound in it, or none that can be decoded"]
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_what_nothing_decodes_is_called_by_its_name_with_one_command(
+    name: str, recorded: Callable[..., bytes], nothing_decodes: None, tmp_path: Path
+) -> None:
+    form, codec, suffix, what = RECORDINGS[name]
+    path = tmp_path / f"it{suffix}"
+    path.write_bytes(recorded(HUM, RATE, form, codec))
+    with pytest.raises(AudioError) as refusal, open_sound(path):
+        pass
+    said = str(refusal.value)
+    assert said.endswith(f"try: {media.how_to()}")
+    assert "\n" not in said
+    assert said.startswith(f"{path}: {what}, which needs PyAV or ffmpeg" if what else f"{path}: ")
+
+
+def test_the_command_is_one_for_this_python(nothing_decodes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/opt/my python/bin/python3")
+    monkeypatch.setattr(sys, "prefix", "/opt/my python")
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    assert media.how_to() in (
+        "'/opt/my python/bin/python3' -m pip install av",
+        '"/opt/my python/bin/python3" -m pip install av',
+    )
+
+
+def test_a_python_that_refuses_packages_gets_the_systems_ffmpeg(
+    nothing_decodes: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    monkeypatch.setattr(media.sysconfig, "get_path", lambda name: str(tmp_path))
+    (tmp_path / "EXTERNALLY-MANAGED").touch()
+    assert media.how_to().endswith("-m pip install av")
+    (tmp_path / "bin" / "apt-get").touch(0o755)
+    assert media.how_to() == "sudo apt-get install ffmpeg"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+class TestFfmpeg:
+    """Where PyAV is missing."""
+
+    @pytest.fixture
+    def ffmpeg(self, no_pyav: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+        """Puts a program of that name on the path."""
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+        def put(script: str) -> None:
+            program = folder / "ffmpeg"
+            program.write_text(f"#!/bin/sh\n{script}\n")
+            program.chmod(0o755)
+
+        return put
+
+    def test_what_it_writes_is_the_sound(
+        self,
+        ffmpeg: Callable[[str], None],
+        encoded: Callable[..., bytes],
+        recorded: Callable[..., bytes],
+        decode_all: Any,
+        tmp_path: Path,
+    ) -> None:
+        written = tmp_path / "written.wav"
+        content = encoded(HUM, RATE, "WAV", "FLOAT")
+        place = content.index(b"data") + 4
+        written.write_bytes(content[:place] + b"\xff" * 4 + content[place + 4 :])
+        asked = tmp_path / "asked"
+        ffmpeg(f'echo "$@" >> {asked}; cat {written}')
+        decoded = decode_all(recorded(HUM, RATE, "ipod", "aac"))
+        np.testing.assert_array_equal(decoded.samples[:, 0], HUM)
+        assert decoded.warnings == ()
+        assert "-i file:" in asked.read_text().splitlines()[0]
+
+    def test_what_it_says_is_a_line(
+        self, ffmpeg: Callable[[str], None], recorded: Callable[..., bytes], command: Any, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "a.m4a"
+        path.write_bytes(recorded(HUM, RATE, "ipod", "aac"))
+        ffmpeg("echo one >&2; echo it went wrong >&2; exit 1")
+        assert command(path) == (1, [], [f"ser-edge: {path}: can't be decoded: it went wrong"])
+
+    def test_it_is_ended_with_whoever_wanted_it(
+        self,
+        ffmpeg: Callable[[str], None],
+        encoded: Callable[..., bytes],
+        recorded: Callable[..., bytes],
+        tmp_path: Path,
+    ) -> None:
+        written, path = tmp_path / "written.wav", tmp_path / "a.m4a"
+        written.write_bytes(encoded(HUM, RATE, "WAV", "FLOAT"))
+        path.write_bytes(recorded(HUM, RATE, "ipod", "aac"))
+        ffmpeg(f"while true; do cat {written} || exit; done")
+        with open_sound(path) as sound:
+            assert len(next(sound.chunks))
+
+    @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on this machine")
+    def test_the_real_one_gives_what_pyav_gives(
+        self, no_pyav: None, recorded: Callable[..., bytes], decode_all: Any, tmp_path: Path
+    ) -> None:
+        for form, codec in (("ipod", "aac"), ("webm", "libopus"), ("matroska", "flac")):
+            decoded = decode_all(recorded(HUM, RATE, form, codec))
+            assert decoded.seconds == pytest.approx(3, abs=0.1)
+            assert np.abs(np.fft.rfft(decoded.samples[RATE : 2 * RATE, 0])).argmax() == 440
+
+
+def test_folders_are_searched_for_all_of_them() -> None:
+    assert {suffix for _, _, suffix, _ in RECORDINGS.values()} <= AUDIO_SUFFIXES
+    assert {".aac", ".amr", ".3gp", ".m4a", ".mka", ".mkv", ".mov", ".mp4", ".webm", ".wma", ".wv"} <= AUDIO_SUFFIXES
+    assert {".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"} <= AUDIO_SUFFIXES
+
+
+class TestFolders:
+    """What `ser-edge` makes of folders with such files in them."""
+
+    def test_what_cannot_be_decoded_here_is_counted(
+        self, nothing_decodes: None, sounds: list[Path], command: Any, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        good = shutil.copy(sounds[0], folder / "good.wav")
+        for name in ("a.m4a", "b.M4A", "c.webm", "c.txt", "._d.m4a"):
+            (folder / name).touch()
+        code, answered, said = command("--jobs", "1", folder)
+        assert (code, answered) == (1, [str(good)])
+        assert said == [
+            f"ser-edge: 3 files passed over (.m4a, .webm), which need PyAV or ffmpeg; try: {media.how_to()}",
+            "ser-edge: 1 judged, 3 failed",
+        ]
+
+    def test_a_folder_of_nothing_else_says_no_more(self, nothing_decodes: None, command: Any, tmp_path: Path) -> None:
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "a.m4a").touch()
+        code, answered, said = command(tmp_path / "folder")
+        assert (code, answered) == (1, [])
+        assert said == [f"ser-edge: 1 file passed over (.m4a), which need PyAV or ffmpeg; try: {media.how_to()}"]
+
+    def test_links_are_followed_once_around(self, sounds: list[Path], command: Any, tmp_path: Path) -> None:
+        folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+        (folder / "__MACOSX").mkdir(parents=True)
+        elsewhere.mkdir()
+        shutil.copy(sounds[0], elsewhere / "a.wav")
+        shutil.copy(sounds[0], folder / "__MACOSX" / "a.wav")
+        shutil.copy(sounds[0], folder / "._a.wav")
+        (folder / "linked.wav").symlink_to(elsewhere / "a.wav")
+        (folder / "linked").symlink_to(elsewhere)
+        (folder / "around").symlink_to(folder)
+        (folder / "itself").symlink_to(folder / "itself")
+        (folder / "lost.wav").symlink_to(tmp_path / "nowhere")
+        code, answered, said = command("--jobs", "1", folder)
+        assert answered == [str(folder / "linked" / "a.wav"), str(folder / "linked.wav")]
+        assert (code, said[0]) == (1, f"ser-edge: {folder / 'lost.wav'}: no such file")
+
+    def test_recordings_are_judged_as_the_wav_is(
+        self, recorded: Callable[..., bytes], sounds: list[Path], command: Any, tmp_path: Path
+    ) -> None:
+        (tmp_path / "folder").mkdir()
+        for name, (form, codec) in {"a.m4a": ("ipod", "aac"), "b.webm": ("webm", "libopus")}.items():
+            (tmp_path / "folder" / name).write_bytes(recorded(HUM, RATE, form, codec))
+        code, answered, said = command("--no-gate", tmp_path / "folder")
+        assert (code, [Path(path).name for path in answered], said) == (0, ["a.m4a", "b.webm"], [])
