@@ -10,10 +10,13 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\
 
 # content, what is said of it
 NO_SOUNDS = {
-    "nothing": (b"", "empty, not a byte in it; copy or record it again"),
-    "a page": (b"<!DOCTYPE html>\n<html><body>404</body></html>", "a web page, not a sound; the download went wrong"),
-    "a page with a mark": (b"\xef\xbb\xbf\n <HTML lang=en>", "a web page, not a sound; the download went wrong"),
-    "a pointer": (LFS, "a pointer of Git LFS, not the sound itself; in its repository: git lfs pull"),
+    "nothing": (b"", "an empty file; copy or download it again"),
+    "a page": (
+        b"<!DOCTYPE html>\n<html><body>404</body></html>",
+        "a web page (HTML)",
+    ),
+    "a page with a mark": (b"\xef\xbb\xbf\n <HTML lang=en>", "a web page (HTML)"),
+    "a pointer": (LFS, "a git-LFS pointer, not the file itself; fetch that with: git lfs pull"),
     "text": (b"Dear diary, " * 99, "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"),
     "zeros": (bytes(9999), "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"),
     "a tag alone": (b"ID3\4\0\0\0\0\0\x0a" + bytes(10), "not a sound file that can be read (WAV, FLAC, OGG, ...)"),

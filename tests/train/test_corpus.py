@@ -167,7 +167,7 @@ def test_sounds_are_found_through_links_and_each_once_where_links_lead_back(tmp_
 def test_a_link_that_leads_nowhere_is_refused_and_not_passed_over(tmp_path: Path) -> None:
     sound(tmp_path / name())
     (tmp_path / name(emotion=2)).symlink_to(tmp_path / "gone.wav")
-    with pytest.raises(CorpusError, match=rf"{name(emotion=2)}: can't be decoded \(no such file\)$"):
+    with pytest.raises(CorpusError, match=rf"{name(emotion=2)}: no such file$"):
         read_corpus(tmp_path, jobs=1)
 
 

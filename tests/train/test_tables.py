@@ -154,7 +154,7 @@ def test_a_spreadsheet_is_to_be_saved_as_csv(name: str, content: bytes, folder: 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "no column for the path and the label and the speaker: its first line is empty; it must name"),
+        (b"", "an empty file; copy or download it again"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\xd8", "can't be read as a table"),
         (b"\0" * 100, "can't be read as a table: it is no text; save it as CSV (UTF-8)"),
         (PLAIN.encode("utf-8") + b"\x81\x8d", "can't be read as a table in UTF-8 ("),

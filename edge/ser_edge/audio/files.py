@@ -8,12 +8,13 @@ from shlex import quote
 from typing import Any, BinaryIO
 
 from ser_edge.audio.arrays import check_rate
-from ser_edge.audio.formats import MAYBE_OTHERS, RAW_SUFFIXES, no_sound, what_it_is
+from ser_edge.audio.formats import MAYBE_OTHERS, RAW_SUFFIXES, what_it_is
 from ser_edge.audio.forward import ByteReader
 from ser_edge.audio.libsndfile import Losses, decoded, open_file
 from ser_edge.audio.pcm_headers import begins_another, is_regular
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
+from ser_edge.placeholder import START, placeholder
 
 __all__ = ["Items", "decode_file"]
 
@@ -36,9 +37,9 @@ def decode_file(file: BinaryIO, path: str | None, name: str, losses: Losses, sec
         AudioError: nothing can be decoded.
     """
     file.seek(0)
-    head = ByteReader(file.read, name).peek(64)
-    if said := no_sound(head):
-        raise AudioError(f"{name}: {said}")
+    head = ByteReader(file.read, name).peek(START)
+    if instead := placeholder(head):
+        raise AudioError(f"{name}: {instead}")
     losses.taken = file.seek(0, io.SEEK_END)
     try:
         items = _by_libsndfile(file, path, name, losses, seconds)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["AUDIO_SUFFIXES", "MAYBE_OTHERS", "MEDIA_SUFFIXES", "RAW_SUFFIXES", "no_sound", "reason", "what_it_is"]
+__all__ = ["AUDIO_SUFFIXES", "MAYBE_OTHERS", "MEDIA_SUFFIXES", "RAW_SUFFIXES", "reason", "what_it_is"]
 
 # What people keep voices in; folders are searched for these.
 _BY_LIBSNDFILE = """
@@ -32,7 +32,6 @@ _FIRST_BYTES = {
     b".RMF": "RealAudio",
     b"\x0b\x77": "AC-3",
 }
-_LFS = b"version https://git-lfs.github.com/spec/"
 
 
 def reason(error: Any) -> str:
@@ -43,18 +42,6 @@ def reason(error: Any) -> str:
     if "not recognised" in text or "unknown format" in text.lower() or "is not a regular file" in text:
         return _NOT_READABLE
     return f"can't be read: {text or type(error).__name__}"
-
-
-def no_sound(head: bytes) -> str | None:
-    """What is said of a file that can't be a sound, by its first bytes; None where it may be one."""
-    if not head:
-        return "empty, not a byte in it; copy or record it again"
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:64].lower()
-    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
-        return "a web page, not a sound; the download went wrong"
-    if head.startswith(_LFS):
-        return "a pointer of Git LFS, not the sound itself; in its repository: git lfs pull"
-    return None
 
 
 def what_it_is(head: bytes) -> str | None:

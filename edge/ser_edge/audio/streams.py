@@ -6,11 +6,11 @@ from typing import IO, BinaryIO, cast
 
 from ser_edge.audio.containers import segments_of
 from ser_edge.audio.files import Items, decode_file
-from ser_edge.audio.formats import no_sound
 from ser_edge.audio.forward import BLOCK, ByteReader
 from ser_edge.audio.libsndfile import Losses
 from ser_edge.audio.segments import decode_segments
 from ser_edge.errors import AudioError
+from ser_edge.placeholder import placeholder
 
 __all__ = ["decode_stream"]
 
@@ -29,8 +29,8 @@ def decode_stream(reader: ByteReader, name: str, losses: Losses, seconds: float)
     Raises:
         AudioError: nothing can be decoded.
     """
-    if said := no_sound(reader.peek(64)):
-        raise AudioError(f"{name}: {said}")
+    if instead := placeholder(reader.peek(64)):  # as much as any header has: more might not come for a while
+        raise AudioError(f"{name}: {instead}")
     segments = segments_of(reader, losses)
     if segments is not None:
         items = decode_segments(segments, name, losses, seconds)
