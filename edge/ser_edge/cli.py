@@ -185,9 +185,14 @@ def _honesty(description: "ModelDescription") -> str:
     accuracy, chance = description.accuracy, 1 / len(description.labels)
     if accuracy is None:
         return f"model {description.name}: its accuracy was never measured"
+    if accuracy.protocol == "all":
+        return f"model {description.name}: its accuracy was never measured on voices that it wasn't trained on"
     folds = f"{accuracy.folds} fold{'s' * (accuracy.folds > 1)}"
+    tested = description.training.get("not_heard") if accuracy.folds == 1 else None
+    few = isinstance(tested, list) and 0 < len(tested) < 3
     heard = "voices it never heard" if accuracy.protocol == "speaker" else "VOICES IT KNOWS"
     return (
         f"model {description.name}: right {accuracy.wa:.1f} % of the time on {heard} "
-        f"(protocol {accuracy.protocol}, {folds}, UAR {accuracy.uar:.1f}; chance {100 * chance:.1f} %)"
+        f"(protocol {accuracy.protocol}, {folds}, UAR {accuracy.uar:.1f}; chance {100 * chance:.1f} %"
+        f"{'; of so few voices it says little' if few else ''})"
     )

@@ -75,9 +75,9 @@ def _export(arguments: Sequence[str] | None) -> int:
                 code = _failed(error)
                 if options.precision != "all" or precision not in SPECIAL:
                     worst = code  # else: a cell that may not exist, and the table says why
-                cells.append(Cell(network, suffix[1:], precision, str(error).split(": not written: ")[-1]))
+                cells.append(Cell(network, suffix[1:], precision, _reason(error)))
                 continue
-            print(_line(target, proof), flush=True)
+            print(_line(target, proof, run.description.training.get("not_heard")), flush=True)
             cells.append(Cell.proven(network, target, precision, protocol, proof))
             made[target] = len(cells) - 1
         if options.report:
@@ -95,9 +95,17 @@ def _failed(error: SerEdgeError) -> int:
     return 4
 
 
-def _line(target: Path, proof: "Proof") -> str:
+def _reason(error: SerEdgeError) -> str:
+    """Why there is no file, without its name and what to do: the table has these."""
+    from ser_export.gates import ExportError
+
+    return str(error.__cause__ if isinstance(error.__cause__, ExportError) else error)
+
+
+def _line(target: Path, proof: "Proof", new_voices: Sequence[object] | None) -> str:
+    known = ", of voices that trained it: this says nothing of new ones" if new_voices == [] else ""
     return (
         f"{target}  {target.stat().st_size / 1024:.0f} KiB  differs by {proof.max_difference:.1e} at most on "
         f"{proof.inputs} inputs, {proof.labels_changed} labels changed; "
-        f"UAR {proof.file.uar:.2f} % (Keras {proof.keras.uar:.2f} %) on {proof.utterances} utterances"
+        f"UAR {proof.file.uar:.2f} % (Keras {proof.keras.uar:.2f} %) on {proof.utterances} utterances{known}"
     )

@@ -19,6 +19,8 @@ from ser_export.run import Run
 __all__ = ["FORMATS", "export"]
 
 _REPRESENTATIVE = 100  # utterances that aren't the test's, from which full integers learn their ranges
+_LESS_LOSS = {"float16": "float32", "int8": "float16", "int8-per-tensor": "float16", "int8-full": "int8"}
+_OTHERS = {".onnx": "tflite", ".tflite": "onnx"}
 _RELOADED = 1e-4  # difference that another machine's float32 kernels may make
 
 
@@ -50,10 +52,15 @@ def export(run: Run, target: Path, precision: str = "float32") -> Proof:
         proof = check(unproven, features, expected, description.labels, run.labels, run.test, limits)
         unproven.replace(target)
     except ExportError as e:
-        raise type(e)(f"{target}: not written: {e}") from e
+        raise type(e)(f"{target}: not written: {e}; try {_instead(target.suffix, precision)}") from e
     finally:
         unproven.unlink(missing_ok=True)
     return proof
+
+
+def _instead(suffix: str, precision: str) -> str:
+    """What to type where a file was refused: weights that lose less, or the other format."""
+    return f"--precision {_LESS_LOSS[precision]}" if precision in _LESS_LOSS else f"--format {_OTHERS[suffix]}"
 
 
 def _onnx(run: Run, description: ModelDescription, path: Path) -> None:

@@ -34,8 +34,8 @@ class Limits:
     """What a precision may change."""
 
     difference: float  # largest absolute difference of a probability
-    labels_changed: int | None  # inputs; None for any number
-    points: float  # of accuracy, UAR and macro-F1 that the test utterances may lose
+    labels_changed: int | None  # inputs where one label is clearly the likeliest; None for any number
+    points: float  # of accuracy, UAR and macro-F1 that the test utterances may lose; one answer may always be another
 
 
 LIMITS = {
@@ -132,10 +132,13 @@ def check(
     tested = np.flatnonzero(test)
     file, keras = (_figures(spoken[tested], guesses[tested]) for guesses in (heard, heard_by_keras))
     lost = max(keras.wa - file.wa, keras.uar - file.uar, keras.f1 - file.f1)
+    changed = heard != heard_by_keras
+    second, first = np.partition(expected, -2, axis=1)[:, -2:].T
+    decided = first - second > 2 * limits.difference  # else the difference that is allowed can turn them round
     proof = Proof(
         inputs=len(features),
         max_difference=float(differences.max()),
-        labels_changed=int((heard != heard_by_keras).sum()),
+        labels_changed=int(changed.sum()),
         utterances=len(tested),
         file=file,
         keras=keras,
@@ -145,10 +148,11 @@ def check(
             proof.max_difference > limits.difference
         ),
         f"{proof.labels_changed} of {proof.inputs} labels changed, {limits.labels_changed} may": (
-            limits.labels_changed is not None and proof.labels_changed > limits.labels_changed
+            limits.labels_changed is not None and int((changed & decided).sum()) > limits.labels_changed
         ),
-        f"{lost:.2f} points lost on {len(tested)} test utterances, {limits.points} are allowed": lost
-        > limits.points + 1e-9,
+        f"{lost:.2f} points lost on {len(tested)} test utterances, {limits.points} or one answer are allowed": (
+            lost > limits.points + 1e-9 and int(changed[tested].sum()) > 1  # of few, one is more than the points
+        ),
         "the same input gives another answer the second time: state leaks between calls": (
             not np.array_equal(again, once)
         ),

@@ -146,8 +146,13 @@ def markdown(cells: Sequence[Cell]) -> str:
             f"{' | '.join(percent)} | {cpu} | {', '.join(c.runtimes)} |"
         )
     measured = {(c.protocol, c.utterances) for c in cells if c.bytes is not None}
-    notes = "; ".join(f"protocol `{protocol}`, {count} test utterances, 1 seed" for protocol, count in sorted(measured))
-    return "\n".join([*lines, "", f"Accuracy by {notes}." if notes else ""]) + "\n"
+    notes = "; ".join(
+        f"by protocol `{protocol}`, {count} test utterances, 1 seed"
+        if protocol
+        else f"of {count} utterances that trained the network, so it means nothing"
+        for protocol, count in sorted(measured)
+    )
+    return "\n".join([*lines, "", f"Accuracy {notes}." if notes else ""]) + "\n"
 
 
 def picture(cells: Sequence[Cell], path: Path) -> None:

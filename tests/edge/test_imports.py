@@ -41,7 +41,7 @@ def test_one_runtime_does_not_load_the_other(sounds: list[Path]) -> None:
 
 # Modules that the command loads beside NumPy for one file at the model's rate. Who needs another for that raises it,
 # knowing what it costs: `python -X importtime -m ser_edge tests/sounds/plain.wav`.
-BUDGET = 95  # 86 of them in Python 3.11
+BUDGET = 105  # 99 of them in Python 3.11
 
 COMMAND = """
 import json, sys

@@ -34,6 +34,11 @@ def test_the_table_has_a_line_a_cell_and_names_the_protocol() -> None:
     assert lines[-1] == "Accuracy by protocol `speaker`, 300 test utterances, 1 seed."
 
 
+def test_figures_of_voices_that_trained_the_network_say_so() -> None:
+    last = markdown([replace(MADE, protocol="")]).splitlines()[-1]
+    assert last == "Accuracy of 300 utterances that trained the network, so it means nothing."
+
+
 def test_a_report_is_json_a_page_and_a_picture(tmp_path: Path) -> None:
     write_report([MADE, IMPOSSIBLE], tmp_path / "new")
     rows = json.loads((tmp_path / "new" / "results.json").read_text())

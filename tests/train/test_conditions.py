@@ -368,7 +368,9 @@ def test_a_file_is_asked_only_about_the_run_it_was_exported_from(
     monkeypatch.setattr(ser_train.conditions, "Model", opened)
     command = [str(run.path), "--model", str(file), "--data", str(corpus), "--jobs", "1"]
     assert conditions(parse_conditions(command)) == 0
-    assert capsys.readouterr().out.startswith("`tiny.onnx`, protocol `speaker`, 1 fold x 1 seed, 8 utterances")
+    said = capsys.readouterr().out
+    assert said.startswith("`tiny.onnx`, protocol `speaker`, 1 fold x 1 seed, 8 utterances")
+    assert said.endswith("\n\nThese figures say little: of one voice alone.\n")
     assert run.read("conditions.json")["file"] == "tiny.onnx"
     source = other
     file.write_bytes(b"stands for another")

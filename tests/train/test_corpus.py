@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_train.corpus import EMOTIONS, CorpusError, Utterance, digest, duplicates, parse, read_corpus, unique
 from ser_train.sounds import digest_of_sound, sounds
+from ser_train.utterances import refuse
 
 RATE = 16_000
 
@@ -118,14 +120,62 @@ def test_unreadable_and_empty_files_are_refused_together(tmp_path: Path) -> None
     assert second.startswith(f"{garbage}: not a sound file that can be read")
 
 
-def test_several_foreign_names_are_listed_and_the_rest_counted(tmp_path: Path) -> None:
+def test_several_foreign_names_are_said_once_with_their_number(tmp_path: Path) -> None:
     for number in range(7):
         sound(tmp_path / f"{number}.wav")
     with pytest.raises(CorpusError) as refusal:
         read_corpus(tmp_path, jobs=1)
     message = str(refusal.value)
-    assert all(f"{tmp_path}/{number}.wav: not an audio file's name" in message for number in range(5))
-    assert message.endswith("; and 2 more")
+    assert message.startswith(f"{tmp_path}/0.wav and 6 more: not an audio file's name in RAVDESS speech, ")
+    assert message.endswith(
+        "EMO-DB; your own recordings go into LABEL/SPEAKER/ folders, or into a table (docs/own-data.md)"
+    )
+
+
+def test_many_kinds_of_problems_are_counted_too() -> None:
+    problems = [(f"{number}.wav", f"problem {number // 2}") for number in range(14)]
+    with pytest.raises(CorpusError, match=r"^0\.wav and 1 more: problem 0; .*: problem 4; and 4 more$"):
+        refuse(problems)
+
+
+def test_sounds_are_those_that_the_product_reads(tmp_path: Path) -> None:
+    for suffix in AUDIO_SUFFIXES:
+        (tmp_path / f"1{suffix}").touch()
+    (tmp_path / "notes.txt").touch()
+    assert {path.suffix for path in sounds(tmp_path)} == AUDIO_SUFFIXES
+
+
+@pytest.mark.parametrize("suffix", [".aiff", ".au", ".caf", ".oga"])
+def test_every_format_is_read(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / name(suffix=suffix)
+    soundfile.write(path, np.sin(np.arange(RATE) / 9), RATE, format="OGG" if suffix == ".oga" else None)
+    assert [u.path for u in read_corpus(tmp_path, jobs=1)] == [path]
+
+
+def test_sounds_are_found_through_links_and_each_once_where_links_lead_back(tmp_path: Path) -> None:
+    elsewhere = sound(tmp_path / "elsewhere" / "deep" / name(), 1)
+    folder = tmp_path / "corpus"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "linked").symlink_to(elsewhere.parent, target_is_directory=True)
+    (folder / "inner" / name(emotion=2)).symlink_to(sound(tmp_path / "elsewhere" / "2.wav", 2))
+    (folder / "inner" / "back").symlink_to(folder, target_is_directory=True)
+    (folder / "self").symlink_to(folder / "self")
+    assert sounds(folder) == [folder / "inner" / name(emotion=2), folder / "linked" / name()]
+    assert [u.emotion for u in read_corpus(folder, jobs=1)] == ["neutral", "calm"]
+
+
+def test_a_link_that_leads_nowhere_is_refused_and_not_passed_over(tmp_path: Path) -> None:
+    sound(tmp_path / name())
+    (tmp_path / name(emotion=2)).symlink_to(tmp_path / "gone.wav")
+    with pytest.raises(CorpusError, match=rf"{name(emotion=2)}: no such file$"):
+        read_corpus(tmp_path, jobs=1)
+
+
+def test_what_lies_beside_sounds_in_zips_of_macos_is_left_alone(tmp_path: Path) -> None:
+    wanted = sound(tmp_path / name())
+    for junk in (f"__MACOSX/{name(take=2)}", f"__MACOSX/._{name()}", f".Trashes/{name(take=2)}"):
+        sound(tmp_path / junk)
+    assert sounds(tmp_path) == [wanted]
 
 
 def test_duplicates_are_known_by_their_samples_whatever_the_container(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Your own recordings: read from folders or a table, and refused in one line where a figure would be worth nothing."""
 
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
@@ -11,6 +12,7 @@ import soundfile
 
 from ser_train.cli import main
 from ser_train.corpus import CorpusError, Utterance, digest, duplicates, labels_of, read_corpora, read_corpus
+from ser_train.fetch import locate
 from ser_train.own import is_own
 from ser_train.splits import PROTOCOLS
 from tests.conftest import make_recordings
@@ -112,15 +114,29 @@ def test_the_same_recording_twice_is_known(recordings: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("rows", "head", "said"),
     [
-        (ROWS, "path,label,speaker,age", "its first line is path,label,speaker,age; it must be path,label,speaker"),
-        (ROWS, "path;label;speaker", "its first line is path;label;speaker; it must be path,label,speaker"),
-        (ROWS, "path,label", "its first line is path,label; it must be path,label,speaker"),
-        (ROWS, "", "its first line is empty; it must be path,label,speaker"),
+        (ROWS, "path,label", "no column for the speaker: its first line is path,label; it must name the columns path,"),
+        (
+            ROWS,
+            "file,mood",
+            "no column for the speaker: its first line is file,mood; it must name the columns path,label",
+        ),
+        (
+            ROWS[1:],
+            ROWS[0],
+            f"no column for the path and the label and the speaker: its first line is {ROWS[0]}; it must",
+        ),
+        (ROWS, "file,path,emotion,class,who", "its columns emotion and class may each be the label; call one of them"),
+        (ROWS, "path,label,label,speaker", "its columns label and label may each be the label; call one of them label"),
+        ([], "", "its first line is empty; it must name the columns path,label,speaker"),
         ([], "path,label,speaker", "no recording in it"),
-        (["none.flac,bored,anna"], "path,label,speaker", ", line 2: no file "),
+        (["none.flac,bored,anna"], "path,label,speaker", ", line 2 (none.flac): no such file; paths are relative to "),
         (["1.wav,,anna", "2.wav,bored"], "path,label,speaker", ", line 2: no label; "),
         (["1.wav,,anna", "2.wav,bored"], "path,label,speaker", ", line 3: no speaker"),
-        (["1.wav,bored,anna,x"], "path,label,speaker", ", line 2: more than 3 cells"),
+        (
+            ["1.wav,bored,anna,3,5"],
+            "path,label,speaker,age",
+            ", line 2: more cells than the first line; put quotation ",
+        ),
         ([ROWS[0]], "path,label,speaker", "there is one label, bored; a network needs two or more to tell apart"),
         (
             [*ROWS, "x.wav,bored,Anna"],
@@ -141,11 +157,9 @@ def test_a_table_with_a_hole_in_it_is_refused(rows: Sequence[str], head: str, sa
     assert said in refusal(table(tmp_path, rows, head))
 
 
-def test_a_table_that_is_no_text_or_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "recordings.csv"
-    assert refusal(path).startswith(f"{path}: can't be read as a table in UTF-8 (")
-    path.write_bytes(b"path,label,speaker\n\xff\xfe,a,b\n")
-    assert refusal(path).startswith(f"{path}: can't be read as a table in UTF-8 (")
+    assert refusal(path) == f"{path}: can't be read as a table (No such file or directory)"
 
 
 @pytest.mark.parametrize(
@@ -165,14 +179,21 @@ def test_one_recording_under_two_names_would_be_on_both_sides_and_is_refused(
     assert f"{tmp_path}/bored/anna/1.wav and {tmp_path}/{other} are the same recording, but {said}" in message
 
 
-def test_a_folder_without_speakers_or_with_an_empty_label_is_refused(tmp_path: Path) -> None:
-    sound(tmp_path / "bored/1.wav", 1)
-    assert refusal(tmp_path) == (
-        f"{tmp_path}/bored/1.wav: whose voice is it? put it into {tmp_path}/LABEL/SPEAKER/, or give a CSV file"
-    )
-    (tmp_path / "engaged").mkdir()
-    (tmp_path / ".hidden").mkdir()
-    assert refusal(tmp_path) == f"{tmp_path}/engaged: a label without a sound; record some, or remove the folder"
+def test_many_conflicts_are_counted(tmp_path: Path) -> None:
+    for value, speaker in enumerate(SPEAKERS):
+        for label in ("bored", "engaged"):
+            sound(tmp_path / label / speaker / "1.wav", value)
+    assert refusal(tmp_path).endswith("; keep one of them; so are 4 more")
+
+
+def test_a_zip_as_macos_makes_it_is_read_as_the_folder_in_it(recordings: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        for path in sorted(recordings.rglob("*.wav")):
+            name = path.relative_to(recordings.parent)
+            archive.write(path, name)
+            archive.writestr(f"__MACOSX/{name.parent}/._{name.name}", "what only macOS reads")
+    found = read_corpus(locate(tmp_path / "mine.zip"), jobs=1)
+    assert [(u.name, u.digest) for u in found] == [(u.name, u.digest) for u in read_corpus(recordings, jobs=1)]
 
 
 def test_own_recordings_are_trained_on_alone(recordings: Path, corpus: Path) -> None:

@@ -10,13 +10,17 @@ import keras
 import numpy as np
 import pytest
 
+import ser_edge.cli
 import ser_export.cli
 import ser_train.fit
 from ser_edge import Recognizer
+from ser_edge.description import Accuracy
 from ser_edge.errors import SerEdgeError
 from ser_edge.features import FeatureConfig
 from ser_edge.model import Model
 from ser_train.across import abroad
+from ser_train.ancestry import voices_heard
+from ser_train.card import card
 from ser_train.cli import main
 from ser_train.conditions import KerasModel, of_test
 from ser_train.corpus import CorpusError, Utterance, read_corpus
@@ -122,6 +126,47 @@ def test_figures_and_pages_are_of_these_labels(run: RunDirectory, tmp_path: Path
     assert "Chance is 33.3 %" in page
     assert "The emotions were acted" not in page
     assert (tmp_path / "page-actors.png").exists()
+
+
+def test_the_figure_of_one_voice_says_so_wherever_it_is_printed(
+    run: RunDirectory, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = ["--set", *TINY, "--epochs", "2", "--fold", "0"]
+    assert main(["--data", str(recordings), *changes, "--out", str(run.path.parent)]) == 0  # is there already
+    assert capsys.readouterr().out.endswith(" % (say little: of one voice alone)\n")
+    assert main(["report", str(run.path), "--out", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "These figures say little: of one voice alone." in page
+    assert "<span>95 % interval" not in page
+    assert "One voice alone, which says little of others" in card(gather([run]))
+    assert ser_export.cli.main([str(run.path), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert ser_edge.cli.main(["--model", str(tmp_path / "own.onnx"), str(recordings / "sad/anna/2.wav")]) == 0
+    assert "; of so few voices it says little)" in capsys.readouterr().err
+
+
+def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_printed(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", str(recordings), "--protocol", "all", "--set", *TINY, "--epochs", "1"]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.endswith(" % (mean nothing: voices that it was trained on)\n")
+    (run,) = tmp_path.glob("crnn-all-*")
+    assert RunDirectory(run).description.accuracy is None
+    assert main(["evaluate", str(run)]) == 1
+    assert "no figure: protocol all tests voices that it was trained on" in capsys.readouterr().err
+    assert main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
+    assert "these figures mean nothing" in (tmp_path / "page.html").read_text()
+    assert ser_export.cli.main([str(run), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.endswith(", of voices that trained it: this says nothing of new ones\n")
+    assert ser_edge.cli.main(["--model", str(tmp_path / "own.onnx"), str(recordings / "sad/anna/2.wav")]) == 0
+    assert "its accuracy was never measured" in capsys.readouterr().err
+
+
+def test_a_file_that_quotes_voices_it_was_trained_on_says_so(run: RunDirectory) -> None:
+    accuracy = Accuracy("all", 1, 1, 100.0, 100.0, 100.0)
+    said = ser_edge.cli._honesty(replace(run.description, accuracy=accuracy))
+    assert said == "model crnn: its accuracy was never measured on voices that it wasn't trained on"
 
 
 def test_the_table_says_what_it_is_about(run: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -256,6 +301,13 @@ def test_a_file_of_a_known_corpus_under_another_label_is_still_that_voice(
     relabelled = [replace(u, path=corpus / "Actor_02" / name) if u.actor == "anna" else u for u in utterances]
     with pytest.raises(TrainingError, match=r"--init crnn has heard actors \['anna'\], who are to be new voices"):
         fit(TUNED, relabelled, tmp_path, jobs=1)
+
+
+def test_a_name_that_only_looks_like_a_known_corpuss_is_nobodys_voice(utterances: Sequence[Utterance]) -> None:
+    bundled = Model("crnn.onnx").description
+    for name, heard in (("AB1_angry_1.wav", set()), ("EB0_anger_1.wav", {"anna"})):  # nEMO has no AB1
+        mine = [replace(u, path=u.path.with_name(name)) for u in utterances if u.actor == "anna"]
+        assert voices_heard(bundled, mine) == heard
 
 
 def test_a_network_that_hears_otherwise_or_is_of_another_size_is_no_beginning(

@@ -8,7 +8,7 @@ network are left out, and so are the voices it heard elsewhere: RAVDESS's actors
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from sklearn.metrics import accuracy_score, recall_score
@@ -22,6 +22,7 @@ from ser_train.corpora import CORPORA, OWN
 from ser_train.corpus import CorpusError, Utterance, labels_of, read_corpora, unique
 from ser_train.dataset import corpus_features
 from ser_train.fetch import locate
+from ser_train.report import caution
 from ser_train.run import RunDirectory
 
 __all__ = ["Abroad", "abroad", "across"]
@@ -38,6 +39,7 @@ class Abroad:
     emotions: int  # that the corpus has, of ours
     wa: float
     uar: float  # by chance 100 / emotions
+    voices: int = field(default=0, compare=False)  # who speaks them; 0 if it isn't known
 
 
 def abroad(model: Model, name: str, utterances: Sequence[Utterance]) -> list[Abroad]:
@@ -64,7 +66,7 @@ def abroad(model: Model, name: str, utterances: Sequence[Utterance]) -> list[Abr
         wa = 100 * float(accuracy_score(spoken, guesses))
         uar = 100 * float(recall_score(spoken, guesses, average="macro", labels=sorted(set(spoken)), zero_division=0))
         taught = ", ".join(teacher.title for teacher in taught_by(model.description))
-        figures.append(Abroad(name, taught, corpus, len(new), len(known), wa, uar))
+        figures.append(Abroad(name, taught, corpus, len(new), len(known), wa, uar, len({u.speaker for u in new})))
     return figures
 
 
@@ -98,7 +100,9 @@ def _cell(figures: Sequence[Abroad]) -> str:
     uars = [figure.uar for figure in figures]
     spread = f" ± {np.std(uars, ddof=1):.1f} ({len(uars)} runs)" if len(uars) > 1 else ""
     counts = sorted({figure.utterances for figure in figures})
-    return f"{np.mean(uars):.1f}{spread}, {'-'.join(map(str, dict.fromkeys([counts[0], counts[-1]])))} utterances"
+    voices = min(figure.voices for figure in figures)
+    but = f" ({caution('', voices)})" if voices and caution("", voices) else ""
+    return f"{np.mean(uars):.1f}{spread}, {'-'.join(map(str, dict.fromkeys([counts[0], counts[-1]])))} utterances{but}"
 
 
 def across(options: argparse.Namespace) -> int:

@@ -100,6 +100,6 @@ def _not_heard(split: Split) -> list[int | str]:
 def _families(utterance: Utterance) -> set[str]:
     """Whose voice it is; one's own table can give a file of a known corpus another label, but not another voice."""
     named = {
-        corpus.family or corpus.name for corpus in CORPORA.values() if utterance.own and corpus.parts(utterance.path)
+        corpus.family or corpus.name for corpus in CORPORA.values() if utterance.own and corpus.names(utterance.path)
     }
     return {utterance.speaker.partition("/")[0]} | named

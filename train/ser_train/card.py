@@ -78,6 +78,9 @@ def _speakers(findings: Findings) -> str:
 
 
 def _voices(findings: Findings) -> str:
+    if len(findings.actors) == 1:
+        (only,) = findings.actors
+        return f"One voice alone, which says little of others: heard rightly {only.mean:.0f} % of the time."
     worst, *others, best = sorted(findings.actors, key=lambda actor: actor.mean)
     middle = others[len(others) // 2] if others else best
     return (

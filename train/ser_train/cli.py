@@ -70,11 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fit(options: argparse.Namespace) -> int:
     if find_spec("tensorflow") is None:  # said now, not after the download
         raise ModuleNotFoundError(name="tensorflow")
+    from ser_train.fetch import locate
     from ser_train.networks import NETWORKS
     from ser_train.own import is_own
     from ser_train.recipes import changed
 
-    own = any(is_own(path) for path in options.data or [])
+    own = any(is_own(locate(path)) for path in options.data or [])
     options.arch = options.arch or (["crnn"] if own else NOTEBOOK)
     options.protocol = options.protocol or ["speaker" if own else "notebook"]
     for network in options.arch:
@@ -88,6 +89,7 @@ def _fit(options: argparse.Namespace) -> int:
 def _fit_with(options: argparse.Namespace, client: "Client | None") -> int:
     from ser_train.corpus import duplicates, read_corpora, unique
     from ser_train.fetch import locate
+    from ser_train.report import caution
     from ser_train.run import Settings
     from ser_train.splits import PROTOCOLS
 
@@ -122,11 +124,10 @@ def _fit_with(options: argparse.Namespace, client: "Client | None") -> int:
         PROTOCOLS[settings.protocol].split(utterances, settings.fold, settings.seed)
     task = partial(_fit_one, utterances=utterances, out=options.out, jobs=options.jobs)
     for run in _here(task, wanted, options.jobs) if client is None else _there(task, wanted, client):
-        metrics = run.read("run.json")["metrics"]
-        print(
-            f"{run.path}: WA {metrics['wa']:.1f} %, UAR {metrics['uar']:.1f} %, macro-F1 {metrics['f1']:.1f} %",
-            flush=True,
-        )
+        metrics, voices = run.read("run.json")["metrics"], len(set(run.answers.of_test().actors.tolist()))
+        figures = f"WA {metrics['wa']:.1f} %, UAR {metrics['uar']:.1f} %, macro-F1 {metrics['f1']:.1f} %"
+        but = caution(run.settings.protocol, voices)
+        print(f"{run.path}: {figures}{f' ({but})' if but else ''}", flush=True)
     return 0
 
 
@@ -202,5 +203,9 @@ def _evaluate(options: argparse.Namespace) -> int:
     for page in options.page:
         include(rows, page)
         include_cards(runs, page)
+    if not rows:
+        print("ser-train: no figure: protocol all tests voices that it was trained on; give the five runs of "
+              "--protocol speaker as well (five speakers or more)", file=sys.stderr)  # fmt: skip
+        return 1
     print(markdown_table(rows), end="")
     return 0

@@ -24,6 +24,7 @@ from ser_train.dataset import front_end_code, front_end_of
 from ser_train.fetch import locate
 from ser_train.keras_backend import load
 from ser_train.measure import Heard, markdown, measure, pool
+from ser_train.report import caution
 from ser_train.run import RunDirectory, Settings
 
 __all__ = ["KerasModel", "conditions", "of_test"]
@@ -86,7 +87,7 @@ def conditions(options: argparse.Namespace) -> int:
         for run in waiting:
             _write(run, options.model, corpus, options.jobs)
     figures = pool([[_read(run) for run in folds.values()] for folds in groups.values()])
-    table = markdown(figures, _title(groups, options.model))
+    table = markdown(figures, _title(groups, options.model)) + _caution(groups)
     if options.markdown:
         write_text(options.markdown, table)
     print(table, end="")
@@ -118,6 +119,14 @@ def _title(groups: _Groups, model: Path | None) -> str:
     folds, seeds = len(next(iter(groups.values()))), len(groups)
     counts = f"{folds} fold{'s' * (folds > 1)} x {seeds} seed{'s' * (seeds > 1)}"
     return f"`{model.name if model else settings.network}`, protocol `{settings.protocol}`, {counts}"
+
+
+def _caution(groups: _Groups) -> str:
+    """A line for figures that mean little, or nothing."""
+    runs = list(next(iter(groups.values())).values())
+    voices = {actor for run in runs for actor in run.answers.of_test().actors.tolist()}
+    but = caution(runs[0].settings.protocol, len(voices))
+    return f"\nThese figures {but}.\n" if but else ""
 
 
 def _measured(run: RunDirectory, model: Path | None) -> bool:

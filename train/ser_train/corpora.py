@@ -44,6 +44,22 @@ class Corpus:
         match = match or re.fullmatch(self.pattern, f"{path.parent.name}/{path.stem}")  # SAVEE's folders are speakers
         return match.groupdict() if match else {}
 
+    def unknown(self, parts: Mapping[str, str]) -> str:
+        """The first of these groups whose code the corpus doesn't have, like "emotion 09"; "" where it has all."""
+        for part, codes in (("emotion", self.emotion_codes), ("speaker", self.sexes), ("intensity", self.intensities)):
+            if (code := parts.get(part) or "") not in codes:
+                return f"{part} {code}"
+        return ""
+
+    def names(self, path: Path) -> bool:
+        """Whether this is a name that the corpus has; `AB1_angry_1` has nEMO's pattern, but nEMO has no such speaker.
+
+        >>> CORPORA["nemo"].names(Path("EB0_anger_1.wav")), CORPORA["nemo"].names(Path("AB1_angry_1.wav"))
+        (True, False)
+        """
+        parts = self.parts(path)
+        return bool(parts) and not self.unknown(parts)
+
 
 def _sexes(men: str = "", women: str = "") -> dict[str, str]:
     """Of codes between spaces. Who is in both is a woman, so `men` may be everybody."""

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import joblib
 
+from ser_edge.errors import printable
 from ser_train.corpora import CORPORA, EMOTIONS
+from ser_train.layouts import OWN_LAYOUT
 from ser_train.own import check_recordings, is_own, read_own
 from ser_train.sounds import digest_of_sound, sounds
 from ser_train.utterances import CorpusError, Utterance, digest, duplicates, labels_of, refuse, unique
@@ -49,15 +51,11 @@ def parse(path: Path) -> Utterance:
     """
     corpus, parts = next(((c, parts) for c in CORPORA.values() if (parts := c.parts(path))), (None, {}))
     if corpus is None:
-        raise CorpusError(f"{path}: not an audio file's name in {', '.join(c.title for c in CORPORA.values())}")
+        titles = ", ".join(c.title for c in CORPORA.values())
+        raise CorpusError(f"{path}: not an audio file's name in {titles}; {OWN_LAYOUT}")
+    if code := corpus.unknown(parts):
+        raise CorpusError(f"{path}: {code} is none of {corpus.title}'s")
     emotion, speaker, intensity = (parts.get(part, "") for part in ("emotion", "speaker", "intensity"))
-    for part, code, codes in (
-        ("emotion", emotion, corpus.emotion_codes),
-        ("speaker", speaker, corpus.sexes),
-        ("intensity", intensity, corpus.intensities),
-    ):
-        if code not in codes:
-            raise CorpusError(f"{path}: {part} {code} is none of {corpus.title}'s")
     return Utterance(
         path,
         corpus.name,
@@ -98,7 +96,7 @@ def read_corpora(folders: Sequence[Path], jobs: int = -1) -> list[Utterance]:
     else:
         labelled = _known([path for folder in folders for path in sounds(folder)])
     digests = joblib.Parallel(n_jobs=jobs, batch_size=32)(joblib.delayed(digest_of_sound)(u.path) for u in labelled)
-    refuse([error for error, _ in digests if error])
+    refuse((u.path, problem) for u, (problem, _) in zip(labelled, digests, strict=True) if problem)
     hashed = [replace(u, digest=content) for u, (_, content) in zip(labelled, digests, strict=True)]
     if own:
         check_recordings(hashed)
@@ -112,7 +110,7 @@ def _known(paths: Sequence[Path]) -> list[Utterance]:
         try:
             utterances.append(parse(path))
         except CorpusError as error:
-            problems.append(str(error))
+            problems.append((path, str(error).removeprefix(printable(f"{path}: "))))
     refuse(problems)
     for emotion, count in Counter(u.emotion for u in utterances if u.emotion not in EMOTIONS).items():
         _log.warning("%d files of %s are left out: none of the %d labels", count, emotion, len(EMOTIONS))

@@ -19,8 +19,11 @@ import platformdirs
 import requests
 from tqdm import tqdm
 
+from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.placeholder import START, placeholder
 from ser_train.corpus import CorpusError
+from ser_train.sounds import is_junk
+from ser_train.tables import is_table
 
 __all__ = ["RAVDESS_SPEECH", "Archive", "cache_folder", "download", "locate", "unpack"]
 
@@ -61,8 +64,8 @@ def locate(data: Path | None, mirror: str | None = None) -> Path:
     """The corpus as a folder or a table.
 
     Args:
-        data: a folder (one that isn't there is for `read_corpus` to refuse), a CSV file of your own recordings, or the
-            public zip; None downloads it.
+        data: a folder (one that isn't there is for `read_corpus` to refuse), a table of your own recordings, or a zip
+            of a folder, like the public one; None downloads that.
         mirror: another URL for the same zip.
 
     Raises:
@@ -71,13 +74,18 @@ def locate(data: Path | None, mirror: str | None = None) -> Path:
     if data is None:
         archive = replace(RAVDESS_SPEECH, url=mirror or RAVDESS_SPEECH.url)
         data = download(archive, cache_folder() / "Audio_Speech_Actors_01-24.zip")
-    if data.is_file():
-        with data.open("rb") as file:
-            if instead := placeholder(file.read(START)):
-                raise CorpusError(f"{data}: {instead}")
-    if data.is_file() and data.suffix.lower() != ".csv":
-        return unpack(data)
-    return data
+    if data.suffix.lower() in AUDIO_SUFFIXES and data.is_file():
+        raise CorpusError(f"{data}: a single sound; give the folder that its corpus lies in, or a table")
+    if not data.is_file():
+        return data
+    with data.open("rb") as file:
+        if instead := placeholder(file.read(START)):
+            raise CorpusError(f"{data}: {instead}")
+    if is_table(data):
+        return data
+    folder = unpack(data)
+    found = [path for path in folder.iterdir() if not is_junk(path.name)]
+    return found[0] if len(found) == 1 and found[0].is_dir() else folder  # a zip of a folder has it as its one entry
 
 
 def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
@@ -155,7 +163,9 @@ def unpack(archive: Path) -> Path:
                 contents.extract(member, unfinished)  # checks each CRC, and keeps paths inside the folder
         unfinished.replace(folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as e:  # the last: encrypted, or a foreign method
-        raise CorpusError(f"{archive}: a damaged, truncated or foreign zip ({e}); download it again") from e
+        raise CorpusError(
+            f"{archive}: a damaged, truncated or foreign zip ({e}); download it again, or give a folder or a table"
+        ) from e
     except OSError as e:
         raise CorpusError(f"{folder}: can't be written ({e.strerror}); free some space, or set SER_EDGE_CACHE") from e
     finally:

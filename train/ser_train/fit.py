@@ -358,12 +358,13 @@ def _finish(
     )
     test = answers.of_test()
     scores = score(test.labels, test.probabilities)
+    accuracy = Accuracy(settings.protocol, 1, 1, round(scores.wa, 2), round(scores.uar, 2), round(scores.f1, 2))
     description = ModelDescription(
         name=settings.network,
         labels=lesson.labels,
         features=network.features,
         normalization=lesson.normalization,
-        accuracy=Accuracy(settings.protocol, 1, 1, round(scores.wa, 2), round(scores.uar, 2), round(scores.f1, 2)),
+        accuracy=accuracy if settings.protocol != "all" else None,  # evaluate gives it that of the folds
         training={"run": settings.name, **lesson.training},
     )
     (run.path / "run.json").unlink(missing_ok=True)  # of an older training: from here on the directory isn't whole

@@ -52,8 +52,8 @@ A training that was stopped goes on where it was; one that is finished is not do
 RUNS/<network>-<protocol>-..., with the network, its metrics and pictures: what ser-export takes.
 
 your own recordings, with any labels, alone:
-  recordings/LABEL/SPEAKER/*.wav                     folders; or a table with the columns path,label,speaker:
-  recordings.csv                                     paths in it are relative to the file
+  recordings/LABEL/SPEAKER/*.wav                     folders; or a table with the columns path,label,speaker (.csv,
+  recordings.csv                                     .tsv, .txt): paths in it are relative to the file
   Five speakers or more: a network is tested on voices that it never heard. So they train by two protocols, speaker
   (their default) for the figure, and all for the network to use. docs/own-data.md goes through it step by step.
 
@@ -82,7 +82,7 @@ def parse_train(arguments: Sequence[str]) -> argparse.Namespace:
         action="append",
         help="RAVDESS: a folder or the public zip (default: download it once); give it again for other corpora, which "
         "networks like crnn learn from as well: RAVDESS song, nEMO, CREMA-D, TESS, SAVEE, EMO-DB. Or your own "
-        "recordings: a folder, or a CSV file",
+        "recordings: a folder, or a table (CSV)",
     )
     add("--mirror", metavar="URL", help="download the zip from here instead of Zenodo")
     add("--arch", nargs="+", choices=NETWORKS, help="networks (default: the notebook's; for your own, crnn)")

@@ -8,35 +8,37 @@
         └── anna/1.wav
 
 A label may be anything; a speaker is whoever says it, and has one name everywhere: speakers are what a figure is made
-honest by. So what would put one voice under two names is refused. Paths in a table are relative to it.
+honest by. So what would put one voice under two names is refused. Paths in a table are relative to it. `layouts` reads
+folders, `tables` the text of a table.
 """
 
-import csv
+import logging
+import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path, PureWindowsPath
 
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN
-from ser_train.corpora import CORPORA, OWN
+from ser_train.corpora import OWN
+from ser_train.layouts import is_own_folder, labelled_sounds, naming_note
 from ser_train.sounds import sounds
+from ser_train.tables import is_table, read_rows
 from ser_train.utterances import CorpusError, Utterance, duplicates, labels_of, refuse, unique
 
 __all__ = ["check_recordings", "is_own", "read_own"]
 
-_COLUMNS = ("path", "label", "speaker")
+_log = logging.getLogger(__name__)
+
 _FEWEST = 5  # recordings of a label
 
 
 def is_own(path: Path) -> bool:
-    """Whether this is a table, or a folder whose sounds lie in folders and have no known corpus's names."""
-    if path.suffix.lower() == ".csv":
+    """Whether this is a table, or a folder whose folders say what is in it: see `layouts.is_own_folder`."""
+    if is_table(path):
         return True
-    if not path.is_dir():
-        return False
-    found = sounds(path)
-    known = any(corpus.parts(sound) for sound in found for corpus in CORPORA.values())
-    return not known and any(sound.parent != path for sound in found)
+    return path.is_dir() and is_own_folder(path, sounds(path))
 
 
 def read_own(path: Path) -> list[Utterance]:
@@ -48,18 +50,23 @@ def read_own(path: Path) -> list[Utterance]:
     Raises:
         CorpusError: anything that isn't as above; the message has a line of a table, or a path.
     """
-    utterances = _of_table(path) if path.suffix.lower() == ".csv" else _of_folders(path)
+    if is_table(path):
+        utterances = _of_table(path)
+    else:
+        found = labelled_sounds(path)
+        utterances = [_utterance(sound, label, speaker, sound.relative_to(path).parts[2:])
+                      for sound, label, speaker in found]  # fmt: skip
     refuse(
-        [
-            f"{path}: {' and '.join(same)} differ in capitals alone; give them one name"
-            for names in ({u.emotion for u in utterances}, {f"{u.actor}" for u in utterances})
-            for same in _alike(names)
-        ]
+        (path, f"{' and '.join(same)} differ in capitals alone; give them one name")
+        for names in ({u.emotion for u in utterances}, {f"{u.actor}" for u in utterances})
+        for same in _alike(names)
     )
     labels = labels_of(utterances)
     if len(labels) < 2:
         raise CorpusError(f"{path}: there is one label, {labels[0]}; a network needs two or more to tell apart")
-    refuse([f"{path}: {name!a} can't be a label; name it otherwise" for name in labels if not _fit_to_print(name)])
+    refuse((path, f"{name!a} can't be a label; name it otherwise") for name in labels if not _fit_to_print(name))
+    if path.is_dir() and (note := naming_note(path)):
+        _log.warning(note)
     return utterances
 
 
@@ -69,71 +76,76 @@ def check_recordings(utterances: Sequence[Utterance]) -> None:
     Raises:
         CorpusError: a recording with two labels or two speakers, or a label with too few recordings.
     """
-    for first, *others in duplicates(utterances):
-        for other in others:
-            if (first.emotion, first.speaker) != (other.emotion, other.speaker):
-                raise CorpusError(
-                    f"{first.path} and {other.path} are the same recording, but {first.emotion} by {first.actor}, and "
-                    f"{other.emotion} by {other.actor}; keep one of them"
-                )
+    conflicts = [
+        (first, other)
+        for first, *others in duplicates(utterances)
+        for other in others
+        if (first.emotion, first.speaker) != (other.emotion, other.speaker)
+    ]
+    if conflicts:
+        first, other = conflicts[0]
+        more = f"; so are {len(conflicts) - 1} more" if len(conflicts) > 1 else ""
+        raise CorpusError(
+            f"{first.path} and {other.path} are the same recording, but {first.emotion} by {first.actor}, and "
+            f"{other.emotion} by {other.actor}; keep one of them{more}"
+        )
     counts = Counter(u.emotion for u in unique(utterances))
-    refuse([f"{label}: recorded {count} times; a label needs {_FEWEST} or more, of several speakers"
-            for label, count in sorted(counts.items()) if count < _FEWEST])  # fmt: skip
-
-
-def _of_folders(folder: Path) -> list[Utterance]:
-    found = [sound.relative_to(folder) for sound in sounds(folder)]
-    filled = {sound.parts[0] for sound in found}
-    empty = [f"{path}: a label without a sound; record some, or remove the folder" for path in sorted(folder.iterdir())
-             if path.is_dir() and not path.name.startswith(".") and path.name not in filled]  # fmt: skip
-    refuse(empty)
-    refuse([f"{folder / sound}: whose voice is it? put it into {folder}/LABEL/SPEAKER/, or give a CSV file"
-            for sound in found if len(sound.parts) < 3])  # fmt: skip
-    return [_utterance(folder / sound, *sound.parts[:2], "/".join(sound.parts[2:])) for sound in found]
+    refuse((label, f"recorded {count} times; a label needs {_FEWEST} or more, of several speakers")
+           for label, count in sorted(counts.items()) if count < _FEWEST)  # fmt: skip
 
 
 def _of_table(path: Path) -> list[Utterance]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(_rows(file, path))
-    except (OSError, UnicodeDecodeError, csv.Error) as e:
-        raise CorpusError(f"{path}: can't be read as a table in UTF-8 ({e})") from e
-    if not rows:
-        raise CorpusError(f"{path}: no recording in it")
-    problems, utterances = [], []
-    for line, row in rows:
-        given = {column: (row.get(column) or "").strip() for column in _COLUMNS}
-        sound = path.parent / given["path"]
-        if empty := [column for column in _COLUMNS if not given[column]]:
-            problems.append(f"{path}, line {line}: no {' and no '.join(empty)}")
-        elif None in row:
-            problems.append(f"{path}, line {line}: more than {len(_COLUMNS)} cells")
-        elif not sound.is_file():
-            problems.append(f"{path}, line {line}: no file {sound}")
-        else:
-            utterances.append(_utterance(sound, given["label"], given["speaker"], given["path"]))
+    problems: list[tuple[object, str]] = []
+    utterances: dict[Path, Utterance] = {}  # a line that repeats another one says nothing new
+    for row in read_rows(path):
+        where = f"{path}, line {row.line} ({row.path})"
+        sound = _sound(path.parent, row.path)
+        if not _is_file(sound):
+            problems.append((where, _why_missing(path.parent, row.path)))
+            continue
+        parts = PureWindowsPath(row.path).parts if sound != path.parent / row.path else (row.path,)
+        utterance = _utterance(sound, row.label, row.speaker, parts)
+        known = utterances.setdefault(sound.resolve(), utterance)
+        if (known.emotion, known.speaker) != (utterance.emotion, utterance.speaker):
+            problems.append((where, "another label or speaker than the same file has in a line before; keep one"))
     refuse(problems)
-    return utterances
+    return list(utterances.values())
 
 
-def _rows(file: Iterable[str], path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Of a CSV file, with the number of its line."""
-    reader = csv.DictReader(file)
-    if sorted(reader.fieldnames or ()) != sorted(_COLUMNS):
-        raise CorpusError(
-            f"{path}: its first line is {','.join(reader.fieldnames or ()) or 'empty'}; it must be {','.join(_COLUMNS)}"
-        )
-    for row in reader:
-        yield reader.line_num, row
+def _sound(folder: Path, text: str) -> Path:
+    """The file that a table means, beside it or from the root; as it is written if there is none.
+
+    Windows parts folders by backslashes, and systems store an accent in one character or in two.
+    """
+    for path in (text, text.replace("\\", "/")):
+        for form in (path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)):
+            if _is_file(folder / form):
+                return folder / form
+    return folder / text
 
 
-def _utterance(path: Path, label: str, speaker: str, text: str) -> Utterance:
-    return Utterance(path, OWN.name, _clean(label), f"{OWN.name}/{_clean(speaker)}", "", "", text)
+def _is_file(path: Path) -> bool:
+    with suppress(OSError):  # longer than a name can be
+        return path.is_file()
+    return False
+
+
+def _why_missing(folder: Path, text: str) -> str:
+    with suppress(OSError):
+        if (folder / text).is_dir():
+            return "a folder; a line is for one file"
+    if os.name != "nt" and PureWindowsPath(text).drive:
+        return f"a path on a Windows drive, which isn't here; write it relative to {folder.absolute()}"
+    return f"no such file; paths are relative to {folder.absolute()}"
+
+
+def _utterance(path: Path, label: str, speaker: str, text: Sequence[str]) -> Utterance:
+    return Utterance(path, OWN.name, _clean(label), f"{OWN.name}/{_clean(speaker)}", "", "", "/".join(text))
 
 
 def _clean(name: str) -> str:
-    """As it is compared: systems store an accent in one character or in two."""
-    return unicodedata.normalize("NFC", name.strip())
+    """As it is compared: systems store an accent in one character or in two, and spreadsheets a space in several."""
+    return " ".join(unicodedata.normalize("NFC", name).split())
 
 
 def _alike(names: Iterable[str]) -> list[list[str]]:

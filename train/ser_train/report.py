@@ -7,13 +7,27 @@ from sklearn.metrics import classification_report
 
 from ser_train.run import Answers
 
-__all__ = ["cell", "classification_text", "counts", "markdown_table"]
+__all__ = ["caution", "cell", "classification_text", "counts", "markdown_table"]
 
 _PROTOCOL_NOTES = {
     "notebook": "each file twice, the test set stops the training: memory, not accuracy",
     "utterance": "new sentences, but voices it was trained on",
     "speaker": "**voices it never heard: what you will get**",
 }
+
+
+_FEW_VOICES = 3  # fewer say nothing of other voices
+
+
+def caution(protocol: str, voices: int) -> str:
+    """Why figures mean little or nothing; "" where they mean something.
+
+    >>> caution("all", 24), caution("speaker", 1), caution("speaker", 5)
+    ('mean nothing: voices that it was trained on', 'say little: of one voice alone', '')
+    """
+    if protocol == "all":
+        return "mean nothing: voices that it was trained on"
+    return f"say little: of {'one voice' if voices == 1 else f'{voices} voices'} alone" if voices < _FEW_VOICES else ""
 
 
 def classification_text(answers: Answers, names: Sequence[str]) -> str:

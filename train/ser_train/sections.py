@@ -20,7 +20,7 @@ from ser_train.pictures import (
     picture_overlaid,
     picture_reliability,
 )
-from ser_train.report import cell
+from ser_train.report import caution, cell
 from ser_train.scores import reliability
 
 __all__ = ["PROTOCOL_MEANINGS", "SECTIONS", "Row", "Subject", "Tables", "headline"]
@@ -77,16 +77,19 @@ class Subject:
 def headline(subject: Subject) -> str:
     """What the page begins with."""
     findings, settings = subject.findings, subject.findings.settings
+    answers, actors = len(findings.answers[0].labels), len(findings.actors)
+    but = caution(settings.protocol, actors)
     tiles = []
     for metric, name in (("wa", "right (WA)"), ("uar", "mean recall (UAR)"), ("f1", "macro-F1")):
         figure = findings.headline[metric]
+        interval = f"<span>95 % interval {figure.low:.1f} to {figure.high:.1f}</span>"
         tiles.append(
             f"<div><strong>{findings.said(Spread(figure.mean, figure.std))}<small> %</small></strong>"
-            f"<span>{name}</span><span>95 % interval {figure.low:.1f} to {figure.high:.1f}</span></div>\n"
+            f"<span>{name}</span>{'' if but else interval}</div>\n"
         )
-    answers, actors = len(findings.answers[0].labels), len(findings.actors)
     words = f"{findings.counts}: {answers} answers about {actors} voices. Chance is {findings.chance:.1f} %. "
-    words += "The intervals are over actors" + (", ± is the spread over seeds." if len(findings.seeds) > 1 else ".")
+    words += f"These figures {but}" if but else "The intervals are over actors"
+    words += ", ± is the spread over seeds." if len(findings.seeds) > 1 else "."
     return (
         f"<h1>{escape(settings.label)} <small>protocol: {escape(settings.protocol)}</small></h1>\n"
         f'<p class="meaning">{PROTOCOL_MEANINGS[settings.protocol]}</p>\n'

@@ -9,28 +9,35 @@ import numpy as np
 from ser_edge.audio.decoding import open_sound
 from ser_edge.audio.folders import sounds_below
 from ser_edge.audio.formats import AUDIO_SUFFIXES
-from ser_edge.errors import AudioError
+from ser_edge.errors import AudioError, printable
 from ser_edge.notices import redirected
 from ser_train.utterances import CorpusError
 
-__all__ = ["digest_of_sound", "sounds"]
+__all__ = ["digest_of_sound", "is_junk", "sounds"]
 
 _LOSSLESS = frozenset({".aif", ".aiff", ".au", ".flac", ".w64", ".wav"})
 
 
 def sounds(folder: Path) -> list[Path]:
-    """Those at any depth, through links as well, sorted; hidden ones and other files are left alone.
+    """Those at any depth, sorted, through links too; what `is_junk` and other files are left alone.
 
     Raises:
-        CorpusError: no folder, or no sound below it.
+        CorpusError: no folder, one that can't be read, or no sound below it.
     """
     if not folder.is_dir():
         raise CorpusError(f"{folder}: no such folder; give one with RAVDESS=path or --data path")
-    paths = sorted(path for path in sounds_below(folder) if path != folder and not path.name.startswith("."))
+    paths = sorted(path for path in sounds_below(folder) if not any(map(is_junk, path.relative_to(folder).parts)))
+    if unreadable := next((path for path in paths if path.is_dir()), None):
+        raise CorpusError(f"{unreadable}: can't be read; try: ls -ld {unreadable}")
     if not paths:
         kinds = ", ".join(sorted(AUDIO_SUFFIXES))
         raise CorpusError(f"{folder}: no sound below it ({kinds}); is this the unpacked archive?")
     return paths
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or is what macOS puts beside everything in a zip."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def digest_of_sound(path: Path) -> tuple[str, str]:
@@ -49,5 +56,5 @@ def digest_of_sound(path: Path) -> tuple[str, str]:
             else:
                 digest = hashlib.blake2b(path.read_bytes(), digest_size=16)
     except (AudioError, OSError) as error:
-        return str(error), ""
+        return str(error).removeprefix(printable(f"{path}: ")), ""
     return "", digest.hexdigest()

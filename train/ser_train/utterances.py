@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ser_train.corpora import EMOTIONS, OWN
 __all__ = ["CorpusError", "Utterance", "digest", "duplicates", "labels_of", "refuse", "unique"]
 
 
-_SHOWN = 5  # problems listed in one message
+_SHOWN = 5  # kinds of problems in one message
 
 
 class CorpusError(SerEdgeError):
@@ -49,11 +49,27 @@ class Utterance:
         return f"{self.emotion}/{self.actor}/{self.text}" if self.own else self.path.stem
 
 
-def refuse(problems: Sequence[str]) -> None:
-    """Raises what was found, if anything was, as one CorpusError."""
-    if problems:
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise CorpusError("; ".join(problems[:_SHOWN]) + more)
+def refuse(problems: Iterable[tuple[object, str]]) -> None:
+    """Raises what was found, if anything was, as one CorpusError in one line.
+
+    Args:
+        problems: (where, what is wrong and what to do); what is wrong at many places is said once, with their number.
+
+    >>> refuse([("a.wav", "no voice"), ("b.wav", "no voice"), ("c.wav", "no voice"), ("d.wav", "no label")])
+    Traceback (most recent call last):
+    ...
+    ser_train.utterances.CorpusError: a.wav and 2 more: no voice; d.wav: no label
+    """
+    places = defaultdict(list)
+    for where, reason in problems:
+        places[reason].append(where)
+    lines = [
+        f"{where}{f' and {len(others)} more' if others else ''}: {reason}"
+        for reason, (where, *others) in list(places.items())[:_SHOWN]
+    ]
+    if lines:
+        more = sum(map(len, list(places.values())[_SHOWN:]))
+        raise CorpusError("; ".join(lines) + (f"; and {more} more" if more else ""))
 
 
 def labels_of(utterances: Iterable[Utterance]) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from ser_edge.audio.forward import BLOCK, ByteReader
 from ser_edge.audio.libsndfile import Losses
 from ser_edge.audio.segments import decode_segments
 from ser_edge.errors import AudioError
-from ser_edge.placeholder import START, placeholder
 
 __all__ = ["decode_stream"]
 
@@ -29,8 +28,6 @@ def decode_stream(reader: ByteReader, name: str, losses: Losses, seconds: float)
     Raises:
         AudioError: nothing can be decoded.
     """
-    if said := placeholder(reader.peek(START)):
-        raise AudioError(f"{name}: {said}")
     segments = segments_of(reader, losses)
     if segments is not None:
         items = decode_segments(segments, name, losses, seconds)
