@@ -36,7 +36,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def folder(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """43 sounds: one is none, one ends in mid-word, one lasts over a minute."""
+    """43 sounds: one is none, one is cut off in mid-word, one lasts over a minute."""
     folder = tmp_path_factory.mktemp("many")
     for number in range(40):
         shutil.copy(sounds[number % len(sounds)], folder / f"{number:02}.wav")
@@ -66,7 +66,8 @@ def test_many_at_a_time_is_what_one_at_a_time_says(options: list[str], folder: P
     assert "Traceback" not in alone.stderr
     assert together.stdout == alone.stdout
     assert together.stderr == alone.stderr
-    assert alone.stderr.endswith("ser-edge: 41 judged, 2 failed\n")
+    assert f"{folder / '21.wav'}: truncated or damaged: 7.00 s of " in alone.stderr
+    assert alone.stderr.endswith("ser-edge: 42 judged, 1 failed\n")
     assert (alone.returncode, together.returncode) == (1, 1)
 
 
@@ -78,12 +79,12 @@ def test_answers_are_equal_to_the_last_bit(model: str, folder: Path) -> None:
     assert list(in_processes(setup, iter(paths), 3, False, Progress(lambda: 0))) == alone
 
 
-def test_an_error_stands_where_its_file_does(folder: Path) -> None:
+def test_an_error_and_a_warning_stand_where_their_file_does(folder: Path) -> None:
     outcomes = list(in_processes(setup_of(), found([str(folder)]), 2, True, Progress(lambda: 0)))
     broken = [(i, o.problem.split(": ")[1]) for i, o in enumerate(outcomes) if o.problem]
-    assert broken == [(3, "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"), (21, "truncated")]
-    assert not outcomes[3].predictions
-    assert [len(outcome.predictions) > 0 for outcome in outcomes].count(False) == 1  # what was heard of 21 counts
+    assert broken == [(3, "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)")]
+    assert [i for i, outcome in enumerate(outcomes) if not outcome.predictions] == [3]
+    assert [i for i, outcome in enumerate(outcomes) if outcome.warnings] == [21]
 
 
 def test_a_few_short_files_start_no_process_and_import_no_pool(sounds: list[Path]) -> None:
@@ -332,7 +333,8 @@ def test_a_bar_counts_all_files_and_survives_the_errors(
         assert main(["--jobs", jobs, "--format", "json", str(folder)]) == 1
         assert "| 43/43 files [" in terminal.text
         assert f"\rser-edge: {folder / '03.wav'}: not a sound file" in terminal.text
-    assert capsys.readouterr().out.count("\n") == 2 * 41
+        assert f"\rser-edge: {folder / '21.wav'}: truncated or damaged" in terminal.text
+    assert capsys.readouterr().out.count("\n") == 2 * 42
 
 
 def test_standard_error_is_back_when_two_threads_have_hushed_it(capfd: pytest.CaptureFixture[str]) -> None:

@@ -189,14 +189,14 @@ def test_a_full_disk_is_one_line(talk: Path) -> None:
 
 def test_a_broken_end_keeps_the_windows_before_it(talk: Path, tmp_path: Path) -> None:
     data = talk.read_bytes()
-    (tmp_path / "cut.wav").write_bytes(data[: len(data) - 999])
+    (tmp_path / "cut.wav").write_bytes(data[: len(data) * 49 // 50])
     done = ser_edge("--format", "json", "--timeline", tmp_path / "cut.wav")
-    assert done.returncode == 1
-    assert b"truncated" in done.stderr
+    assert done.returncode == 0
+    assert done.stderr.count(b"truncated or damaged") == 1
     whole = records(ser_edge("--format", "json", "--timeline", talk).stdout)
     got = records(done.stdout)
     assert len(got) >= len(whole) - 2
-    assert got == whole[: len(got)]
+    assert got[:-1] == whole[: len(got) - 1]  # the last one ends where the sound does
 
 
 def test_subtitles_are_what_a_player_reads(talk: Path) -> None:
