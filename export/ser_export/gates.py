@@ -73,8 +73,9 @@ class Proof:
 def gate_inputs(features: npt.NDArray[np.float32], front_end: FrontEnd) -> npt.NDArray[np.float32]:
     """Real utterances, then edge cases, then mixtures where real ones are few.
 
-    The edge cases are silence, a click, one sample alone, and noise and a square wave at full scale. A mixture is as
-    long as the shorter of its two utterances: a frame that isn't there (NaN) isn't there in any mixture.
+    The edge cases are silence, a click, one sample alone, and noise and a square wave at full scale. A mixture is of
+    two different utterances (of one with itself nothing new would come but rounding, and on some processors not even
+    that), and as long as the shorter: a frame that isn't there (NaN) isn't there in any mixture.
 
     Args:
         features: (n, frames, coefficients) of real utterances, not normalised.
@@ -92,7 +93,8 @@ def gate_inputs(features: npt.NDArray[np.float32], front_end: FrontEnd) -> npt.N
     alone = np.ones(1 if front_end.config.samples else length, np.float32)
     edges = np.stack([front_end(signal) for signal in (silence, click, alone, noise, square)])
     missing = max(0, INPUTS - len(features) - len(edges))
-    one, other = random.integers(len(features), size=(2, missing))
+    one, further = random.integers([[len(features)], [max(1, len(features) - 1)]], size=(2, missing))
+    other = (one + 1 + further) % len(features)
     share = random.random((missing, 1, 1), np.float32)
     return np.concatenate([features, edges, share * features[one] + (1 - share) * features[other]])
 

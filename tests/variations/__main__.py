@@ -80,7 +80,7 @@ def run(variation: Variation, tests: Sequence[str], log: Path) -> tuple[int, str
         changes = {"HYPOTHESIS_STORAGE_DIRECTORY": f"{scratch}/hypothesis"}
         changes |= asked(scratch) if callable(asked) else asked
         environment = {name: value for name, value in {**os.environ, **changes}.items() if value is not None}
-        command = [*variation.command(), sys.executable, "-m", "pytest", "-q", *variation.options, *tests]
+        command = [*variation.command(), sys.executable, "-m", "pytest", *variation.options, *tests]
         with log.open("wb") as out:
             stream, reader = out.fileno(), None
             if variation.terminal:

@@ -1,7 +1,8 @@
 """A pytest plugin: the runtimes' other kernels, which no environment variable reaches.
 
-XNNPACK and ONNX Runtime's MLAS have no switch for a processor's instructions. They can be left out: LiteRT then runs its
-own kernels, and ONNX Runtime the graph as it is written, without its fusions. Processes that a test starts run as ever.
+XNNPACK and ONNX Runtime's MLAS have no switch for a processor's instructions. But XNNPACK can be left out, and LiteRT
+then runs its own kernels; and ONNX Runtime can run the graph as it is written, without its fusions. Processes that a
+test starts run as ever.
 """
 
 from functools import partial
