@@ -26,6 +26,7 @@ from ser_edge.description import ModelDescription
 from ser_edge.devices import devices
 from ser_edge.model import DEFAULT
 from ser_edge.runtimes import RUNTIMES
+from ser_edge.tolerances import FORMATS
 from ser_edge.windowing import HOP, SPEECH
 from ser_edge.writers import WRITERS
 
@@ -189,7 +190,7 @@ def test_both_formats_of_the_bundled_model_answer_alike(sounds: list[Path]) -> N
     )
     assert len(first) == len(sounds)
     for one, other in zip(first, second, strict=True):
-        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=0.1)  # each rounds int8 in its way
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=FORMATS)
 
 
 def test_only_answers_reach_either_stream(sounds: list[Path]) -> None:

@@ -17,6 +17,7 @@ from ser_edge.description import KEY, ModelDescription, Normalization
 from ser_edge.errors import ModelError
 from ser_edge.features import FrontEnd
 from ser_edge.runtimes import LiteRT
+from ser_edge.tolerances import TOLERANCES
 from ser_export import cli, convert, gates
 from ser_export.convert import export
 from ser_export.describe import describe_tflite
@@ -286,6 +287,11 @@ def test_state_that_leaks_between_calls_is_caught(run: Run, tmp_path: Path, monk
     monkeypatch.setattr(gates.Model, "probabilities", drifting)
     with pytest.raises(GateError, match="state leaks"):
         export(run, tmp_path / "model.onnx")
+
+
+def test_every_file_that_can_be_made_has_a_line_in_the_table_of_tolerances() -> None:
+    impossible = {(".onnx", "int8-per-tensor"), (".onnx", "int8-full")}
+    assert set(TOLERANCES) == {(suffix, p) for suffix in convert.FORMATS for p in gates.LIMITS} - impossible
 
 
 @pytest.fixture(scope="module")
