@@ -85,6 +85,7 @@ def run(variation: Variation, tests: Sequence[str], log: Path) -> tuple[int, str
             stream, reader = out.fileno(), None
             if variation.terminal:
                 reader, stream = pty.openpty()
+            company = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(variation.company)]
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
@@ -98,7 +99,12 @@ def run(variation: Variation, tests: Sequence[str], log: Path) -> tuple[int, str
             if reader is not None:
                 os.close(stream)
                 _copy(reader, log)
-            code = process.wait()
+            try:
+                code = process.wait()
+            finally:
+                for other in company:
+                    other.kill()
+                    other.wait()
         scratch.chmod(0o755)
     lines = _COLOURS.sub("", log.read_text("utf-8", "replace")).rstrip().splitlines()
     counts = ", ".join(_COUNTS.findall(lines[-1] if lines else ""))

@@ -58,6 +58,7 @@ class Variation:
     missing: Callable[[], str] = _always  # why it can't be made here, or ""
     before: Callable[[], object] = _always  # in the process that becomes pytest
     terminal: bool = False  # pytest's own streams are one
+    company: int = 0  # programs beside it that do nothing, as fast as they can
 
 
 def _needs(*flags: str) -> Callable[[], str]:
@@ -197,6 +198,7 @@ VARIATIONS: dict[str, Variation] = {
     "narrow": Variation("a dumb terminal of 20 columns", PROGRAMS, _DUMB),
     "colours": Variation("a terminal that wants colours, on all streams", PROGRAMS, _COLOURS, terminal=True),
     # Order, and company.
+    "busy": Variation("a machine that is busy with other things", ("tests/edge",), company=2 * (os.cpu_count() or 1)),
     "random": Variation("a random order", WHOLE, options=("-p", "randomly")),
     "parallel": Variation("two tests at a time", WHOLE, options=("-n", "2")),
 }
