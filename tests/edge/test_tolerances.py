@@ -1,5 +1,7 @@
 """The table of tolerances is true of the bundled models: what rounding moves stays below it."""
 
+import re
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from ser_edge.model import DEFAULT, Model
 from ser_edge.runtimes import RUNTIMES
 from ser_edge.tolerances import TOLERANCES, tolerance
 
+PAGE = Path(__file__).parents[2] / "export" / "MODEL_FILE.md"
 STREAMED = 2e-5  # dB between a stream's features and a whole file's
 
 
@@ -50,3 +53,11 @@ def test_the_same_bits_get_the_same_answer(suffix: str, sounds: list[Path]) -> N
     once, again = Model(DEFAULT + suffix), Model(DEFAULT + suffix)
     inputs = features(once, sounds)
     np.testing.assert_array_equal(once.probabilities(inputs), again.probabilities(inputs.copy()))
+
+
+def test_the_page_has_the_table() -> None:
+    rows = re.findall(
+        r"^\| `(\.\w+)` \| `([\w-]+)` \| [^|]+ \| (\S+) \| (\S+) \| (\S+) \|$", PAGE.read_text("utf-8"), re.M
+    )
+    shown = {(suffix, precision): tuple(map(float, bounds)) for suffix, precision, *bounds in rows}
+    assert shown == {file: astuple(line) for file, line in TOLERANCES.items()}
