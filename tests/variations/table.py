@@ -35,6 +35,7 @@ KERNELS = (  # what a model file's kernels can change, in the process of the tes
 EMULATED = (*KERNELS[:5], "tests/edge/test_features.py")  # 20 times as slow: no training, and no conversion
 PROGRAMS = ("tests/edge", "tests/export", "tests/fuzz", "tests/docs", "tests/train/test_cli.py")  # what users see
 WHOLE = ()  # as `make test`
+PYTHON = Path(sys.base_prefix).resolve()
 NOBODY = 65_534  # the user and the group that own nothing
 
 
@@ -89,8 +90,25 @@ def _no_setpriv() -> str:
         return "needs Linux, with setpriv"
     if os.geteuid() != 0:
         return "this user isn't root: plain is it"
-    closed = [path for path in (ROOT, *ROOT.parents) if not path.stat().st_mode & stat.S_IXOTH]
-    return f"other users may not enter {closed[-1]}" if closed else ""
+    if closed := _closed(ROOT):
+        return f"other users may not enter {closed}"
+    return "other users may not enter Python's folder" if _closed(PYTHON) and not shutil.which("unshare") else ""
+
+
+def _closed(path: Path) -> Path | None:
+    """The first folder on the way there, from the root, that other users may not enter."""
+    way = [*reversed(path.parents), path]
+    return next((folder for folder in way if not folder.stat().st_mode & stat.S_IXOTH), None)
+
+
+def _as_nobody() -> tuple[str, ...]:
+    """Where root's own Python runs this, other users see an open folder in place of root's, with Python in it."""
+    user = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    closed = _closed(PYTHON)
+    if closed is None:
+        return user
+    show = 'mount --bind "$1" /mnt && mount -t tmpfs -o mode=755 none "$2" && mkdir -p "$1" && mount --move /mnt "$1"'
+    return ("unshare", "--mount", "sh", "-c", f'{show} && shift 2 && exec "$@"', "sh", str(PYTHON), str(closed), *user)
 
 
 def _no_unshare() -> str:
@@ -145,7 +163,6 @@ _LIBM = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-FMA,-FMA4"}
 _ASCII = {"LC_ALL": "C", "LANG": None, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 _DUMB = {"TERM": "dumb", "COLUMNS": "20", "LINES": "5", "NO_COLOR": "1"}
 _COLOURS = {"TERM": "xterm-256color", "FORCE_COLOR": "1", "NO_COLOR": None, "CI": None}
-_AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 
 VARIATIONS: dict[str, Variation] = {
     "plain": Variation("nothing", NUMBERS),
@@ -179,7 +196,7 @@ VARIATIONS: dict[str, Variation] = {
         WHOLE,
         _nobody,
         ("-p", "no:cacheprovider"),
-        lambda: _AS_NOBODY,
+        _as_nobody,
         _no_setpriv,
     ),
     "root": Variation(
