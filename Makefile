@@ -2,7 +2,7 @@
 
 # RAVDESS: a folder or zip of RAVDESS speech; empty downloads it into the user's cache. OTHERS: folders of other corpora,
 # which the network we ship learns from as well: RAVDESS song, nEMO, CREMA-D ... SEEDS: for `evaluate`. JOBS: trainings
-# at a time.
+# at a time. VARIATION: for `test-variations`; all if none is given.
 PYTHON ?= python3
 RAVDESS ?=
 OTHERS ?=
@@ -10,16 +10,17 @@ SEEDS ?= 0 1 2
 RUNS ?= $(or $(wildcard runs/*-speaker-fold0-seed0),runs/*)
 PRECISION ?= all
 JOBS ?= 2
+VARIATION ?=
 
 BIN := .venv/bin
 DATA := $(if $(RAVDESS),--data "$(RAVDESS)")
 ALL := $(if $(RAVDESS),$(foreach path,$(RAVDESS) $(OTHERS),--data "$(path)"))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test lint train evaluate export bundle bench wheel docs clean
+.PHONY: help run test test-variations lint train evaluate export bundle bench wheel docs clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 	@echo "  with RAVDESS=path for the corpus (a folder or the public zip), else it is downloaded once"
 
 run: .venv/base  ## classify the sounds in tests/sounds with the bundled model
@@ -27,6 +28,9 @@ run: .venv/base  ## classify the sounds in tests/sounds with the bundled model
 
 test: .venv/dev  ## all tests
 	$(BIN)/pytest
+
+test-variations: .venv/dev  ## the tests as on other processors, for other users, in other orders; VARIATION="haswell random", or --help
+	$(BIN)/python -m tests.variations $(VARIATION)
 
 lint: .venv/dev  ## style, types, and who may import whom; in seconds
 	$(BIN)/ruff check

@@ -16,11 +16,11 @@ from ser_edge.errors import ModelError
 from ser_edge.model import BUNDLED, Model
 from ser_edge.pip_command import reinstall
 from ser_edge.runtimes import RUNTIMES
+from ser_edge.tolerances import tolerance
 
 __all__ = ["SELF_TEST", "Answer", "model_files", "self_test", "self_test_answer", "store"]
 
 SELF_TEST = BUNDLED / "self_test.json"
-_TOLERANCE = 0.02  # of a probability: processors and runtimes round differently, what is broken is far off
 
 
 class Answer(TypedDict):
@@ -43,13 +43,14 @@ def self_test(model: Path, stored: Path = SELF_TEST) -> float:
         then: Answer = json.loads(stored.read_text(encoding="utf-8"))[model.name]
     except (OSError, ValueError, KeyError) as e:
         raise ModelError(f"no answer is stored to compare it with; {reinstall()}") from e
-    now = self_test_answer(model)
+    opened = Model(model)
+    now = _answer(opened)
     if now["digest"] != then["digest"]:
         raise ModelError(f"isn't the file that was shipped; {reinstall()}")
     a, b = now["probabilities"], then["probabilities"]
     off = max(abs(a.get(label, 0.0) - b.get(label, 0.0)) for label in a | b)
-    if off > _TOLERANCE:
-        raise ModelError(f"answers otherwise than where it was made, by {off:.3f}; {reinstall()}")
+    if off > tolerance(model.suffix, opened.description.precision).kernels:  # what is broken is far off
+        raise ModelError(f"answers otherwise than where it was made, by {off:.4f}; {reinstall()}")
     return off
 
 
@@ -62,7 +63,10 @@ def self_test_answer(model: str | Path) -> Answer:
     Raises:
         ModelError: it can't be used.
     """
-    opened = Model(model)
+    return _answer(Model(model))
+
+
+def _answer(opened: Model) -> Answer:
     labels, probabilities = opened.description.labels, opened.judge(_sound(opened.description.features.sample_rate))
     return Answer(
         digest=hashlib.blake2b(opened.path.read_bytes(), digest_size=16).hexdigest(),

@@ -9,6 +9,7 @@ import onnx
 
 from ser_edge.description import ModelDescription, tempered
 from ser_edge.features import FrontEnd
+from ser_edge.tolerances import TOLERANCES
 from ser_export import onnx_graph, tflite
 from ser_export.describe import describe_onnx, describe_tflite
 from ser_export.gates import LIMITS, ExportError, Proof, check, gate_inputs
@@ -21,7 +22,7 @@ __all__ = ["FORMATS", "export"]
 _REPRESENTATIVE = 100  # utterances that aren't the test's, from which full integers learn their ranges
 _LESS_LOSS = {"float16": "float32", "int8": "float16", "int8-per-tensor": "float16", "int8-full": "int8"}
 _OTHERS = {".onnx": "tflite", ".tflite": "onnx"}
-_RELOADED = 1e-4  # difference that another machine's float32 kernels may make
+_RELOADED = TOLERANCES[".onnx", "float32"].kernels  # the run may come from another machine
 
 
 def export(run: Run, target: Path, precision: str = "float32") -> Proof:

@@ -1,8 +1,10 @@
-"""Smaller weights: float16, or int8 with a scale for each output row; the arithmetic stays float32.
+"""Smaller weights: float16, or int8 with a scale for each output row.
 
 In ONNX the stored weights are followed by `Cast` and `Mul`, which ONNX Runtime folds when it opens the file: a smaller
-file, no slower, and it shrinks GRU and RNN, which onnxruntime's own `quantize_dynamic` leaves alone.
-TFLite's converter does the same by itself (`tflite`), given the precision's name.
+file, no slower, whose arithmetic stays float32; and it shrinks GRU and RNN, which onnxruntime's own `quantize_dynamic`
+leaves alone.
+TFLite's converter makes weights small by itself (`tflite`), given the precision's name. What LiteRT multiplies int8
+weights with it rounds to int8 as well: see `ser_edge.tolerances`.
 """
 
 from collections.abc import Callable

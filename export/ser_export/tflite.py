@@ -109,7 +109,7 @@ def _convert_here(keras_file: str, target: str, precision: str, representative: 
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if precision != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]  # int8 weights, float32 arithmetic
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]  # int8 weights; LiteRT rounds what they meet
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
         if precision == "int8-per-tensor":

@@ -1,12 +1,14 @@
-"""compare.py HERE THERE: do two folders of answers, by model file, agree? THERE has a folder for each processor."""
+"""compare.py MODELS HERE THERE: do two folders of answers, by model file, agree?
+
+MODELS has the files; THERE a folder for each processor. What may differ is what `ser_edge.tolerances` says.
+"""
 
 import json
 import sys
 from pathlib import Path
 
-MOST = 1e-3  # difference of a probability, of float32
-MOST_INT8 = 0.05  # of the bundled: processors round to other steps
-BUNDLED = ("crnn.onnx", "crnn.tflite")
+from ser_edge.model import Model
+from ser_edge.tolerances import tolerance
 
 
 def answers(path: Path) -> dict[str, tuple[str, dict[str, float]]]:
@@ -15,12 +17,12 @@ def answers(path: Path) -> dict[str, tuple[str, dict[str, float]]]:
     return {Path(record["path"]).name: (record["label"], record["probabilities"]) for record in records}
 
 
-def agree(ours: Path, theirs: Path) -> bool:
+def agree(model: Path, ours: Path, theirs: Path) -> bool:
     """Prints a line, too."""
     here, there = answers(ours), answers(theirs)
     alike = {name: label for name, (label, _) in here.items()} == {name: label for name, (label, _) in there.items()}
     off = max(abs(there[name][1][label] - p) for name, (_, row) in here.items() for label, p in row.items())
-    good = alike and off <= (MOST_INT8 if ours.stem in BUNDLED else MOST)
+    good = alike and off <= tolerance(model.suffix, Model(model).description.precision).kernels
     labels = "the same labels" if alike else "OTHER LABELS"
     print(
         f"{'ok' if good else '!!'}  {theirs.parent.name}  {ours.stem}: {len(here)} sounds, {labels}, off by {off:.4f}"
@@ -30,8 +32,8 @@ def agree(ours: Path, theirs: Path) -> bool:
 
 def main() -> int:
     """Returns the exit code."""
-    here, there = map(Path, sys.argv[1:])
-    agreed = [agree(here / path.name, path) for path in sorted(there.glob("*/*.json"))]
+    models, here, there = map(Path, sys.argv[1:])
+    agreed = [agree(models / path.stem, here / path.name, path) for path in sorted(there.glob("*/*.json"))]
     return 0 if all(agreed) else 1
 
 

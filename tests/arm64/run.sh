@@ -48,5 +48,5 @@ for system in bookworm:3.11 trixie:3.13; do
   echo "-- without /proc and /sys"
   "${inside[@]}" python3 -m ser_edge --version
   "${inside[@]}" python3 -m ser_edge /ask/sounds/plain.wav
-  .venv/bin/python tests/arm64/compare.py "$build/here" "$root/out"
+  .venv/bin/python tests/arm64/compare.py "$build/models" "$build/here" "$root/out"
 done

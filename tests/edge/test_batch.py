@@ -228,7 +228,7 @@ def test_after_ctrl_c_what_is_there_is_given(pool: ThreadPoolExecutor) -> None:
 def test_a_folder_is_listed_as_it_is_needed_and_links_out_of_it_are_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = ["a/1.wav", "a/b/2.WAV", "a.b/3.flac", "c.wav", "c/4.mp3", "ü.ogg"]
+    names = ["a/1.wav", "a/b/2.WAV", "a.b/3.flac", "c.wav", "c/4.mp3", os.fsdecode("ü.ogg".encode())]
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

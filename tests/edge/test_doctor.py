@@ -237,7 +237,7 @@ REFRESH = """after making the bundled models anew: .venv/bin/python -c 'from ser
 @pytest.mark.parametrize("path", self_test.model_files(), ids=lambda path: path.name)
 def test_each_bundled_model_answers_as_is_stored(path: Path) -> None:
     try:
-        assert self_test.self_test(path) < 0.02
+        self_test.self_test(path)
     except ModelError as error:
         pytest.fail(f"{path.name} {error}. Refresh it {REFRESH}")
 
@@ -268,7 +268,7 @@ def test_another_answer_another_file_and_no_answer_are_told_apart(bundle: tuple[
     label = next(iter(answers[model.name]["probabilities"]))
     answers[model.name]["probabilities"][label] += 0.5
     stored.write_text(json.dumps(answers))
-    with pytest.raises(ModelError, match=r"^answers otherwise than where it was made, by 0\.500; "):
+    with pytest.raises(ModelError, match=r"^answers otherwise than where it was made, by 0\.5000; "):
         self_test.self_test(model, stored)
     answers[model.name]["digest"] = "0"
     stored.write_text(json.dumps(answers))

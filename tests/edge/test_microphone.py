@@ -283,11 +283,9 @@ def test_a_microphone_plugged_in_after_portaudio_looked_is_found(sounddevice: An
 
 def test_a_sound_system_that_never_answers_is_given_up(sounddevice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = threading.Event()
-    monkeypatch.setattr(sounddevice, "query_devices", lambda kind=None: answer.wait(5) and [])
-    began = time.monotonic()
+    monkeypatch.setattr(sounddevice, "query_devices", lambda kind=None: answer.wait(60) and [])
     with pytest.raises(MicrophoneError, match="didn't answer"), Microphone(RATE):
         pass
-    assert time.monotonic() - began < 2
     answer.set()
     until(lambda: not keepers())
 
@@ -423,14 +421,16 @@ def test_what_does_not_fit_in_the_queue_is_counted_and_replaced_by_silence(sound
 def test_an_overflow_in_the_system_is_counted_with_the_time_it_cost(sounddevice: Any, card: Any) -> None:
     usb = sounddevice.plug(card("USB"))
     with listening() as (opened, listener):
+        began = time.monotonic()
         usb.hear(noise(0.1))
         listener.has(0.1)
         time.sleep(0.15)
         usb.hear(noise(0.1), overflow=True)
+        took = time.monotonic() - began
         listener.has(0.2)
         health = opened.health
     assert health.overflows == 1
-    assert 0.03 < health.dropped < 0.2
+    assert 0.03 < health.dropped < took
     assert (listener.sound == 0).sum() == pytest.approx(health.dropped * RATE, abs=20)
 
 
@@ -466,11 +466,14 @@ def test_a_device_that_is_away_is_tried_ever_more_rarely(sounddevice: Any, card:
     with listening() as (opened, listener):
         usb.hear(noise(0.1))
         listener.has(0.1)
+        began = time.monotonic()
         sounddevice.unplug(usb)
-        time.sleep(1.2)
-        assert 4 <= sounddevice.started <= 7  # after .05, .15, .35, .75, 1.15 s
+        until(lambda: sounddevice.started >= 6, 30)  # after .05, .15, .35, .75, 1.15 s: later, where others run as well
+        took = time.monotonic() - began
+        assert took > 1
         assert not opened.health.listening
-        assert len(listener.sound) / RATE == pytest.approx(1.2, abs=0.3)
+        until(lambda: len(listener.sound) / RATE > took - 0.3)
+        assert len(listener.sound) / RATE < time.monotonic() - began + 0.3
 
 
 def test_a_device_that_stops_calling_back_is_opened_anew(sounddevice: Any, card: Any) -> None:
@@ -491,14 +494,18 @@ def test_a_pause_is_filled_with_the_time_it_took(sounddevice: Any, card: Any, mo
     monkeypatch.setattr(keeper, "PATIENCE", 5.0)  # a source that is suspended, and resumed before anybody gives it up
     usb, sound = sounddevice.plug(card("USB")), noise(0.1)
     with listening() as (opened, listener):
+        before = time.monotonic()
         usb.hear(sound)
+        after = time.monotonic()
         listener.has(0.1)
         time.sleep(0.6)
+        least = time.monotonic() - after
         usb.hear(sound)
+        most = time.monotonic() - before
         until(lambda: listener.sound[-len(sound) :].all() and len(listener.sound) > RATE / 2)
         assert (usb.opened, opened.health.reconnections) == (1, 0)
     # 0.1 s, then a block that came 0.6 s later and holds the last 0.1 s of it
-    assert len(listener.sound) / RATE == pytest.approx(0.7, abs=0.05)
+    assert 0.1 + least - 0.05 <= len(listener.sound) / RATE <= 0.1 + most + 0.05
 
 
 def test_a_moment_without_a_callback_is_no_pause(sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.features import FeatureConfig, FrontEnd
 from ser_edge.model import _AT_ONCE, BUNDLED, DEFAULT, Model
 from ser_edge.runtimes import RUNTIMES
+from ser_edge.tolerances import BATCH, FORMATS, tolerance
 
 LABELS = ("calm", "happy", "angry")
 CONFIG = FeatureConfig(n_mels=40, n_mfcc=3, seconds=1.0)
@@ -33,10 +34,6 @@ def refusal(path: Path | str) -> str:
     return str(error.value)
 
 
-# Of a probability: LiteRT rounds what the int8 weights are multiplied with as well, ONNX Runtime doesn't.
-ROUNDING = 0.1
-
-
 def test_both_runtimes_answer_alike(sounds: list[Path]) -> None:
     onnx_runtime, litert = Model(f"{DEFAULT}.onnx"), Model(f"{DEFAULT}.tflite")
     # the precision that tflite-runtime 2.14 reads as well
@@ -44,7 +41,7 @@ def test_both_runtimes_answer_alike(sounds: list[Path]) -> None:
     config = onnx_runtime.description.features
     for path in sounds:
         features = onnx_runtime.features(read(path, config.sample_rate, config.seconds))[None]
-        np.testing.assert_allclose(litert.probabilities(features), onnx_runtime.probabilities(features), atol=ROUNDING)
+        np.testing.assert_allclose(litert.probabilities(features), onnx_runtime.probabilities(features), atol=FORMATS)
 
 
 @pytest.mark.parametrize("suffix", RUNTIMES)
@@ -54,15 +51,16 @@ def test_a_batch_gets_the_answers_of_its_members(suffix: str) -> None:
     batch = np.stack([model.features(one) for one in noise])
     one_by_one = np.concatenate([model.probabilities(one[None]) for one in batch])
     answers = model.probabilities(batch)
-    np.testing.assert_allclose(answers, one_by_one, atol=1e-6)
+    np.testing.assert_allclose(answers, one_by_one, rtol=0, atol=BATCH)
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("suffix", RUNTIMES)
 def test_more_threads_answer_the_same(suffix: str) -> None:
     features = np.zeros((1, *Model().features(np.zeros(1, np.float32)).shape), np.float32)
-    one, two = (Model(DEFAULT + suffix, threads).probabilities(features) for threads in (1, 2))
-    np.testing.assert_allclose(one, two, atol=1e-6)
+    one, two = (Model(DEFAULT + suffix, threads) for threads in (1, 2))
+    bound = tolerance(suffix, one.description.precision).inputs
+    np.testing.assert_allclose(one.probabilities(features), two.probabilities(features), rtol=0, atol=bound)
 
 
 def test_a_bundled_model_is_known_by_name_and_by_format() -> None:

@@ -20,6 +20,7 @@ from ser_edge.model import Model
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
 from ser_edge.recognizer import Recognizer
 from ser_edge.stream import Stream
+from ser_edge.tolerances import tolerance
 from ser_edge.windowing import Windowing
 
 RATE = 16_000
@@ -84,7 +85,13 @@ def test_a_resampled_stream_equals_a_resampled_whole(rate: int, recognizer: Reco
     other = soxr.resample(talk, RATE, rate)
     streamed = list(recognizer.stream(cut(other, [1, 777, 4321]), rate))
     whole = list(recognizer.stream([soxr.resample(other, rate, RATE, quality="HQ")], RATE))
-    assert [(p.start, p.end, p.label) for p in streamed] == [(p.start, p.end, p.label) for p in whole]
+    assert [(p.start, p.end) for p in streamed] == [(p.start, p.end) for p in whole]
+    # Two ways to resample move features a little further than two processors do. So do probabilities, and with them a
+    # label that leads by less.
+    bound = tolerance(recognizer._model.path.suffix, recognizer.description.precision).kernels
+    for a, b in zip(streamed, whole, strict=True):
+        assert list(a.probabilities.values()) == pytest.approx(list(b.probabilities.values()), rel=0, abs=bound)
+        assert a.label == b.label or b.probabilities[b.label] - b.probabilities[a.label] < 2 * bound
 
 
 def test_windows_begin_every_hop_and_the_last_ends_with_the_sound(recognizer: Recognizer, talk: Samples) -> None:

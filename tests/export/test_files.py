@@ -257,7 +257,7 @@ def test_smaller_weights_make_smaller_files_that_say_so(
 ) -> None:
     sizes = []
     for precision in ("float32", "float16", "int8"):
-        monkeypatch.setitem(LIMITS, precision, replace(LIMITS[precision], points=5.0))  # one of 30 test utterances
+        monkeypatch.setitem(LIMITS, precision, replace(LIMITS[precision], points=100.0))  # of random weights
         target = tmp_path / f"model-{precision}{suffix}"
         export(any_run, target, precision)
         assert Model(target).description.precision == precision

@@ -14,13 +14,14 @@ import pytest
 from ser_edge.description import ModelDescription, Normalization
 from ser_edge.features import FrontEnd
 from ser_edge.model import Model
+from ser_edge.tolerances import TOLERANCES
 from ser_export.convert import export
 from ser_export.gates import LIMITS, Limits, gate_inputs
 from ser_export.run import Run
 from ser_train.corpus import EMOTIONS
 from ser_train.networks import NETWORKS
 
-ALIKE = 1e-5  # probabilities, float32 everywhere
+ALIKE = TOLERANCES[".onnx", "float32"].keras  # float32 everywhere
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,23 @@ class Exported:
     folder: Path
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+@pytest.fixture(scope="module")
+def made() -> dict[str, Exported]:
+    """Each network once, in whatever order the tests ask."""
+    return {}
+
+
+@pytest.fixture(params=NETWORKS)
+def exported(
+    request: pytest.FixtureRequest, made: dict[str, Exported], tmp_path_factory: pytest.TempPathFactory
+) -> Exported:
     """A network with random weights and statistics, in both formats."""
-    name, folder = request.param, tmp_path_factory.mktemp(request.param)
+    if request.param not in made:
+        made[request.param] = random_network(request.param, tmp_path_factory.mktemp(request.param))
+    return made[request.param]
+
+
+def random_network(name: str, folder: Path) -> Exported:
     config = NETWORKS[name].features
     keras.utils.set_random_seed(7)
     model = NETWORKS[name].build((config.frames, config.coefficients), len(EMOTIONS))
@@ -75,8 +89,7 @@ def test_the_answers_are_worth_comparing(exported: Exported) -> None:
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
 def test_a_model_file_answers_as_keras(exported: Exported, suffix: str) -> None:
     answers = Model(exported.folder / f"model{suffix}").probabilities(exported.features)
-    np.testing.assert_allclose(answers, exported.keras, rtol=0, atol=ALIKE)
-    assert (answers.argmax(1) == exported.keras.argmax(1)).all()
+    np.testing.assert_allclose(answers, exported.keras, rtol=0, atol=ALIKE)  # and so the labels, but for ties
 
 
 def test_tf2onnx_is_of_the_same_opinion(exported: Exported) -> None:

@@ -1,0 +1,63 @@
+"""The table of tolerances is true of the bundled models: what rounding moves stays below it."""
+
+import re
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from ser_edge.model import DEFAULT, Model
+from ser_edge.runtimes import RUNTIMES
+from ser_edge.tolerances import TOLERANCES, tolerance
+
+PAGE = Path(__file__).parents[2] / "export" / "MODEL_FILE.md"
+STREAMED = 2e-5  # dB between a stream's features and a whole file's
+
+
+def features(model: Model, sounds: list[Path]) -> npt.NDArray[np.float32]:
+    """(windows, frames, coefficients) of the sounds, in pieces as long as a syllable."""
+    samples = np.concatenate([soundfile.read(path, dtype="float32")[0] for path in sounds])
+    return np.stack([model.features(piece) for piece in np.array_split(samples, 16)])
+
+
+def moved(values: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+    """The same features a few times, otherwise rounded."""
+    random = np.random.default_rng(0)
+    return [values + random.uniform(-STREAMED, STREAMED, values.shape).astype(np.float32) for _ in range(5)]
+
+
+@pytest.mark.parametrize("suffix", RUNTIMES)
+def test_rounded_features_move_no_probability_further_than_the_table_says(suffix: str, sounds: list[Path]) -> None:
+    model = Model(DEFAULT + suffix)
+    once = features(model, sounds)
+    answers = model.probabilities(once)
+    bound = tolerance(suffix, model.description.precision).inputs
+    assert max(np.abs(model.probabilities(again) - answers).max() for again in moved(once)) <= bound
+
+
+def test_int8_in_litert_moves_further_than_float32_and_that_is_why_it_has_a_line_of_its_own(
+    sounds: list[Path],
+) -> None:
+    model = Model(f"{DEFAULT}.tflite")
+    once = features(model, sounds)
+    answers = model.probabilities(once)
+    furthest = max(np.abs(model.probabilities(again) - answers).max() for again in moved(once))
+    assert furthest > TOLERANCES[".tflite", "float32"].inputs
+
+
+@pytest.mark.parametrize("suffix", RUNTIMES)
+def test_the_same_bits_get_the_same_answer(suffix: str, sounds: list[Path]) -> None:
+    once, again = Model(DEFAULT + suffix), Model(DEFAULT + suffix)
+    inputs = features(once, sounds)
+    np.testing.assert_array_equal(once.probabilities(inputs), again.probabilities(inputs.copy()))
+
+
+def test_the_page_has_the_table() -> None:
+    rows = re.findall(
+        r"^\| `(\.\w+)` \| `([\w-]+)` \| [^|]+ \| (\S+) \| (\S+) \| (\S+) \|$", PAGE.read_text("utf-8"), re.M
+    )
+    shown = {(suffix, precision): tuple(map(float, bounds)) for suffix, precision, *bounds in rows}
+    assert shown == {file: astuple(line) for file, line in TOLERANCES.items()}

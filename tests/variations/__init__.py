@@ -1,0 +1,1 @@
+"""The tests under what other machines have: processors, users, locales, orders (`make test-variations`)."""
