@@ -120,6 +120,16 @@ def _packages(_: _Options) -> Iterator[Finding]:
             yield Finding(name, NOTE, f"missing, for {purpose}", pip_install(requirement))
 
 
+def _media(_: _Options) -> Iterator[Finding]:
+    from ser_edge.audio.media import decoder, how_to
+
+    found = decoder()
+    if found is None:
+        yield Finding("media", NOTE, "neither PyAV nor ffmpeg is there, for .m4a, .webm, .mp4 ...", how_to())
+    else:
+        yield Finding("media", OK, f"{found} decodes .m4a, .webm, .mp4 ...")
+
+
 def _machine(_: _Options) -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("machine", OK, f"{platform.platform(terse=True)}, {platform.machine()}, {cores} cores")
@@ -235,6 +245,7 @@ def _judged(sound: Samples, health: Health) -> Finding:
 Check = Callable[[_Options], Iterator[Finding]]
 CHECKS: tuple[tuple[Check, int], ...] = (  # and the exit code if something is wrong
     (_packages, ModelError.exit_code),
+    (_media, ModelError.exit_code),
     (_machine, ModelError.exit_code),
     (_models, ModelError.exit_code),
     (_voice_detector, ModelError.exit_code),

@@ -63,7 +63,7 @@ def test_when_all_is_well_one_can_begin(sounddevice: Any, card: Any) -> None:
     assert {state for state, _ in found.values()} == {"ok"}
     assert list(found) == [
         *("ser-edge", "numpy", "ai-edge-litert", "soundfile", "soxr", "sounddevice", "onnxruntime"),
-        *("machine", "crnn.tflite", "voice detector", "PortAudio", "device 0", "level"),
+        *("media", "machine", "crnn.tflite", "voice detector", "PortAudio", "device 0", "level"),
     ]
     assert found["numpy"][1] == np.__version__
     assert found["crnn.tflite"][1].startswith("answers as where it was made (within 0.0000), in ")
@@ -277,3 +277,15 @@ def test_another_answer_another_file_and_no_answer_are_told_apart(bundle: tuple[
     stored.write_text("{")
     with pytest.raises(ModelError, match="no answer is stored"):
         self_test.self_test(model, stored)
+
+
+@pytest.mark.parametrize(("found", "state", "text"), [("PyAV", "ok", "PyAV decodes"), (None, "--", "neither PyAV nor")])
+def test_what_decodes_phone_recordings_is_said(
+    found: str | None, state: str, text: str, monkeypatch: pytest.MonkeyPatch, sounddevice: Any, card: Any
+) -> None:
+    plugged(sounddevice, card, tone(0.5))
+    monkeypatch.setattr("ser_edge.audio.media.decoder", lambda: found)
+    code, findings, _ = examined()
+    assert code == 0
+    assert findings["media"][0] == state
+    assert findings["media"][1].startswith(text)

@@ -27,18 +27,25 @@ from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 from ser_edge.pip_command import pip_install
 
-__all__ = ["available", "decode_media", "how_to"]
+__all__ = ["available", "decode_media", "decoder", "how_to"]
 
 _NO_SOUND = "no sound in it, or none that can be decoded"
 
 
+def decoder() -> str | None:
+    """What decodes here: "PyAV", "ffmpeg" or nothing."""
+    if find_spec("av") is not None:
+        return "PyAV"
+    return "ffmpeg" if shutil.which("ffmpeg") is not None else None
+
+
 def available() -> bool:
-    """Whether PyAV or ffmpeg is there."""
-    return find_spec("av") is not None or shutil.which("ffmpeg") is not None
+    """Whether one of them is there."""
+    return decoder() is not None
 
 
 def how_to() -> str:
-    """The command that makes it `available` on this machine."""
+    """The command that brings one to this machine."""
     managed = Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED"  # there pip would refuse
     if sys.prefix == sys.base_prefix and managed.exists():
         for manager, command in [("brew", "brew install ffmpeg"), ("apt-get", "sudo apt-get install ffmpeg")]:
@@ -63,7 +70,7 @@ def decode_media(
         AudioError: nothing can be decoded.
     """
     file.seek(0)
-    if find_spec("av") is not None:
+    if decoder() == "PyAV":
         return _by_pyav(file, name, losses)
     return _by_ffmpeg(file, path, name, losses, seconds)
 
