@@ -4,6 +4,7 @@ import errno
 import hashlib
 import re
 import shutil
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -165,7 +166,9 @@ def test_a_server_that_gives_nothing_new_is_given_up_and_the_part_is_kept(mirror
 def test_nobody_listening_is_given_up_soon_with_what_to_do(
     mirror: Mirror, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mirror.socket.close()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        mirror.url = f"http://127.0.0.1:{nobody.getsockname()[1]}/speech.zip"
     with pytest.raises(CorpusError, match=r"no server answers \(.*Connection refused\); .*--mirror.*--data$"):
         fetch(mirror, tmp_path)
     begun, again = capsys.readouterr().err.splitlines()
