@@ -181,7 +181,7 @@ class TestFfmpeg:
         place = content.index(b"data") + 4
         written.write_bytes(content[:place] + b"\xff" * 4 + content[place + 4 :])
         asked = tmp_path / "asked"
-        ffmpeg(f'echo "$@" >> {asked}; cat {written}')
+        ffmpeg(f'echo "$@" >> "{asked}"; cat "{written}"')
         decoded = decode_all(recorded(HUM, RATE, "ipod", "aac"))
         np.testing.assert_array_equal(decoded.samples[:, 0], HUM)
         assert decoded.warnings == ()
@@ -205,7 +205,7 @@ class TestFfmpeg:
         written, path = tmp_path / "written.wav", tmp_path / "a.m4a"
         written.write_bytes(encoded(HUM, RATE, "WAV", "FLOAT"))
         path.write_bytes(recorded(HUM, RATE, "ipod", "aac"))
-        ffmpeg(f"while true; do cat {written} || exit; done")
+        ffmpeg(f'while true; do cat "{written}" || exit; done')
         with open_sound(path) as sound:
             assert len(next(sound.chunks))
 
