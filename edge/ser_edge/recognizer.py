@@ -1,6 +1,7 @@
 """The public face: `Recognizer().predict(path or array)` gives a `Prediction`, `.stream(chunks)` one a window."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -185,15 +186,29 @@ class Recognizer:
         try:
             return find_speech(samples, self.description.features.sample_rate)
         except RuntimeUnavailable as e:
-            self._gate_unavailable = True
-            warn(f"every sound gets an emotion, speech or not: {e}")
+            self._go_on_without_gate(e)
             return None
+
+    def _go_on_without_gate(self, reason: RuntimeUnavailable) -> None:
+        if not self._gate_unavailable:
+            warn(f"every sound gets an emotion, speech or not: {reason}")
+        self._gate_unavailable = True
+
+    def _listener_of_file(self, sound: Sound) -> "Stream":
+        from ser_edge.stream import Stream
+
+        try:
+            return self.listener(sound.rate, sound.path)
+        except RuntimeUnavailable as e:  # as for a short file
+            self._go_on_without_gate(e)
+            ungated = replace(self._windowing, speech=None)
+            return Stream(self._model, sound.rate, ungated, self._threshold, sound.path, self._channel)
 
     def _predict_long(
         self, sound: Sound, blocks: Iterable[Samples], progress: Callable[[float, float], None] | None
     ) -> Prediction:
         """The mean over the windows with speech."""
-        stream = self.listener(sound.rate, sound.path)
+        stream = self._listener_of_file(sound)
         answers: list[Prediction] = []
         for block in blocks:
             answers += stream.feed_block(block)

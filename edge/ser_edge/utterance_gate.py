@@ -1,7 +1,7 @@
 """Does anybody speak in this recording? The speech gate for a whole sound of up to a minute, as `gate` is for streams.
 
 A stream is asked about a window; a file is one voice, with as much silence around it as its owner left. So what counts
-here is whether there is a third of a second of clear speech anywhere. The level is known beforehand, which helps with
+here is whether there are 0.4 s of clear speech anywhere. The level is known beforehand, which helps with
 soft voices after noise.
 
 Silero's detector misses screams and high, tense voices: of 1,440 acted utterances (RAVDESS) fourteen held no speech at

@@ -122,9 +122,12 @@ def test_without_a_voice_detector_files_are_still_classified(
     def missing() -> None:
         raise RuntimeUnavailable("the voice detector needs LiteRT: not for Intel Macs, or use --no-gate")
 
-    monkeypatch.setattr("ser_edge.utterance_gate.open_detector", missing)
+    for module in ("gate", "utterance_gate"):
+        monkeypatch.setattr(f"ser_edge.{module}.open_detector", missing)
     recognizer = Recognizer()
     labels = {recognizer.predict(path).label for path in sounds}
-    assert NO_SPEECH not in labels
+    long = recognizer.predict(NOBODY["tone"](65), RATE)
+    assert NO_SPEECH not in labels | {long.label}
+    assert long.speech is None
     (record,) = caplog.records  # once
     assert record.message.startswith("every sound gets an emotion, speech or not: the voice detector needs LiteRT: ")

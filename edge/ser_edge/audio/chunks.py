@@ -21,7 +21,7 @@ from ser_edge.errors import AudioError
 __all__ = ["SAMPLE_FORMATS", "RawFormat", "pipe_sound", "raw_sound"]
 
 _PIPE_SECONDS = 0.1  # a piece of a pipe: how long an answer can wait for the piece to be full
-_AHEAD = 50  # pieces read from a pipe while others are judged; then its writer waits
+_AHEAD = 50  # pieces read from a pipe before they are asked for; then its writer waits
 
 # The names that arecord, ffmpeg and sox know, in little-endian.
 SAMPLE_FORMATS = {"u8": "u1", "s16": "<i2", "s24": "i3", "s32": "<i4", "f32": "<f4", "f64": "<f8"}
@@ -54,7 +54,7 @@ def pipe_sound(stream: BinaryIO, name: str) -> Iterator[Sound]:
 
 @contextmanager
 def raw_sound(stream: Any, raw: RawFormat, name: str = "-") -> Iterator[Sound]:
-    """Channels without a header. What is left of a frame at the end, where the writer was stopped, is dropped.
+    """Samples without a header. What is left of a frame at the end, where the writer was stopped, is dropped.
 
     Raises:
         AudioError: it can't be read.

@@ -19,9 +19,9 @@ from ser_edge.audio.arrays import LOUDEST
 from ser_edge.audio.sound import Channels, Samples, Sound, first
 from ser_edge.errors import AudioError
 
-__all__ = ["BLOCK_SECONDS", "Downmix", "mono_blocks"]
+__all__ = ["Downmix", "mono_blocks"]
 
-BLOCK_SECONDS = 0.1
+_BLOCK_SECONDS = 0.1
 _MEMORY = 10  # blocks over which the mean is followed: 1 s
 # Power of the mean, relative to the strongest channel's, below which that channel is taken, and above which no more.
 _CANCELS, _HOLDS = 0.1, 0.3
@@ -38,7 +38,7 @@ class Downmix:
     """
 
     def __init__(self, sample_rate: int, channel: int | None = None, name: str = "stream"):
-        self._length = max(1, round(BLOCK_SECONDS * sample_rate))
+        self._length = max(1, round(_BLOCK_SECONDS * sample_rate))
         self._channel, self._name = channel, name
         self._line = np.linspace(0, 1, self._length, endpoint=False, dtype=np.float32)[:, None]
         self._begin(1)

@@ -1,4 +1,4 @@
-"""The sounds below a folder, for judging and for training alike."""
+"""The sounds below a folder, for predictions and for training alike."""
 
 import os
 from collections import Counter
