@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ser_edge.errors import AudioError
-from ser_edge.notices import redirected, warn
+from ser_edge.errors.user_warnings import redirected, warn
 from ser_edge.prediction import Prediction
 from ser_edge.recognizer import Recognizer
 from ser_edge.windowing import Windowing

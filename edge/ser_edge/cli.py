@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from ser_edge.errors import SerEdgeError, printable
-from ser_edge.native import stderr_apart
+from ser_edge.errors.native_stderr import stderr_apart
 from ser_edge.options import STDIN, format_of, parser, problem
 
 if TYPE_CHECKING:

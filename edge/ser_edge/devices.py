@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_edge.errors import MicrophoneError
-from ser_edge.native import hushed
+from ser_edge.errors.native_stderr import hushed
 from ser_edge.portaudio import on_this_system, portaudio
 
 __all__ = ["BLOCK", "Device", "choose", "choose_again", "devices", "open_stream"]

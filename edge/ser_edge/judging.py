@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from ser_edge.audio.sound import Channels
 from ser_edge.batch import Setup, Show, jobs_for, predictions, worth_it
 from ser_edge.errors import AudioError, printable
-from ser_edge.native import keep_memory
-from ser_edge.notices import redirected
+from ser_edge.errors.native_stderr import keep_memory
+from ser_edge.errors.user_warnings import redirected
 from ser_edge.options import STDIN
 from ser_edge.prediction import Prediction
 from ser_edge.progress import Progress, say

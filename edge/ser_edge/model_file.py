@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ser_edge.description import FILE_NAME, KEY
 from ser_edge.errors import ModelError
-from ser_edge.placeholder import START, placeholder
+from ser_edge.errors.placeholder_files import START, placeholder
 
 __all__ = ["MAX_DESCRIPTION", "MAX_FILE", "READERS", "description_in", "model_bytes"]
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from ser_edge.errors import MicrophoneError
-from ser_edge.pip_command import pip_install
+from ser_edge.errors.install_hints import pip_install
 
 __all__ = ["on_this_system", "portaudio", "refresh"]
 

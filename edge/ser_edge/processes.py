@@ -19,7 +19,7 @@ from typing import Any
 
 from ser_edge.batch import Outcome, Setup, bundles, in_order, judged
 from ser_edge.errors import SerEdgeError
-from ser_edge.native import keep_memory
+from ser_edge.errors.native_stderr import keep_memory
 from ser_edge.progress import Progress
 from ser_edge.recognizer import Recognizer
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from ser_edge.native import STANDARD_ERROR
+from ser_edge.errors.native_stderr import STANDARD_ERROR
 
 __all__ = ["Progress", "say"]
 

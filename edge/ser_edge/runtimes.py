@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.errors import ModelError, RuntimeUnavailable
+from ser_edge.errors.install_hints import pip_install
+from ser_edge.errors.native_stderr import hushed
 from ser_edge.forks import Reopening
-from ser_edge.native import hushed
-from ser_edge.pip_command import pip_install
 
 __all__ = ["LITERT", "RUNTIMES", "LiteRT", "OnnxRuntime", "Runtime", "interpreter", "reason"]
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from ser_edge.audio.sound import Samples
 from ser_edge.errors import ModelError
+from ser_edge.errors.install_hints import reinstall
 from ser_edge.model import BUNDLED, Model
-from ser_edge.pip_command import reinstall
 from ser_edge.runtimes import RUNTIMES
 from ser_edge.tolerances import tolerance
 

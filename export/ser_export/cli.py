@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.native import hushed
-from ser_edge.pip_command import install_extra
+from ser_edge.errors.install_hints import install_extra
+from ser_edge.errors.native_stderr import hushed
 from ser_export.options import FORMATS, PRECISIONS, SPECIAL, parse
 
 if TYPE_CHECKING:

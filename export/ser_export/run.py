@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.description import ModelDescription
-from ser_edge.placeholder import START, placeholder
+from ser_edge.errors.placeholder_files import START, placeholder
 from ser_export.gates import ExportError
 
 __all__ = ["Run", "read_run"]

@@ -29,7 +29,7 @@ from ser_edge.audio.sound import Sound
 from ser_edge.cli import main
 from ser_edge.description import KEY
 from ser_edge.errors import AudioError
-from ser_edge.notices import redirected
+from ser_edge.errors.user_warnings import redirected
 
 
 class PortAudioError(Exception):

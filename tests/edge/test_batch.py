@@ -23,8 +23,8 @@ import soundfile
 from ser_edge import ModelError, Recognizer, SerEdgeError, Windowing, batch
 from ser_edge.batch import Outcome, Setup, in_order, jobs_for, judged, worth_it
 from ser_edge.cli import main
+from ser_edge.errors.native_stderr import STANDARD_ERROR, hushed, keep_memory
 from ser_edge.judging import sounds as found
-from ser_edge.native import STANDARD_ERROR, hushed, keep_memory
 from ser_edge.processes import in_processes
 from ser_edge.progress import Progress, say
 

@@ -11,7 +11,7 @@ import pytest
 
 from ser_edge.audio import chunks
 from ser_edge.audio.chunks import SAMPLE_FORMATS, RawFormat, pipe_sound, raw_sound
-from ser_edge.notices import redirected
+from ser_edge.errors.user_warnings import redirected
 
 RATE = 16_000
 SAMPLES = np.clip(np.random.default_rng(0).normal(0, 0.2, 9 * RATE + 17), -1, 0.99).astype(np.float32)

@@ -17,7 +17,7 @@ from ser_edge import ModelError, Windowing, cluster
 from ser_edge.batch import Setup
 from ser_edge.cli import main
 from ser_edge.cluster import connected, in_cluster
-from ser_edge.pip_command import install_extra
+from ser_edge.errors.install_hints import install_extra
 from ser_edge.progress import Progress
 
 PATIENCE = 120.0  # s, on a machine that has other things to do

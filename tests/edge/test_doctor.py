@@ -15,8 +15,8 @@ import pytest
 from ser_edge import devices, doctor, portaudio, self_test, voice_detector
 from ser_edge.doctor import examine
 from ser_edge.errors import ModelError, RuntimeUnavailable
+from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.model import BUNDLED
-from ser_edge.pip_command import pip_install, reinstall
 from ser_edge.voice_detector import VoiceDetector
 
 RATE = 16_000

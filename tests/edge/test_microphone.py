@@ -642,7 +642,7 @@ def test_a_bug_in_the_keeper_is_raised_where_the_sound_is_read(
 def test_standard_error_is_kept_from_native_libraries() -> None:
     program = """
 import os, sys
-from ser_edge.native import stderr_apart
+from ser_edge.errors.native_stderr import stderr_apart
 with stderr_apart():
     os.write(2, b"Expression failed in pa_linux_alsa.c\\n")
     print("ours", file=sys.stderr)

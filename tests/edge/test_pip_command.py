@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 from packaging.requirements import Requirement
 
-from ser_edge import pip_command
-from ser_edge.pip_command import install_extra, pip_install, reinstall
+from ser_edge.errors import install_hints as pip_command
+from ser_edge.errors.install_hints import install_extra, pip_install, reinstall
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

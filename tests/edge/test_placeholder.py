@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ser_edge.placeholder import START, placeholder
+from ser_edge.errors.placeholder_files import START, placeholder
 
 ROOT = Path(__file__).parents[2]
 

@@ -179,7 +179,7 @@ def test_a_fork_in_the_middle_of_other_threads_work_answers_the_same(suffix: str
 
 HUSHED = """
 import os, threading, time
-from ser_edge.native import hushed
+from ser_edge.errors.native_stderr import hushed
 
 inside = threading.Event()
 

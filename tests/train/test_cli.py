@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ser_edge import __version__
-from ser_edge.pip_command import install_extra
+from ser_edge.errors.install_hints import install_extra
 from ser_train import options
 from ser_train.cli import main
 from ser_train.networks import NETWORKS

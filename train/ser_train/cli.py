@@ -15,7 +15,7 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.pip_command import install_extra
+from ser_edge.errors.install_hints import install_extra
 from ser_train.options import (
     parse_across,
     parse_choose,

@@ -20,7 +20,7 @@ import requests
 from tqdm import tqdm
 
 from ser_edge.audio.formats import AUDIO_SUFFIXES
-from ser_edge.placeholder import START, placeholder
+from ser_edge.errors.placeholder_files import START, placeholder
 from ser_train.corpus import CorpusError
 from ser_train.sounds import is_junk
 from ser_train.tables import is_table

@@ -19,8 +19,8 @@ from keras import layers
 
 from ser_edge.description import KEY, ModelDescription
 from ser_edge.errors import SerEdgeError
+from ser_edge.errors.placeholder_files import START, placeholder
 from ser_edge.model import BUNDLED
-from ser_edge.placeholder import START, placeholder
 from ser_train.run import RunDirectory
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from types import ModuleType
 
-from ser_edge.native import hushed
+from ser_edge.errors.native_stderr import hushed
 
 __all__ = ["load"]
 

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.description import ModelDescription
-from ser_edge.placeholder import START, placeholder
+from ser_edge.errors.placeholder_files import START, placeholder
 from ser_train.atomic import replacing, write_text
 from ser_train.splits import PROTOCOLS
 

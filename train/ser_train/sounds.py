@@ -10,7 +10,7 @@ from ser_edge.audio.decoding import open_sound
 from ser_edge.audio.folders import sounds_below
 from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.errors import AudioError, printable
-from ser_edge.notices import redirected
+from ser_edge.errors.user_warnings import redirected
 from ser_train.utterances import CorpusError
 
 __all__ = ["digest_of_sound", "is_junk", "sounds"]

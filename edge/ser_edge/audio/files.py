@@ -49,7 +49,7 @@ def decode_file(file: BinaryIO, path: str | None, name: str, losses: Losses, sec
 
 
 def _refuse_placeholder(head: bytes, name: str) -> None:
-    from ser_edge.placeholder import placeholder
+    from ser_edge.errors.placeholder_files import placeholder
 
     if said := placeholder(head):
         raise AudioError(f"{name}: {said}")

@@ -8,7 +8,7 @@ import numpy as np
 from ser_edge.audio.formats import reason
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
-from ser_edge.notices import warn
+from ser_edge.errors.user_warnings import warn
 
 __all__ = ["Losses", "decoded", "open_file"]
 

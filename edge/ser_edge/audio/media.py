@@ -25,7 +25,7 @@ from ser_edge.audio.libsndfile import Losses
 from ser_edge.audio.segments import Alike, decode_segments
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
-from ser_edge.pip_command import pip_install
+from ser_edge.errors.install_hints import pip_install
 
 __all__ = ["available", "decode_media", "decoder", "how_to"]
 
