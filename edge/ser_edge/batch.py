@@ -111,7 +111,7 @@ def predictions(recognizer: Recognizer, path: str, timeline: bool, within: Withi
     if not timeline:
         yield recognizer.predict(path, progress=within)
         return
-    from ser_edge.audio.decoding import open_sound
+    from ser_edge.audio.decoding.decoder import open_sound
 
     with open_sound(path) as sound:
         stream = recognizer.listener(sound.rate, path)

@@ -132,7 +132,7 @@ def _judge(
 def _listening(
     options: argparse.Namespace, out: TextIO, description: "ModelDescription", publish: "Show"
 ) -> "Listening":
-    from ser_edge.audio.chunks import RawFormat
+    from ser_edge.audio.decoding.standard_input import RawFormat
     from ser_edge.judging import Listening
 
     view = None

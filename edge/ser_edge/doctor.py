@@ -121,7 +121,7 @@ def _packages(_: _Options) -> Iterator[Finding]:
 
 
 def _media(_: _Options) -> Iterator[Finding]:
-    from ser_edge.audio.media import decoder, how_to
+    from ser_edge.audio.decoding.ffmpeg import decoder, how_to
 
     found = decoder()
     if found is None:

@@ -25,7 +25,7 @@ from ser_edge.recognizer import Recognizer
 if TYPE_CHECKING:
     from distributed import Client
 
-    from ser_edge.audio.chunks import RawFormat
+    from ser_edge.audio.decoding.standard_input import RawFormat
     from ser_edge.microphone import Health
     from ser_edge.supervisor import Supervisor
 
@@ -201,7 +201,7 @@ def _say_passed_over(passed_over: Counter[str]) -> int:
     """How many sounds this installation can't decode."""
     count = passed_over.total()
     if count:
-        from ser_edge.audio.media import how_to
+        from ser_edge.audio.decoding.ffmpeg import how_to
 
         files = "file" if count == 1 else "files"
         kinds = ", ".join(sorted(passed_over))
@@ -223,7 +223,7 @@ def _judge(
 
 
 def _judge_stdin(recognizer: Recognizer, show: Show, listening: Listening) -> None:
-    from ser_edge.audio.chunks import pipe_sound, raw_sound
+    from ser_edge.audio.decoding.standard_input import pipe_sound, raw_sound
 
     source = _standard_input()
     with raw_sound(source, listening.raw) if listening.raw else pipe_sound(source, STDIN) as sound:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.arrays import SILENCE_PEAK
 from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.resampling import resample
+from ser_edge.audio.samples.arrays import SILENCE_PEAK
 from ser_edge.audio.sound import Samples, Sound
 from ser_edge.audio.sources import Source, check_chunks, open_source
 from ser_edge.description import ModelDescription

@@ -10,9 +10,9 @@ chunks makes no difference to the answers.
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.arrays import ChunkLayout, rate_of
 from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
+from ser_edge.audio.samples.arrays import ChunkLayout, rate_of
 from ser_edge.audio.sound import Channels, Samples
 from ser_edge.features import Features
 from ser_edge.gate import SHORTEST, Gate

@@ -23,8 +23,8 @@ import pytest
 import soundfile
 from onnx import TensorProto, helper, numpy_helper
 
-from ser_edge.audio.chunks import pipe_sound
-from ser_edge.audio.decoding import open_sound
+from ser_edge.audio.decoding.decoder import open_sound
+from ser_edge.audio.decoding.standard_input import pipe_sound
 from ser_edge.audio.sound import Sound
 from ser_edge.cli import main
 from ser_edge.description import KEY

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_edge.audio import pcm
+from ser_edge.audio.decoding.containers import pcm
 
 RATE = 16_000
 _RANDOM = np.random.default_rng(0)

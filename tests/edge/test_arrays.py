@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_edge.audio.arrays import ChunkLayout, channels_of, rate_of, whole
+from ser_edge.audio.samples.arrays import ChunkLayout, channels_of, rate_of, whole
 from ser_edge.errors import AudioError
 
 RATE = 16_000

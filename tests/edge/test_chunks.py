@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_edge.audio import chunks
-from ser_edge.audio.chunks import SAMPLE_FORMATS, RawFormat, pipe_sound, raw_sound
+from ser_edge.audio.decoding import standard_input as chunks
+from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS, RawFormat, pipe_sound, raw_sound
 from ser_edge.errors.user_warnings import redirected
 
 RATE = 16_000

@@ -20,7 +20,7 @@ import pytest
 import soundfile
 
 from ser_edge import Recognizer, __version__, options
-from ser_edge.audio.chunks import SAMPLE_FORMATS
+from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS
 from ser_edge.cli import main
 from ser_edge.description import ModelDescription
 from ser_edge.devices import devices

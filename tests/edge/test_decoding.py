@@ -8,7 +8,7 @@ import librosa
 import numpy as np
 import pytest
 
-from ser_edge.audio.decoding import open_sound
+from ser_edge.audio.decoding.decoder import open_sound
 from ser_edge.audio.reading import read
 from ser_edge.errors import AudioError
 
@@ -131,7 +131,7 @@ def test_whatever_a_library_raises_is_about_that_sound(
         raise KeyError("who thought of that?")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ser_edge.audio.files.open_file", fail)
+        patch.setattr("ser_edge.audio.decoding.seekable_files.open_file", fail)
         code, answered, said = command("--jobs", "1", *sounds[:2])
     assert (code, answered) == (1, [])
     assert said == [f"ser-edge: {path}: can't be decoded: KeyError: 'who thought of that?'" for path in sounds[:2]]

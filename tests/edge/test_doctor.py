@@ -284,7 +284,7 @@ def test_what_decodes_phone_recordings_is_said(
     found: str | None, state: str, text: str, monkeypatch: pytest.MonkeyPatch, sounddevice: Any, card: Any
 ) -> None:
     plugged(sounddevice, card, tone(0.5))
-    monkeypatch.setattr("ser_edge.audio.media.decoder", lambda: found)
+    monkeypatch.setattr("ser_edge.audio.decoding.ffmpeg.decoder", lambda: found)
     code, findings, _ = examined()
     assert code == 0
     assert findings["media"][0] == state

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_edge.audio import media
-from ser_edge.audio.decoding import open_sound
+from ser_edge.audio.decoding import ffmpeg as media
+from ser_edge.audio.decoding.decoder import open_sound
 from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.errors import AudioError
 

@@ -224,14 +224,14 @@ def test_a_sound_file_that_is_written_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_large_copy_lies_on_disk_and_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ser_edge.audio.file_objects._IN_MEMORY", 1_000)
+    monkeypatch.setattr("ser_edge.audio.decoding.file_objects._IN_MEMORY", 1_000)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     np.testing.assert_array_equal(samples_of(OnlyReads()), NOISE)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_endless_copy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ser_edge.audio.file_objects._LONGEST", 1 << 20)
+    monkeypatch.setattr("ser_edge.audio.decoding.file_objects._LONGEST", 1 << 20)
     assert refusal(AudioError, NoFile(bytes(4096))) == (
         "the stream: over 0 GiB and no end; save it as a file, and give its path"
     )

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from ser_edge.audio.chunks import SAMPLE_FORMATS, RawFormat, pipe_sound, raw_sound
-from ser_edge.audio.decoding import open_sound
+from ser_edge.audio.decoding.decoder import open_sound
+from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS, RawFormat, pipe_sound, raw_sound
 from ser_edge.audio.reading import read
 from ser_edge.audio.sound import Channels, Samples
 from ser_edge.description import ModelDescription

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ser_edge.audio.decoding import open_sound
+from ser_edge.audio.decoding.decoder import open_sound
 from ser_edge.audio.folders import sounds_below
 from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.errors import AudioError, printable

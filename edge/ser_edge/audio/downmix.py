@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.arrays import LOUDEST
+from ser_edge.audio.samples.arrays import LOUDEST
 from ser_edge.audio.sound import Channels, Samples, Sound, first
 from ser_edge.errors import AudioError
 

@@ -62,6 +62,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _media_available() -> bool:
-    from ser_edge.audio.media import available
+    from ser_edge.audio.decoding.ffmpeg import available
 
     return available()

@@ -10,10 +10,10 @@ from typing import Any, BinaryIO
 
 import numpy.typing as npt
 
-from ser_edge.audio.arrays import rate_of, whole
-from ser_edge.audio.decoding import open_sound
+from ser_edge.audio.decoding.decoder import open_sound
 from ser_edge.audio.formats import AUDIO_SUFFIXES
-from ser_edge.audio.holders import number_and_array, of_bytes
+from ser_edge.audio.samples.array_types import number_and_array, of_bytes
+from ser_edge.audio.samples.arrays import rate_of, whole
 from ser_edge.audio.sound import Sound
 from ser_edge.errors import AudioError
 
@@ -46,7 +46,7 @@ def open_source(source: Source, sample_rate: Any = None) -> Iterator[Sound]:
         with open_sound(path) as sound:
             yield sound
     elif _reads(any_source):
-        from ser_edge.audio.file_objects import binary_file, is_sound_file, sound_of_file
+        from ser_edge.audio.decoding.file_objects import binary_file, is_sound_file, sound_of_file
 
         if is_sound_file(any_source):
             with sound_of_file(any_source) as sound:

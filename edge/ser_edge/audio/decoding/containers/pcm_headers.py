@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from ser_edge.audio.forward import ByteReader
+from ser_edge.audio.decoding.lookahead import ByteReader
 
 __all__ = ["Layout", "begins_another", "ends", "is_plain", "is_regular", "layout_of", "skip_pad"]
 

@@ -7,9 +7,9 @@ stops where sounds were joined. So each run of frames of one kind becomes a segm
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ser_edge.audio.forward import ByteReader
-from ser_edge.audio.libsndfile import Losses
-from ser_edge.audio.segments import Segment
+from ser_edge.audio.decoding.containers.segments import Segment
+from ser_edge.audio.decoding.libsndfile import Losses
+from ser_edge.audio.decoding.lookahead import ByteReader
 
 __all__ = ["begins", "begins_soon", "segments", "skip_tags"]
 

@@ -10,12 +10,12 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from ser_edge.audio.arrays import channels_of
-from ser_edge.audio.decoding import not_empty
-from ser_edge.audio.forward import ByteReader
-from ser_edge.audio.libsndfile import Losses
+from ser_edge.audio.decoding.decoder import not_empty
+from ser_edge.audio.decoding.libsndfile import Losses
+from ser_edge.audio.decoding.lookahead import ByteReader
+from ser_edge.audio.decoding.unseekable_streams import decode_stream
+from ser_edge.audio.samples.arrays import channels_of
 from ser_edge.audio.sound import Channels, Sound
-from ser_edge.audio.streams import decode_stream
 from ser_edge.errors import AudioError
 
 __all__ = ["SAMPLE_FORMATS", "RawFormat", "pipe_sound", "raw_sound"]

@@ -4,11 +4,11 @@ import tempfile
 from contextlib import suppress
 from typing import IO, BinaryIO, cast
 
-from ser_edge.audio.containers import segments_of
-from ser_edge.audio.files import Items, decode_file
-from ser_edge.audio.forward import BLOCK, ByteReader
-from ser_edge.audio.libsndfile import Losses
-from ser_edge.audio.segments import decode_segments
+from ser_edge.audio.decoding.containers.detection import segments_of
+from ser_edge.audio.decoding.containers.segments import decode_segments
+from ser_edge.audio.decoding.libsndfile import Losses
+from ser_edge.audio.decoding.lookahead import BLOCK, ByteReader
+from ser_edge.audio.decoding.seekable_files import Items, decode_file
 from ser_edge.errors import AudioError
 
 __all__ = ["decode_stream"]

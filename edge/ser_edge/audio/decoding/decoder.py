@@ -10,10 +10,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from ser_edge.audio.arrays import check_finite
-from ser_edge.audio.files import Items, decode_file
-from ser_edge.audio.forward import ByteReader
-from ser_edge.audio.libsndfile import Losses
+from ser_edge.audio.decoding.libsndfile import Losses
+from ser_edge.audio.decoding.lookahead import ByteReader
+from ser_edge.audio.decoding.seekable_files import Items, decode_file
+from ser_edge.audio.samples.arrays import check_finite
 from ser_edge.audio.sound import Channels, Sound
 from ser_edge.errors import AudioError, SerEdgeError
 
@@ -76,7 +76,7 @@ def _decoded(file: BinaryIO, path: str | None, name: str, losses: Losses) -> Ite
         seekable = hasattr(file, "seek")
     if seekable:
         return decode_file(file, path, name, losses, _CHUNK_SECONDS)
-    from ser_edge.audio.streams import decode_stream
+    from ser_edge.audio.decoding.unseekable_streams import decode_stream
 
     # `read` of a buffered stream waits for all that it was asked for
     reader = ByteReader(getattr(file, "read1", file.read), name)

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ser_edge.audio.arrays import check_rate
+from ser_edge.audio.decoding.libsndfile import Losses, decoded, open_file
+from ser_edge.audio.decoding.lookahead import ForwardFile
 from ser_edge.audio.formats import reason
-from ser_edge.audio.forward import ForwardFile
-from ser_edge.audio.libsndfile import Losses, decoded, open_file
 from ser_edge.audio.resampling import Resampler
+from ser_edge.audio.samples.arrays import check_rate
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 

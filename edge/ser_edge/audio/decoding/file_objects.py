@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
-from ser_edge.audio.decoding import not_empty
+from ser_edge.audio.decoding.decoder import not_empty
 from ser_edge.audio.formats import reason
 from ser_edge.audio.sound import Channels, Sound
 from ser_edge.errors import AudioError

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from ser_edge.audio import flac, mpeg, ogg, pcm
+from ser_edge.audio.decoding.containers import flac, mpeg, ogg, pcm
+from ser_edge.audio.decoding.containers.pcm_headers import begins_another, is_plain
+from ser_edge.audio.decoding.containers.segments import Segment
+from ser_edge.audio.decoding.libsndfile import Losses
+from ser_edge.audio.decoding.lookahead import ByteReader
 from ser_edge.audio.formats import what_it_is
-from ser_edge.audio.forward import ByteReader
-from ser_edge.audio.libsndfile import Losses
-from ser_edge.audio.pcm_headers import begins_another, is_plain
-from ser_edge.audio.segments import Segment
 
 __all__ = ["segments_of"]
 

@@ -7,9 +7,9 @@ After damage it stops; then what follows is decoded from the next whole frame on
 from collections import deque
 from collections.abc import Iterator
 
-from ser_edge.audio.forward import ByteReader
-from ser_edge.audio.libsndfile import Losses
-from ser_edge.audio.segments import Segment
+from ser_edge.audio.decoding.containers.segments import Segment
+from ser_edge.audio.decoding.libsndfile import Losses
+from ser_edge.audio.decoding.lookahead import ByteReader
 
 __all__ = ["MAGIC", "segments"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.holders import array_of, number_and_array
+from ser_edge.audio.samples.array_types import array_of, number_and_array
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 

@@ -5,11 +5,11 @@ import os
 from collections.abc import Generator
 from typing import Any, BinaryIO
 
-from ser_edge.audio.arrays import check_rate
+from ser_edge.audio.decoding.containers.pcm_headers import begins_another, is_regular
+from ser_edge.audio.decoding.libsndfile import Losses, decoded, open_file
+from ser_edge.audio.decoding.lookahead import ByteReader, QuietFile
 from ser_edge.audio.formats import MAYBE_OTHERS, RAW_SUFFIXES, what_it_is
-from ser_edge.audio.forward import ByteReader, QuietFile
-from ser_edge.audio.libsndfile import Losses, decoded, open_file
-from ser_edge.audio.pcm_headers import begins_another, is_regular
+from ser_edge.audio.samples.arrays import check_rate
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 
@@ -70,8 +70,8 @@ def _by_libsndfile(file: BinaryIO, path: str | None, name: str, losses: Losses, 
 
 
 def _in_segments(file: BinaryIO, name: str, losses: Losses, seconds: float) -> Items:
-    from ser_edge.audio.containers import segments_of
-    from ser_edge.audio.segments import decode_segments
+    from ser_edge.audio.decoding.containers.detection import segments_of
+    from ser_edge.audio.decoding.containers.segments import decode_segments
 
     file.seek(0)
     segments = segments_of(ByteReader(file.read, name), losses)
@@ -85,7 +85,7 @@ def _is_regular(file: BinaryIO, size: int, name: str) -> bool:
     if begins_another(reader.peek(16)):
         file.seek(0)
         return is_regular(file, size, name)
-    from ser_edge.audio.containers import segments_of
+    from ser_edge.audio.decoding.containers.detection import segments_of
 
     losses = Losses()
     segments = segments_of(reader, losses)
@@ -126,7 +126,7 @@ def _by_ffmpeg(
     """By what is there of FFmpeg; where that can't either, the refusal of who knows the format better."""
     from shlex import quote
 
-    from ser_edge.audio.media import available, decode_media, how_to
+    from ser_edge.audio.decoding.ffmpeg import available, decode_media, how_to
 
     what = what_it_is(head)
     if what is None and path is not None and path.lower().endswith(RAW_SUFFIXES):

@@ -7,10 +7,10 @@ until nothing does. libsndfile gets the format and the samples under a new heade
 
 from collections.abc import Iterator
 
-from ser_edge.audio.forward import BLOCK, ByteReader
-from ser_edge.audio.libsndfile import Losses
-from ser_edge.audio.pcm_headers import Layout, begins_another, ends, layout_of, skip_pad
-from ser_edge.audio.segments import Segment
+from ser_edge.audio.decoding.containers.pcm_headers import Layout, begins_another, ends, layout_of, skip_pad
+from ser_edge.audio.decoding.containers.segments import Segment
+from ser_edge.audio.decoding.libsndfile import Losses
+from ser_edge.audio.decoding.lookahead import BLOCK, ByteReader
 
 __all__ = ["segments"]
 
@@ -23,7 +23,7 @@ def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
     """The samples of a container, and of those that follow it immediately; nothing where the header is none."""
     while (layout := layout_of(reader)) is not None:
         if layout.is_mp3:
-            from ser_edge.audio import mpeg
+            from ser_edge.audio.decoding.containers import mpeg
 
             yield from mpeg.segments(reader, losses)
             return

@@ -18,11 +18,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ser_edge.audio.arrays import check_rate
-from ser_edge.audio.containers import segments_of
-from ser_edge.audio.forward import BLOCK, ByteReader, QuietFile
-from ser_edge.audio.libsndfile import Losses
-from ser_edge.audio.segments import Alike, decode_segments
+from ser_edge.audio.decoding.containers.detection import segments_of
+from ser_edge.audio.decoding.containers.segments import Alike, decode_segments
+from ser_edge.audio.decoding.libsndfile import Losses
+from ser_edge.audio.decoding.lookahead import BLOCK, ByteReader, QuietFile
+from ser_edge.audio.samples.arrays import check_rate
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 from ser_edge.errors.install_hints import pip_install

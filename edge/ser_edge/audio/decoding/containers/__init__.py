@@ -1,0 +1,1 @@
+"""Container formats, cut into segments that libsndfile can decode completely."""
