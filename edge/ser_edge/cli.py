@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
     if options.list_devices:
-        from ser_edge.devices import choose, devices
+        from ser_edge.capture.devices import choose, devices
 
         found = devices() or [choose()]  # which says why there is none
         print(*found, sep="\n")

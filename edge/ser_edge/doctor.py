@@ -19,12 +19,12 @@ import numpy as np
 
 from ser_edge import __version__
 from ser_edge.audio.sound import Samples
-from ser_edge.devices import Device, choose, devices, open_stream
+from ser_edge.capture.devices import Device, choose, devices, open_stream
+from ser_edge.capture.microphone import Health, Microphone
+from ser_edge.capture.portaudio import portaudio
 from ser_edge.errors import MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.errors.native_stderr import stderr_apart
-from ser_edge.microphone import Health, Microphone
-from ser_edge.portaudio import portaudio
 from ser_edge.runtimes import LITERT, RUNTIMES
 from ser_edge.self_test import model_files, self_test, self_test_answer, store
 from ser_edge.voice_detector import CHUNK, RATE, VoiceDetector

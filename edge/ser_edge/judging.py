@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from ser_edge.audio.decoding.standard_input import RawFormat
-    from ser_edge.microphone import Health
+    from ser_edge.capture.microphone import Health
     from ser_edge.supervisor import Supervisor
 
 __all__ = ["Listening", "View", "Way", "judge_files", "judge_microphone", "mishaps", "sounds"]
@@ -108,7 +108,7 @@ def judge_microphone(recognizer: Recognizer, device: int | str | None, show: Sho
     Raises:
         MicrophoneError: none that can be used.
     """
-    from ser_edge.microphone import Microphone
+    from ser_edge.capture.microphone import Microphone
 
     rate = recognizer.description.features.sample_rate
     with Microphone(rate, device, listening.channel) as microphone:

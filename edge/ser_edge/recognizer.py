@@ -119,7 +119,7 @@ class Recognizer:
 
         Args:
             chunks: samples as `predict` takes them, of any length, all with the same channels; NaN is heard as silence.
-                For a microphone: `ser_edge.microphone.Microphone`.
+                For a microphone: `ser_edge.capture.microphone.Microphone`.
             sample_rate: Hz.
             path: goes into the predictions.
 

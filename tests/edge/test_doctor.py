@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_edge import devices, doctor, portaudio, self_test, voice_detector
+from ser_edge import doctor, self_test, voice_detector
+from ser_edge.capture import devices, portaudio
 from ser_edge.doctor import examine
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.errors.install_hints import pip_install, reinstall

@@ -17,9 +17,9 @@ import pytest
 import soundfile
 
 from ser_edge import Recognizer
+from ser_edge.capture.microphone import Health
 from ser_edge.cli import main
 from ser_edge.judging import mishaps
-from ser_edge.microphone import Health
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
 RATE = 16_000

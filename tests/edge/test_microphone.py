@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ser_edge import devices, keeper, microphone, portaudio
 from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.resampling import resample
 from ser_edge.audio.sound import Sound
-from ser_edge.devices import Device, choose, choose_again
+from ser_edge.capture import capture_thread as keeper
+from ser_edge.capture import devices, microphone, portaudio
+from ser_edge.capture.devices import Device, choose, choose_again
+from ser_edge.capture.microphone import Microphone
 from ser_edge.errors import MicrophoneError
-from ser_edge.microphone import Microphone
 
 RATE = 16_000
 
@@ -291,7 +292,7 @@ def test_a_sound_system_that_never_answers_is_given_up(sounddevice: Any, monkeyp
 
 
 def test_nothing_is_imported_before_a_microphone_is_wanted() -> None:
-    program = "import json, sys, ser_edge.microphone, ser_edge.doctor; print(json.dumps(list(sys.modules)))"
+    program = "import json, sys, ser_edge.capture.microphone, ser_edge.doctor; print(json.dumps(list(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert not {"sounddevice", "soxr", "soundfile", "onnxruntime"} & set(json.loads(done.stdout))
 

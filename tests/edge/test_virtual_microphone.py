@@ -21,8 +21,8 @@ import pytest
 import soundfile
 
 from ser_edge import Recognizer
-from ser_edge.microphone import Microphone, devices
-from ser_edge.portaudio import refresh
+from ser_edge.capture.microphone import Microphone, devices
+from ser_edge.capture.portaudio import refresh
 from ser_edge.prediction import NO_SPEECH
 from ser_edge.writers import JsonWriter
 
@@ -330,7 +330,7 @@ def test_leaving_never_hangs(server: Server, harm: str) -> None:
 
 PROGRAM = """
 import json, sys, time
-from ser_edge.microphone import Microphone
+from ser_edge.capture.microphone import Microphone
 with Microphone(16000, "testmic") as microphone:
     samples, ending = 0, None
     for piece in microphone:

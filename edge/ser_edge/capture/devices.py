@@ -12,9 +12,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ser_edge.capture.portaudio import on_this_system, portaudio
 from ser_edge.errors import MicrophoneError
 from ser_edge.errors.native_stderr import hushed
-from ser_edge.portaudio import on_this_system, portaudio
 
 __all__ = ["BLOCK", "Device", "choose", "choose_again", "devices", "open_stream"]
 

@@ -17,9 +17,9 @@ import numpy as np
 from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
 from ser_edge.audio.sound import Samples
-from ser_edge.devices import BLOCK, Device, devices
+from ser_edge.capture.capture_thread import SILENT, Block, Connection, Keeper
+from ser_edge.capture.devices import BLOCK, Device, devices
 from ser_edge.errors import MicrophoneError
-from ser_edge.keeper import SILENT, Block, Connection, Keeper
 
 __all__ = ["Device", "Health", "Microphone", "devices"]
 

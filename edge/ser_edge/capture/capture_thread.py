@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.devices import BLOCK, Device, choose, choose_again, open_stream
+from ser_edge.capture.devices import BLOCK, Device, choose, choose_again, open_stream
+from ser_edge.capture.portaudio import portaudio, refresh
 from ser_edge.errors import MicrophoneError
-from ser_edge.portaudio import portaudio, refresh
 
 __all__ = ["Block", "Connection", "Keeper"]
 

@@ -1,0 +1,1 @@
+"""Microphones: listing, opening, capturing, and reconnecting."""
