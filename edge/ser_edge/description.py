@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.errors import ModelError
-from ser_edge.features import FeatureConfig, Features
+from ser_edge.features.frontend import FeatureConfig, Features
 
 __all__ = ["FILE_NAME", "KEY", "VERSION", "Accuracy", "ModelDescription", "Normalization", "tempered"]
 

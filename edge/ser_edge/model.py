@@ -19,7 +19,7 @@ from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.audio.sound import Samples
 from ser_edge.description import ModelDescription, tempered
 from ser_edge.errors import ModelError, RuntimeUnavailable
-from ser_edge.features import Features, FrontEnd
+from ser_edge.features.frontend import Features, FrontEnd
 from ser_edge.model_file import description_in, model_bytes
 from ser_edge.runtimes import RUNTIMES, Runtime, reason
 

@@ -14,9 +14,9 @@ from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
 from ser_edge.audio.samples.arrays import ChunkLayout, rate_of
 from ser_edge.audio.sound import Channels, Samples
-from ser_edge.features import Features
+from ser_edge.features.frontend import Features
+from ser_edge.features.online import IncrementalLogMel
 from ser_edge.gate import SHORTEST, Gate
-from ser_edge.incremental import IncrementalLogMel
 from ser_edge.model import Model
 from ser_edge.prediction import Prediction
 from ser_edge.windowing import Windowing

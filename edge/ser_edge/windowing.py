@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ser_edge.features import FeatureConfig
+from ser_edge.features.frontend import FeatureConfig
 
 __all__ = ["HOP", "SPEECH", "Windowing"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from ser_edge.description import ModelDescription, tempered
-from ser_edge.features import FrontEnd
+from ser_edge.features.frontend import FrontEnd
 from ser_edge.tolerances import TOLERANCES
 from ser_export import onnx_graph, tflite
 from ser_export.describe import describe_onnx, describe_tflite

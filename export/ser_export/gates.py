@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sklearn.metrics import f1_score, recall_score
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.features import FrontEnd
+from ser_edge.features.frontend import FrontEnd
 from ser_edge.model import Model
 from ser_edge.tolerances import BATCH, TOLERANCES
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ser_edge.description import Accuracy, ModelDescription, Normalization
 from ser_edge.errors import ModelError
-from ser_edge.features import FeatureConfig
+from ser_edge.features.frontend import FeatureConfig
 
 DESCRIPTION = ModelDescription(
     name="gru-speaker",

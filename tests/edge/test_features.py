@@ -10,7 +10,7 @@ import pytest
 import scipy.fft
 
 from ser_edge.audio.reading import read
-from ser_edge.features import FeatureConfig, FrontEnd, hann, mel_filters
+from ser_edge.features.frontend import FeatureConfig, FrontEnd, hann, mel_filters
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 80_000).astype(np.float32)  # five seconds
 

@@ -14,7 +14,7 @@ import pytest
 from ser_edge.audio.reading import read
 from ser_edge.description import ModelDescription, Normalization
 from ser_edge.errors import ModelError, RuntimeUnavailable
-from ser_edge.features import FeatureConfig, FrontEnd
+from ser_edge.features.frontend import FeatureConfig, FrontEnd
 from ser_edge.model import _AT_ONCE, BUNDLED, DEFAULT, Model
 from ser_edge.runtimes import RUNTIMES
 from ser_edge.tolerances import BATCH, FORMATS, tolerance

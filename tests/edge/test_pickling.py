@@ -13,7 +13,7 @@ import pytest
 
 from ser_edge import ModelError, Recognizer, Windowing, model
 from ser_edge.description import ModelDescription
-from ser_edge.features import FeatureConfig
+from ser_edge.features.frontend import FeatureConfig
 from ser_edge.model import BUNDLED, DEFAULT
 from ser_edge.runtimes import RUNTIMES
 from tests.conftest import RATE, voice

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_edge.errors import AudioError
-from ser_edge.features import FeatureConfig, FrontEnd
+from ser_edge.features.frontend import FeatureConfig, FrontEnd
+from ser_edge.features.online import IncrementalLogMel
 from ser_edge.gate import Gate
-from ser_edge.incremental import IncrementalLogMel
 from ser_edge.model import Model
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
 from ser_edge.recognizer import Recognizer

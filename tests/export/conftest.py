@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 
 from ser_edge.description import Accuracy, ModelDescription, Normalization
-from ser_edge.features import FeatureConfig, FrontEnd
+from ser_edge.features.frontend import FeatureConfig, FrontEnd
 from ser_export.run import Run, read_run
 from ser_train.networks import NETWORKS
 

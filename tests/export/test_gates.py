@@ -15,7 +15,7 @@ from onnx import numpy_helper
 import ser_export.run
 from ser_edge.description import KEY, ModelDescription, Normalization
 from ser_edge.errors import ModelError
-from ser_edge.features import FrontEnd
+from ser_edge.features.frontend import FrontEnd
 from ser_edge.runtimes import LiteRT
 from ser_edge.tolerances import TOLERANCES
 from ser_export import cli, convert, gates

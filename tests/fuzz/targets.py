@@ -24,7 +24,7 @@ from ser_edge.audio.reading import read
 from ser_edge.audio.sound import Channels, Samples
 from ser_edge.description import ModelDescription
 from ser_edge.errors import SerEdgeError
-from ser_edge.features import FrontEnd
+from ser_edge.features.frontend import FrontEnd
 from ser_edge.model import BUNDLED, DEFAULT
 from ser_edge.model_file import READERS, description_in
 

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 
 from ser_edge.description import ModelDescription, Normalization
-from ser_edge.features import FrontEnd
+from ser_edge.features.frontend import FrontEnd
 from ser_edge.model import Model
 from ser_edge.tolerances import TOLERANCES
 from ser_export.convert import export

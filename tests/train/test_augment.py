@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ser_edge.features import FeatureConfig, FrontEnd
+from ser_edge.features.frontend import FeatureConfig, FrontEnd
 from ser_train.augment import Augmenter, Source
 from ser_train.networks import NETWORKS
 from ser_train.recipes import Augmented

@@ -11,7 +11,7 @@ import soundfile
 import ser_train.dataset
 from ser_edge.audio.reading import read
 from ser_edge.errors import AudioError
-from ser_edge.features import FeatureConfig, FrontEnd
+from ser_edge.features.frontend import FeatureConfig, FrontEnd
 from ser_train.corpus import Utterance, read_corpus
 from ser_train.dataset import corpus_features, corpus_spectra, extract
 from tests.conftest import voice
@@ -90,7 +90,7 @@ def test_other_settings_other_recordings_and_other_code_are_computed_anew(
     corpus_features([replace(utterances[0], digest="another"), *utterances[1:]], CONFIG, jobs=1)
     code = tmp_path / "features.py"
     code.write_text("another front-end")
-    monkeypatch.setattr("ser_edge.features.__file__", str(code))
+    monkeypatch.setattr("ser_edge.features.frontend.__file__", str(code))
     corpus_features(utterances, CONFIG, jobs=1)
     assert extractions == [16, 16, 15, 16, 16]
 

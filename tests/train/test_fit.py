@@ -15,7 +15,7 @@ import pytest
 from keras import layers
 
 import ser_train.fit
-from ser_edge.features import FeatureConfig
+from ser_edge.features.frontend import FeatureConfig
 from ser_train.corpus import EMOTIONS, Utterance, digest, read_corpus
 from ser_train.fit import TrainingError, _seeded, fit
 from ser_train.networks import NETWORKS, Network

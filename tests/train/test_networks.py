@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from ser_edge.features import FeatureConfig
+from ser_edge.features.frontend import FeatureConfig
 from ser_train.networks import NETWORKS
 from ser_train.recipes import Augmented, EarlyStopped
 

@@ -16,7 +16,7 @@ import ser_train.fit
 from ser_edge import Recognizer
 from ser_edge.description import Accuracy
 from ser_edge.errors import SerEdgeError
-from ser_edge.features import FeatureConfig
+from ser_edge.features.frontend import FeatureConfig
 from ser_edge.model import Model
 from ser_train.across import abroad
 from ser_train.ancestry import voices_heard

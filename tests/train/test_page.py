@@ -16,7 +16,7 @@ import pytest
 import ser_train.scores
 from ser_edge.description import ModelDescription
 from ser_edge.errors import SerEdgeError
-from ser_edge.features import FeatureConfig
+from ser_edge.features.frontend import FeatureConfig
 from ser_train.card import card, include_cards
 from ser_train.cli import main
 from ser_train.corpus import EMOTIONS, CorpusError

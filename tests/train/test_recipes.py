@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.features import FeatureConfig
+from ser_edge.features.frontend import FeatureConfig
 from ser_train.recipes import Augmented, EarlyStopped, changed, fingerprint
 
 

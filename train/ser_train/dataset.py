@@ -17,9 +17,9 @@ import scipy.fft
 from tqdm import tqdm
 
 import ser_edge.audio
-import ser_edge.features
+import ser_edge.features.frontend
 from ser_edge.audio.reading import read
-from ser_edge.features import FeatureConfig, Features, FrontEnd
+from ser_edge.features.frontend import FeatureConfig, Features, FrontEnd
 from ser_train.atomic import replacing
 from ser_train.corpus import Utterance, unique
 from ser_train.fetch import cache_folder
@@ -120,4 +120,4 @@ def _key(recordings: Sequence[Utterance], config: FeatureConfig, stage: str) -> 
 
 def front_end_code() -> list[Path]:
     """The sources that features depend on: what was computed by others isn't used again."""
-    return [*sorted(Path(ser_edge.audio.__path__[0]).glob("*.py")), Path(ser_edge.features.__file__)]
+    return [*sorted(Path(ser_edge.audio.__path__[0]).glob("*.py")), Path(ser_edge.features.frontend.__file__)]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ser_edge.description import ModelDescription
-from ser_edge.features import FeatureConfig
+from ser_edge.features.frontend import FeatureConfig
 from ser_train.corpus import CorpusError, Utterance
 from ser_train.damage import CONDITIONS, HOP, RATE, TALKERS, WINDOWS, Recording, live_windows
 from ser_train.dataset import front_end_of

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ser_edge.features import FeatureConfig
+from ser_edge.features.frontend import FeatureConfig
 from ser_train.recipes import Augmented, EarlyStopped
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from peers.notebook import mfcc
 from timing import Figures, in_turn
 
 from ser_edge.audio.reading import read
-from ser_edge.features import FeatureConfig, FrontEnd
+from ser_edge.features.frontend import FeatureConfig, FrontEnd
 from ser_edge.model import Model
 
 TURNS, CALLS = 15, 5  # for a round

@@ -14,8 +14,8 @@ from case import Settings, Table, main
 from timing import Figures, in_turn
 
 from ser_edge import Recognizer, Windowing
-from ser_edge.features import FrontEnd
-from ser_edge.incremental import IncrementalLogMel
+from ser_edge.features.frontend import FrontEnd
+from ser_edge.features.online import IncrementalLogMel
 
 SOUNDS = Path(__file__).parents[2] / "sounds"
 SECONDS, PIECE, HOP = 60, 0.1, 0.5

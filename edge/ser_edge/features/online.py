@@ -7,7 +7,7 @@ of these frames. So each frame is computed once, however much windows overlap.
 import numpy as np
 
 from ser_edge.audio.sound import Samples
-from ser_edge.features import Features, FrontEnd
+from ser_edge.features.frontend import Features, FrontEnd
 
 __all__ = ["IncrementalLogMel"]
 
@@ -17,7 +17,7 @@ class IncrementalLogMel:
 
     Frame i is centred on sample i * hop_length, so it is there n_fft / 2 samples later.
 
-    >>> from ser_edge.features import FeatureConfig
+    >>> from ser_edge.features.frontend import FeatureConfig
     >>> spectrum = IncrementalLogMel(FrontEnd(FeatureConfig(n_fft=512, hop_length=160)))
     >>> [len(spectrum.feed(np.zeros(160, np.float32))) for _ in range(4)], len(spectrum.finish())
     ([0, 1, 1, 1], 2)
