@@ -50,7 +50,7 @@ evaluate: .venv/dev  ## train every network by every protocol (a night on 2 core
 	$(BIN)/ser-export runs/crnn-speaker-* --precision int8 --out exported
 	$(BIN)/ser-export runs/crnn-speaker-* --precision int8-per-tensor --format tflite --out exported
 	$(BIN)/ser-train conditions runs/crnn-speaker-* $(DATA) --jobs $(JOBS) --markdown train/conditions.md
-	$(BIN)/ser-train evaluate runs/* --exported exported --out train/results.json --page README.md edge/ser_edge/models/MODEL_CARD.md
+	$(BIN)/ser-train evaluate runs/* --exported exported --out train/results.json --page README.md edge/ser_edge/models/bundled/MODEL_CARD.md
 
 export: .venv/dev  ## convert to ONNX and TFLite in every precision, prove each file, make export/results.md; RUNS="runs/..."
 	$(BIN)/ser-export $(RUNS) --precision $(PRECISION) --out exported --report export
@@ -58,7 +58,7 @@ export: .venv/dev  ## convert to ONNX and TFLite in every precision, prove each 
 bundle: .venv/dev  ## make the bundled models from the crnn that heard all voices; `make evaluate` first, for its figures
 	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format onnx --precision int8 --out edge/ser_edge/models
 	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format tflite --precision int8-per-tensor --out edge/ser_edge/models
-	$(BIN)/python -c 'from ser_edge.self_test import store; store()'
+	$(BIN)/python -c 'from ser_edge.models.integrity import store; store()'
 
 bench: .venv/bench  ## measure what it costs beside what people would use instead; BENCH="--only network --rounds 9"
 	$(BIN)/python tests/benchmarks/bench.py $(DATA) $(BENCH)

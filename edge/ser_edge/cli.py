@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from ser_edge.batch import Setup, Show
-    from ser_edge.description import ModelDescription
     from ser_edge.judging import Listening
+    from ser_edge.models.metadata import ModelDescription
     from ser_edge.mqtt import Broker
     from ser_edge.prediction import Prediction
     from ser_edge.recognizer import Recognizer

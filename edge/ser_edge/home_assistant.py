@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from ser_edge import __version__
-from ser_edge.description import ModelDescription
+from ser_edge.models.metadata import ModelDescription
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN
 
 __all__ = ["discovery", "identity"]

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TextIO
 
-from ser_edge.description import ModelDescription
+from ser_edge.models.metadata import ModelDescription
 from ser_edge.percent import as_printed, percent
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
 

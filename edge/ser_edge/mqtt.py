@@ -17,10 +17,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from ser_edge.description import ModelDescription
 from ser_edge.errors import RuntimeUnavailable, SerEdgeError
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.home_assistant import discovery, identity
+from ser_edge.models.metadata import ModelDescription
 from ser_edge.prediction import Prediction
 from ser_edge.progress import say
 from ser_edge.writers import json_line

@@ -15,10 +15,10 @@ from ser_edge.audio.resampling import resample
 from ser_edge.audio.samples.arrays import SILENCE_PEAK
 from ser_edge.audio.sound import Samples, Sound
 from ser_edge.audio.sources import Source, check_chunks, open_source
-from ser_edge.description import ModelDescription
 from ser_edge.errors import RuntimeUnavailable
 from ser_edge.errors.user_warnings import warn
-from ser_edge.model import DEFAULT, Model
+from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.network import DEFAULT, Model
 from ser_edge.prediction import NO_SPEECH, Prediction
 from ser_edge.windowing import Windowing
 

@@ -17,7 +17,7 @@ from ser_edge.audio.sound import Channels, Samples
 from ser_edge.features.frontend import Features
 from ser_edge.features.online import IncrementalLogMel
 from ser_edge.gate import SHORTEST, Gate
-from ser_edge.model import Model
+from ser_edge.models.network import Model
 from ser_edge.prediction import Prediction
 from ser_edge.windowing import Windowing
 

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.audio.sound import Samples
-from ser_edge.forks import Reopening
-from ser_edge.model_file import model_bytes
-from ser_edge.runtimes import interpreter
+from ser_edge.models.container import model_bytes
+from ser_edge.models.runtimes.base import interpreter
+from ser_edge.models.runtimes.fork_safety import Reopening
 
 __all__ = ["CHUNK", "RATE", "VoiceDetector"]
 

@@ -5,8 +5,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Protocol, TextIO
 
-from ser_edge.description import ModelDescription
 from ser_edge.errors import printable
+from ser_edge.models.metadata import ModelDescription
 from ser_edge.percent import as_printed, percent
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from ser_edge.description import ModelDescription, tempered
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.tolerances import TOLERANCES
+from ser_edge.models.metadata import ModelDescription, tempered
+from ser_edge.models.tolerances import TOLERANCES
 from ser_export import onnx_graph, tflite
 from ser_export.describe import describe_onnx, describe_tflite
 from ser_export.gates import LIMITS, ExportError, Proof, check, gate_inputs

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnx
 
-from ser_edge.description import FILE_NAME, KEY, ModelDescription
+from ser_edge.models.metadata import FILE_NAME, KEY, ModelDescription
 
 __all__ = ["describe_onnx", "describe_tflite"]
 

@@ -12,8 +12,8 @@ from sklearn.metrics import f1_score, recall_score
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.model import Model
-from ser_edge.tolerances import BATCH, TOLERANCES
+from ser_edge.models.network import Model
+from ser_edge.models.tolerances import BATCH, TOLERANCES
 
 __all__ = ["LIMITS", "ExportError", "Figures", "GateError", "Limits", "Proof", "check", "gate_inputs"]
 

@@ -4,7 +4,7 @@ In ONNX the stored weights are followed by `Cast` and `Mul`, which ONNX Runtime 
 file, no slower, whose arithmetic stays float32; and it shrinks GRU and RNN, which onnxruntime's own `quantize_dynamic`
 leaves alone.
 TFLite's converter makes weights small by itself (`tflite`), given the precision's name. What LiteRT multiplies int8
-weights with it rounds to int8 as well: see `ser_edge.tolerances`.
+weights with it rounds to int8 as well: see `ser_edge.models.tolerances`.
 """
 
 from collections.abc import Callable

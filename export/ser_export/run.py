@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.description import ModelDescription
 from ser_edge.errors.placeholder_files import START, placeholder
+from ser_edge.models.metadata import ModelDescription
 from ser_export.gates import ExportError
 
 __all__ = ["Run", "read_run"]

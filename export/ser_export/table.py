@@ -15,7 +15,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ser_edge.model import Model
+from ser_edge.models.network import Model
 from ser_export.gates import Proof
 from ser_export.operators import operators, runtimes
 

@@ -1,14 +1,14 @@
 """compare.py MODELS HERE THERE: do two folders of answers, by model file, agree?
 
-MODELS has the files; THERE a folder for each processor. What may differ is what `ser_edge.tolerances` says.
+MODELS has the files; THERE a folder for each processor. What may differ is what `ser_edge.models.tolerances` says.
 """
 
 import json
 import sys
 from pathlib import Path
 
-from ser_edge.model import Model
-from ser_edge.tolerances import tolerance
+from ser_edge.models.network import Model
+from ser_edge.models.tolerances import tolerance
 
 
 def answers(path: Path) -> dict[str, tuple[str, dict[str, float]]]:

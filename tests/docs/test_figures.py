@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ser_edge.model import Model
+from ser_edge.models.network import Model
 
 PROJECT = Path(__file__).parents[2]
 MODELS = PROJECT / "edge/ser_edge/models"

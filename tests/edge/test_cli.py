@@ -23,10 +23,10 @@ from ser_edge import Recognizer, __version__, options
 from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS
 from ser_edge.capture.devices import devices
 from ser_edge.cli import main
-from ser_edge.description import ModelDescription
-from ser_edge.model import DEFAULT
-from ser_edge.runtimes import RUNTIMES
-from ser_edge.tolerances import FORMATS
+from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.network import DEFAULT
+from ser_edge.models.runtimes.base import RUNTIMES
+from ser_edge.models.tolerances import FORMATS
 from ser_edge.windowing import HOP, SPEECH
 from ser_edge.writers import WRITERS
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_edge.description import Accuracy, ModelDescription, Normalization
 from ser_edge.errors import ModelError
 from ser_edge.features.frontend import FeatureConfig
+from ser_edge.models.metadata import Accuracy, ModelDescription, Normalization
 
 DESCRIPTION = ModelDescription(
     name="gru-speaker",

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from ser_edge.audio.reading import read
-from ser_edge.description import ModelDescription, Normalization
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
-from ser_edge.model import _AT_ONCE, BUNDLED, DEFAULT, Model
-from ser_edge.runtimes import RUNTIMES
-from ser_edge.tolerances import BATCH, FORMATS, tolerance
+from ser_edge.models.metadata import ModelDescription, Normalization
+from ser_edge.models.network import _AT_ONCE, BUNDLED, DEFAULT, Model
+from ser_edge.models.runtimes.base import RUNTIMES
+from ser_edge.models.tolerances import BATCH, FORMATS, tolerance
 
 LABELS = ("calm", "happy", "angry")
 CONFIG = FeatureConfig(n_mels=40, n_mfcc=3, seconds=1.0)
@@ -156,7 +156,7 @@ def test_where_one_runtime_is_missing_the_other_answers_and_the_log_says_so(
 
 
 def test_intel_macs_have_no_litert_so_onnx_runtime_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = find_spec("ser_edge.runtimes")
+    found = find_spec("ser_edge.models.runtimes.base")
     assert found
     assert found.loader
     monkeypatch.setattr(sys, "platform", "darwin")

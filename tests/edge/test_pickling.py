@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_edge import ModelError, Recognizer, Windowing, model
-from ser_edge.description import ModelDescription
+from ser_edge import ModelError, Recognizer, Windowing
 from ser_edge.features.frontend import FeatureConfig
-from ser_edge.model import BUNDLED, DEFAULT
-from ser_edge.runtimes import RUNTIMES
+from ser_edge.models import network as model
+from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.network import BUNDLED, DEFAULT
+from ser_edge.models.runtimes.base import RUNTIMES
 from tests.conftest import RATE, voice
 
 VOICE = voice(5, 3, 1, 1.5)

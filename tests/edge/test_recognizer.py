@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 from ser_edge import ModelError, Prediction, Recognizer, Windowing
-from ser_edge.description import ModelDescription
 from ser_edge.features.frontend import FeatureConfig
+from ser_edge.models.metadata import ModelDescription
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN
 
 

@@ -16,11 +16,11 @@ from ser_edge.errors import AudioError
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
 from ser_edge.features.online import IncrementalLogMel
 from ser_edge.gate import Gate
-from ser_edge.model import Model
+from ser_edge.models.network import Model
+from ser_edge.models.tolerances import tolerance
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
 from ser_edge.recognizer import Recognizer
 from ser_edge.stream import Stream
-from ser_edge.tolerances import tolerance
 from ser_edge.windowing import Windowing
 
 RATE = 16_000

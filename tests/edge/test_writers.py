@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_edge.description import ModelDescription
 from ser_edge.features.frontend import FeatureConfig
+from ser_edge.models.metadata import ModelDescription
 from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
 from ser_edge.writers import WRITERS
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from ser_edge.description import Accuracy, ModelDescription, Normalization
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
+from ser_edge.models.metadata import Accuracy, ModelDescription, Normalization
 from ser_export.run import Run, read_run
 from ser_train.networks import NETWORKS
 

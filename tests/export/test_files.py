@@ -19,10 +19,10 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers, ops
 
-from ser_edge.description import FILE_NAME, ModelDescription
 from ser_edge.errors.native_stderr import hushed
-from ser_edge.model import Model
-from ser_edge.runtimes import LiteRT
+from ser_edge.models.metadata import FILE_NAME, ModelDescription
+from ser_edge.models.network import Model
+from ser_edge.models.runtimes.base import LiteRT
 from ser_export import onnx_graph, tflite
 from ser_export.cli import main
 from ser_export.convert import export

@@ -13,11 +13,11 @@ from keras import layers
 from onnx import numpy_helper
 
 import ser_export.run
-from ser_edge.description import KEY, ModelDescription, Normalization
 from ser_edge.errors import ModelError
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.runtimes import LiteRT
-from ser_edge.tolerances import TOLERANCES
+from ser_edge.models.metadata import KEY, ModelDescription, Normalization
+from ser_edge.models.runtimes.base import LiteRT
+from ser_edge.models.tolerances import TOLERANCES
 from ser_export import cli, convert, gates
 from ser_export.convert import export
 from ser_export.describe import describe_tflite

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ser_edge import Recognizer
-from ser_edge.model import Model
-from ser_edge.tolerances import tolerance
+from ser_edge.models.network import Model
+from ser_edge.models.tolerances import tolerance
 from ser_export.convert import export
 from ser_export.gates import LIMITS
 from ser_export.operators import runtimes

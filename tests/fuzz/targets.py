@@ -22,11 +22,11 @@ from ser_edge.audio.decoding.decoder import open_sound
 from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS, RawFormat, pipe_sound, raw_sound
 from ser_edge.audio.reading import read
 from ser_edge.audio.sound import Channels, Samples
-from ser_edge.description import ModelDescription
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.model import BUNDLED, DEFAULT
-from ser_edge.model_file import READERS, description_in
+from ser_edge.models.container import READERS, description_in
+from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.network import BUNDLED, DEFAULT
 
 RATE = 16_000
 SOUNDS = Path(__file__).parent.parent / "sounds"

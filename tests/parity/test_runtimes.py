@@ -11,10 +11,10 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from ser_edge.description import ModelDescription, Normalization
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.model import Model
-from ser_edge.tolerances import TOLERANCES
+from ser_edge.models.metadata import ModelDescription, Normalization
+from ser_edge.models.network import Model
+from ser_edge.models.tolerances import TOLERANCES
 from ser_export.convert import export
 from ser_export.gates import LIMITS, Limits, gate_inputs
 from ser_export.run import Run

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ser_edge.description import Normalization
+from ser_edge.models.metadata import Normalization
 from ser_train.batches import AugmentedBatches, Examples, FixedBatches
 from ser_train.recipes import Augmented, EarlyStopped
 

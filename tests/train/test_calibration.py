@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ser_edge.description import tempered
+from ser_edge.models.metadata import tempered
 from ser_train.calibration import calibrate
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_edge.description import ModelDescription
 from ser_edge.features.frontend import FeatureConfig
+from ser_edge.models.metadata import ModelDescription
 from ser_train.choose import choose, markdown, unheard
 from ser_train.corpus import EMOTIONS, CorpusError
 from ser_train.options import parse_choose

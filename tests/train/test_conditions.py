@@ -14,8 +14,8 @@ from keras import layers
 
 import ser_train.conditions
 from ser_edge.audio.reading import read
-from ser_edge.description import ModelDescription, Normalization
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
+from ser_edge.models.metadata import ModelDescription, Normalization
 from ser_train.conditions import KerasModel, conditions, of_test
 from ser_train.corpus import EMOTIONS, CorpusError, Utterance, read_corpus
 from ser_train.damage import CONDITIONS, RATE, TALKERS, WINDOWS, Recording, live_windows, speech_span

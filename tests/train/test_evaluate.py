@@ -10,8 +10,8 @@ import pytest
 
 import ser_train.evaluate
 import ser_train.scores
-from ser_edge.description import Accuracy, ModelDescription
 from ser_edge.features.frontend import FeatureConfig
+from ser_edge.models.metadata import Accuracy, ModelDescription
 from ser_train.corpus import EMOTIONS, CorpusError
 from ser_train.evaluate import BEGIN, END, evaluate, include
 from ser_train.report import markdown_table

@@ -10,9 +10,9 @@ import onnx
 import pytest
 
 from ser_edge.audio.reading import read
-from ser_edge.description import KEY
 from ser_edge.errors import SerEdgeError
-from ser_edge.model import Model
+from ser_edge.models.metadata import KEY
+from ser_edge.models.network import Model
 from ser_train.corpus import EMOTIONS
 from ser_train.initial import Initial, find_initial
 from ser_train.networks import NETWORKS

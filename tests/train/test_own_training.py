@@ -14,10 +14,10 @@ import ser_edge.cli
 import ser_export.cli
 import ser_train.fit
 from ser_edge import Recognizer
-from ser_edge.description import Accuracy
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FeatureConfig
-from ser_edge.model import Model
+from ser_edge.models.metadata import Accuracy
+from ser_edge.models.network import Model
 from ser_train.across import abroad
 from ser_train.ancestry import voices_heard
 from ser_train.card import card

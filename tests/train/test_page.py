@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import ser_train.scores
-from ser_edge.description import ModelDescription
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FeatureConfig
+from ser_edge.models.metadata import ModelDescription
 from ser_train.card import card, include_cards
 from ser_train.cli import main
 from ser_train.corpus import EMOTIONS, CorpusError

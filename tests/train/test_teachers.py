@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from ser_edge.description import ModelDescription, Normalization
+from ser_edge.models.metadata import ModelDescription, Normalization
 from ser_train.corpus import EMOTIONS
 from ser_train.networks import NETWORKS
 from ser_train.recipes import Augmented

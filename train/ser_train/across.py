@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.metrics import accuracy_score, recall_score
 
-from ser_edge.model import Model
-from ser_edge.runtimes import RUNTIMES
+from ser_edge.models.network import Model
+from ser_edge.models.runtimes.base import RUNTIMES
 from ser_train.ancestry import taught_by, voices_heard
 from ser_train.atomic import write_text
 from ser_train.conditions import KerasModel

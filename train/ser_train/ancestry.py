@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser_edge.description import ModelDescription
 from ser_edge.errors import SerEdgeError
+from ser_edge.models.metadata import ModelDescription
 from ser_train.corpora import CORPORA, OWN, Corpus
 from ser_train.corpus import Utterance
 from ser_train.initial import Initial, find_initial

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.description import Normalization
 from ser_edge.features.frontend import Features
+from ser_edge.models.metadata import Normalization
 from ser_train.augment import Augmenter
 from ser_train.recipes import Augmented, EarlyStopped
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from ser_edge.description import tempered
+from ser_edge.models.metadata import tempered
 
 __all__ = ["Calibration", "calibrate"]
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import ser_train.damage
-from ser_edge.model import Model
+from ser_edge.models.network import Model
 from ser_train.atomic import replacing, write_text
 from ser_train.corpus import CorpusError, Utterance, read_corpus
 from ser_train.dataset import front_end_code, front_end_of
@@ -41,7 +41,7 @@ class KerasModel(Model):
 
 
 class _KerasRuntime:
-    """As `ser_edge.runtimes` has them, for a run directory."""
+    """As `ser_edge.models.runtimes.base` has them, for a run directory."""
 
     def __init__(self, path: Path):
         load()

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ser_edge.description import Accuracy, tempered
-from ser_edge.model import Model
-from ser_edge.runtimes import RUNTIMES
+from ser_edge.models.metadata import Accuracy, tempered
+from ser_edge.models.network import Model
+from ser_edge.models.runtimes.base import RUNTIMES
 from ser_train.atomic import write_text
 from ser_train.calibration import calibrate
 from ser_train.choose import unheard

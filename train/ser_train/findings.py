@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
-from ser_edge.description import ModelDescription, tempered
+from ser_edge.models.metadata import ModelDescription, tempered
 from ser_train.corpora import CORPORA
 from ser_train.corpus import CorpusError
 from ser_train.damage import CONDITIONS

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ser_edge.description import Accuracy, ModelDescription, Normalization
+from ser_edge.models.metadata import Accuracy, ModelDescription, Normalization
 from ser_train.ancestry import Ancestry, TrainingError
 from ser_train.atomic import replacing
 from ser_train.augment import Augmenter, Source

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from ser_edge.description import KEY, ModelDescription
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.placeholder_files import START, placeholder
-from ser_edge.model import BUNDLED
+from ser_edge.models.metadata import KEY, ModelDescription
+from ser_edge.models.network import BUNDLED
 from ser_train.run import RunDirectory
 
 if TYPE_CHECKING:

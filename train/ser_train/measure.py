@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ser_edge.description import ModelDescription
 from ser_edge.features.frontend import FeatureConfig
+from ser_edge.models.metadata import ModelDescription
 from ser_train.corpus import CorpusError, Utterance
 from ser_train.damage import CONDITIONS, HOP, RATE, TALKERS, WINDOWS, Recording, live_windows
 from ser_train.dataset import front_end_of
@@ -32,7 +32,7 @@ Answer = npt.NDArray[np.float32]  # (rows, labels), probabilities
 
 
 class Answerer(Protocol):
-    """What is measured, like `ser_edge.model.Model`."""
+    """What is measured, like `ser_edge.models.network.Model`."""
 
     @property
     def description(self) -> ModelDescription:

@@ -2,7 +2,7 @@
 
     runs/gru-speaker-fold0-seed0/
     ├── model.keras        the network, best weights, without optimizer state
-    ├── description.json   what the model file will say of itself (see ser_edge.description)
+    ├── description.json   what the model file will say of itself (see ser_edge.models.metadata)
     ├── run.json           settings, split, metrics, versions
     ├── history.json       loss and accuracy of each epoch
     ├── answers.npz        features, labels, names, Keras probabilities, and which of them are the test's
@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.description import ModelDescription
 from ser_edge.errors.placeholder_files import START, placeholder
+from ser_edge.models.metadata import ModelDescription
 from ser_train.atomic import replacing, write_text
 from ser_train.splits import PROTOCOLS
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ser_edge.description import Normalization
+from ser_edge.models.metadata import Normalization
 from ser_train.balance import adjust
 from ser_train.batches import Teacher
 from ser_train.run import RunDirectory

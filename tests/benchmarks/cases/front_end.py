@@ -17,7 +17,7 @@ from timing import Figures, in_turn
 
 from ser_edge.audio.reading import read
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
-from ser_edge.model import Model
+from ser_edge.models.network import Model
 
 TURNS, CALLS = 15, 5  # for a round
 SAMPLES = 48_000

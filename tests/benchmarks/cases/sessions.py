@@ -17,7 +17,7 @@ from case import Settings, Table, main
 from timing import Figures, in_turn
 
 from ser_edge.audio.reading import read
-from ser_edge.model import BUNDLED, Model
+from ser_edge.models.network import BUNDLED, Model
 
 TURNS, CALLS = 12, 3  # for a round
 Level = onnxruntime.GraphOptimizationLevel

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.errors.install_hints import pip_install
 from ser_edge.errors.native_stderr import hushed
-from ser_edge.forks import Reopening
+from ser_edge.models.runtimes.fork_safety import Reopening
 
 __all__ = ["LITERT", "RUNTIMES", "LiteRT", "OnnxRuntime", "Runtime", "interpreter", "reason"]
 

@@ -14,9 +14,9 @@ import numpy as np
 from ser_edge.audio.sound import Samples
 from ser_edge.errors import ModelError
 from ser_edge.errors.install_hints import reinstall
-from ser_edge.model import BUNDLED, Model
-from ser_edge.runtimes import RUNTIMES
-from ser_edge.tolerances import tolerance
+from ser_edge.models.network import BUNDLED, Model
+from ser_edge.models.runtimes.base import RUNTIMES
+from ser_edge.models.tolerances import tolerance
 
 __all__ = ["SELF_TEST", "Answer", "model_files", "self_test", "self_test_answer", "store"]
 

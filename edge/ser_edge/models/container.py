@@ -12,9 +12,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ser_edge.description import FILE_NAME, KEY
 from ser_edge.errors import ModelError
 from ser_edge.errors.placeholder_files import START, placeholder
+from ser_edge.models.metadata import FILE_NAME, KEY
 
 __all__ = ["MAX_DESCRIPTION", "MAX_FILE", "READERS", "description_in", "model_bytes"]
 

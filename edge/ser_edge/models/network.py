@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.audio.sound import Samples
-from ser_edge.description import ModelDescription, tempered
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.features.frontend import Features, FrontEnd
-from ser_edge.model_file import description_in, model_bytes
-from ser_edge.runtimes import RUNTIMES, Runtime, reason
+from ser_edge.models.container import description_in, model_bytes
+from ser_edge.models.metadata import ModelDescription, tempered
+from ser_edge.models.runtimes.base import RUNTIMES, Runtime, reason
 
 __all__ = ["BUNDLED", "DEFAULT", "Model"]
 
