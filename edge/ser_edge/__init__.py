@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ser_edge.errors import AudioError, MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
-    from ser_edge.prediction import Prediction
-    from ser_edge.recognizer import Recognizer
-    from ser_edge.windowing import Windowing
+    from ser_edge.recognition.prediction import Prediction
+    from ser_edge.recognition.recognizer import Recognizer
+    from ser_edge.recognition.windows import Windowing
 
 __version__ = "0.1.0"
 

@@ -18,12 +18,12 @@ from ser_edge.options import STDIN, format_of, parser, problem
 if TYPE_CHECKING:
     from distributed import Client
 
-    from ser_edge.batch import Setup, Show
     from ser_edge.judging import Listening
     from ser_edge.models.metadata import ModelDescription
     from ser_edge.mqtt import Broker
-    from ser_edge.prediction import Prediction
-    from ser_edge.recognizer import Recognizer
+    from ser_edge.recognition.batch.tasks import Setup, Show
+    from ser_edge.recognition.prediction import Prediction
+    from ser_edge.recognition.recognizer import Recognizer
 
 __all__ = ["main"]
 
@@ -73,9 +73,9 @@ def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
         from ser_edge.doctor import examine
 
         return examine(sys.stdout, options.device)
-    from ser_edge.batch import Setup
     from ser_edge.judging import sounds
-    from ser_edge.windowing import Windowing
+    from ser_edge.recognition.batch.tasks import Setup
+    from ser_edge.recognition.windows import Windowing
 
     if options.format == "srt" and len(list(islice(sounds(options.paths), 2))) > 1:
         reader.error("subtitles are of one recording; give one file")
@@ -149,7 +149,7 @@ def _connected(address: str | None) -> "AbstractContextManager[Client | None]":
     """A client of a Dask cluster; None for no address."""
     if address is None:
         return nullcontext()
-    from ser_edge.cluster import connected
+    from ser_edge.recognition.batch.dask_backend import connected
 
     return connected(address)
 

@@ -27,7 +27,7 @@ from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.errors.native_stderr import stderr_apart
 from ser_edge.models.integrity import model_files, self_test, self_test_answer, store
 from ser_edge.models.runtimes.base import LITERT, RUNTIMES
-from ser_edge.voice_detector import CHUNK, RATE, VoiceDetector
+from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
 
 __all__ = ["Finding", "examine", "self_test_answer", "store"]
 

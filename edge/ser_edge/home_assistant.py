@@ -9,7 +9,7 @@ from typing import Any
 
 from ser_edge import __version__
 from ser_edge.models.metadata import ModelDescription
-from ser_edge.prediction import NO_SPEECH, UNCERTAIN
+from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 
 __all__ = ["discovery", "identity"]
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ser_edge.audio.sound import Channels
-from ser_edge.batch import Setup, Show, jobs_for, predictions, worth_it
 from ser_edge.errors import AudioError, printable
 from ser_edge.errors.native_stderr import keep_memory
 from ser_edge.errors.user_warnings import redirected
 from ser_edge.options import STDIN
-from ser_edge.prediction import Prediction
 from ser_edge.progress import Progress, say
-from ser_edge.recognizer import Recognizer
+from ser_edge.recognition.batch.tasks import Setup, Show, jobs_for, predictions, worth_it
+from ser_edge.recognition.prediction import Prediction
+from ser_edge.recognition.recognizer import Recognizer
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -171,7 +171,7 @@ def _attempts(
 ) -> Generator[Callable[[Show], None], None, None]:
     """For each sound what shows its predictions, or raises AudioError. Many are judged ahead, a single one isn't."""
     if way.client is not None:
-        from ser_edge.cluster import in_cluster
+        from ser_edge.recognition.batch.dask_backend import in_cluster
 
         outcomes = in_cluster(way.client, setup, recognizer.description, paths, way.timeline, progress)
     else:
@@ -184,7 +184,7 @@ def _attempts(
             for path in paths:
                 yield partial(_judge, recognizer, path, listening, way.timeline, progress)
             return
-        from ser_edge.processes import in_processes
+        from ser_edge.recognition.batch.process_pool import in_processes
 
         same = replace(setup, model=str(recognizer.path))  # what was found here isn't searched for again
         outcomes = in_processes(same, paths, jobs, way.timeline, progress)

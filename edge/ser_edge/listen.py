@@ -13,8 +13,8 @@ import numpy as np
 
 from ser_edge.audio.sound import Channels, first
 from ser_edge.percent import percent
-from ser_edge.prediction import Prediction
-from ser_edge.stream import Stream
+from ser_edge.recognition.prediction import Prediction
+from ser_edge.recognition.streaming import Stream
 
 __all__ = ["Summary", "level", "listen", "stoppable"]
 

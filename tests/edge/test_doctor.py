@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_edge import doctor, voice_detector
+from ser_edge import doctor
 from ser_edge.capture import devices, portaudio
 from ser_edge.doctor import examine
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.models import integrity as self_test
 from ser_edge.models.network import BUNDLED
-from ser_edge.voice_detector import VoiceDetector
+from ser_edge.recognition.voice_activity import voice_detector
+from ser_edge.recognition.voice_activity.voice_detector import VoiceDetector
 
 RATE = 16_000
 SECONDS = 0.5

@@ -14,7 +14,7 @@ from ser_edge import live_view
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.live_view import LiveView, Look, Picture, can_paint, marks, render
 from ser_edge.models.metadata import ModelDescription
-from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
+from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
 LABELS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 DESCRIPTION = ModelDescription("ravdess", LABELS, FeatureConfig())

@@ -11,7 +11,7 @@ import soundfile
 from ser_edge import ModelError, Prediction, Recognizer, Windowing
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models.metadata import ModelDescription
-from ser_edge.prediction import NO_SPEECH, UNCERTAIN
+from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_start_and_end_say_what_was_judged(
     features: FeatureConfig, ends: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     listener = Listener(features)
-    monkeypatch.setattr("ser_edge.recognizer.Model", lambda *_: listener)
+    monkeypatch.setattr("ser_edge.recognition.recognizer.Model", lambda *_: listener)
     recognizer = Recognizer(windowing=Windowing(speech=None))
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 240_000).astype(np.float32)
     for seconds, end in zip((0.5, 3.0, 5.0), ends, strict=True):

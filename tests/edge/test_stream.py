@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from ser_edge.errors import AudioError
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
 from ser_edge.features.online import IncrementalLogMel
-from ser_edge.gate import Gate
 from ser_edge.models.network import Model
 from ser_edge.models.tolerances import tolerance
-from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
-from ser_edge.recognizer import Recognizer
-from ser_edge.stream import Stream
-from ser_edge.windowing import Windowing
+from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
+from ser_edge.recognition.recognizer import Recognizer
+from ser_edge.recognition.streaming import Stream
+from ser_edge.recognition.voice_activity.stream_gate import Gate
+from ser_edge.recognition.windows import Windowing
 
 RATE = 16_000
 SPECTRA = {

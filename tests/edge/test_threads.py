@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ser_edge import ModelError, Prediction, Recognizer, voice_detector
+from ser_edge import ModelError, Prediction, Recognizer
 from ser_edge.models import network as model
 from ser_edge.models.network import DEFAULT
 from ser_edge.models.runtimes import base as runtimes
 from ser_edge.models.runtimes.base import RUNTIMES
+from ser_edge.recognition.voice_activity import voice_detector
 from tests.conftest import RATE, voice
 
 THREADS, CALLS = 8, 25

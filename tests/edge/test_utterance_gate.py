@@ -11,8 +11,8 @@ import soundfile
 from ser_edge import Recognizer, Windowing
 from ser_edge.audio.reading import read
 from ser_edge.errors import RuntimeUnavailable
-from ser_edge.prediction import NO_SPEECH
-from ser_edge.utterance_gate import find_speech
+from ser_edge.recognition.prediction import NO_SPEECH
+from ser_edge.recognition.voice_activity.utterance_gate import find_speech
 
 RATE = 16_000
 Sound = npt.NDArray[np.float32]

@@ -23,7 +23,7 @@ import soundfile
 from ser_edge import Recognizer
 from ser_edge.capture.microphone import Microphone, devices
 from ser_edge.capture.portaudio import refresh
-from ser_edge.prediction import NO_SPEECH
+from ser_edge.recognition.prediction import NO_SPEECH
 from ser_edge.writers import JsonWriter
 
 RATE = 16_000

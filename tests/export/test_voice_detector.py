@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from ser_edge import voice_detector
-from ser_edge.voice_detector import CHUNK, VoiceDetector
+from ser_edge.recognition.voice_activity import voice_detector
+from ser_edge.recognition.voice_activity.voice_detector import CHUNK, VoiceDetector
 from ser_export.gates import ExportError
 from ser_export.operators import operators, runtimes
 from ser_export.voice_detector import make

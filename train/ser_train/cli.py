@@ -80,7 +80,7 @@ def _fit(options: argparse.Namespace) -> int:
     options.protocol = options.protocol or ["speaker" if own else "notebook"]
     for network in options.arch:
         changed(NETWORKS[network].recipe, options.set)  # refuses what isn't a setting
-    from ser_edge.cluster import connected
+    from ser_edge.recognition.batch.dask_backend import connected
 
     with connected(options.cluster) if options.cluster else nullcontext() as client:
         return _fit_with(options, client)

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PureWindowsPath
 
-from ser_edge.prediction import NO_SPEECH, UNCERTAIN
+from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 from ser_train.corpora import OWN
 from ser_train.layouts import is_own_folder, labelled_sounds, naming_note
 from ser_train.sounds import sounds

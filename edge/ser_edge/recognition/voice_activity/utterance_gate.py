@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from ser_edge.audio.resampling import resample
 from ser_edge.audio.sound import Samples
-from ser_edge.gate import BEGINS, ENDS, ENERGY_FLOOR, SHORTEST, open_detector
-from ser_edge.voice_detector import CHUNK, RATE
+from ser_edge.recognition.voice_activity.stream_gate import BEGINS, ENDS, ENERGY_FLOOR, SHORTEST, open_detector
+from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE
 
 __all__ = ["Speech", "find_speech"]
 

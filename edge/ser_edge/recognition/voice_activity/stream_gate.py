@@ -12,7 +12,7 @@ import numpy as np
 from ser_edge.audio.resampling import Resampler
 from ser_edge.audio.sound import Samples
 from ser_edge.errors import RuntimeUnavailable
-from ser_edge.voice_detector import CHUNK, RATE, VoiceDetector
+from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
 
 __all__ = ["BEGINS", "ENDS", "ENERGY_FLOOR", "SHORTEST", "Gate", "open_detector"]
 

@@ -19,12 +19,12 @@ from ser_edge.errors import RuntimeUnavailable
 from ser_edge.errors.user_warnings import warn
 from ser_edge.models.metadata import ModelDescription
 from ser_edge.models.network import DEFAULT, Model
-from ser_edge.prediction import NO_SPEECH, Prediction
-from ser_edge.windowing import Windowing
+from ser_edge.recognition.prediction import NO_SPEECH, Prediction
+from ser_edge.recognition.windows import Windowing
 
 if TYPE_CHECKING:
-    from ser_edge.stream import Stream
-    from ser_edge.utterance_gate import Speech
+    from ser_edge.recognition.streaming import Stream
+    from ser_edge.recognition.voice_activity.utterance_gate import Speech
 
 __all__ = ["UTTERANCE", "Recognizer"]
 
@@ -151,7 +151,7 @@ class Recognizer:
             RuntimeUnavailable: the voice detector doesn't load.
             TypeError: a sample rate that is no number.
         """
-        from ser_edge.stream import Stream  # a file of a few seconds needs none
+        from ser_edge.recognition.streaming import Stream  # a file of a few seconds needs none
 
         return Stream(self._model, sample_rate, self._windowing, self._threshold, path, self._channel)
 
@@ -181,7 +181,7 @@ class Recognizer:
         """None where the gate isn't asked, or can't be: Intel Macs have no LiteRT, and predict files without it."""
         if self._windowing.speech is None or self._gate_unavailable:
             return None
-        from ser_edge.utterance_gate import find_speech
+        from ser_edge.recognition.voice_activity.utterance_gate import find_speech
 
         try:
             return find_speech(samples, self.description.features.sample_rate)
@@ -195,7 +195,7 @@ class Recognizer:
         self._gate_unavailable = True
 
     def _listener_of_file(self, sound: Sound) -> "Stream":
-        from ser_edge.stream import Stream
+        from ser_edge.recognition.streaming import Stream
 
         try:
             return self.listener(sound.rate, sound.path)

@@ -13,9 +13,9 @@ from typing import Any, Protocol, TypeVar
 
 from ser_edge.errors import AudioError
 from ser_edge.errors.user_warnings import redirected, warn
-from ser_edge.prediction import Prediction
-from ser_edge.recognizer import Recognizer
-from ser_edge.windowing import Windowing
+from ser_edge.recognition.prediction import Prediction
+from ser_edge.recognition.recognizer import Recognizer
+from ser_edge.recognition.windows import Windowing
 
 __all__ = [
     "Outcome",

@@ -17,11 +17,11 @@ from contextlib import closing, contextmanager
 from threading import Thread
 from typing import Any
 
-from ser_edge.batch import Outcome, Setup, bundles, in_order, judged
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.native_stderr import keep_memory
 from ser_edge.progress import Progress
-from ser_edge.recognizer import Recognizer
+from ser_edge.recognition.batch.tasks import Outcome, Setup, bundles, in_order, judged
+from ser_edge.recognition.recognizer import Recognizer
 
 __all__ = ["in_processes"]
 

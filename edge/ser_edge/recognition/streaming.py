@@ -16,10 +16,10 @@ from ser_edge.audio.samples.arrays import ChunkLayout, rate_of
 from ser_edge.audio.sound import Channels, Samples
 from ser_edge.features.frontend import Features
 from ser_edge.features.online import IncrementalLogMel
-from ser_edge.gate import SHORTEST, Gate
 from ser_edge.models.network import Model
-from ser_edge.prediction import Prediction
-from ser_edge.windowing import Windowing
+from ser_edge.recognition.prediction import Prediction
+from ser_edge.recognition.voice_activity.stream_gate import SHORTEST, Gate
+from ser_edge.recognition.windows import Windowing
 
 __all__ = ["Stream"]
 

@@ -1,0 +1,1 @@
+"""Audio to predictions: whole files, windows of a stream, and many files at a time."""

@@ -1,0 +1,1 @@
+"""Voice activity detection: Silero's detector, and what it decides for streams and for files."""
