@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ser_edge.judging import Listening
     from ser_edge.models.metadata import ModelDescription
-    from ser_edge.mqtt import Broker
+    from ser_edge.output.mqtt import Broker
     from ser_edge.recognition.batch.tasks import Setup, Show
     from ser_edge.recognition.prediction import Prediction
     from ser_edge.recognition.recognizer import Recognizer
@@ -98,8 +98,8 @@ def _judge(
     recognizer: "Recognizer",
 ) -> int:
     from ser_edge.judging import Listening, Way, judge_files, judge_microphone
-    from ser_edge.progress import say
-    from ser_edge.writers import WRITERS
+    from ser_edge.output.progress import say
+    from ser_edge.output.writers import WRITERS
 
     timeline = options.timeline or options.format == "srt"
     endless = options.mic or STDIN in options.paths
@@ -137,7 +137,7 @@ def _listening(
 
     view = None
     if options.format == "text" and not options.output:
-        from ser_edge.live_view import LiveView, can_paint
+        from ser_edge.output.live_view import LiveView, can_paint
 
         if can_paint(out):
             view = LiveView(out, description)
@@ -160,7 +160,7 @@ def _published(broker: "Broker | None", description: "ModelDescription") -> "Ite
     if broker is None:
         yield lambda prediction: None
         return
-    from ser_edge.mqtt import MqttWriter
+    from ser_edge.output.mqtt import MqttWriter
 
     with closing(MqttWriter(broker, description)) as writer:
         yield writer.write

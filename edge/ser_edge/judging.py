@@ -17,7 +17,7 @@ from ser_edge.errors import AudioError, printable
 from ser_edge.errors.native_stderr import keep_memory
 from ser_edge.errors.user_warnings import redirected
 from ser_edge.options import STDIN
-from ser_edge.progress import Progress, say
+from ser_edge.output.progress import Progress, say
 from ser_edge.recognition.batch.tasks import Setup, Show, jobs_for, predictions, worth_it
 from ser_edge.recognition.prediction import Prediction
 from ser_edge.recognition.recognizer import Recognizer

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from ser_edge.audio.sound import Channels, first
-from ser_edge.percent import percent
+from ser_edge.output.percentages import percent
 from ser_edge.recognition.prediction import Prediction
 from ser_edge.recognition.streaming import Stream
 

@@ -12,7 +12,7 @@ from ser_edge import __version__
 from ser_edge.argument_parser import ArgumentParser
 
 if TYPE_CHECKING:
-    from ser_edge.mqtt import Broker
+    from ser_edge.output.mqtt import Broker
 
 __all__ = [
     "FORMATS",
@@ -207,7 +207,7 @@ def _positive(text: str) -> int:
 
 
 def _broker(url: str) -> "Broker":
-    from ser_edge.mqtt import Broker
+    from ser_edge.output.mqtt import Broker
 
     try:
         return Broker.of(url)

@@ -24,7 +24,7 @@ from ser_edge import ModelError, Recognizer, SerEdgeError, Windowing
 from ser_edge.cli import main
 from ser_edge.errors.native_stderr import STANDARD_ERROR, hushed, keep_memory
 from ser_edge.judging import sounds as found
-from ser_edge.progress import Progress, say
+from ser_edge.output.progress import Progress, say
 from ser_edge.recognition.batch import tasks as batch
 from ser_edge.recognition.batch.process_pool import in_processes
 from ser_edge.recognition.batch.tasks import Outcome, Setup, in_order, jobs_for, judged, worth_it

@@ -27,8 +27,8 @@ from ser_edge.models.metadata import ModelDescription
 from ser_edge.models.network import DEFAULT
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.tolerances import FORMATS
+from ser_edge.output.writers import WRITERS
 from ser_edge.recognition.windows import HOP, SPEECH
-from ser_edge.writers import WRITERS
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
 Capture = pytest.CaptureFixture[str]

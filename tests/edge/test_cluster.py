@@ -16,7 +16,7 @@ import pytest
 from ser_edge import ModelError, Windowing
 from ser_edge.cli import main
 from ser_edge.errors.install_hints import install_extra
-from ser_edge.progress import Progress
+from ser_edge.output.progress import Progress
 from ser_edge.recognition.batch import dask_backend as cluster
 from ser_edge.recognition.batch.dask_backend import connected, in_cluster
 from ser_edge.recognition.batch.tasks import Setup

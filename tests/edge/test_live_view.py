@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_edge import live_view
 from ser_edge.features.frontend import FeatureConfig
-from ser_edge.live_view import LiveView, Look, Picture, can_paint, marks, render
 from ser_edge.models.metadata import ModelDescription
+from ser_edge.output import live_view
+from ser_edge.output.live_view import LiveView, Look, Picture, can_paint, marks, render
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
 LABELS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")

@@ -22,8 +22,8 @@ import soundfile
 from ser_edge import Recognizer
 from ser_edge.cli import main
 from ser_edge.errors.install_hints import install_extra
-from ser_edge.home_assistant import discovery
-from ser_edge.mqtt import PASSWORD, USER, Broker
+from ser_edge.output.home_assistant import discovery
+from ser_edge.output.mqtt import PASSWORD, USER, Broker
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")

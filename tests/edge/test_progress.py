@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from ser_edge.cli import main
-from ser_edge.progress import Progress, say
+from ser_edge.output.progress import Progress, say
 
 RATE = 16_000
 

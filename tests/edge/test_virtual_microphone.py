@@ -23,8 +23,8 @@ import soundfile
 from ser_edge import Recognizer
 from ser_edge.capture.microphone import Microphone, devices
 from ser_edge.capture.portaudio import refresh
+from ser_edge.output.writers import JsonWriter
 from ser_edge.recognition.prediction import NO_SPEECH
-from ser_edge.writers import JsonWriter
 
 RATE = 16_000
 SHARED_ALSA = Path("/usr/share/alsa/alsa.conf")

@@ -21,7 +21,7 @@ from ser_edge.errors import ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.errors.native_stderr import keep_memory
 from ser_edge.models.metadata import ModelDescription
-from ser_edge.progress import Progress, say
+from ser_edge.output.progress import Progress, say
 from ser_edge.recognition.batch.tasks import Outcome, Setup, bundles, in_order, judged
 from ser_edge.recognition.recognizer import Recognizer
 

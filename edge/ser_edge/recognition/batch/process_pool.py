@@ -19,7 +19,7 @@ from typing import Any
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.native_stderr import keep_memory
-from ser_edge.progress import Progress
+from ser_edge.output.progress import Progress
 from ser_edge.recognition.batch.tasks import Outcome, Setup, bundles, in_order, judged
 from ser_edge.recognition.recognizer import Recognizer
 

@@ -19,11 +19,11 @@ from urllib.parse import unquote, urlsplit
 
 from ser_edge.errors import RuntimeUnavailable, SerEdgeError
 from ser_edge.errors.install_hints import install_extra
-from ser_edge.home_assistant import discovery, identity
 from ser_edge.models.metadata import ModelDescription
-from ser_edge.progress import say
+from ser_edge.output.home_assistant import discovery, identity
+from ser_edge.output.progress import say
+from ser_edge.output.writers import json_line
 from ser_edge.recognition.prediction import Prediction
-from ser_edge.writers import json_line
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags

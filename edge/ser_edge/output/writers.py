@@ -7,7 +7,7 @@ from typing import Protocol, TextIO
 
 from ser_edge.errors import printable
 from ser_edge.models.metadata import ModelDescription
-from ser_edge.percent import as_printed, percent
+from ser_edge.output.percentages import as_printed, percent
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
 __all__ = ["WRITERS", "CsvWriter", "JsonWriter", "SrtWriter", "TextWriter", "Writer", "json_line"]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TextIO
 
 from ser_edge.models.metadata import ModelDescription
-from ser_edge.percent import as_printed, percent
+from ser_edge.output.percentages import as_printed, percent
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
 __all__ = ["LiveView", "Look", "Picture", "can_paint", "marks", "render"]

@@ -1,0 +1,1 @@
+"""Where predictions go: writers for each format, the live view, MQTT; and progress."""
