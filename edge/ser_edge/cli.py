@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
         print(*found, sep="\n")
         return 0
     if options.unit:
-        from ser_edge.unit import unit
+        from ser_edge.service.systemd_unit import unit
 
         print(unit(options.unit), end="")
         return 0

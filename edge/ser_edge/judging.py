@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ser_edge.audio.decoding.standard_input import RawFormat
     from ser_edge.capture.microphone import Health
-    from ser_edge.supervisor import Supervisor
+    from ser_edge.service.systemd_notify import Supervisor
 
 __all__ = ["Listening", "View", "Way", "judge_files", "judge_microphone", "mishaps", "sounds"]
 
@@ -287,6 +287,6 @@ def _supervisor() -> "Supervisor | None":
     """Who watches over this process; None where nobody does."""
     if "NOTIFY_SOCKET" not in os.environ:
         return None
-    from ser_edge.supervisor import Supervisor
+    from ser_edge.service.systemd_notify import Supervisor
 
     return Supervisor()
