@@ -14,7 +14,7 @@ def main() -> NoReturn:
     """Runs the command line, and ends the process with its exit code."""
     for name in _BLAS_THREADS:
         os.environ.setdefault(name, "1")
-    from ser_edge.cli import main as run
+    from ser_edge.cli.app import main as run
 
     # Everything is written and closed by now. Taking NumPy and the runtime apart would be a seventh of the CPU time of
     # judging a file, and would wait for threads that hang in a sound system that hangs.

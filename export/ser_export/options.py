@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ser_edge import __version__
-from ser_edge.argument_parser import ArgumentParser
+from ser_edge.cli.argument_parser import ArgumentParser
 
 __all__ = ["FORMATS", "PRECISIONS", "SPECIAL", "parse"]
 

@@ -22,7 +22,7 @@ import onnx
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from ser_edge.argument_parser import ArgumentParser
+from ser_edge.cli.argument_parser import ArgumentParser
 from ser_edge.errors.install_hints import pip_install
 from ser_export.gates import ExportError
 from ser_export.operators import check_operators

@@ -26,7 +26,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ser_edge.audio.decoding.decoder import open_sound
 from ser_edge.audio.decoding.standard_input import pipe_sound
 from ser_edge.audio.sound import Sound
-from ser_edge.cli import main
+from ser_edge.cli.app import main
 from ser_edge.errors import AudioError
 from ser_edge.errors.user_warnings import redirected
 from ser_edge.models.metadata import KEY

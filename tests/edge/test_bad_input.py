@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser_edge.cli import main
+from ser_edge.cli.app import main
 from ser_edge.errors import printable
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")

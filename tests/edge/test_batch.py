@@ -21,9 +21,9 @@ import pytest
 import soundfile
 
 from ser_edge import ModelError, Recognizer, SerEdgeError, Windowing
-from ser_edge.cli import main
+from ser_edge.cli.app import main
+from ser_edge.cli.predict import sounds as found
 from ser_edge.errors.native_stderr import STANDARD_ERROR, hushed, keep_memory
-from ser_edge.judging import sounds as found
 from ser_edge.output.progress import Progress, say
 from ser_edge.recognition.batch import tasks as batch
 from ser_edge.recognition.batch.process_pool import in_processes
@@ -90,7 +90,7 @@ def test_an_error_and_a_warning_stand_where_their_file_does(folder: Path) -> Non
 
 def test_a_few_short_files_start_no_process_and_import_no_pool(sounds: list[Path]) -> None:
     program = (
-        "import sys, threading; from ser_edge.cli import main; main();"
+        "import sys, threading; from ser_edge.cli.app import main; main();"
         "print(threading.active_count(), {'multiprocessing', 'concurrent.futures', 'distributed'} & set(sys.modules))"
     )
     for arguments in ([sounds[0]], sounds, ["--jobs", "1", *sounds]):
@@ -119,7 +119,7 @@ def test_processes_are_worth_starting_for_much_sound(tmp_path: Path) -> None:
 
 
 def test_a_command_line_is_read_without_numpy() -> None:
-    program = "import sys; sys.modules['numpy'] = None; from ser_edge.cli import main; main()"
+    program = "import sys; sys.modules['numpy'] = None; from ser_edge.cli.app import main; main()"
     done = subprocess.run([sys.executable, "-c", program, "--help"], capture_output=True, encoding="utf-8", check=True)
     assert "--jobs N" in done.stdout
 

@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_edge import Recognizer, __version__, options
+from ser_edge import Recognizer, __version__
 from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS
 from ser_edge.capture.devices import devices
-from ser_edge.cli import main
+from ser_edge.cli import args as options
+from ser_edge.cli.app import main
 from ser_edge.models.metadata import ModelDescription
 from ser_edge.models.network import DEFAULT
 from ser_edge.models.runtimes.base import RUNTIMES

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ser_edge import ModelError, Windowing
-from ser_edge.cli import main
+from ser_edge.cli.app import main
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.output.progress import Progress
 from ser_edge.recognition.batch import dask_backend as cluster

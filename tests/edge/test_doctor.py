@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_edge import doctor
 from ser_edge.capture import devices, portaudio
-from ser_edge.doctor import examine
+from ser_edge.cli import doctor
+from ser_edge.cli.doctor import examine
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.models import integrity as self_test
@@ -234,7 +234,9 @@ def test_a_model_that_fails_comes_before_a_microphone(
 # The self-test
 
 
-REFRESH = """after making the bundled models anew: .venv/bin/python -c 'from ser_edge.doctor import store; store()'"""
+REFRESH = (
+    """after making the bundled models anew: .venv/bin/python -c 'from ser_edge.cli.doctor import store; store()'"""
+)
 
 
 @pytest.mark.parametrize("path", self_test.model_files(), ids=lambda path: path.name)

@@ -47,7 +47,7 @@ COMMAND = """
 import json, sys
 import numpy
 before = set(sys.modules)
-from ser_edge.cli import main
+from ser_edge.cli.app import main
 main(["--format", "json", sys.argv[1]])
 print(json.dumps(sorted(set(sys.modules) - before)))
 """

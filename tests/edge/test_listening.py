@@ -18,8 +18,8 @@ import soundfile
 
 from ser_edge import Recognizer
 from ser_edge.capture.microphone import Health
-from ser_edge.cli import main
-from ser_edge.judging import mishaps
+from ser_edge.cli.app import main
+from ser_edge.cli.predict import mishaps
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
 RATE = 16_000

@@ -292,7 +292,7 @@ def test_a_sound_system_that_never_answers_is_given_up(sounddevice: Any, monkeyp
 
 
 def test_nothing_is_imported_before_a_microphone_is_wanted() -> None:
-    program = "import json, sys, ser_edge.capture.microphone, ser_edge.doctor; print(json.dumps(list(sys.modules)))"
+    program = "import json, sys, ser_edge.capture.microphone, ser_edge.cli.doctor; print(json.dumps(list(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert not {"sounddevice", "soxr", "soundfile", "onnxruntime"} & set(json.loads(done.stdout))
 

@@ -20,7 +20,7 @@ import pytest
 import soundfile
 
 from ser_edge import Recognizer
-from ser_edge.cli import main
+from ser_edge.cli.app import main
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.output.home_assistant import discovery
 from ser_edge.output.mqtt import PASSWORD, USER, Broker

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_edge.cli import main
+from ser_edge.cli.app import main
 from ser_edge.output.progress import Progress, say
 
 RATE = 16_000

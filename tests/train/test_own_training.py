@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-import ser_edge.cli
+import ser_edge.cli.app
 import ser_export.cli
 import ser_train.fit
 from ser_edge import Recognizer
@@ -141,7 +141,7 @@ def test_the_figure_of_one_voice_says_so_wherever_it_is_printed(
     assert "One voice alone, which says little of others" in card(gather([run]))
     assert ser_export.cli.main([str(run.path), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
     capsys.readouterr()
-    assert ser_edge.cli.main(["--model", str(tmp_path / "own.onnx"), str(recordings / "sad/anna/2.wav")]) == 0
+    assert ser_edge.cli.app.main(["--model", str(tmp_path / "own.onnx"), str(recordings / "sad/anna/2.wav")]) == 0
     assert "; of so few voices it says little)" in capsys.readouterr().err
 
 
@@ -159,13 +159,13 @@ def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_pr
     assert "these figures mean nothing" in (tmp_path / "page.html").read_text()
     assert ser_export.cli.main([str(run), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.endswith(", of voices that trained it: this says nothing of new ones\n")
-    assert ser_edge.cli.main(["--model", str(tmp_path / "own.onnx"), str(recordings / "sad/anna/2.wav")]) == 0
+    assert ser_edge.cli.app.main(["--model", str(tmp_path / "own.onnx"), str(recordings / "sad/anna/2.wav")]) == 0
     assert "its accuracy was never measured" in capsys.readouterr().err
 
 
 def test_a_file_that_quotes_voices_it_was_trained_on_says_so(run: RunDirectory) -> None:
     accuracy = Accuracy("all", 1, 1, 100.0, 100.0, 100.0)
-    said = ser_edge.cli._honesty(replace(run.description, accuracy=accuracy))
+    said = ser_edge.cli.app._honesty(replace(run.description, accuracy=accuracy))
     assert said == "model crnn: its accuracy was never measured on voices that it wasn't trained on"
 
 

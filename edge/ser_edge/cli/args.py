@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_edge import __version__
-from ser_edge.argument_parser import ArgumentParser
+from ser_edge.cli.argument_parser import ArgumentParser
 
 if TYPE_CHECKING:
     from ser_edge.output.mqtt import Broker

@@ -11,14 +11,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from ser_edge.cli.args import STDIN, format_of, parser, problem
 from ser_edge.errors import SerEdgeError, printable
 from ser_edge.errors.native_stderr import stderr_apart
-from ser_edge.options import STDIN, format_of, parser, problem
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from ser_edge.judging import Listening
+    from ser_edge.cli.predict import Listening
     from ser_edge.models.metadata import ModelDescription
     from ser_edge.output.mqtt import Broker
     from ser_edge.recognition.batch.tasks import Setup, Show
@@ -70,10 +70,10 @@ def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
         print(unit(options.unit), end="")
         return 0
     if options.doctor:
-        from ser_edge.doctor import examine
+        from ser_edge.cli.doctor import examine
 
         return examine(sys.stdout, options.device)
-    from ser_edge.judging import sounds
+    from ser_edge.cli.predict import sounds
     from ser_edge.recognition.batch.tasks import Setup
     from ser_edge.recognition.windows import Windowing
 
@@ -97,7 +97,7 @@ def _judge(
     setup: "Setup",
     recognizer: "Recognizer",
 ) -> int:
-    from ser_edge.judging import Listening, Way, judge_files, judge_microphone
+    from ser_edge.cli.predict import Listening, Way, judge_files, judge_microphone
     from ser_edge.output.progress import say
     from ser_edge.output.writers import WRITERS
 
@@ -133,7 +133,7 @@ def _listening(
     options: argparse.Namespace, out: TextIO, description: "ModelDescription", publish: "Show"
 ) -> "Listening":
     from ser_edge.audio.decoding.standard_input import RawFormat
-    from ser_edge.judging import Listening
+    from ser_edge.cli.predict import Listening
 
     view = None
     if options.format == "text" and not options.output:

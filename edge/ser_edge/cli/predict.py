@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ser_edge.audio.sound import Channels
+from ser_edge.cli.args import STDIN
 from ser_edge.errors import AudioError, printable
 from ser_edge.errors.native_stderr import keep_memory
 from ser_edge.errors.user_warnings import redirected
-from ser_edge.options import STDIN
 from ser_edge.output.progress import Progress, say
 from ser_edge.recognition.batch.tasks import Setup, Show, jobs_for, predictions, worth_it
 from ser_edge.recognition.prediction import Prediction
@@ -252,7 +252,7 @@ class _Source:
 
 
 def _listen(recognizer: Recognizer, source: _Source, show: Show, listening: Listening) -> None:
-    from ser_edge.listen import level, listen
+    from ser_edge.cli.listen import level, listen
 
     supervisor = _supervisor()
     loudness = 0.0
