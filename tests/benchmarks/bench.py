@@ -88,7 +88,7 @@ def _located(data: Path | None) -> Path | None:
     """A folder; ser_train unpacks a zip."""
     if data is None or data.is_dir():
         return data
-    from ser_train.fetch import locate
+    from ser_train.data.download import locate
 
     return locate(data)
 

@@ -18,7 +18,7 @@ from ser_edge.models.tolerances import TOLERANCES
 from ser_export.convert import export
 from ser_export.gates import LIMITS, Limits, gate_inputs
 from ser_export.run import Run
-from ser_train.corpus import EMOTIONS
+from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks import NETWORKS
 
 ALIKE = TOLERANCES[".onnx", "float32"].keras  # float32 everywhere

@@ -10,7 +10,7 @@ import soundfile
 
 from ser_edge.models.network import Model
 from ser_train.across import Abroad, abroad, across, markdown
-from ser_train.corpus import CorpusError, read_corpora
+from ser_train.data.corpus_loader import CorpusError, read_corpora
 from ser_train.options import parse_across
 from tests.conftest import RATE, voice
 

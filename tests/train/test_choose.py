@@ -8,10 +8,10 @@ import pytest
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models.metadata import ModelDescription
 from ser_train.choose import choose, markdown, unheard
-from ser_train.corpus import EMOTIONS, CorpusError
+from ser_train.data.corpus_loader import EMOTIONS, CorpusError
+from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.options import parse_choose
 from ser_train.run import Answers, RunDirectory, Settings
-from ser_train.splits import SPEAKER_FOLDS
 
 
 def make_run(folder: Path, settings: Settings, right: bool = True) -> RunDirectory:

@@ -12,9 +12,9 @@ from ser_edge import __version__
 from ser_edge.errors.install_hints import install_extra
 from ser_train import options
 from ser_train.cli import main
+from ser_train.data.splits import PROTOCOLS
 from ser_train.networks import NETWORKS
 from ser_train.run import RunDirectory
-from ser_train.splits import PROTOCOLS
 from tests.conftest import make_corpus
 
 COMMAND = [sys.executable, "-m", "ser_train"]

@@ -17,12 +17,12 @@ from ser_edge.audio.reading import read
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
 from ser_edge.models.metadata import ModelDescription, Normalization
 from ser_train.conditions import KerasModel, conditions, of_test
-from ser_train.corpus import EMOTIONS, CorpusError, Utterance, read_corpus
 from ser_train.damage import CONDITIONS, RATE, TALKERS, WINDOWS, Recording, live_windows, speech_span
+from ser_train.data.corpus_loader import EMOTIONS, CorpusError, Utterance, read_corpus
+from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.measure import Heard, _by_speaker, _talkers, markdown, measure, pool
 from ser_train.options import parse_conditions
 from ser_train.run import Answers, RunDirectory, Settings
-from ser_train.splits import SPEAKER_FOLDS
 
 SPEECH = FeatureConfig(
     n_fft=512, win_length=400, hop_length=160, n_mels=20, n_mfcc=None, top_db=None, span_db=20, range_db=56, seconds=0.5

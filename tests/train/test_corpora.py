@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_train.corpora import CORPORA, EMOTIONS
-from ser_train.corpus import CorpusError, parse, read_corpora, read_corpus
+from ser_train.data.corpus_loader import CorpusError, parse, read_corpora, read_corpus
+from ser_train.data.corpus_registry import CORPORA, EMOTIONS
 
 # Real names, with what they say: corpus, emotion, speaker, sex, intensity, text.
 NAMES = {
@@ -168,7 +168,7 @@ def test_lossy_sounds_are_read_too(tmp_path: Path, suffix: str) -> None:
 
 def test_emotions_without_a_label_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = sounds(tmp_path, "03a01Fa.wav", "03a01Lb.wav", "16b10Lb.wav")
-    with caplog.at_level(logging.WARNING, "ser_train.corpus"):
+    with caplog.at_level(logging.WARNING, "ser_train.data.corpus_loader"):
         assert [u.emotion for u in read_corpus(folder, jobs=1)] == ["happy"]
     assert [record.message for record in caplog.records] == ["2 files of boredom are left out: none of the 8 labels"]
 

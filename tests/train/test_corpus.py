@@ -8,9 +8,18 @@ import pytest
 import soundfile
 
 from ser_edge.audio.formats import AUDIO_SUFFIXES
-from ser_train.corpus import EMOTIONS, CorpusError, Utterance, digest, duplicates, parse, read_corpus, unique
-from ser_train.sounds import digest_of_sound, sounds
-from ser_train.utterances import refuse
+from ser_train.data.audio_files import digest_of_sound, sounds
+from ser_train.data.corpus_loader import (
+    EMOTIONS,
+    CorpusError,
+    Utterance,
+    digest,
+    duplicates,
+    parse,
+    read_corpus,
+    unique,
+)
+from ser_train.data.utterance import refuse
 
 RATE = 16_000
 

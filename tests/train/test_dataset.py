@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-import ser_train.dataset
+import ser_train.data.feature_cache
 from ser_edge.audio.reading import read
 from ser_edge.errors import AudioError
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
-from ser_train.corpus import Utterance, read_corpus
-from ser_train.dataset import corpus_features, corpus_spectra, extract
+from ser_train.data.corpus_loader import Utterance, read_corpus
+from ser_train.data.feature_cache import corpus_features, corpus_spectra, extract
 from tests.conftest import voice
 
 CONFIG = FeatureConfig(n_mels=40, n_mfcc=13, seconds=0.3)
@@ -50,7 +50,7 @@ def extractions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(paths))
         return extract(paths, *rest)
 
-    monkeypatch.setattr(ser_train.dataset, "extract", counted)
+    monkeypatch.setattr(ser_train.data.feature_cache, "extract", counted)
     return counts
 
 

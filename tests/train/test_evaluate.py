@@ -12,11 +12,11 @@ import ser_train.evaluate
 import ser_train.scores
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models.metadata import Accuracy, ModelDescription
-from ser_train.corpus import EMOTIONS, CorpusError
+from ser_train.data.corpus_loader import EMOTIONS, CorpusError
+from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.evaluate import BEGIN, END, evaluate, include
 from ser_train.report import markdown_table
 from ser_train.run import Answers, RunDirectory, Settings
-from ser_train.splits import SPEAKER_FOLDS
 
 MakeRun = Callable[..., RunDirectory]
 TRAINING = {"data": "RAVDESS speech, CC BY-NC-SA 4.0; nEMO, CC BY-NC-SA 4.0"}

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import ser_train.fetch
-from ser_train.corpus import CorpusError, read_corpus
-from ser_train.fetch import Archive, download, locate, unpack
+import ser_train.data.download
+from ser_train.data.corpus_loader import CorpusError, read_corpus
+from ser_train.data.download import Archive, download, locate, unpack
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 CHUNK = 1 << 16  # what is read at a time, and so the most that is lost by a cut
@@ -178,14 +178,14 @@ def test_nobody_listening_is_given_up_soon_with_what_to_do(
 
 def test_a_server_that_goes_away_is_waited_for(mirror: Mirror, tmp_path: Path) -> None:
     mirror.cuts = [CHUNK]
-    append, tries = ser_train.fetch._append, []
+    append, tries = ser_train.data.download._append, []
 
     def gone_after_the_first(url: str, part: Path) -> None:
         tries.append(url)
         append(url if len(tries) == 1 else "http://127.0.0.1:9/", part)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(ser_train.fetch, "_append", gone_after_the_first)
+        patched.setattr(ser_train.data.download, "_append", gone_after_the_first)
         with pytest.raises(CorpusError, match="the connection failed 5 times"):
             fetch(mirror, tmp_path)
     assert len(tries) == 6
@@ -323,7 +323,7 @@ def test_without_data_the_mirror_is_asked_once(
     mirror: Mirror, own_cache: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror.content = archive.read_bytes()
-    monkeypatch.setattr(ser_train.fetch, "RAVDESS_SPEECH", Archive("http://127.0.0.1:9", mirror.archive.md5))
+    monkeypatch.setattr(ser_train.data.download, "RAVDESS_SPEECH", Archive("http://127.0.0.1:9", mirror.archive.md5))
     folder = locate(None, mirror.url)
     assert len(read_corpus(folder, jobs=1)) == 16
     assert locate(None, mirror.url) == folder

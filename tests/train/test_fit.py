@@ -16,12 +16,12 @@ from keras import layers
 
 import ser_train.fit
 from ser_edge.features.frontend import FeatureConfig
-from ser_train.corpus import EMOTIONS, Utterance, digest, read_corpus
+from ser_train.data.corpus_loader import EMOTIONS, Utterance, digest, read_corpus
+from ser_train.data.splits import PROTOCOLS
 from ser_train.fit import TrainingError, _seeded, fit
 from ser_train.networks import NETWORKS, Network
 from ser_train.recipes import EarlyStopped, fingerprint
 from ser_train.run import RunDirectory, Settings
-from ser_train.splits import PROTOCOLS
 
 TINY = Settings("tiny", "speaker")  # of actors 1 to 6, fold 0 tests 2 and 5
 

@@ -13,7 +13,7 @@ from ser_edge.audio.reading import read
 from ser_edge.errors import SerEdgeError
 from ser_edge.models.metadata import KEY
 from ser_edge.models.network import Model
-from ser_train.corpus import EMOTIONS
+from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.initial import Initial, find_initial
 from ser_train.networks import NETWORKS
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_train.corpus import CorpusError, read_corpus
-from ser_train.own import is_own
+from ser_train.data.corpus_loader import CorpusError, read_corpus
+from ser_train.data.custom.custom_corpus import is_own
 
 LABELS, SPEAKERS = ("bored", "engaged"), ("anna", "ben", "carla", "dan", "eva")
 COINCIDENCES = ("03a01Wa.wav", "AB1_angry_1.wav", "DC_a01.wav", "1001_DFA_ANG_XX.wav", "OAF_back_angry.wav")

@@ -11,10 +11,18 @@ import pytest
 import soundfile
 
 from ser_train.cli import main
-from ser_train.corpus import CorpusError, Utterance, digest, duplicates, labels_of, read_corpora, read_corpus
-from ser_train.fetch import locate
-from ser_train.own import is_own
-from ser_train.splits import PROTOCOLS
+from ser_train.data.corpus_loader import (
+    CorpusError,
+    Utterance,
+    digest,
+    duplicates,
+    labels_of,
+    read_corpora,
+    read_corpus,
+)
+from ser_train.data.custom.custom_corpus import is_own
+from ser_train.data.download import locate
+from ser_train.data.splits import PROTOCOLS
 from tests.conftest import make_recordings
 
 SPEAKERS = ("anna", "ben", "carla", "dan", "eva")

@@ -23,7 +23,7 @@ from ser_train.ancestry import voices_heard
 from ser_train.card import card
 from ser_train.cli import main
 from ser_train.conditions import KerasModel, of_test
-from ser_train.corpus import CorpusError, Utterance, read_corpus
+from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
 from ser_train.evaluate import evaluate
 from ser_train.findings import gather
 from ser_train.fit import TrainingError, fit

@@ -19,8 +19,9 @@ from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models.metadata import ModelDescription
 from ser_train.card import card, include_cards
 from ser_train.cli import main
-from ser_train.corpus import EMOTIONS, CorpusError
 from ser_train.damage import CONDITIONS, WINDOWS
+from ser_train.data.corpus_loader import EMOTIONS, CorpusError
+from ser_train.data.splits import PROTOCOLS, SPEAKER_FOLDS
 from ser_train.findings import gather
 from ser_train.measure import Heard, pool
 from ser_train.mistakes import mistakes
@@ -29,7 +30,6 @@ from ser_train.page import _BENCHMARKS, _EXPORTED, _RESULTS, _rows, report
 from ser_train.run import Answers, RunDirectory, Settings
 from ser_train.scores import pooled
 from ser_train.sections import PROTOCOL_MEANINGS
-from ser_train.splits import PROTOCOLS, SPEAKER_FOLDS
 
 FIGURE = {"mean": 40.0, "std": 0.0, "low": 38.0, "high": 42.0}
 RESULT = {"bytes": 2048, "parameters": 1, "folds": 5, "seeds": 2} | dict.fromkeys(("wa", "uar", "f1", "ece"), FIGURE)

@@ -6,7 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from ser_train.corpus import EMOTIONS
+from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.pictures import picture_confusion, picture_curves
 from ser_train.report import classification_text
 from ser_train.run import Answers

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ser_train.corpus import EMOTIONS, CorpusError, Utterance
-from ser_train.splits import PROTOCOLS, SPEAKER_FOLDS, Split
+from ser_train.data.corpus_loader import EMOTIONS, CorpusError, Utterance
+from ser_train.data.splits import PROTOCOLS, SPEAKER_FOLDS, Split
 
 
 def ravdess(actors: Sequence[int] = range(1, 25), corpus: str = "ravdess") -> list[Utterance]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_train.corpus import CorpusError, Utterance, read_corpus
-from ser_train.fetch import locate
-from ser_train.own import read_own
+from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
+from ser_train.data.custom.custom_corpus import read_own
+from ser_train.data.download import locate
 
 LABELS, SPEAKERS = ("fröhlich", "wütend"), ("Jürgen 1", "Zoë 2", "Ann 3")
 ROWS = [(f"rec/{a}{b}{n}.wav", LABELS[a], SPEAKERS[b]) for a, b, n in product(range(2), range(3), range(5))]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ser_edge.models.metadata import ModelDescription, Normalization
-from ser_train.corpus import EMOTIONS
+from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks import NETWORKS
 from ser_train.recipes import Augmented
 from ser_train.run import RunDirectory

@@ -16,12 +16,12 @@ from sklearn.metrics import accuracy_score, recall_score
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_train.ancestry import taught_by, voices_heard
-from ser_train.atomic import write_text
 from ser_train.conditions import KerasModel
-from ser_train.corpora import CORPORA, OWN
-from ser_train.corpus import CorpusError, Utterance, labels_of, read_corpora, unique
-from ser_train.dataset import corpus_features
-from ser_train.fetch import locate
+from ser_train.data.atomic import write_text
+from ser_train.data.corpus_loader import CorpusError, Utterance, labels_of, read_corpora, unique
+from ser_train.data.corpus_registry import CORPORA, OWN
+from ser_train.data.download import locate
+from ser_train.data.feature_cache import corpus_features
 from ser_train.report import caution
 from ser_train.run import RunDirectory
 

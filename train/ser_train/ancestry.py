@@ -11,12 +11,12 @@ from typing import Any
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.models.metadata import ModelDescription
-from ser_train.corpora import CORPORA, OWN, Corpus
-from ser_train.corpus import Utterance
+from ser_train.data.corpus_loader import Utterance
+from ser_train.data.corpus_registry import CORPORA, OWN, Corpus
+from ser_train.data.splits import Split
 from ser_train.initial import Initial, find_initial
 from ser_train.networks import Network
 from ser_train.run import RunDirectory, Settings
-from ser_train.splits import Split
 
 __all__ = ["Ancestry", "TrainingError", "taught_by", "voices_heard"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ser_train.atomic import write_text
-from ser_train.corpus import CorpusError
+from ser_train.data.atomic import write_text
+from ser_train.data.corpus_loader import CorpusError
 from ser_train.findings import Findings, gather
 from ser_train.markup import span
 from ser_train.measure import markdown

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ser_train.atomic import write_text
-from ser_train.corpus import CorpusError
+from ser_train.data.atomic import write_text
+from ser_train.data.corpus_loader import CorpusError
+from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.run import Answers, RunDirectory
 from ser_train.scores import score
-from ser_train.splits import SPEAKER_FOLDS
 
 __all__ = ["choose", "unheard"]
 

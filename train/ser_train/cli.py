@@ -28,7 +28,7 @@ from ser_train.options import (
 if TYPE_CHECKING:
     from distributed import Client
 
-    from ser_train.corpus import Utterance
+    from ser_train.data.corpus_loader import Utterance
     from ser_train.run import RunDirectory, Settings
 
 __all__ = ["main"]
@@ -70,9 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fit(options: argparse.Namespace) -> int:
     if find_spec("tensorflow") is None:  # said now, not after the download
         raise ModuleNotFoundError(name="tensorflow")
-    from ser_train.fetch import locate
+    from ser_train.data.custom.custom_corpus import is_own
+    from ser_train.data.download import locate
     from ser_train.networks import NETWORKS
-    from ser_train.own import is_own
     from ser_train.recipes import changed
 
     own = any(is_own(locate(path)) for path in options.data or [])
@@ -87,11 +87,11 @@ def _fit(options: argparse.Namespace) -> int:
 
 
 def _fit_with(options: argparse.Namespace, client: "Client | None") -> int:
-    from ser_train.corpus import duplicates, read_corpora, unique
-    from ser_train.fetch import locate
+    from ser_train.data.corpus_loader import duplicates, read_corpora, unique
+    from ser_train.data.download import locate
+    from ser_train.data.splits import PROTOCOLS
     from ser_train.report import caution
     from ser_train.run import Settings
-    from ser_train.splits import PROTOCOLS
 
     folders = [locate(path, options.mirror) for path in options.data or [None]]
     if client is not None:  # its workers have working directories of their own
@@ -186,8 +186,8 @@ def _fit_one(
 def _evaluate(options: argparse.Namespace) -> int:
     import json
 
-    from ser_train.atomic import write_text
     from ser_train.card import include_cards
+    from ser_train.data.atomic import write_text
     from ser_train.evaluate import evaluate, include
     from ser_train.report import markdown_table
     from ser_train.run import RunDirectory

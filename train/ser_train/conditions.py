@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 import ser_train.damage
 from ser_edge.models.network import Model
-from ser_train.atomic import replacing, write_text
-from ser_train.corpus import CorpusError, Utterance, read_corpus
-from ser_train.dataset import front_end_code, front_end_of
-from ser_train.fetch import locate
+from ser_train.data.atomic import replacing, write_text
+from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
+from ser_train.data.download import locate
+from ser_train.data.feature_cache import front_end_code, front_end_of
 from ser_train.keras_backend import load
 from ser_train.measure import Heard, markdown, measure, pool
 from ser_train.report import caution

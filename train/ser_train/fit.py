@@ -23,13 +23,14 @@ from tqdm import tqdm
 
 from ser_edge.models.metadata import Accuracy, ModelDescription, Normalization
 from ser_train.ancestry import Ancestry, TrainingError
-from ser_train.atomic import replacing
 from ser_train.augment import Augmenter, Source
 from ser_train.balance import adjust, logit_adjustment
 from ser_train.batches import AugmentedBatches, Batches, Examples, FixedBatches
-from ser_train.corpora import CORPORA
-from ser_train.corpus import Utterance, digest, unique
-from ser_train.dataset import corpus_features, corpus_spectra, front_end_of
+from ser_train.data.atomic import replacing
+from ser_train.data.corpus_loader import Utterance, digest, unique
+from ser_train.data.corpus_registry import CORPORA
+from ser_train.data.feature_cache import corpus_features, corpus_spectra, front_end_of
+from ser_train.data.splits import PROTOCOLS, Split
 from ser_train.initial import Initial
 from ser_train.networks import NETWORKS, Network
 from ser_train.optimize import compile_model
@@ -38,7 +39,6 @@ from ser_train.recipes import Augmented, EarlyStopped, Recipe, changed, fingerpr
 from ser_train.report import classification_text
 from ser_train.run import Answers, RunDirectory, Settings
 from ser_train.scores import score
-from ser_train.splits import PROTOCOLS, Split
 from ser_train.teachers import gather
 
 __all__ = ["TrainingError", "fit"]

@@ -11,8 +11,8 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from ser_train.atomic import write_text
-from ser_train.corpus import CorpusError
+from ser_train.data.atomic import write_text
+from ser_train.data.corpus_loader import CorpusError
 from ser_train.findings import gather
 from ser_train.options import TABLES
 from ser_train.run import RunDirectory

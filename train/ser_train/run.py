@@ -24,8 +24,8 @@ import numpy.typing as npt
 
 from ser_edge.errors.placeholder_files import START, placeholder
 from ser_edge.models.metadata import ModelDescription
-from ser_train.atomic import replacing, write_text
-from ser_train.splits import PROTOCOLS
+from ser_train.data.atomic import replacing, write_text
+from ser_train.data.splits import PROTOCOLS
 
 __all__ = ["Answers", "RunDirectory", "Settings"]
 

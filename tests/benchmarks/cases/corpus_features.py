@@ -12,10 +12,10 @@ from peers.notebook import features
 from timing import in_turn
 
 from ser_edge.features.frontend import FeatureConfig
-from ser_train.dataset import extract
+from ser_train.data.feature_cache import extract
 
 LOOP = "librosa, file by file"
-OURS = "ser_train.dataset.extract"
+OURS = "ser_train.data.feature_cache.extract"
 WARM_UP = 100  # files; enough for a task a process
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser_edge.errors import SerEdgeError
-from ser_train.corpora import EMOTIONS, OWN
+from ser_train.data.corpus_registry import EMOTIONS, OWN
 
 __all__ = ["CorpusError", "Utterance", "digest", "duplicates", "labels_of", "refuse", "unique"]
 
@@ -58,7 +58,7 @@ def refuse(problems: Iterable[tuple[object, str]]) -> None:
     >>> refuse([("a.wav", "no voice"), ("b.wav", "no voice"), ("c.wav", "no voice"), ("d.wav", "no label")])
     Traceback (most recent call last):
     ...
-    ser_train.utterances.CorpusError: a.wav and 2 more: no voice; d.wav: no label
+    ser_train.data.utterance.CorpusError: a.wav and 2 more: no voice; d.wav: no label
     """
     places = defaultdict(list)
     for where, reason in problems:

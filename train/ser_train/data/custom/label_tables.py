@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser_train.utterances import CorpusError, refuse
+from ser_train.data.utterance import CorpusError, refuse
 
 __all__ = ["Row", "is_table", "read_rows"]
 

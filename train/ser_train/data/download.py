@@ -21,9 +21,9 @@ from tqdm import tqdm
 
 from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.errors.placeholder_files import START, placeholder
-from ser_train.corpus import CorpusError
-from ser_train.sounds import is_junk
-from ser_train.tables import is_table
+from ser_train.data.audio_files import is_junk
+from ser_train.data.corpus_loader import CorpusError
+from ser_train.data.custom.label_tables import is_table
 
 __all__ = ["RAVDESS_SPEECH", "Archive", "cache_folder", "download", "locate", "unpack"]
 

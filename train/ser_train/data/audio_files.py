@@ -11,7 +11,7 @@ from ser_edge.audio.folders import sounds_below
 from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.errors import AudioError, printable
 from ser_edge.errors.user_warnings import redirected
-from ser_train.utterances import CorpusError
+from ser_train.data.utterance import CorpusError
 
 __all__ = ["digest_of_sound", "is_junk", "sounds"]
 

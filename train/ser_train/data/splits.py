@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from ser_train.corpora import OWN
-from ser_train.corpus import EMOTIONS, CorpusError, Utterance, labels_of, unique
+from ser_train.data.corpus_loader import EMOTIONS, CorpusError, Utterance, labels_of, unique
+from ser_train.data.corpus_registry import OWN
 
 __all__ = ["PROTOCOLS", "SPEAKER_FOLDS", "Protocol", "Split"]
 

@@ -21,11 +21,11 @@ from contextlib import suppress
 from pathlib import Path, PureWindowsPath
 
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
-from ser_train.corpora import OWN
-from ser_train.layouts import is_own_folder, labelled_sounds, naming_note
-from ser_train.sounds import sounds
-from ser_train.tables import is_table, read_rows
-from ser_train.utterances import CorpusError, Utterance, duplicates, labels_of, refuse, unique
+from ser_train.data.audio_files import sounds
+from ser_train.data.corpus_registry import OWN
+from ser_train.data.custom.folder_layouts import is_own_folder, labelled_sounds, naming_note
+from ser_train.data.custom.label_tables import is_table, read_rows
+from ser_train.data.utterance import CorpusError, Utterance, duplicates, labels_of, refuse, unique
 
 __all__ = ["check_recordings", "is_own", "read_own"]
 

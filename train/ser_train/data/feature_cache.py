@@ -20,9 +20,9 @@ import ser_edge.audio
 import ser_edge.features.frontend
 from ser_edge.audio.reading import read
 from ser_edge.features.frontend import FeatureConfig, Features, FrontEnd
-from ser_train.atomic import replacing
-from ser_train.corpus import Utterance, unique
-from ser_train.fetch import cache_folder
+from ser_train.data.atomic import replacing
+from ser_train.data.corpus_loader import Utterance, unique
+from ser_train.data.download import cache_folder
 
 __all__ = ["corpus_features", "corpus_spectra", "extract", "front_end_code", "front_end_of"]
 

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from ser_train.corpora import CORPORA, EMOTIONS
-from ser_train.sounds import is_junk, sounds
-from ser_train.utterances import CorpusError, refuse
+from ser_train.data.audio_files import is_junk, sounds
+from ser_train.data.corpus_registry import CORPORA, EMOTIONS
+from ser_train.data.utterance import CorpusError, refuse
 
 __all__ = ["OWN_LAYOUT", "is_own_folder", "labelled_sounds", "naming_note"]
 

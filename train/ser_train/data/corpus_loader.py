@@ -15,11 +15,11 @@ from pathlib import Path
 import joblib
 
 from ser_edge.errors import printable
-from ser_train.corpora import CORPORA, EMOTIONS
-from ser_train.layouts import OWN_LAYOUT
-from ser_train.own import check_recordings, is_own, read_own
-from ser_train.sounds import digest_of_sound, sounds
-from ser_train.utterances import CorpusError, Utterance, digest, duplicates, labels_of, refuse, unique
+from ser_train.data.audio_files import digest_of_sound, sounds
+from ser_train.data.corpus_registry import CORPORA, EMOTIONS
+from ser_train.data.custom.custom_corpus import check_recordings, is_own, read_own
+from ser_train.data.custom.folder_layouts import OWN_LAYOUT
+from ser_train.data.utterance import CorpusError, Utterance, digest, duplicates, labels_of, refuse, unique
 
 __all__ = [
     "EMOTIONS",

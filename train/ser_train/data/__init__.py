@@ -1,0 +1,1 @@
+"""Corpora: found, parsed, split by protocol, and turned into cached features."""

@@ -1,0 +1,1 @@
+"""Your own recordings: a folder for each label, or a table."""
