@@ -11,7 +11,7 @@ from ser_train.choose import choose, markdown, unheard
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError
 from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.options import parse_choose
-from ser_train.run import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 
 
 def make_run(folder: Path, settings: Settings, right: bool = True) -> RunDirectory:

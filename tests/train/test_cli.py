@@ -14,7 +14,7 @@ from ser_train import options
 from ser_train.cli import main
 from ser_train.data.splits import PROTOCOLS
 from ser_train.networks import NETWORKS
-from ser_train.run import RunDirectory
+from ser_train.runs.run_directory import RunDirectory
 from tests.conftest import make_corpus
 
 COMMAND = [sys.executable, "-m", "ser_train"]

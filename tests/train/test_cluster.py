@@ -16,7 +16,7 @@ import pytest
 
 import ser_edge.recognition.batch.dask_backend
 from ser_train.cli import main
-from ser_train.run import RunDirectory
+from ser_train.runs.run_directory import RunDirectory
 from tests.conftest import make_corpus
 
 COMMAND = [sys.executable, "-m", "ser_train"]

@@ -22,7 +22,7 @@ from ser_train.data.corpus_loader import EMOTIONS, CorpusError, Utterance, read_
 from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.measure import Heard, _by_speaker, _talkers, markdown, measure, pool
 from ser_train.options import parse_conditions
-from ser_train.run import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 
 SPEECH = FeatureConfig(
     n_fft=512, win_length=400, hop_length=160, n_mels=20, n_mfcc=None, top_db=None, span_db=20, range_db=56, seconds=0.5

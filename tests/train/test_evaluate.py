@@ -16,7 +16,7 @@ from ser_train.data.corpus_loader import EMOTIONS, CorpusError
 from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.evaluate import BEGIN, END, evaluate, include
 from ser_train.report import markdown_table
-from ser_train.run import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 
 MakeRun = Callable[..., RunDirectory]
 TRAINING = {"data": "RAVDESS speech, CC BY-NC-SA 4.0; nEMO, CC BY-NC-SA 4.0"}

@@ -29,7 +29,7 @@ from ser_train.findings import gather
 from ser_train.fit import TrainingError, fit
 from ser_train.initial import find_initial
 from ser_train.networks import NETWORKS
-from ser_train.run import RunDirectory, Settings
+from ser_train.runs.run_directory import RunDirectory, Settings
 from tests.conftest import make_recordings
 
 LABELS = ("bored", "engaged", "sad")

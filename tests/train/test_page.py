@@ -27,7 +27,7 @@ from ser_train.measure import Heard, pool
 from ser_train.mistakes import mistakes
 from ser_train.options import parse_report
 from ser_train.page import _BENCHMARKS, _EXPORTED, _RESULTS, _rows, report
-from ser_train.run import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 from ser_train.scores import pooled
 from ser_train.sections import PROTOCOL_MEANINGS
 

@@ -9,7 +9,7 @@ import pytest
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.pictures import picture_confusion, picture_curves
 from ser_train.report import classification_text
-from ser_train.run import Answers
+from ser_train.runs.run_directory import Answers
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ser_train.scores
-from ser_train.run import Answers
+from ser_train.runs.run_directory import Answers
 from ser_train.scores import METRICS, Scores, pooled, score
 
 

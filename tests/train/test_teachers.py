@@ -11,7 +11,7 @@ from ser_edge.models.metadata import ModelDescription, Normalization
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks import NETWORKS
 from ser_train.recipes import Augmented
-from ser_train.run import RunDirectory
+from ser_train.runs.run_directory import RunDirectory
 from ser_train.teachers import gather
 
 TINY = Augmented(channels=(4, 4, 4), dense=8, units=4)

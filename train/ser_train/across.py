@@ -23,7 +23,7 @@ from ser_train.data.corpus_registry import CORPORA, OWN
 from ser_train.data.download import locate
 from ser_train.data.feature_cache import corpus_features
 from ser_train.report import caution
-from ser_train.run import RunDirectory
+from ser_train.runs.run_directory import RunDirectory
 
 __all__ = ["Abroad", "abroad", "across"]
 

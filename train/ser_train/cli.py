@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from ser_train.data.corpus_loader import Utterance
-    from ser_train.run import RunDirectory, Settings
+    from ser_train.runs.run_directory import RunDirectory, Settings
 
 __all__ = ["main"]
 
@@ -91,7 +91,7 @@ def _fit_with(options: argparse.Namespace, client: "Client | None") -> int:
     from ser_train.data.download import locate
     from ser_train.data.splits import PROTOCOLS
     from ser_train.report import caution
-    from ser_train.run import Settings
+    from ser_train.runs.run_directory import Settings
 
     folders = [locate(path, options.mirror) for path in options.data or [None]]
     if client is not None:  # its workers have working directories of their own
@@ -190,7 +190,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from ser_train.data.atomic import write_text
     from ser_train.evaluate import evaluate, include
     from ser_train.report import markdown_table
-    from ser_train.run import RunDirectory
+    from ser_train.runs.run_directory import RunDirectory
 
     runs = [RunDirectory(path) for path in options.runs]
     for run in runs:

@@ -25,7 +25,7 @@ from ser_train.data.feature_cache import front_end_code, front_end_of
 from ser_train.keras_backend import load
 from ser_train.measure import Heard, markdown, measure, pool
 from ser_train.report import caution
-from ser_train.run import RunDirectory, Settings
+from ser_train.runs.run_directory import RunDirectory, Settings
 
 __all__ = ["KerasModel", "conditions", "of_test"]
 

@@ -18,7 +18,7 @@ from ser_train.data.atomic import write_text
 from ser_train.data.corpus_loader import CorpusError
 from ser_train.data.splits import PROTOCOLS
 from ser_train.report import markdown_table
-from ser_train.run import Answers, RunDirectory
+from ser_train.runs.run_directory import Answers, RunDirectory
 from ser_train.scores import pooled
 
 __all__ = ["evaluate", "include"]

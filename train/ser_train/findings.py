@@ -22,7 +22,7 @@ from ser_train.data.corpus_registry import CORPORA
 from ser_train.data.splits import PROTOCOLS
 from ser_train.measure import Figures, Heard, pool
 from ser_train.pictures import Bar, Curve
-from ser_train.run import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 from ser_train.scores import Interval, Scores, pooled, score
 
 __all__ = ["Emotion", "Findings", "Group", "Spread", "Trained", "gather"]

@@ -37,7 +37,7 @@ from ser_train.optimize import compile_model
 from ser_train.pictures import picture_confusion, picture_curves
 from ser_train.recipes import Augmented, EarlyStopped, Recipe, changed, fingerprint
 from ser_train.report import classification_text
-from ser_train.run import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 from ser_train.scores import score
 from ser_train.teachers import gather
 

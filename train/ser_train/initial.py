@@ -21,7 +21,7 @@ from ser_edge.errors import SerEdgeError
 from ser_edge.errors.placeholder_files import START, placeholder
 from ser_edge.models.metadata import KEY, ModelDescription
 from ser_edge.models.network import BUNDLED
-from ser_train.run import RunDirectory
+from ser_train.runs.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     import onnx

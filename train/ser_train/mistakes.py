@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ser_train.run import Answers
+from ser_train.runs.run_directory import Answers
 
 __all__ = ["Mistake", "mistakes"]
 

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
 
-from ser_train.run import Answers
+from ser_train.runs.run_directory import Answers
 from ser_train.scores import Reliability
 
 __all__ = [

@@ -5,7 +5,7 @@ from typing import Any
 
 from sklearn.metrics import classification_report
 
-from ser_train.run import Answers
+from ser_train.runs.run_directory import Answers
 
 __all__ = ["caution", "cell", "classification_text", "counts", "markdown_table"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
-from ser_train.run import Answers
+from ser_train.runs.run_directory import Answers
 
 __all__ = ["METRICS", "Interval", "Reliability", "Scores", "pooled", "reliability", "score"]
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from ser_edge.models.metadata import Normalization
 from ser_train.balance import adjust
 from ser_train.batches import Teacher
-from ser_train.run import RunDirectory
+from ser_train.runs.run_directory import RunDirectory
 
 __all__ = ["gather"]
 
