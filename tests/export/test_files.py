@@ -30,7 +30,7 @@ from ser_export.gates import LIMITS, ExportError
 from ser_export.quantize import rows_to_int8
 from ser_export.run import Run, read_run
 from ser_export.tflite_recurrent import _bidirectional, answer
-from ser_train.networks import NETWORKS
+from ser_train.networks.zoo import NETWORKS
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from ser_export.convert import export
 from ser_export.gates import LIMITS, Limits, gate_inputs
 from ser_export.run import Run
 from ser_train.data.corpus_loader import EMOTIONS
-from ser_train.networks import NETWORKS
+from ser_train.networks.zoo import NETWORKS
 
 ALIKE = TOLERANCES[".onnx", "float32"].keras  # float32 everywhere
 

@@ -8,8 +8,8 @@ import pytest
 
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
 from ser_train.augment import Augmenter, Source
-from ser_train.networks import NETWORKS
-from ser_train.recipes import Augmented
+from ser_train.networks.config import Augmented
+from ser_train.networks.zoo import NETWORKS
 from tests.conftest import voice
 
 CONFIG = NETWORKS["crnn"].features

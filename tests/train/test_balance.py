@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from ser_train.balance import adjust, logit_adjustment
+from ser_train.networks.logit_adjustment import adjust, logit_adjustment
 
 
 def test_a_rare_label_gains_what_its_frequency_took() -> None:

@@ -13,7 +13,7 @@ from ser_edge.errors.install_hints import install_extra
 from ser_train import options
 from ser_train.cli import main
 from ser_train.data.splits import PROTOCOLS
-from ser_train.networks import NETWORKS
+from ser_train.networks.zoo import NETWORKS
 from ser_train.runs.run_directory import RunDirectory
 from tests.conftest import make_corpus
 

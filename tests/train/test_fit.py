@@ -19,8 +19,8 @@ from ser_edge.features.frontend import FeatureConfig
 from ser_train.data.corpus_loader import EMOTIONS, Utterance, digest, read_corpus
 from ser_train.data.splits import PROTOCOLS
 from ser_train.fit import TrainingError, _seeded, fit
-from ser_train.networks import NETWORKS, Network
-from ser_train.recipes import EarlyStopped, fingerprint
+from ser_train.networks.config import EarlyStopped, fingerprint
+from ser_train.networks.zoo import NETWORKS, Network
 from ser_train.runs.run_directory import RunDirectory, Settings
 
 TINY = Settings("tiny", "speaker")  # of actors 1 to 6, fold 0 tests 2 and 5

@@ -15,7 +15,7 @@ from ser_edge.models.metadata import KEY
 from ser_edge.models.network import Model
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.initial import Initial, find_initial
-from ser_train.networks import NETWORKS
+from ser_train.networks.zoo import NETWORKS
 
 CRNN = NETWORKS["crnn"]
 

@@ -7,8 +7,8 @@ import pytest
 from keras import layers
 
 from ser_edge.features.frontend import FeatureConfig
-from ser_train.networks import NETWORKS
-from ser_train.recipes import Augmented, EarlyStopped
+from ser_train.networks.config import Augmented, EarlyStopped
+from ser_train.networks.zoo import NETWORKS
 
 TINY = replace(Augmented(), channels=(4, 4, 4), dense=8, units=4)
 

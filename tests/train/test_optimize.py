@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ser_train.networks import NETWORKS
+from ser_train.networks.config import Augmented, EarlyStopped
+from ser_train.networks.zoo import NETWORKS
 from ser_train.optimize import compile_model, emotion_loss
-from ser_train.recipes import Augmented, EarlyStopped
 
 TINY = Augmented(channels=(4, 4, 4), dense=8, units=4, epochs=10, warm_up=2)
 

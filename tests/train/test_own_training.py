@@ -28,7 +28,7 @@ from ser_train.evaluate import evaluate
 from ser_train.findings import gather
 from ser_train.fit import TrainingError, fit
 from ser_train.initial import find_initial
-from ser_train.networks import NETWORKS
+from ser_train.networks.zoo import NETWORKS
 from ser_train.runs.run_directory import RunDirectory, Settings
 from tests.conftest import make_recordings
 

@@ -6,7 +6,7 @@ import pytest
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FeatureConfig
-from ser_train.recipes import Augmented, EarlyStopped, changed, fingerprint
+from ser_train.networks.config import Augmented, EarlyStopped, changed, fingerprint
 
 
 def test_settings_are_changed_by_name_to_what_they_are() -> None:

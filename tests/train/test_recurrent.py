@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ser_train.networks import NETWORKS
+from ser_train.networks.config import EarlyStopped
+from ser_train.networks.zoo import NETWORKS
 from ser_train.optimize import compile_model
-from ser_train.recipes import EarlyStopped
 from ser_train.recurrent import compiled_loops, scan
 
 KINDS = [keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU]

@@ -9,8 +9,8 @@ import pytest
 
 from ser_edge.models.metadata import ModelDescription, Normalization
 from ser_train.data.corpus_loader import EMOTIONS
-from ser_train.networks import NETWORKS
-from ser_train.recipes import Augmented
+from ser_train.networks.config import Augmented
+from ser_train.networks.zoo import NETWORKS
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.teachers import gather
 

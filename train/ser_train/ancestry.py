@@ -15,7 +15,7 @@ from ser_train.data.corpus_loader import Utterance
 from ser_train.data.corpus_registry import CORPORA, OWN, Corpus
 from ser_train.data.splits import Split
 from ser_train.initial import Initial, find_initial
-from ser_train.networks import Network
+from ser_train.networks.zoo import Network
 from ser_train.runs.run_directory import RunDirectory, Settings
 
 __all__ = ["Ancestry", "TrainingError", "taught_by", "voices_heard"]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.signal import lfilter
 
 from ser_edge.features.frontend import Features, FrontEnd, mel_centres, mel_filters
-from ser_train.recipes import Augmented
+from ser_train.networks.config import Augmented
 
 __all__ = ["Augmenter", "Source"]
 

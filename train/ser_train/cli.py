@@ -72,8 +72,8 @@ def _fit(options: argparse.Namespace) -> int:
         raise ModuleNotFoundError(name="tensorflow")
     from ser_train.data.custom.custom_corpus import is_own
     from ser_train.data.download import locate
-    from ser_train.networks import NETWORKS
-    from ser_train.recipes import changed
+    from ser_train.networks.config import changed
+    from ser_train.networks.zoo import NETWORKS
 
     own = any(is_own(locate(path)) for path in options.data or [])
     options.arch = options.arch or (["crnn"] if own else NOTEBOOK)
@@ -171,7 +171,7 @@ def _fit_one(
 ) -> "RunDirectory":
     from joblib import cpu_count
 
-    from ser_train.keras_backend import load
+    from ser_train.networks.keras_backend import load
 
     with _ALONE:
         load(threads=max(1, cpu_count() // jobs))

@@ -22,8 +22,8 @@ from ser_train.data.atomic import replacing, write_text
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
 from ser_train.data.download import locate
 from ser_train.data.feature_cache import front_end_code, front_end_of
-from ser_train.keras_backend import load
 from ser_train.measure import Heard, markdown, measure, pool
+from ser_train.networks.keras_backend import load
 from ser_train.report import caution
 from ser_train.runs.run_directory import RunDirectory, Settings
 

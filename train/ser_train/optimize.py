@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from ser_train.recipes import Augmented, EarlyStopped
+from ser_train.networks.config import Augmented, EarlyStopped
 from ser_train.recurrent import compiled_loops
 
 __all__ = ["compile_model", "emotion_loss"]

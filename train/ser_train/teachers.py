@@ -13,8 +13,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ser_edge.models.metadata import Normalization
-from ser_train.balance import adjust
 from ser_train.batches import Teacher
+from ser_train.networks.logit_adjustment import adjust
 from ser_train.runs.run_directory import RunDirectory
 
 __all__ = ["gather"]

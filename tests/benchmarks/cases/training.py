@@ -20,9 +20,9 @@ from timing import in_turn
 
 from ser_train.batches import FixedBatches
 from ser_train.fit import _epoch
-from ser_train.networks import NETWORKS
+from ser_train.networks.config import EarlyStopped
+from ser_train.networks.zoo import NETWORKS
 from ser_train.optimize import compile_model
-from ser_train.recipes import EarlyStopped
 
 UTTERANCES, BATCH, LABELS = 1152, 32, 8
 KINDS = {"rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ser_edge.features.frontend import FeatureConfig
-from ser_train.recipes import Augmented, EarlyStopped
+from ser_train.networks.config import Augmented, EarlyStopped
 
 if TYPE_CHECKING:
     import keras
@@ -58,7 +58,7 @@ def _crnn(
     import keras
     from keras import layers
 
-    from ser_train.layers import frame_mask, masked, masked_pooling, two_channels
+    from ser_train.networks.layers import frame_mask, masked, masked_pooling, two_channels
 
     inputs = keras.Input(shape)
     steps, bands = frame_mask(inputs), shape[1]
