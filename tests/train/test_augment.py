@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
-from ser_train.augment import Augmenter, Source
 from ser_train.networks.config import Augmented
 from ser_train.networks.zoo import NETWORKS
+from ser_train.training.augmentation import Augmenter, Source
 from tests.conftest import voice
 
 CONFIG = NETWORKS["crnn"].features

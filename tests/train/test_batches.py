@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ser_edge.models.metadata import Normalization
-from ser_train.batches import AugmentedBatches, Examples, FixedBatches
 from ser_train.networks.config import Augmented, EarlyStopped
+from ser_train.training.batches import AugmentedBatches, Examples, FixedBatches
 
 RECIPE = Augmented(batch_size=4, label_smoothing=0.0)
 PLAIN = Normalization((0.0, 0.0), (1.0, 1.0))

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from keras import layers
 
-import ser_train.fit
+import ser_train.training.loop
 from ser_edge.features.frontend import FeatureConfig
 from ser_train.data.corpus_loader import EMOTIONS, Utterance, digest, read_corpus
 from ser_train.data.splits import PROTOCOLS
-from ser_train.fit import TrainingError, _seeded, fit
 from ser_train.networks.config import EarlyStopped, fingerprint
 from ser_train.networks.zoo import NETWORKS, Network
 from ser_train.runs.run_directory import RunDirectory, Settings
+from ser_train.training.loop import TrainingError, _seeded, fit
 
 TINY = Settings("tiny", "speaker")  # of actors 1 to 6, fold 0 tests 2 and 5
 
@@ -168,7 +168,7 @@ def test_a_training_killed_around_a_save_goes_on_to_the_same_weights(
             fit(TINY, utterances, tmp_path, jobs=1)
     assert not RunDirectory(tmp_path / TINY.name).finished
     trained = []
-    monkeypatch.setattr(ser_train.fit, "_reseed", note(trained, ser_train.fit._reseed))
+    monkeypatch.setattr(ser_train.training.loop, "_reseed", note(trained, ser_train.training.loop._reseed))
     assert same(fit(TINY, utterances, tmp_path, jobs=1), run)
     assert trained == [1, 2]
 
@@ -188,7 +188,7 @@ def test_a_finished_training_is_not_done_again_but_with_other_settings(
 ) -> None:
     shutil.copytree(run.path, tmp_path / TINY.name)
     trained = []
-    monkeypatch.setattr(ser_train.fit, "_reseed", note(trained, ser_train.fit._reseed))
+    monkeypatch.setattr(ser_train.training.loop, "_reseed", note(trained, ser_train.training.loop._reseed))
     assert same(fit(TINY, utterances, tmp_path, jobs=1), run)
     assert trained == []
     again = fit(replace(TINY, epochs=2), utterances, tmp_path, jobs=1)
@@ -264,7 +264,7 @@ def test_a_killed_training_of_other_settings_leaves_no_whole_directory_and_no_st
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ser_train.fit, "picture_curves", killed)  # when half of the directory is another run's
+        patch.setattr(ser_train.training.loop, "picture_curves", killed)  # when half of the directory is another run's
         with pytest.raises(KeyboardInterrupt):
             fit(replace(TINY, epochs=1), utterances, tmp_path, jobs=1)
     assert not RunDirectory(tmp_path / TINY.name).finished
@@ -313,14 +313,14 @@ def everything(utterances: Sequence[Utterance], others: Path) -> list[Utterance]
 def noting_the_end() -> Iterator[list[keras.Model]]:
     """The models that trainings in the block end with."""
     models = []
-    finish = ser_train.fit._finish
+    finish = ser_train.training.loop._finish
 
     def noting(*arguments: object) -> None:
         models.extend(argument for argument in arguments if isinstance(argument, keras.Model))
         finish(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ser_train.fit, "_finish", noting)
+        patch.setattr(ser_train.training.loop, "_finish", noting)
         yield models
 
 
@@ -339,7 +339,7 @@ def augmented(everything: Sequence[Utterance], tmp_path_factory: pytest.TempPath
     return train(CRNN, everything, tmp_path_factory.mktemp("augmented"))
 
 
-def lesson(settings: Settings, utterances: Sequence[Utterance], out: Path) -> ser_train.fit._Lesson:
+def lesson(settings: Settings, utterances: Sequence[Utterance], out: Path) -> ser_train.training.loop._Lesson:
     """What would be trained on; nothing is trained."""
 
     class Stopped(Exception):
@@ -348,11 +348,11 @@ def lesson(settings: Settings, utterances: Sequence[Utterance], out: Path) -> se
     lessons = []
 
     def stop(*arguments: object) -> None:
-        lessons.extend(argument for argument in arguments if isinstance(argument, ser_train.fit._Lesson))
+        lessons.extend(argument for argument in arguments if isinstance(argument, ser_train.training.loop._Lesson))
         raise Stopped
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ser_train.fit, "_train", stop)
+        patch.setattr(ser_train.training.loop, "_train", stop)
         with pytest.raises(Stopped):
             fit(settings, utterances, out, jobs=1)
     return lessons[0]
@@ -387,15 +387,15 @@ def test_the_network_that_is_kept_is_the_moving_average(augmented: Trained) -> N
 def test_the_restart_goes_on_from_the_moving_average(everything: Sequence[Utterance], tmp_path: Path) -> None:
     before = train(replace(CRNN, changes=(*SMALL, "epochs=2", "balance=0")), everything, tmp_path)
     begun = []
-    restart = ser_train.fit._restart
+    restart = ser_train.training.loop._restart
 
     def noting(model: keras.Model, *rest: object) -> None:
         restart(model, *rest)
         begun.append(model.get_weights())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ser_train.fit, "_restart", noting)
-        patch.setattr(ser_train.fit, "_finish", lambda *_: None)
+        patch.setattr(ser_train.training.loop, "_restart", noting)
+        patch.setattr(ser_train.training.loop, "_finish", lambda *_: None)
         fit(CRNN, everything, tmp_path, jobs=1)
     (weights,) = begun
     kept = keras.models.load_model(before.run.path / "model.keras").get_weights()

@@ -14,8 +14,8 @@ from ser_edge.errors import SerEdgeError
 from ser_edge.models.metadata import KEY
 from ser_edge.models.network import Model
 from ser_train.data.corpus_loader import EMOTIONS
-from ser_train.initial import Initial, find_initial
 from ser_train.networks.zoo import NETWORKS
+from ser_train.training.transfer.warm_start import Initial, find_initial
 
 CRNN = NETWORKS["crnn"]
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ser_train.networks.config import Augmented, EarlyStopped
 from ser_train.networks.zoo import NETWORKS
-from ser_train.optimize import compile_model, emotion_loss
+from ser_train.training.optimizer import compile_model, emotion_loss
 
 TINY = Augmented(channels=(4, 4, 4), dense=8, units=4, epochs=10, warm_up=2)
 

@@ -12,24 +12,24 @@ import pytest
 
 import ser_edge.cli.app
 import ser_export.cli
-import ser_train.fit
+import ser_train.training.loop
 from ser_edge import Recognizer
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models.metadata import Accuracy
 from ser_edge.models.network import Model
 from ser_train.across import abroad
-from ser_train.ancestry import voices_heard
 from ser_train.card import card
 from ser_train.cli import main
 from ser_train.conditions import KerasModel, of_test
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
 from ser_train.evaluate import evaluate
 from ser_train.findings import gather
-from ser_train.fit import TrainingError, fit
-from ser_train.initial import find_initial
 from ser_train.networks.zoo import NETWORKS
 from ser_train.runs.run_directory import RunDirectory, Settings
+from ser_train.training.loop import TrainingError, fit
+from ser_train.training.transfer.lineage import voices_heard
+from ser_train.training.transfer.warm_start import find_initial
 from tests.conftest import make_recordings
 
 LABELS = ("bored", "engaged", "sad")
@@ -90,14 +90,14 @@ def test_a_finished_run_is_not_trained_again(run: RunDirectory, utterances: Sequ
 def noting_trainings() -> Iterator[list[keras.Model]]:
     """The networks that are trained in the block, an entry an epoch."""
     models: list[keras.Model] = []
-    reseed = ser_train.fit._reseed
+    reseed = ser_train.training.loop._reseed
 
     def noting(model: keras.Model, seed: int, epoch: int) -> None:
         models.append(model)
         reseed(model, seed, epoch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ser_train.fit, "_reseed", noting)
+        patch.setattr(ser_train.training.loop, "_reseed", noting)
         yield models
 
 

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from ser_train.networks.config import EarlyStopped
 from ser_train.networks.zoo import NETWORKS
-from ser_train.optimize import compile_model
-from ser_train.recurrent import compiled_loops, scan
+from ser_train.training.optimizer import compile_model
+from ser_train.training.xla_rnn import compiled_loops, scan
 
 KINDS = [keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU]
 NOTEBOOKS = ["rnn", "lstm", "gru"]

@@ -15,7 +15,6 @@ from sklearn.metrics import accuracy_score, recall_score
 
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import RUNTIMES
-from ser_train.ancestry import taught_by, voices_heard
 from ser_train.conditions import KerasModel
 from ser_train.data.atomic import write_text
 from ser_train.data.corpus_loader import CorpusError, Utterance, labels_of, read_corpora, unique
@@ -24,6 +23,7 @@ from ser_train.data.download import locate
 from ser_train.data.feature_cache import corpus_features
 from ser_train.report import caution
 from ser_train.runs.run_directory import RunDirectory
+from ser_train.training.transfer.lineage import taught_by, voices_heard
 
 __all__ = ["Abroad", "abroad", "across"]
 

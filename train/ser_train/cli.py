@@ -177,7 +177,7 @@ def _fit_one(
         load(threads=max(1, cpu_count() // jobs))
         from tqdm import tqdm
 
-        from ser_train.fit import fit
+        from ser_train.training.loop import fit
 
         tqdm.set_lock(RLock())  # its own is a semaphore: a process that Ctrl-C ends leaves it behind, with a warning
         return fit(settings, utterances, out, bar=bar)

@@ -18,11 +18,11 @@ from case import Settings, Table, main
 from peers import notebook
 from timing import in_turn
 
-from ser_train.batches import FixedBatches
-from ser_train.fit import _epoch
 from ser_train.networks.config import EarlyStopped
 from ser_train.networks.zoo import NETWORKS
-from ser_train.optimize import compile_model
+from ser_train.training.batches import FixedBatches
+from ser_train.training.loop import _epoch
+from ser_train.training.optimizer import compile_model
 
 UTTERANCES, BATCH, LABELS = 1152, 32, 8
 KINDS = {"rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}
@@ -48,7 +48,7 @@ def measure(settings: Settings) -> list[Table]:
 
 
 def _ours(name: str, features: Any, labels: Any) -> Callable[[], Any]:
-    """An epoch as `ser_train.fit` runs it, without validation."""
+    """An epoch as `ser_train.training.loop` runs it, without validation."""
     recipe = EarlyStopped(batch_size=BATCH)
     model = NETWORKS[name].build(notebook.SHAPE, LABELS)
     compile_model(model, recipe, UTTERANCES // BATCH)

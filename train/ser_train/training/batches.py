@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from ser_edge.features.frontend import Features
 from ser_edge.models.metadata import Normalization
-from ser_train.augment import Augmenter
 from ser_train.networks.config import Augmented, EarlyStopped
+from ser_train.training.augmentation import Augmenter
 
 __all__ = ["AugmentedBatches", "Batches", "Examples", "FixedBatches", "Teacher"]
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ser_edge.models.metadata import Normalization
-from ser_train.batches import Teacher
 from ser_train.networks.logit_adjustment import adjust
 from ser_train.runs.run_directory import RunDirectory
+from ser_train.training.batches import Teacher
 
 __all__ = ["gather"]
 

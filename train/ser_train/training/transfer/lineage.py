@@ -14,9 +14,9 @@ from ser_edge.models.metadata import ModelDescription
 from ser_train.data.corpus_loader import Utterance
 from ser_train.data.corpus_registry import CORPORA, OWN, Corpus
 from ser_train.data.splits import Split
-from ser_train.initial import Initial, find_initial
 from ser_train.networks.zoo import Network
 from ser_train.runs.run_directory import RunDirectory, Settings
+from ser_train.training.transfer.warm_start import Initial, find_initial
 
 __all__ = ["Ancestry", "TrainingError", "taught_by", "voices_heard"]
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import ops
 
 from ser_train.networks.config import Augmented, EarlyStopped
-from ser_train.recurrent import compiled_loops
+from ser_train.training.xla_rnn import compiled_loops
 
 __all__ = ["compile_model", "emotion_loss"]
 

@@ -1,0 +1,1 @@
+"""Training that builds on finished networks: warm start and distillation."""
