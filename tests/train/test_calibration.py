@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ser_edge.models.metadata import tempered
-from ser_train.calibration import calibrate
+from ser_train.evaluation.calibration import calibrate
 
 
 def drawn(temperature: float, n: int = 20_000, spread: float = 2.0) -> tuple[np.ndarray, np.ndarray]:

@@ -17,10 +17,10 @@ from ser_edge.audio.reading import read
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
 from ser_edge.models.metadata import ModelDescription, Normalization
 from ser_train.conditions import KerasModel, conditions, of_test
-from ser_train.damage import CONDITIONS, RATE, TALKERS, WINDOWS, Recording, live_windows, speech_span
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError, Utterance, read_corpus
 from ser_train.data.splits import SPEAKER_FOLDS
-from ser_train.measure import Heard, _by_speaker, _talkers, markdown, measure, pool
+from ser_train.evaluation.corruptions import CONDITIONS, RATE, TALKERS, WINDOWS, Recording, live_windows, speech_span
+from ser_train.evaluation.robustness import Heard, _by_speaker, _talkers, markdown, measure, pool
 from ser_train.options import parse_conditions
 from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 

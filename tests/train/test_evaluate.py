@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import ser_train.evaluate
-import ser_train.scores
+import ser_train.evaluation.metrics
+import ser_train.evaluation.results
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models.metadata import Accuracy, ModelDescription
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError
 from ser_train.data.splits import SPEAKER_FOLDS
-from ser_train.evaluate import BEGIN, END, evaluate, include
+from ser_train.evaluation.results import BEGIN, END, evaluate, include
 from ser_train.report import markdown_table
 from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 
@@ -24,7 +24,7 @@ TRAINING = {"data": "RAVDESS speech, CC BY-NC-SA 4.0; nEMO, CC BY-NC-SA 4.0"}
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ser_train.scores, "_BOOTSTRAPS", 20)
+    monkeypatch.setattr(ser_train.evaluation.metrics, "_BOOTSTRAPS", 20)
 
 
 @pytest.fixture
@@ -193,13 +193,13 @@ def test_a_changed_recipe_is_a_network_of_its_own_in_the_table(make_run: MakeRun
 def calibrations(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, int], list[Answers]]:
     """For each run that is calibrated, by protocol and fold, the answers it is calibrated by."""
     seen: dict[tuple[str, int], list[Answers]] = {}
-    calibrate = ser_train.evaluate._calibrate
+    calibrate = ser_train.evaluation.results._calibrate
 
     def noting(run: RunDirectory, answers: list[Answers]) -> None:
         seen[run.settings.protocol, run.settings.fold] = answers
         calibrate(run, answers)
 
-    monkeypatch.setattr(ser_train.evaluate, "_calibrate", noting)
+    monkeypatch.setattr(ser_train.evaluation.results, "_calibrate", noting)
     return seen
 
 
@@ -306,7 +306,7 @@ class Exported:
 def test_each_kind_of_file_that_is_there_for_every_fold_is_a_row(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ser_train.evaluate, "Model", Exported)
+    monkeypatch.setattr(ser_train.evaluation.results, "Model", Exported)
     runs = [make_run(crnn("speaker", fold), wrong=4) for fold in range(5)]
     folder = tmp_path / "exported"
     folder.mkdir()
@@ -333,7 +333,7 @@ def test_each_kind_of_file_that_is_there_for_every_fold_is_a_row(
 def test_the_readmes_table_shows_the_network_not_its_files(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ser_train.evaluate, "Model", Exported)
+    monkeypatch.setattr(ser_train.evaluation.results, "Model", Exported)
     run = make_run(Settings("gru", "utterance"), wrong=10)
     (tmp_path / "gru-utterance-seed0.onnx").write_bytes(b"x")
     rows = evaluate([run], tmp_path)

@@ -18,12 +18,12 @@ from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models.metadata import Accuracy
 from ser_edge.models.network import Model
-from ser_train.across import abroad
 from ser_train.card import card
 from ser_train.cli import main
 from ser_train.conditions import KerasModel, of_test
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
-from ser_train.evaluate import evaluate
+from ser_train.evaluation.cross_corpus import abroad
+from ser_train.evaluation.results import evaluate
 from ser_train.findings import gather
 from ser_train.networks.zoo import NETWORKS
 from ser_train.runs.run_directory import RunDirectory, Settings
@@ -170,7 +170,7 @@ def test_a_file_that_quotes_voices_it_was_trained_on_says_so(run: RunDirectory) 
 
 
 def test_the_table_says_what_it_is_about(run: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("ser_train.scores._BOOTSTRAPS", 20)
+    monkeypatch.setattr("ser_train.evaluation.metrics._BOOTSTRAPS", 20)
     shipped = copied(run, tmp_path, replace(OWN, protocol="all"))
     (row,) = evaluate([shipped, *(copied(run, tmp_path, replace(OWN, fold=fold)) for fold in range(5))])
     assert (row["corpus"], row["labels"], row["folds"]) == ("own recordings", 3, 5)

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-import ser_train.scores
+import ser_train.evaluation.metrics
+from ser_train.evaluation.metrics import METRICS, Scores, pooled, score
 from ser_train.runs.run_directory import Answers
-from ser_train.scores import METRICS, Scores, pooled, score
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ser_train.scores, "_BOOTSTRAPS", 200)
+    monkeypatch.setattr(ser_train.evaluation.metrics, "_BOOTSTRAPS", 200)
 
 
 def probabilities(guesses: Sequence[int], confidence: float = 1.0, labels: int = 8) -> np.ndarray:

@@ -12,11 +12,11 @@ import numpy as np
 
 from ser_train.data.atomic import write_text
 from ser_train.data.corpus_loader import CorpusError
+from ser_train.evaluation.metrics import reliability
+from ser_train.evaluation.robustness import markdown
 from ser_train.findings import Findings, gather
 from ser_train.markup import span
-from ser_train.measure import markdown
 from ser_train.runs.run_directory import RunDirectory
-from ser_train.scores import reliability
 
 __all__ = ["card", "include_cards"]
 

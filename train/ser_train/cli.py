@@ -35,8 +35,8 @@ __all__ = ["main"]
 
 NOTEBOOK = ["rnn", "lstm", "gru"]
 COMMANDS = {  # and who parses their options, and where they are
-    "across": (parse_across, "ser_train.across"),
-    "choose": (parse_choose, "ser_train.choose"),
+    "across": (parse_across, "ser_train.evaluation.cross_corpus"),
+    "choose": (parse_choose, "ser_train.evaluation.model_selection"),
     "conditions": (parse_conditions, "ser_train.conditions"),
     "report": (parse_report, "ser_train.page"),
 }
@@ -188,7 +188,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     from ser_train.card import include_cards
     from ser_train.data.atomic import write_text
-    from ser_train.evaluate import evaluate, include
+    from ser_train.evaluation.results import evaluate, include
     from ser_train.report import markdown_table
     from ser_train.runs.run_directory import RunDirectory
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-import ser_train.damage
+import ser_train.evaluation.corruptions
 from ser_edge.models.network import Model
 from ser_train.data.atomic import replacing, write_text
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
 from ser_train.data.download import locate
 from ser_train.data.feature_cache import front_end_code, front_end_of
-from ser_train.measure import Heard, markdown, measure, pool
+from ser_train.evaluation.robustness import Heard, markdown, measure, pool
 from ser_train.networks.keras_backend import load
 from ser_train.report import caution
 from ser_train.runs.run_directory import RunDirectory, Settings
@@ -171,7 +171,7 @@ def _exported(path: Path, settings: Settings) -> Model:
 
 def _key(run: RunDirectory, model: Path | None) -> str:
     """Of what the answers depend on: the network, its description but for its figures, and the code."""
-    code = [*front_end_code(), Path(ser_train.damage.__file__)]
+    code = [*front_end_code(), Path(ser_train.evaluation.corruptions.__file__)]
     content = [path.read_bytes() for path in (model or run.path / "model.keras", *code)]
     description = json.dumps(asdict(replace(run.description, accuracy=None)), sort_keys=True)
     return hashlib.blake2b(b"".join(content) + description.encode(), digest_size=16).hexdigest()

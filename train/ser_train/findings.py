@@ -16,14 +16,14 @@ import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
 from ser_edge.models.metadata import ModelDescription, tempered
-from ser_train.damage import CONDITIONS
 from ser_train.data.corpus_loader import CorpusError
 from ser_train.data.corpus_registry import CORPORA
 from ser_train.data.splits import PROTOCOLS
-from ser_train.measure import Figures, Heard, pool
+from ser_train.evaluation.corruptions import CONDITIONS
+from ser_train.evaluation.metrics import Interval, Scores, pooled, score
+from ser_train.evaluation.robustness import Figures, Heard, pool
 from ser_train.pictures import Bar, Curve
 from ser_train.runs.run_directory import Answers, RunDirectory, Settings
-from ser_train.scores import Interval, Scores, pooled, score
 
 __all__ = ["Emotion", "Findings", "Group", "Spread", "Trained", "gather"]
 

@@ -16,8 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
 
+from ser_train.evaluation.metrics import Reliability
 from ser_train.runs.run_directory import Answers
-from ser_train.scores import Reliability
 
 __all__ = [
     "Bar",

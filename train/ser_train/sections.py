@@ -10,9 +10,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from ser_train.evaluation.metrics import reliability
+from ser_train.evaluation.misclassified import mistakes
 from ser_train.findings import Findings, Group, Spread
 from ser_train.markup import Cell, Share, bar, said, span, table, text
-from ser_train.mistakes import mistakes
 from ser_train.pictures import (
     picture_actors,
     picture_confusion,
@@ -21,7 +22,6 @@ from ser_train.pictures import (
     picture_reliability,
 )
 from ser_train.report import caution, cell
-from ser_train.scores import reliability
 
 __all__ = ["PROTOCOL_MEANINGS", "SECTIONS", "Row", "Subject", "Tables", "headline"]
 

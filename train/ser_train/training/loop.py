@@ -27,13 +27,13 @@ from ser_train.data.corpus_loader import Utterance, digest, unique
 from ser_train.data.corpus_registry import CORPORA
 from ser_train.data.feature_cache import corpus_features, corpus_spectra, front_end_of
 from ser_train.data.splits import PROTOCOLS, Split
+from ser_train.evaluation.metrics import score
 from ser_train.networks.config import Augmented, EarlyStopped, Recipe, changed, fingerprint
 from ser_train.networks.logit_adjustment import adjust, logit_adjustment
 from ser_train.networks.zoo import NETWORKS, Network
 from ser_train.pictures import picture_confusion, picture_curves
 from ser_train.report import classification_text
 from ser_train.runs.run_directory import Answers, RunDirectory, Settings
-from ser_train.scores import score
 from ser_train.training.augmentation import Augmenter, Source
 from ser_train.training.batches import AugmentedBatches, Batches, Examples, FixedBatches
 from ser_train.training.optimizer import compile_model

@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models.metadata import ModelDescription
-from ser_train.damage import CONDITIONS, HOP, RATE, TALKERS, WINDOWS, Recording, live_windows
 from ser_train.data.corpus_loader import CorpusError, Utterance
 from ser_train.data.feature_cache import front_end_of
-from ser_train.scores import score
+from ser_train.evaluation.corruptions import CONDITIONS, HOP, RATE, TALKERS, WINDOWS, Recording, live_windows
+from ser_train.evaluation.metrics import score
 
 __all__ = ["Answerer", "Condition", "Figures", "Heard", "Live", "markdown", "measure", "pool"]
 

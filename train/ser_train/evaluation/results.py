@@ -12,14 +12,14 @@ import numpy as np
 from ser_edge.models.metadata import Accuracy, tempered
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import RUNTIMES
-from ser_train.calibration import calibrate
-from ser_train.choose import unheard
 from ser_train.data.atomic import write_text
 from ser_train.data.corpus_loader import CorpusError
 from ser_train.data.splits import PROTOCOLS
+from ser_train.evaluation.calibration import calibrate
+from ser_train.evaluation.metrics import pooled
+from ser_train.evaluation.model_selection import unheard
 from ser_train.report import markdown_table
 from ser_train.runs.run_directory import Answers, RunDirectory
-from ser_train.scores import pooled
 
 __all__ = ["evaluate", "include"]
 

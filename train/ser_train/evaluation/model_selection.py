@@ -13,8 +13,8 @@ import numpy as np
 from ser_train.data.atomic import write_text
 from ser_train.data.corpus_loader import CorpusError
 from ser_train.data.splits import SPEAKER_FOLDS
+from ser_train.evaluation.metrics import score
 from ser_train.runs.run_directory import Answers, RunDirectory
-from ser_train.scores import score
 
 __all__ = ["choose", "unheard"]
 

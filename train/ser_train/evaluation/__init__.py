@@ -1,0 +1,1 @@
+"""What finished networks are worth: metrics, calibration, robustness, cross-corpus results, model selection."""
