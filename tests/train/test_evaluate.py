@@ -15,7 +15,7 @@ from ser_edge.models.metadata import Accuracy, ModelDescription
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError
 from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.evaluation.results import BEGIN, END, evaluate, include
-from ser_train.report import markdown_table
+from ser_train.reporting.tables import markdown_table
 from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 
 MakeRun = Callable[..., RunDirectory]

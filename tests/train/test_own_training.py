@@ -18,14 +18,14 @@ from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models.metadata import Accuracy
 from ser_edge.models.network import Model
-from ser_train.card import card
 from ser_train.cli import main
 from ser_train.conditions import KerasModel, of_test
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
 from ser_train.evaluation.cross_corpus import abroad
 from ser_train.evaluation.results import evaluate
-from ser_train.findings import gather
 from ser_train.networks.zoo import NETWORKS
+from ser_train.reporting.model_card import card
+from ser_train.reporting.statistics import gather
 from ser_train.runs.run_directory import RunDirectory, Settings
 from ser_train.training.loop import TrainingError, fit
 from ser_train.training.transfer.lineage import voices_heard

@@ -17,7 +17,6 @@ import ser_train.evaluation.metrics
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models.metadata import ModelDescription
-from ser_train.card import card, include_cards
 from ser_train.cli import main
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError
 from ser_train.data.splits import PROTOCOLS, SPEAKER_FOLDS
@@ -25,11 +24,12 @@ from ser_train.evaluation.corruptions import CONDITIONS, WINDOWS
 from ser_train.evaluation.metrics import pooled
 from ser_train.evaluation.misclassified import mistakes
 from ser_train.evaluation.robustness import Heard, pool
-from ser_train.findings import gather
 from ser_train.options import parse_report
-from ser_train.page import _BENCHMARKS, _EXPORTED, _RESULTS, _rows, report
+from ser_train.reporting.html.page import _BENCHMARKS, _EXPORTED, _RESULTS, _rows, report
+from ser_train.reporting.html.sections import PROTOCOL_MEANINGS
+from ser_train.reporting.model_card import card, include_cards
+from ser_train.reporting.statistics import gather
 from ser_train.runs.run_directory import Answers, RunDirectory, Settings
-from ser_train.sections import PROTOCOL_MEANINGS
 
 FIGURE = {"mean": 40.0, "std": 0.0, "low": 38.0, "high": 42.0}
 RESULT = {"bytes": 2048, "parameters": 1, "folds": 5, "seeds": 2} | dict.fromkeys(("wa", "uar", "f1", "ece"), FIGURE)

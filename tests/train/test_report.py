@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ser_train.data.corpus_loader import EMOTIONS
-from ser_train.pictures import picture_confusion, picture_curves
-from ser_train.report import classification_text
+from ser_train.reporting.plots import picture_confusion, picture_curves
+from ser_train.reporting.tables import classification_text
 from ser_train.runs.run_directory import Answers
 
 

@@ -38,7 +38,7 @@ COMMANDS = {  # and who parses their options, and where they are
     "across": (parse_across, "ser_train.evaluation.cross_corpus"),
     "choose": (parse_choose, "ser_train.evaluation.model_selection"),
     "conditions": (parse_conditions, "ser_train.conditions"),
-    "report": (parse_report, "ser_train.page"),
+    "report": (parse_report, "ser_train.reporting.html.page"),
 }
 _ALONE = Lock()  # one training at a time in a process: seeds and threads are the process's
 
@@ -90,7 +90,7 @@ def _fit_with(options: argparse.Namespace, client: "Client | None") -> int:
     from ser_train.data.corpus_loader import duplicates, read_corpora, unique
     from ser_train.data.download import locate
     from ser_train.data.splits import PROTOCOLS
-    from ser_train.report import caution
+    from ser_train.reporting.tables import caution
     from ser_train.runs.run_directory import Settings
 
     folders = [locate(path, options.mirror) for path in options.data or [None]]
@@ -186,10 +186,10 @@ def _fit_one(
 def _evaluate(options: argparse.Namespace) -> int:
     import json
 
-    from ser_train.card import include_cards
     from ser_train.data.atomic import write_text
     from ser_train.evaluation.results import evaluate, include
-    from ser_train.report import markdown_table
+    from ser_train.reporting.model_card import include_cards
+    from ser_train.reporting.tables import markdown_table
     from ser_train.runs.run_directory import RunDirectory
 
     runs = [RunDirectory(path) for path in options.runs]

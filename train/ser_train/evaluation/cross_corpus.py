@@ -21,7 +21,7 @@ from ser_train.data.corpus_loader import CorpusError, Utterance, labels_of, read
 from ser_train.data.corpus_registry import CORPORA, OWN
 from ser_train.data.download import locate
 from ser_train.data.feature_cache import corpus_features
-from ser_train.report import caution
+from ser_train.reporting.tables import caution
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.training.transfer.lineage import taught_by, voices_heard
 

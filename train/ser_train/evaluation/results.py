@@ -18,7 +18,7 @@ from ser_train.data.splits import PROTOCOLS
 from ser_train.evaluation.calibration import calibrate
 from ser_train.evaluation.metrics import pooled
 from ser_train.evaluation.model_selection import unheard
-from ser_train.report import markdown_table
+from ser_train.reporting.tables import markdown_table
 from ser_train.runs.run_directory import Answers, RunDirectory
 
 __all__ = ["evaluate", "include"]

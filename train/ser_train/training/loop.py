@@ -31,8 +31,8 @@ from ser_train.evaluation.metrics import score
 from ser_train.networks.config import Augmented, EarlyStopped, Recipe, changed, fingerprint
 from ser_train.networks.logit_adjustment import adjust, logit_adjustment
 from ser_train.networks.zoo import NETWORKS, Network
-from ser_train.pictures import picture_confusion, picture_curves
-from ser_train.report import classification_text
+from ser_train.reporting.plots import picture_confusion, picture_curves
+from ser_train.reporting.tables import classification_text
 from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 from ser_train.training.augmentation import Augmenter, Source
 from ser_train.training.batches import AugmentedBatches, Batches, Examples, FixedBatches

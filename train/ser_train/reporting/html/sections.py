@@ -12,16 +12,16 @@ from typing import Any
 
 from ser_train.evaluation.metrics import reliability
 from ser_train.evaluation.misclassified import mistakes
-from ser_train.findings import Findings, Group, Spread
-from ser_train.markup import Cell, Share, bar, said, span, table, text
-from ser_train.pictures import (
+from ser_train.reporting.html.markup import Cell, Share, bar, said, span, table, text
+from ser_train.reporting.plots import (
     picture_actors,
     picture_confusion,
     picture_coverage,
     picture_overlaid,
     picture_reliability,
 )
-from ser_train.report import caution, cell
+from ser_train.reporting.statistics import Findings, Group, Spread
+from ser_train.reporting.tables import caution, cell
 
 __all__ = ["PROTOCOL_MEANINGS", "SECTIONS", "Row", "Subject", "Tables", "headline"]
 

@@ -14,8 +14,8 @@ from ser_train.data.atomic import write_text
 from ser_train.data.corpus_loader import CorpusError
 from ser_train.evaluation.metrics import reliability
 from ser_train.evaluation.robustness import markdown
-from ser_train.findings import Findings, gather
-from ser_train.markup import span
+from ser_train.reporting.html.markup import span
+from ser_train.reporting.statistics import Findings, gather
 from ser_train.runs.run_directory import RunDirectory
 
 __all__ = ["card", "include_cards"]

@@ -22,7 +22,7 @@ from ser_train.data.splits import PROTOCOLS
 from ser_train.evaluation.corruptions import CONDITIONS
 from ser_train.evaluation.metrics import Interval, Scores, pooled, score
 from ser_train.evaluation.robustness import Figures, Heard, pool
-from ser_train.pictures import Bar, Curve
+from ser_train.reporting.plots import Bar, Curve
 from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 
 __all__ = ["Emotion", "Findings", "Group", "Spread", "Trained", "gather"]
