@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 from ser_edge.models.network import Model
+from ser_train.cli.args import parse_across
 from ser_train.data.corpus_loader import CorpusError, read_corpora
 from ser_train.evaluation.cross_corpus import Abroad, abroad, across, markdown
-from ser_train.options import parse_across
 from tests.conftest import RATE, voice
 
 

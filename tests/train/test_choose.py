@@ -7,10 +7,10 @@ import pytest
 
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models.metadata import ModelDescription
+from ser_train.cli.args import parse_choose
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError
 from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.evaluation.model_selection import choose, markdown, unheard
-from ser_train.options import parse_choose
 from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from ser_edge import __version__
 from ser_edge.errors.install_hints import install_extra
-from ser_train import options
-from ser_train.cli import main
+from ser_train.cli import args as options
+from ser_train.cli.app import main
 from ser_train.data.splits import PROTOCOLS
 from ser_train.networks.zoo import NETWORKS
 from ser_train.runs.run_directory import RunDirectory
@@ -67,7 +67,7 @@ HEAVY = ("joblib", "keras", "matplotlib", "onnx", "platformdirs", "requests", "s
 WITHOUT = f"""
 import sys
 sys.modules.update(dict.fromkeys({HEAVY}))
-from ser_train.cli import main
+from ser_train.cli.app import main
 sys.exit(main(sys.argv[1:]))
 """
 COMMANDS = ["", "across", "choose", "conditions", "evaluate", "report"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import ser_edge.recognition.batch.dask_backend
-from ser_train.cli import main
+from ser_train.cli.app import main
 from ser_train.runs.run_directory import RunDirectory
 from tests.conftest import make_corpus
 

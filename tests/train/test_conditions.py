@@ -12,16 +12,16 @@ import pytest
 import soundfile
 from keras import layers
 
-import ser_train.conditions
+import ser_train.cli.robustness
 from ser_edge.audio.reading import read
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
 from ser_edge.models.metadata import ModelDescription, Normalization
-from ser_train.conditions import KerasModel, conditions, of_test
+from ser_train.cli.args import parse_conditions
+from ser_train.cli.robustness import KerasModel, conditions, of_test
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError, Utterance, read_corpus
 from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.evaluation.corruptions import CONDITIONS, RATE, TALKERS, WINDOWS, Recording, live_windows, speech_span
 from ser_train.evaluation.robustness import Heard, _by_speaker, _talkers, markdown, measure, pool
-from ser_train.options import parse_conditions
 from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 
 SPEECH = FeatureConfig(
@@ -317,7 +317,7 @@ def test_a_run_keeps_what_was_measured_and_is_not_measured_again(
     assert [(live["window"], live["windows"]) for live in kept["live"]] == [(seconds, 16) for seconds in WINDOWS]
 
     asked = []
-    monkeypatch.setattr(ser_train.conditions, "measure", lambda *arguments: asked.append(arguments[-1]))
+    monkeypatch.setattr(ser_train.cli.robustness, "measure", lambda *arguments: asked.append(arguments[-1]))
     assert conditions(parse_conditions(command[:2])) == 0  # no corpus is needed either
     assert capsys.readouterr().out == table
     make_other = keras.Sequential([keras.Input((SPEECH.frames, 20)), layers.Flatten(), layers.Dense(8, "softmax")])
@@ -365,7 +365,7 @@ def test_a_file_is_asked_only_about_the_run_it_was_exported_from(
         model.description = replace(model.description, training={"run": source.path.name})
         return model
 
-    monkeypatch.setattr(ser_train.conditions, "Model", opened)
+    monkeypatch.setattr(ser_train.cli.robustness, "Model", opened)
     command = [str(run.path), "--model", str(file), "--data", str(corpus), "--jobs", "1"]
     assert conditions(parse_conditions(command)) == 0
     said = capsys.readouterr().out

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_train.cli import main
+from ser_train.cli.app import main
 from ser_train.data.corpus_loader import (
     CorpusError,
     Utterance,

@@ -18,8 +18,8 @@ from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models.metadata import Accuracy
 from ser_edge.models.network import Model
-from ser_train.cli import main
-from ser_train.conditions import KerasModel, of_test
+from ser_train.cli.app import main
+from ser_train.cli.robustness import KerasModel, of_test
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
 from ser_train.evaluation.cross_corpus import abroad
 from ser_train.evaluation.results import evaluate

@@ -17,14 +17,14 @@ import ser_train.evaluation.metrics
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models.metadata import ModelDescription
-from ser_train.cli import main
+from ser_train.cli.app import main
+from ser_train.cli.args import parse_report
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError
 from ser_train.data.splits import PROTOCOLS, SPEAKER_FOLDS
 from ser_train.evaluation.corruptions import CONDITIONS, WINDOWS
 from ser_train.evaluation.metrics import pooled
 from ser_train.evaluation.misclassified import mistakes
 from ser_train.evaluation.robustness import Heard, pool
-from ser_train.options import parse_report
 from ser_train.reporting.html.page import _BENCHMARKS, _EXPORTED, _RESULTS, _rows, report
 from ser_train.reporting.html.sections import PROTOCOL_MEANINGS
 from ser_train.reporting.model_card import card, include_cards

@@ -2,6 +2,6 @@
 
 import sys
 
-from ser_train.cli import main
+from ser_train.cli.app import main
 
 sys.exit(main())

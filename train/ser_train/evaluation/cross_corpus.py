@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, recall_score
 
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import RUNTIMES
-from ser_train.conditions import KerasModel
+from ser_train.cli.robustness import KerasModel
 from ser_train.data.atomic import write_text
 from ser_train.data.corpus_loader import CorpusError, Utterance, labels_of, read_corpora, unique
 from ser_train.data.corpus_registry import CORPORA, OWN

@@ -11,9 +11,9 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from ser_train.cli.args import TABLES
 from ser_train.data.atomic import write_text
 from ser_train.data.corpus_loader import CorpusError
-from ser_train.options import TABLES
 from ser_train.reporting.html.sections import SECTIONS, Row, Subject, Tables, headline
 from ser_train.reporting.statistics import gather
 from ser_train.runs.run_directory import RunDirectory

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
-from ser_train.options import (
+from ser_train.cli.args import (
     parse_across,
     parse_choose,
     parse_conditions,
@@ -37,7 +37,7 @@ NOTEBOOK = ["rnn", "lstm", "gru"]
 COMMANDS = {  # and who parses their options, and where they are
     "across": (parse_across, "ser_train.evaluation.cross_corpus"),
     "choose": (parse_choose, "ser_train.evaluation.model_selection"),
-    "conditions": (parse_conditions, "ser_train.conditions"),
+    "conditions": (parse_conditions, "ser_train.cli.robustness"),
     "report": (parse_report, "ser_train.reporting.html.page"),
 }
 _ALONE = Lock()  # one training at a time in a process: seeds and threads are the process's
