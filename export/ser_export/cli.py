@@ -53,7 +53,7 @@ def _export(arguments: Sequence[str] | None) -> int:
         tensorflow.config.list_logical_devices()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # else it warns of several networks in one process
     from ser_export.convert import export
-    from ser_export.run import read_run
+    from ser_export.from_keras.run import read_run
     from ser_export.table import Cell, markdown, relative_cpu, write_report
 
     worst, cells = 0, []

@@ -14,9 +14,9 @@ import numpy as np
 from keras import layers
 from onnx import TensorProto
 
-from ser_export import keras_layers
+from ser_export.from_keras import recurrent_weights as keras_layers
+from ser_export.from_keras.recurrent_weights import require
 from ser_export.gates import ExportError
-from ser_export.keras_layers import require
 from ser_export.onnx_nodes import CHANNELS_FIRST, TIME_MAJOR, Graph, Tensor
 
 __all__ = ["LAYERS"]

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_dynamic_update_slice
 
+from ser_export.from_keras.recurrent_weights import bidirectional
 from ser_export.gates import ExportError
-from ser_export.keras_layers import bidirectional
 
 __all__ = ["answer"]
 

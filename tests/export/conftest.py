@@ -12,7 +12,7 @@ from keras import layers
 
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
 from ser_edge.models.metadata import Accuracy, ModelDescription, Normalization
-from ser_export.run import Run, read_run
+from ser_export.from_keras.run import Run, read_run
 from ser_train.networks.zoo import NETWORKS
 
 CONFIG = FeatureConfig(n_fft=512, hop_length=256, n_mels=20, n_mfcc=13, seconds=0.5)  # (32, 13)

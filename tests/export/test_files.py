@@ -26,9 +26,9 @@ from ser_edge.models.runtimes.base import LiteRT
 from ser_export import onnx_graph, tflite
 from ser_export.cli import main
 from ser_export.convert import export
+from ser_export.from_keras.run import Run, read_run
 from ser_export.gates import LIMITS, ExportError
 from ser_export.quantize import rows_to_int8
-from ser_export.run import Run, read_run
 from ser_export.tflite_recurrent import _bidirectional, answer
 from ser_train.networks.zoo import NETWORKS
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import layers
 from onnx import numpy_helper
 
-import ser_export.run
+import ser_export.from_keras.run
 from ser_edge.errors import ModelError
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.metadata import KEY, ModelDescription, Normalization
@@ -21,10 +21,10 @@ from ser_edge.models.tolerances import TOLERANCES
 from ser_export import cli, convert, gates
 from ser_export.convert import export
 from ser_export.describe import describe_tflite
+from ser_export.from_keras.run import Run
 from ser_export.gates import INPUTS, GateError, gate_inputs
 from ser_export.onnx_layers import LAYERS
 from ser_export.onnx_nodes import Graph, Tensor
-from ser_export.run import Run
 from tests.export.conftest import CONFIG, finished_run
 
 
@@ -270,7 +270,7 @@ def test_figures_of_voices_that_trained_the_network_say_so(
         ({"not_heard": []}, ", of voices that trained it: this says nothing of new ones\n"),
     ):
         described = replace(run, description=replace(run.description, training=training))
-        monkeypatch.setattr(ser_export.run, "read_run", lambda _, given=described: given)
+        monkeypatch.setattr(ser_export.from_keras.run, "read_run", lambda _, given=described: given)
         assert cli.main([str(run.path), "--format", "onnx", "--out", str(tmp_path)]) == 0
         assert capsys.readouterr().out.endswith(ending)
 

@@ -14,9 +14,9 @@ from ser_edge import Recognizer
 from ser_edge.models.network import Model
 from ser_edge.models.tolerances import tolerance
 from ser_export.convert import export
+from ser_export.from_keras.run import Run
 from ser_export.gates import LIMITS
 from ser_export.operators import runtimes
-from ser_export.run import Run
 
 EDGE = Path(__file__).parents[2] / "edge"
 CAN_BE_INSTALLED = pytest.mark.skipif(

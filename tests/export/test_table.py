@@ -11,8 +11,8 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from ser_export import cli
+from ser_export.from_keras.run import Run
 from ser_export.gates import LIMITS
-from ser_export.run import Run
 from ser_export.table import Cell, draw, markdown, write_report
 
 MADE = Cell(

@@ -1,0 +1,1 @@
+"""What export reads: run directories, and the weights of their Keras layers."""
