@@ -5,8 +5,9 @@ from pathlib import Path
 
 import onnx
 
-from ser_export import onnx_graph, tflite
+from ser_export import tflite
 from ser_export.gates import GateError
+from ser_export.to_onnx import graph as onnx_graph
 
 __all__ = ["check_operators", "operators", "runtimes"]
 

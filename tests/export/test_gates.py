@@ -23,8 +23,8 @@ from ser_export.convert import export
 from ser_export.describe import describe_tflite
 from ser_export.from_keras.run import Run
 from ser_export.gates import INPUTS, GateError, gate_inputs
-from ser_export.onnx_layers import LAYERS
-from ser_export.onnx_nodes import Graph, Tensor
+from ser_export.to_onnx.layers import LAYERS
+from ser_export.to_onnx.nodes import Graph, Tensor
 from tests.export.conftest import CONFIG, finished_run
 
 

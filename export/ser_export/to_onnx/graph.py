@@ -12,9 +12,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ser_export.gates import ExportError
-from ser_export.onnx_layers import LAYERS
-from ser_export.onnx_nodes import Graph, Tensor
-from ser_export.onnx_operations import OPERATIONS
+from ser_export.to_onnx.layers import LAYERS
+from ser_export.to_onnx.nodes import Graph, Tensor
+from ser_export.to_onnx.operations import OPERATIONS
 
 __all__ = ["OPSET", "build", "operators"]
 

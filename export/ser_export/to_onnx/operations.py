@@ -10,7 +10,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from ser_export.gates import ExportError
-from ser_export.onnx_nodes import Graph, Tensor
+from ser_export.to_onnx.nodes import Graph, Tensor
 
 __all__ = ["OPERATIONS"]
 

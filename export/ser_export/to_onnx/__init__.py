@@ -1,0 +1,1 @@
+"""Keras networks to ONNX graphs, and their quantisation."""
