@@ -26,7 +26,7 @@ from ser_edge.cli.argument_parser import ArgumentParser
 from ser_edge.errors.install_hints import pip_install
 from ser_export.gates import ExportError
 from ser_export.operators import check_operators
-from ser_export.tflite import compact
+from ser_export.to_tflite.convert import compact
 
 __all__ = ["halve", "make", "published"]
 

@@ -24,9 +24,9 @@ from peers.notebook import SHAPE, network
 from peers.numpy_gru import NumpyGRU
 from timing import Figures, in_turn
 
-from ser_export import tflite
 from ser_export.to_onnx import graph as onnx_graph
 from ser_export.to_onnx.quantize import ONNX_PRECISIONS
+from ser_export.to_tflite import convert as tflite
 
 TURNS, CALLS = 12, 3  # for a round
 PREDICT = "keras.Model.predict"

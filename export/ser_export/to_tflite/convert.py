@@ -39,7 +39,7 @@ def convert(keras_file: Path, target: Path, precision: str, representative: npt.
         command = [
             sys.executable,
             "-m",
-            "ser_export.tflite",
+            "ser_export.to_tflite.convert",
             keras_file,
             target,
             precision,
@@ -97,7 +97,7 @@ def _convert_here(keras_file: str, target: str, precision: str, representative: 
     import keras
     import tensorflow as tf
 
-    from ser_export.tflite_recurrent import answer
+    from ser_export.to_tflite.recurrent import answer
 
     model = keras.models.load_model(keras_file, compile=False)
     signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="features")]

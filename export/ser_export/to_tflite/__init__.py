@@ -1,0 +1,1 @@
+"""Keras networks to TFLite files."""
