@@ -16,7 +16,7 @@ from ser_edge.errors.native_stderr import hushed
 from ser_export.options import FORMATS, PRECISIONS, SPECIAL, parse
 
 if TYPE_CHECKING:
-    from ser_export.gates import Proof
+    from ser_export.verification.verify import Proof
 
 __all__ = ["main"]
 
@@ -54,7 +54,7 @@ def _export(arguments: Sequence[str] | None) -> int:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # else it warns of several networks in one process
     from ser_export.convert import export
     from ser_export.from_keras.run import read_run
-    from ser_export.table import Cell, markdown, relative_cpu, write_report
+    from ser_export.verification.report import Cell, markdown, relative_cpu, write_report
 
     worst, cells = 0, []
     for path in options.runs:
@@ -97,7 +97,7 @@ def _failed(error: SerEdgeError) -> int:
 
 def _reason(error: SerEdgeError) -> str:
     """Why there is no file, without its name and what to do: the table has these."""
-    from ser_export.gates import ExportError
+    from ser_export.verification.verify import ExportError
 
     return str(error.__cause__ if isinstance(error.__cause__, ExportError) else error)
 

@@ -12,11 +12,11 @@ from ser_edge.models.metadata import ModelDescription, tempered
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export.describe import describe_onnx, describe_tflite
 from ser_export.from_keras.run import Run
-from ser_export.gates import LIMITS, ExportError, Proof, check, gate_inputs
-from ser_export.operators import check_operators
 from ser_export.to_onnx import graph as onnx_graph
 from ser_export.to_onnx.quantize import ONNX_PRECISIONS
 from ser_export.to_tflite import convert as tflite
+from ser_export.verification.operators import check_operators
+from ser_export.verification.verify import LIMITS, ExportError, Proof, check, gate_inputs
 
 __all__ = ["FORMATS", "export"]
 

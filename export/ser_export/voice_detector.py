@@ -24,9 +24,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ser_edge.cli.argument_parser import ArgumentParser
 from ser_edge.errors.install_hints import pip_install
-from ser_export.gates import ExportError
-from ser_export.operators import check_operators
 from ser_export.to_tflite.convert import compact
+from ser_export.verification.operators import check_operators
+from ser_export.verification.verify import ExportError
 
 __all__ = ["halve", "make", "published"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from ser_export import options
 from ser_export.cli import main
-from ser_export.gates import LIMITS
+from ser_export.verification.verify import LIMITS
 
 HEAVY = ("flatbuffers", "joblib", "keras", "matplotlib", "onnx", "onnxruntime", "scipy", "sklearn", "tensorflow")
 WITHOUT = f"""

@@ -26,11 +26,11 @@ from ser_edge.models.runtimes.base import LiteRT
 from ser_export.cli import main
 from ser_export.convert import export
 from ser_export.from_keras.run import Run, read_run
-from ser_export.gates import LIMITS, ExportError
 from ser_export.to_onnx import graph as onnx_graph
 from ser_export.to_onnx.quantize import rows_to_int8
 from ser_export.to_tflite import convert as tflite
 from ser_export.to_tflite.recurrent import _bidirectional, answer
+from ser_export.verification.verify import LIMITS, ExportError
 from ser_train.networks.zoo import NETWORKS
 
 

@@ -18,13 +18,14 @@ from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.metadata import KEY, ModelDescription, Normalization
 from ser_edge.models.runtimes.base import LiteRT
 from ser_edge.models.tolerances import TOLERANCES
-from ser_export import cli, convert, gates
+from ser_export import cli, convert
 from ser_export.convert import export
 from ser_export.describe import describe_tflite
 from ser_export.from_keras.run import Run
-from ser_export.gates import INPUTS, GateError, gate_inputs
 from ser_export.to_onnx.layers import LAYERS
 from ser_export.to_onnx.nodes import Graph, Tensor
+from ser_export.verification import verify as gates
+from ser_export.verification.verify import INPUTS, GateError, gate_inputs
 from tests.export.conftest import CONFIG, finished_run
 
 

@@ -15,8 +15,8 @@ from ser_edge.models.network import Model
 from ser_edge.models.tolerances import tolerance
 from ser_export.convert import export
 from ser_export.from_keras.run import Run
-from ser_export.gates import LIMITS
-from ser_export.operators import runtimes
+from ser_export.verification.operators import runtimes
+from ser_export.verification.verify import LIMITS
 
 EDGE = Path(__file__).parents[2] / "edge"
 CAN_BE_INSTALLED = pytest.mark.skipif(

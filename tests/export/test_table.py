@@ -12,8 +12,8 @@ from matplotlib.text import Text
 
 from ser_export import cli
 from ser_export.from_keras.run import Run
-from ser_export.gates import LIMITS
-from ser_export.table import Cell, draw, markdown, write_report
+from ser_export.verification.report import Cell, draw, markdown, write_report
+from ser_export.verification.verify import LIMITS
 
 MADE = Cell(
     *("gru", "onnx", "int8", "proven", "speaker", 276_480, 4.7e-3, 3, 605, 300),

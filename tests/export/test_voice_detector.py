@@ -10,8 +10,8 @@ import pytest
 
 from ser_edge.recognition.voice_activity import voice_detector
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, VoiceDetector
-from ser_export.gates import ExportError
-from ser_export.operators import operators, runtimes
+from ser_export.verification.operators import operators, runtimes
+from ser_export.verification.verify import ExportError
 from ser_export.voice_detector import make
 
 SHIPPED = voice_detector._FILE

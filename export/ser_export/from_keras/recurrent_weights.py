@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from ser_export.gates import ExportError
+from ser_export.verification.verify import ExportError
 
 __all__ = ["bidirectional", "require"]
 

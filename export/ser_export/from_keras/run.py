@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ser_edge.errors.placeholder_files import START, placeholder
 from ser_edge.models.metadata import ModelDescription
-from ser_export.gates import ExportError
+from ser_export.verification.verify import ExportError
 
 __all__ = ["Run", "read_run"]
 

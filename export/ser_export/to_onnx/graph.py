@@ -11,10 +11,10 @@ import keras
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ser_export.gates import ExportError
 from ser_export.to_onnx.layers import LAYERS
 from ser_export.to_onnx.nodes import Graph, Tensor
 from ser_export.to_onnx.operations import OPERATIONS
+from ser_export.verification.verify import ExportError
 
 __all__ = ["OPSET", "build", "operators"]
 

@@ -16,8 +16,8 @@ from onnx import TensorProto
 
 from ser_export.from_keras import recurrent_weights as keras_layers
 from ser_export.from_keras.recurrent_weights import require
-from ser_export.gates import ExportError
 from ser_export.to_onnx.nodes import CHANNELS_FIRST, TIME_MAJOR, Graph, Tensor
+from ser_export.verification.verify import ExportError
 
 __all__ = ["LAYERS"]
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from ser_export.gates import ExportError
+from ser_export.verification.verify import ExportError
 
 __all__ = ["CHANNELS_FIRST", "TIME_MAJOR", "Array", "Graph", "Tensor"]
 

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from onnx import TensorProto, helper
 
-from ser_export.gates import ExportError
 from ser_export.to_onnx.nodes import Graph, Tensor
+from ser_export.verification.verify import ExportError
 
 __all__ = ["OPERATIONS"]
 

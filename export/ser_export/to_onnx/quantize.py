@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ser_export.gates import ExportError
+from ser_export.verification.verify import ExportError
 
 __all__ = ["ONNX_PRECISIONS", "rows_to_int8"]
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from ser_export.gates import ExportError
+from ser_export.verification.verify import ExportError
 
 __all__ = ["compact", "convert", "operators"]
 

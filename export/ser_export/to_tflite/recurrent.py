@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_dynamic_update_slice
 
 from ser_export.from_keras.recurrent_weights import bidirectional
-from ser_export.gates import ExportError
+from ser_export.verification.verify import ExportError
 
 __all__ = ["answer"]
 

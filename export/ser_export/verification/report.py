@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ser_edge.models.network import Model
-from ser_export.gates import Proof
-from ser_export.operators import operators, runtimes
+from ser_export.verification.operators import operators, runtimes
+from ser_export.verification.verify import Proof
 
 __all__ = ["Cell", "draw", "markdown", "picture", "relative_cpu", "write_report"]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import onnx
 
-from ser_export.gates import GateError
 from ser_export.to_onnx import graph as onnx_graph
 from ser_export.to_tflite import convert as tflite
+from ser_export.verification.verify import GateError
 
 __all__ = ["check_operators", "operators", "runtimes"]
 
