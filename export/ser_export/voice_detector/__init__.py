@@ -1,0 +1,1 @@
+"""The one-off conversion of Silero's voice detector."""
