@@ -18,7 +18,8 @@ from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.metadata import KEY, ModelDescription, Normalization
 from ser_edge.models.runtimes.base import LiteRT
 from ser_edge.models.tolerances import TOLERANCES
-from ser_export import cli, convert
+from ser_export import convert
+from ser_export.cli import app as cli
 from ser_export.convert import export
 from ser_export.describe import describe_tflite
 from ser_export.from_keras.run import Run
