@@ -18,11 +18,11 @@ from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.metadata import KEY, ModelDescription, Normalization
 from ser_edge.models.runtimes.base import LiteRT
 from ser_edge.models.tolerances import TOLERANCES
-from ser_export import convert
-from ser_export.cli import app as cli
-from ser_export.convert import export
-from ser_export.describe import describe_tflite
+from ser_export import pipeline as convert
+from ser_export.cli.app import app as cli
+from ser_export.embed_metadata import describe_tflite
 from ser_export.from_keras.run import Run
+from ser_export.pipeline import export
 from ser_export.to_onnx.layers import LAYERS
 from ser_export.to_onnx.nodes import Graph, Tensor
 from ser_export.verification import verify as gates

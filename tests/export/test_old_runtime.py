@@ -13,8 +13,8 @@ import pytest
 from ser_edge import Recognizer
 from ser_edge.models.network import Model
 from ser_edge.models.tolerances import tolerance
-from ser_export.convert import export
 from ser_export.from_keras.run import Run
+from ser_export.pipeline import export
 from ser_export.verification.operators import runtimes
 from ser_export.verification.verify import LIMITS
 

@@ -15,8 +15,8 @@ from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.metadata import ModelDescription, Normalization
 from ser_edge.models.network import Model
 from ser_edge.models.tolerances import TOLERANCES
-from ser_export.convert import export
 from ser_export.from_keras.run import Run
+from ser_export.pipeline import export
 from ser_export.verification.verify import LIMITS, Limits, gate_inputs
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks.zoo import NETWORKS

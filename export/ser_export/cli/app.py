@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.errors.native_stderr import hushed
-from ser_export.cli.args import FORMATS, PRECISIONS, SPECIAL, parse
+from ser_export.cli.app.args import FORMATS, PRECISIONS, SPECIAL, parse
 
 if TYPE_CHECKING:
     from ser_export.verification.verify import Proof
@@ -52,8 +52,8 @@ def _export(arguments: Sequence[str] | None) -> int:
 
         tensorflow.config.list_logical_devices()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # else it warns of several networks in one process
-    from ser_export.convert import export
     from ser_export.from_keras.run import read_run
+    from ser_export.pipeline import export
     from ser_export.verification.report import Cell, markdown, relative_cpu, write_report
 
     worst, cells = 0, []

@@ -1,6 +1,6 @@
 """How probable it is that somebody speaks: Silero's voice detector, in LiteRT.
 
-The file in `voice/` is Silero's network for 16 kHz, as `ser_export.voice_detector.convert` makes it. It keeps nothing between
+The file in `voice/` is Silero's network for 16 kHz, as `ser_export.voice_detector.convert.convert` makes it. It keeps nothing between
 calls: what one chunk leaves for the next is kept here. So all detectors of a process share one interpreter, which takes
 6 ms and 2 MB to open, with a lock around each chunk, which takes 0.03 ms of the 32 that it lasts.
 """

@@ -10,7 +10,7 @@ import onnx
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.metadata import ModelDescription, tempered
 from ser_edge.models.tolerances import TOLERANCES
-from ser_export.describe import describe_onnx, describe_tflite
+from ser_export.embed_metadata import describe_onnx, describe_tflite
 from ser_export.from_keras.run import Run
 from ser_export.to_onnx import graph as onnx_graph
 from ser_export.to_onnx.quantize import ONNX_PRECISIONS
