@@ -17,7 +17,7 @@ DATA := $(if $(RAVDESS),--data "$(RAVDESS)")
 ALL := $(if $(RAVDESS),$(foreach path,$(RAVDESS) $(OTHERS),--data "$(path)"))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test test-variations lint train evaluate export bundle bench wheel docs clean
+.PHONY: help run test messages test-variations lint train evaluate export bundle bench wheel docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -29,6 +29,10 @@ run: .venv/base  ## classify the sounds in tests/sounds with the bundled model
 test: .venv/dev  ## all tests
 	$(BIN)/pytest
 
+messages: .venv/dev  ## accept the wording of error messages as it is now, in tests/messages.txt
+	rm -f tests/messages.txt
+	$(BIN)/pytest --update-messages
+
 test-variations: .venv/dev  ## the tests as on other processors, for other users, in other orders; VARIATION="haswell random", or --help
 	$(BIN)/python -m tests.variations $(VARIATION)
 
@@ -36,7 +40,7 @@ lint: .venv/dev  ## style, types, and who may import whom; in seconds
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python tests/arrows.py
+	$(BIN)/lint-imports
 
 train: .venv/dev  ## train rnn, lstm and gru as the notebook did (15 minutes on 2 cores)
 	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --out runs

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
+from tests import messages
+
 # A shell that starts the tests in the background ignores Ctrl-C, and so would the commands that are tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -17,6 +19,21 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 SOUNDS = Path(__file__).parent / "sounds"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-messages", action="store_true", help="accept the wording of errors as it is now")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    messages.updating = config.getoption("--update-messages")
+
+
+def pytest_sessionfinish() -> None:
+    if messages.updating:
+        messages.save()
+
+
 RATE = 16_000
 
 

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ser_edge.capture.microphone import Microphone
     from ser_edge.errors import AudioError, MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
     from ser_edge.recognition.prediction import Prediction
     from ser_edge.recognition.recognizer import Recognizer
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AudioError",
+    "Microphone",
     "MicrophoneError",
     "ModelError",
     "Prediction",
@@ -31,13 +33,18 @@ __all__ = [
     "__version__",
 ]
 
-_HOMES = {"Prediction": "prediction", "Recognizer": "recognizer", "Windowing": "windowing"}  # the others' is `errors`
+_MODULES = {
+    "Microphone": "capture.microphone",
+    "Prediction": "recognition.prediction",
+    "Recognizer": "recognition.recognizer",
+    "Windowing": "recognition.windows",
+}  # the others are in `errors`
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"ser_edge.{_HOMES.get(name, 'errors')}"), name)
+    return getattr(import_module(f"ser_edge.{_MODULES.get(name, 'errors')}"), name)
 
 
 def __dir__() -> list[str]:

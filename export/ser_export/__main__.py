@@ -2,6 +2,6 @@
 
 import sys
 
-from ser_export.cli.app.app import main
+from ser_export.cli.app import main
 
 sys.exit(main())

@@ -138,7 +138,8 @@ HEADLINES = (
     ),
     Headline(
         "a corpus's features for training, WAV",
-        "corpus_features", "features-wav", "librosa, file by file", ["ser_train.data.feature_cache.extract"], "wall", Aim(less=4),
+        "corpus_features", "features-wav", "librosa, file by file", ["ser_train.data.feature_cache.extract"], "wall",
+        Aim(less=4),
     ),
     Headline(
         "a corpus's features for training, as given",

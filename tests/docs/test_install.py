@@ -1,7 +1,7 @@
 """Every line of the pages that installs something works as it stands, from a fresh checkout.
 
 The libraries that ser-edge needs are left out: whether they install is the package index's business, and
-`tests/edge/test_wheel.py`'s. What builds ser-edge is downloaded.
+`tests/edge/models/test_wheel.py`'s. What builds ser-edge is downloaded.
 """
 
 import os

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from ser_export.cli.app import args as options
-from ser_export.cli.app.app import main
+from ser_export.cli import args as options
+from ser_export.cli.app import main
 from ser_export.verification.verify import LIMITS
 
 HEAVY = ("flatbuffers", "joblib", "keras", "matplotlib", "onnx", "onnxruntime", "scipy", "sklearn", "tensorflow")
 WITHOUT = f"""
 import sys
 sys.modules.update(dict.fromkeys({HEAVY}))
-from ser_export.cli.app.app import main
+from ser_export.cli.app import main
 sys.exit(main(sys.argv[1:]))
 """
 

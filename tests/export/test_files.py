@@ -23,7 +23,7 @@ from ser_edge.errors.native_stderr import hushed
 from ser_edge.models.metadata import FILE_NAME, ModelDescription
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import LiteRT
-from ser_export.cli.app.app import main
+from ser_export.cli.app import main
 from ser_export.from_keras.run import Run, read_run
 from ser_export.pipeline import export
 from ser_export.to_onnx import graph as onnx_graph

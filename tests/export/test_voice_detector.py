@@ -12,16 +12,14 @@ from ser_edge.recognition.voice_activity import voice_detector
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, VoiceDetector
 from ser_export.verification.operators import operators, runtimes
 from ser_export.verification.verify import ExportError
-from ser_export.voice_detector.convert.convert import make
+from ser_export.voice_detector.convert import make
 
 SHIPPED = voice_detector._FILE
 
 
 def test_what_is_shipped_is_what_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = tmp_path / "made.tflite"
-    subprocess.run(
-        [sys.executable, "-m", "ser_export.voice_detector.convert.convert", made], check=True, capture_output=True
-    )
+    subprocess.run([sys.executable, "-m", "ser_export.voice_detector.convert", made], check=True, capture_output=True)
     assert [path.name for path in tmp_path.iterdir()] == [made.name]
     shipped = VoiceDetector()
     monkeypatch.setattr(voice_detector, "_FILE", made)

@@ -24,16 +24,16 @@ ROOT = Path(__file__).parents[2]
 NUMBERS = ("tests/edge", "tests/parity", "tests/export")  # what a processor's instructions can change
 NETWORKS = ("tests/parity", "tests/export", "tests/train")  # what TensorFlow computes
 KERNELS = (  # what a model file's kernels can change, in the process of the tests
-    "tests/edge/test_doctor.py",
-    "tests/edge/test_model.py",
-    "tests/edge/test_recognizer.py",
-    "tests/edge/test_stream.py",
-    "tests/edge/test_voice_detector.py",
+    "tests/edge/cli/test_doctor.py",
+    "tests/edge/models/test_network.py",
+    "tests/edge/recognition/test_recognizer.py",
+    "tests/edge/recognition/test_streaming.py",
+    "tests/edge/recognition/test_voice_detector.py",
     "tests/export/test_gates.py",
     "tests/parity/test_runtimes.py",
 )
-EMULATED = (*KERNELS[:5], "tests/edge/test_features.py")  # 20 times as slow: no training, and no conversion
-PROGRAMS = ("tests/edge", "tests/export", "tests/fuzz", "tests/docs", "tests/train/test_cli.py")  # what users see
+EMULATED = (*KERNELS[:5], "tests/edge/features/test_features.py")  # 20 times as slow: no training, and no conversion
+PROGRAMS = ("tests/edge", "tests/export", "tests/fuzz", "tests/docs", "tests/train/cli/test_cli.py")  # what users see
 WHOLE = ()  # as `make test`
 PYTHON = Path(sys.base_prefix).resolve()
 NOBODY = 65_534  # the user and the group that own nothing

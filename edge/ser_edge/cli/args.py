@@ -38,7 +38,7 @@ MODEL, MODEL_SUFFIXES = "crnn", (".tflite", ".onnx")  # model.DEFAULT, runtimes.
 SAMPLE_FORMATS = ("u8", "s16", "s24", "s32", "f32", "f64")  # blocks.SAMPLE_FORMATS
 UNITS = ("user", "system")  # unit.UNITS
 
-_MODELS = Path(__file__).parent / "models"
+_MODELS = Path(__file__).parents[1] / "models" / "bundled"
 
 _EPILOG = """\
 examples:

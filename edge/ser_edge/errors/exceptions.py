@@ -1,52 +1,69 @@
-"""Everything ser-edge raises on purpose, in one tree.
+"""The exceptions that ser-edge raises on purpose, in one tree.
 
     SerEdgeError              exit code
-    ├── AudioError                1   this sound can't be judged; the next one may be fine
-    ├── MicrophoneError           3   no microphone that can be used
+    ├── AudioError                1   this file, stream or array can't be classified; the next one may be fine
+    ├── MicrophoneError           3   no usable microphone
     └── ModelError                4   the model file can't be used
-        └── RuntimeUnavailable    4   the library that would run it is missing or can't load
+        └── RuntimeUnavailable    4   the library that runs it is missing or doesn't load
 
-Each message is one line: what is wrong, then what to do about it (docs/errors.md). The command line prints it and exits
-with `exit_code`; a traceback is always a bug.
+Each message is one line: what is wrong, then what to do about it (docs/errors.md). Its `code` is stable and meant for
+programs; the wording may change. The command line prints the message and exits with `exit_code`; a traceback is always
+a bug.
 """
 
 __all__ = ["AudioError", "MicrophoneError", "ModelError", "RuntimeUnavailable", "SerEdgeError", "printable"]
 
 
 class SerEdgeError(Exception):
-    """Base of the tree; catch it to catch everything that is not a bug."""
+    """Base class; catch it to catch everything that isn't a bug.
+
+    Args:
+        message: one line.
+        code: stable identifier of the kind of error, one of `ser_edge.errors.codes.CODES`.
+    """
 
     exit_code = 1
+    code = "error"
+
+    def __init__(self, message: str = "", *, code: str | None = None):
+        super().__init__(message)
+        if code is not None:
+            self.code = code  # in __dict__, so it survives pickling
 
     def __str__(self) -> str:
-        """One line that moves no cursor, whatever the name of a file holds: the rest is escaped."""
+        """One line without control characters, whatever a file name holds."""
         return printable(super().__str__())
 
 
 class AudioError(SerEdgeError):
-    """A file, stream or array that holds no sound which can be judged."""
+    """A file, stream or array without audio that can be classified."""
 
     exit_code = 1
+    code = "audio"
 
 
 class MicrophoneError(SerEdgeError):
     """No PortAudio, no such device, or one that can't be opened."""
 
     exit_code = 3
+    code = "microphone"
 
 
 class ModelError(SerEdgeError):
-    """A model file that is missing, damaged, foreign, or newer than this version of ser-edge."""
+    """A model file that is missing, damaged, not made by ser-export, or newer than this version of ser-edge."""
 
     exit_code = 4
+    code = "model"
 
 
 class RuntimeUnavailable(ModelError):
     """The runtime that a model file needs isn't installed or doesn't load."""
 
+    code = "runtime-unavailable"
+
 
 def printable(text: str) -> str:
-    r"""The same text, with escapes for what a terminal would obey.
+    r"""Escapes control characters.
 
     >>> printable("a\nb\x1b[2J.wav")
     'a\\nb\\x1b[2J.wav'

@@ -46,7 +46,8 @@ def reinstall() -> str:
         origin = {}
     source = url2pathname(urlsplit(origin.get("url", "")).path)
     if origin.get("dir_info", {}).get("editable"):  # its files are the checkout's own
-        return f"git -C {_quoted(source)} checkout -- edge/ser_edge/models edge/ser_edge/voice"
+        bundled = "edge/ser_edge/models/bundled edge/ser_edge/recognition/voice_activity"
+        return f"git -C {_quoted(source)} checkout -- {bundled}"
     there = source if source and Path(source).exists() else "ser-edge"
     return pip_install("--force-reinstall", "--no-deps", there)
 

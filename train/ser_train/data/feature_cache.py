@@ -17,7 +17,7 @@ import scipy.fft
 from tqdm import tqdm
 
 import ser_edge.audio
-import ser_edge.features.frontend
+import ser_edge.features
 from ser_edge.audio.reading import read
 from ser_edge.features.frontend import FeatureConfig, Features, FrontEnd
 from ser_train.data.atomic import replacing
@@ -120,4 +120,8 @@ def _key(recordings: Sequence[Utterance], config: FeatureConfig, stage: str) -> 
 
 def front_end_code() -> list[Path]:
     """The sources that features depend on: what was computed by others isn't used again."""
-    return [*sorted(Path(ser_edge.audio.__path__[0]).glob("*.py")), Path(ser_edge.features.frontend.__file__)]
+    return [
+        path
+        for package in (ser_edge.audio, ser_edge.features)
+        for path in sorted(Path(package.__path__[0]).rglob("*.py"))
+    ]

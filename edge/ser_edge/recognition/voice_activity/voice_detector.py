@@ -1,8 +1,9 @@
 """How probable it is that somebody speaks: Silero's voice detector, in LiteRT.
 
-The file in `voice/` is Silero's network for 16 kHz, as `ser_export.voice_detector.convert.convert` makes it. It keeps nothing between
-calls: what one chunk leaves for the next is kept here. So all detectors of a process share one interpreter, which takes
-6 ms and 2 MB to open, with a lock around each chunk, which takes 0.03 ms of the 32 that it lasts.
+The file beside this one is Silero's network for 16 kHz, as `ser_export.voice_detector.convert` makes it. It keeps
+nothing between calls: what one chunk leaves for the next is kept here. So all detectors of a process share one
+interpreter, which takes 6 ms and 2 MB to open, with a lock around each chunk, which takes 0.03 ms of the 32 that it
+lasts.
 """
 
 from functools import partial
@@ -23,7 +24,7 @@ CHUNK = 512  # samples, 32 ms
 _CONTEXT = 64  # samples of the chunk before that it hears again
 _UNITS = 128  # of its LSTM
 _State = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]  # of its LSTM, (1, units) each
-_FILE = Path(__file__).parent / "voice" / "silero_vad.tflite"
+_FILE = Path(__file__).parent / "silero_vad.tflite"
 
 _shared: "Reopening[_Network] | None" = None  # of all detectors
 

@@ -56,7 +56,7 @@ def test_corpora_that_taught_it_and_voices_that_it_heard_are_left_out(folder: Pa
 def test_the_command_judges_files_and_leaves_out_what_is_no_run(
     folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    bundled = Path(__file__).parents[2] / "edge/ser_edge/models/bundled/crnn.onnx"
+    bundled = Path(__file__).parents[3] / "edge/ser_edge/models/bundled/crnn.onnx"
     page = tmp_path / "table.md"
     assert (
         across(parse_across([str(bundled), str(tmp_path / "none"), "--data", str(folder), "--markdown", str(page)]))
@@ -84,7 +84,7 @@ def test_two_voices_say_little() -> None:
 
 
 def test_a_network_that_heard_everything_is_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    bundled = Path(__file__).parents[2] / "edge/ser_edge/models/bundled/crnn.onnx"
+    bundled = Path(__file__).parents[3] / "edge/ser_edge/models/bundled/crnn.onnx"
     songs = folder / "songs"
     songs.mkdir()
     soundfile.write(songs / "03-02-05-01-01-01-08.wav", voice(1, 1, 1), RATE)

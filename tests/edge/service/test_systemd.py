@@ -111,7 +111,10 @@ def test_a_systemd_that_is_not_there_is_no_error(tmp_path: Path, samples: bytes)
 
 
 def test_without_systemd_nothing_of_it_is_imported(samples: bytes) -> None:
-    program = "import sys; from ser_edge.cli.app import main; main(sys.argv[1:]); print('ser_edge.service.systemd_notify' in sys.modules)"
+    program = (
+        "import sys; from ser_edge.cli.app import main; main(sys.argv[1:]); "
+        "print('ser_edge.service.systemd_notify' in sys.modules)"
+    )
     command = [sys.executable, "-c", program, "-", "--rate", str(RATE)]
     environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
     done = subprocess.run(command, input=samples, env=environment, capture_output=True, timeout=60, check=True)

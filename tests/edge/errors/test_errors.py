@@ -7,7 +7,7 @@ import pytest
 
 from ser_edge import errors
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
 SOURCE = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "edge" / "ser_edge").rglob("*.py"))

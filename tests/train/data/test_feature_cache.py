@@ -90,7 +90,7 @@ def test_other_settings_other_recordings_and_other_code_are_computed_anew(
     corpus_features([replace(utterances[0], digest="another"), *utterances[1:]], CONFIG, jobs=1)
     code = tmp_path / "features.py"
     code.write_text("another front-end")
-    monkeypatch.setattr("ser_edge.features.frontend.__file__", str(code))
+    monkeypatch.setattr("ser_edge.features.__path__", [str(tmp_path)])
     corpus_features(utterances, CONFIG, jobs=1)
     assert extractions == [16, 16, 15, 16, 16]
 

@@ -13,7 +13,7 @@ from ser_edge.models.network import DEFAULT, Model
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.tolerances import TOLERANCES, tolerance
 
-PAGE = Path(__file__).parents[2] / "export" / "MODEL_FILE.md"
+PAGE = Path(__file__).parents[3] / "export" / "MODEL_FILE.md"
 STREAMED = 2e-5  # dB between a stream's features and a whole file's
 
 

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from ser_edge.errors import install_hints as pip_command
 from ser_edge.errors.install_hints import install_extra, pip_install, reinstall
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 SOURCES = [path for room in ("edge", "train", "export") for path in (ROOT / room).rglob("*.py")]
 EXTRAS = [name for name in PROJECT["optional-dependencies"] if name not in ("bench", "dev", "fuzz")]
@@ -96,7 +96,7 @@ def test_no_message_has_a_pip_of_its_own() -> None:
         ),
         (
             '{{"url": "file://{folder}", "dir_info": {{"editable": true}}}}',
-            "git -C {folder} checkout -- edge/ser_edge/models edge/ser_edge/voice",
+            "git -C {folder} checkout -- edge/ser_edge/models/bundled edge/ser_edge/recognition/voice_activity",
         ),
         ("no JSON", "{python} -m pip install --force-reinstall --no-deps ser-edge"),
     ],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import ser_edge.cli.app
-import ser_export.cli.app.app
+import ser_export.cli.app
 import ser_train.training.loop
 from ser_edge import Recognizer
 from ser_edge.errors import SerEdgeError
@@ -104,9 +104,7 @@ def noting_trainings() -> Iterator[list[keras.Model]]:
 def test_what_is_trained_is_exported_and_answers_at_the_edge_with_its_own_labels(
     run: RunDirectory, recordings: Path, tmp_path: Path
 ) -> None:
-    assert (
-        ser_export.cli.app.app.main([str(run.path), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
-    )
+    assert ser_export.cli.app.main([str(run.path), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
     recognizer = Recognizer(tmp_path / "own.onnx")
     assert recognizer.description.labels == LABELS
     assert recognizer.description.training["data"] == "own recordings, on their owner's terms"
@@ -141,9 +139,7 @@ def test_the_figure_of_one_voice_says_so_wherever_it_is_printed(
     assert "These figures say little: of one voice alone." in page
     assert "<span>95 % interval" not in page
     assert "One voice alone, which says little of others" in card(gather([run]))
-    assert (
-        ser_export.cli.app.app.main([str(run.path), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
-    )
+    assert ser_export.cli.app.main([str(run.path), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
     capsys.readouterr()
     assert ser_edge.cli.app.main(["--model", str(tmp_path / "own.onnx"), str(recordings / "sad/anna/2.wav")]) == 0
     assert "; of so few voices it says little)" in capsys.readouterr().err
@@ -161,7 +157,7 @@ def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_pr
     assert "no figure: protocol all tests voices that it was trained on" in capsys.readouterr().err
     assert main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
     assert "these figures mean nothing" in (tmp_path / "page.html").read_text()
-    assert ser_export.cli.app.app.main([str(run), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
+    assert ser_export.cli.app.main([str(run), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.endswith(", of voices that trained it: this says nothing of new ones\n")
     assert ser_edge.cli.app.main(["--model", str(tmp_path / "own.onnx"), str(recordings / "sad/anna/2.wav")]) == 0
     assert "its accuracy was never measured" in capsys.readouterr().err

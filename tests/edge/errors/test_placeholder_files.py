@@ -6,7 +6,7 @@ import pytest
 
 from ser_edge.errors.placeholder_files import START, placeholder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
