@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.errors.native_stderr import hushed
-from ser_export.cli.app.args import FORMATS, PRECISIONS, SPECIAL, parse
+from ser_export.cli.args import FORMATS, PRECISIONS, SPECIAL, parse
 
 if TYPE_CHECKING:
     from ser_export.verification.verify import Proof
