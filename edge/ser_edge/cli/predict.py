@@ -110,7 +110,7 @@ def judge_microphone(recognizer: Recognizer, device: int | str | None, show: Sho
     """
     from ser_edge.capture.microphone import Microphone
 
-    rate = recognizer.description.features.sample_rate
+    rate = recognizer.metadata.features.sample_rate
     with Microphone(rate, device, listening.channel) as microphone:
 
         def status() -> str:
@@ -173,7 +173,7 @@ def _attempts(
     if way.client is not None:
         from ser_edge.recognition.batch.dask_backend import in_cluster
 
-        outcomes = in_cluster(way.client, setup, recognizer.description, paths, way.timeline, progress)
+        outcomes = in_cluster(way.client, setup, recognizer.metadata, paths, way.timeline, progress)
     else:
         first = list(islice(paths, _LOOK))
         paths = chain(first, paths)
@@ -270,7 +270,7 @@ def _listen(recognizer: Recognizer, source: _Source, show: Show, listening: List
             listening.view.update(prediction, loudness, source.status())
         listening.publish(prediction)
 
-    stream = recognizer.listener(source.rate, source.path)
+    stream = recognizer.create_stream(source.rate, source.path)
     if supervisor:
         supervisor.ready()
     try:

@@ -250,7 +250,7 @@ def test_a_chunk_may_come_with_the_rate_of_the_stream_and_no_other() -> None:
     layout = ChunkLayout(RATE)
     for pair in ((RATE, PCM), (PCM, RATE), (float(RATE), PCM.tolist())):
         np.testing.assert_array_equal(layout.channels_of(pair), channels_of(PCM))
-    with pytest.raises(AudioError, match=r"^stream: a chunk of 48000 Hz after 16000 Hz; open a listener for each$"):
+    with pytest.raises(AudioError, match=r"^stream: a chunk of 48000 Hz after 16000 Hz; create a stream for each$"):
         layout.channels_of((48_000, PCM))
 
 

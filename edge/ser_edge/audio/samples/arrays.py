@@ -134,7 +134,7 @@ class ChunkLayout:
         if (pair := number_and_array(chunk)) is not None:
             given, chunk = rate_of(pair[0], self._name), pair[1]
             if given != self._rate:
-                raise AudioError(f"{self._name}: a chunk of {given} Hz after {self._rate} Hz; open a listener for each")
+                raise AudioError(f"{self._name}: a chunk of {given} Hz after {self._rate} Hz; create a stream for each")
         data = array_of(chunk)
         _refuse_encoded(data)
         data = _scaled(data, _full_scale(data, whole_sound=False))
@@ -147,7 +147,7 @@ class ChunkLayout:
             plural = "s" * (samples.shape[1] != 1)
             raise AudioError(
                 f"{self._name}: a chunk of {samples.shape[1]} channel{plural} after some of {self._channels}; "
-                "open a listener for each"
+                "create a stream for each"
             )
         return samples
 
