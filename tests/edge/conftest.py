@@ -28,7 +28,7 @@ from ser_edge.audio.decoding.standard_input import pipe_sound
 from ser_edge.audio.sound import Sound
 from ser_edge.cli.app import main
 from ser_edge.errors import AudioError
-from ser_edge.errors.user_warnings import redirected
+from ser_edge.errors.user_warnings import capture_warnings
 from ser_edge.models.metadata import KEY
 
 
@@ -208,7 +208,7 @@ class Trickle(io.RawIOBase):
 def _decode(sound: AbstractContextManager[Sound]) -> Decoded | str:
     warnings: list[str] = []
     try:
-        with redirected(warnings.append), sound as opened:
+        with capture_warnings(warnings.append), sound as opened:
             samples = np.concatenate(list(opened.chunks))
     except AudioError as error:
         return str(error)

@@ -53,8 +53,8 @@ def test_what_the_command_line_offers_is_what_there_is() -> None:
 # What TensorFlow says on a machine without the devices it looks for, and of a sixth network in one process.
 LOUD = """
 import logging, os, sys
-from ser_edge.errors.native_stderr import hushed
-with hushed():
+from ser_edge.errors.native_stderr import suppress_native_stderr
+with suppress_native_stderr():
     import tensorflow
 tensorflow.config.list_logical_devices = lambda: os.write(2, b"E0000 failed call to cuInit\\n")
 from {package} import {module}

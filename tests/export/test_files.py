@@ -19,7 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers, ops
 
-from ser_edge.errors.native_stderr import hushed
+from ser_edge.errors.native_stderr import suppress_native_stderr
 from ser_edge.models.metadata import FILE_NAME, ModelMetadata
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import LiteRT
@@ -78,7 +78,7 @@ def test_the_tflite_file_is_a_flatbuffer_and_a_zip(run: Run, files: dict[str, Pa
     with zipfile.ZipFile(files[".tflite"]) as archive:
         assert archive.namelist() == [FILE_NAME]
         assert ModelMetadata.from_json(archive.read(FILE_NAME), "zip") == run.metadata
-    with hushed():
+    with suppress_native_stderr():
         interpreter = Interpreter(model_path=str(files[".tflite"]))
     assert interpreter.get_input_details()[0]["shape"].tolist() == [1, 32, 13]
 

@@ -19,7 +19,7 @@ from ser_edge.models.metadata import KEY, ModelMetadata, Normalization
 from ser_edge.models.runtimes.base import LiteRT
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export import pipeline as convert
-from ser_export.cli.app import app as cli
+from ser_export.cli import app as cli
 from ser_export.embed_metadata import describe_tflite
 from ser_export.from_keras.run import Run
 from ser_export.pipeline import export

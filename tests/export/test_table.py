@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from ser_export.cli.app import app as cli
+from ser_export.cli import app as cli
 from ser_export.from_keras.run import Run
 from ser_export.verification.report import Cell, draw, markdown, write_report
 from ser_export.verification.verify import LIMITS

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from ser_edge.cli.args import STDIN, format_of, parser, problem
 from ser_edge.errors import SerEdgeError, printable
-from ser_edge.errors.native_stderr import stderr_apart
+from ser_edge.errors.native_stderr import isolate_stderr
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path can hold what a terminal's encoding can't
     try:
-        with stderr_apart():
+        with isolate_stderr():
             code = _run(options, reader)
         if sys.stdout is not None:
             sys.stdout.flush()

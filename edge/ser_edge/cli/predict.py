@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from ser_edge.audio.sound import Channels
 from ser_edge.cli.args import STDIN
 from ser_edge.errors import AudioError, printable
-from ser_edge.errors.native_stderr import keep_memory
-from ser_edge.errors.user_warnings import redirected
+from ser_edge.errors.native_stderr import keep_freed_memory
+from ser_edge.errors.user_warnings import capture_warnings
 from ser_edge.output.progress import Progress, say
 from ser_edge.recognition.batch.tasks import Setup, Show, jobs_for, predictions, worth_it
 from ser_edge.recognition.prediction import Prediction
@@ -88,7 +88,7 @@ def judge_files(
     passed_over: Counter[str] = Counter()
     found = sounds(paths, passed_over)
     with (
-        redirected(_say),
+        capture_warnings(_say),
         closing(Progress(lambda: sum(1 for _ in sounds(paths, Counter())))) as progress,
         closing(_attempts(setup, recognizer, paths, found, listening, way, progress)) as attempts,
     ):
@@ -139,7 +139,7 @@ def sounds(paths: Iterable[str], passed_over: Counter[str] | None = None) -> Ite
 
     Args:
         paths: of files and folders.
-        passed_over: counts, by suffix, the sounds in folders that can't be decoded here; see `sounds_below`.
+        passed_over: counts, by suffix, the sounds in folders that can't be decoded here; see `find_sound_files`.
     """
     for given in paths:
         folder = Path(given)
@@ -150,10 +150,10 @@ def sounds(paths: Iterable[str], passed_over: Counter[str] | None = None) -> Ite
         if not is_folder:
             yield given
             continue
-        from ser_edge.audio.folders import sounds_below
+        from ser_edge.audio.folders import find_sound_files
 
         before = sum(passed_over.values()) if passed_over else 0
-        below = sounds_below(folder, passed_over)
+        below = find_sound_files(folder, passed_over)
         if first := next(below, None):
             yield from map(str, chain([first], below))
         elif not passed_over or sum(passed_over.values()) == before:
@@ -178,7 +178,7 @@ def _attempts(
         first = list(islice(paths, _LOOK))
         paths = chain(first, paths)
         if len(first) > 1:
-            keep_memory()
+            keep_freed_memory()
         jobs = way.jobs or (jobs_for(setup.threads) if len(first) == _LOOK or worth_it(first) else 1)
         if len(first) == 1 or jobs == 1 or STDIN in given:
             for path in paths:
@@ -201,11 +201,11 @@ def _say_passed_over(passed_over: Counter[str]) -> int:
     """How many sounds this installation can't decode."""
     count = passed_over.total()
     if count:
-        from ser_edge.audio.decoding.ffmpeg import how_to
+        from ser_edge.audio.decoding.ffmpeg import install_command
 
         files = "file" if count == 1 else "files"
         kinds = ", ".join(sorted(passed_over))
-        _say(f"{count} {files} passed over ({kinds}), which need PyAV or ffmpeg; try: {how_to()}")
+        _say(f"{count} {files} passed over ({kinds}), which need PyAV or ffmpeg; try: {install_command()}")
     return count
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser_edge.errors import ModelError
-from ser_edge.errors.placeholder_files import START, placeholder
+from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import FILE_NAME, KEY
 
 __all__ = ["MAX_FILE", "MAX_METADATA", "READERS", "metadata_in", "model_bytes"]
@@ -54,7 +54,7 @@ def model_bytes(path: Path) -> bytes:
             content = file.read(MAX_FILE + 1)
     except (OSError, ValueError) as e:  # ValueError: a name that holds a zero
         raise ModelError(f"{path}: can't be read: {getattr(e, 'strerror', None) or e}") from e
-    if instead := placeholder(content[:START]):
+    if instead := describe_placeholder(content[:START]):
         raise ModelError(f"{path}: {instead}")
     if len(content) > MAX_FILE:
         raise ModelError(f"{path}: over {MAX_FILE >> 20} MiB; a network for small machines is smaller")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
-from ser_edge.audio.samples.arrays import ChunkLayout, rate_of
+from ser_edge.audio.samples.arrays import ChunkLayout, parse_sample_rate
 from ser_edge.audio.sound import Channels, Samples
 from ser_edge.errors.user_warnings import deprecated
 from ser_edge.features.frontend import Features
@@ -53,7 +53,7 @@ class Stream:
         path: str | None = None,
         channel: int | None = None,
     ):
-        rate = rate_of(sample_rate, path or "stream")
+        rate = parse_sample_rate(sample_rate, path or "stream")
         self._layout = ChunkLayout(rate, path or "stream")
         self._windowing = windowing
         self._model, self._threshold, self._path = model, threshold, path
@@ -76,15 +76,15 @@ class Stream:
         return self._heard / self._config.sample_rate
 
     def accept_waveform(self, samples: npt.ArrayLike) -> list[Prediction]:
-        """Takes any number of samples at `sample_rate`, as `audio.arrays.channels_of` does; for one thread at a time.
+        """Takes any number of samples at `sample_rate`, as `chunk_to_samples` does; for one thread at a time.
 
-        NaN, and what is beyond any recording (`audio.arrays.LOUDEST`), is silence.
+        NaN, and what is beyond any recording (`audio.arrays.MAX_AMPLITUDE`), is silence.
 
         Raises:
             AudioError: it holds no samples, or has other channels than the chunks before.
             TypeError: nothing that holds samples.
         """
-        return self.accept_channels(self._layout.channels_of(samples))
+        return self.accept_channels(self._layout.chunk_to_samples(samples))
 
     def accept_channels(self, samples: Channels) -> list[Prediction]:
         """`accept_waveform` for (samples, channels) float32 of a `Sound` or `Microphone`, unchecked."""

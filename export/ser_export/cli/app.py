@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
-from ser_edge.errors.native_stderr import hushed
+from ser_edge.errors.native_stderr import suppress_native_stderr
 from ser_export.cli.args import FORMATS, PRECISIONS, SPECIAL, parse
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ def _export(arguments: Sequence[str] | None) -> int:
     every = [precision for precision in PRECISIONS if precision not in SPECIAL or options.report]
     precisions = every if options.precision == "all" else [options.precision]
 
-    with hushed():  # it announces devices that aren't there, as it is imported and once more as it looks for them
+    with (
+        suppress_native_stderr()
+    ):  # it announces devices that aren't there, as it is imported and once more as it looks for them
         import tensorflow
 
         tensorflow.config.list_logical_devices()

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.errors.placeholder_files import START, placeholder
+from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import ModelMetadata
 from ser_export.verification.verify import ExportError
 
@@ -40,7 +40,7 @@ def read_run(path: Path) -> Run:
     try:
         for file in (path / "answers.npz", path / "model.keras"):
             with file.open("rb") as opened:
-                if instead := placeholder(opened.read(START)):
+                if instead := describe_placeholder(opened.read(START)):
                     raise ExportError(f"{file}: {instead}")
         with np.load(path / "answers.npz") as arrays:
             columns = {name: arrays[name] for name in ("features", "labels", "probabilities", "test")}

@@ -23,7 +23,7 @@ import soundfile
 from ser_edge import ModelError, Recognizer, SerEdgeError, WindowConfig
 from ser_edge.cli.app import main
 from ser_edge.cli.predict import sounds as found
-from ser_edge.errors.native_stderr import STANDARD_ERROR, hushed, keep_memory
+from ser_edge.errors.native_stderr import STDERR_LOCK, keep_freed_memory, suppress_native_stderr
 from ser_edge.output.progress import Progress, say
 from ser_edge.recognition.batch import tasks as batch
 from ser_edge.recognition.batch.process_pool import in_processes
@@ -341,7 +341,7 @@ def test_a_bar_counts_all_files_and_survives_the_errors(
 def test_standard_error_is_back_when_two_threads_have_hushed_it(capfd: pytest.CaptureFixture[str]) -> None:
     def hush() -> None:
         for _ in range(50):
-            with hushed():
+            with suppress_native_stderr():
                 os.write(2, b"chatter\n")
 
     threads = [threading.Thread(target=hush) for _ in range(4)]
@@ -352,15 +352,15 @@ def test_standard_error_is_back_when_two_threads_have_hushed_it(capfd: pytest.Ca
         time.sleep(0.0005)
     for thread in threads:
         thread.join()
-    with STANDARD_ERROR:
+    with STDERR_LOCK:
         os.write(2, b"end\n")
     assert capfd.readouterr().err.splitlines() == [*(f"line {number}" for number in range(50)), "end"]
 
 
 def test_a_c_library_that_is_not_glibc_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    keep_memory()
+    keep_freed_memory()
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
-    keep_memory()
+    keep_freed_memory()
 
 
 def test_an_outcome_shows_what_there_is_before_its_error(sounds: list[Path]) -> None:

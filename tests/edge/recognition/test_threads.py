@@ -120,7 +120,7 @@ def test_standard_error_is_left_alone_once_the_runtime_has_announced_itself(monk
     def hush() -> Any:
         raise AssertionError("what another thread writes would be lost")
 
-    monkeypatch.setattr(runtimes, "hushed", hush)
+    monkeypatch.setattr(runtimes, "suppress_native_stderr", hush)
     Recognizer(f"{DEFAULT}.tflite")
 
 
@@ -182,13 +182,13 @@ def test_a_fork_in_the_middle_of_other_threads_work_answers_the_same(suffix: str
 
 HUSHED = """
 import os, threading, time
-from ser_edge.errors.native_stderr import hushed
+from ser_edge.errors.native_stderr import suppress_native_stderr
 
 inside = threading.Event()
 
 
 def hush():
-    with hushed():
+    with suppress_native_stderr():
         inside.set()
         time.sleep(0.3)
 
@@ -198,7 +198,7 @@ thread.start()
 inside.wait()
 if os.fork() == 0:
     os.write(2, b"of the child\\n")
-    with hushed():
+    with suppress_native_stderr():
         os.write(2, b"lost\\n")
     os.write(2, b"again\\n")
     os._exit(0)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.errors.install_hints import pip_install
-from ser_edge.errors.native_stderr import hushed
+from ser_edge.errors.native_stderr import suppress_native_stderr
 from ser_edge.models.runtimes.fork_safety import ForkSafe
 
 __all__ = ["LITERT", "RUNTIMES", "LiteRT", "OnnxRuntime", "Runtime", "interpreter", "reason"]
@@ -143,7 +143,7 @@ def interpreter(content: bytes, name: str, threads: int = 1) -> Any:
             raise unavailable from None
     global _announced
     try:
-        with nullcontext() if _announced else hushed():
+        with nullcontext() if _announced else suppress_native_stderr():
             opened = make(model_content=content, num_threads=threads)
             opened.allocate_tensors()
     except (ValueError, RuntimeError) as e:

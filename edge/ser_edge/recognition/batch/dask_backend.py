@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ser_edge import __version__
 from ser_edge.errors import ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.errors.install_hints import install_extra
-from ser_edge.errors.native_stderr import keep_memory
+from ser_edge.errors.native_stderr import keep_freed_memory
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.output.progress import Progress, say
 from ser_edge.recognition.batch.tasks import Outcome, Setup, bundles, in_order, judged
@@ -186,7 +186,7 @@ def _recognizer(task: Task) -> Recognizer:
             raise type(e)(f"{_here()}: {e}") from e
         if _identity(recognizer.metadata) != task.identity:
             raise ModelError(f"{_here()} has another ser-edge, or another model {task.setup.model}")
-        keep_memory()
+        keep_freed_memory()
         made = _mine.made = (task.setup, task.identity, recognizer)
     return made[2]
 

@@ -18,7 +18,7 @@ from threading import Thread
 from typing import Any
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.errors.native_stderr import keep_memory
+from ser_edge.errors.native_stderr import keep_freed_memory
 from ser_edge.output.progress import Progress
 from ser_edge.recognition.batch.tasks import Outcome, Setup, bundles, in_order, judged
 from ser_edge.recognition.recognizer import Recognizer
@@ -95,7 +95,7 @@ def _begin(setup: Setup, stopped: Any, parts: Any) -> None:
     """Makes a new process one that judges."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
-    keep_memory()
+    keep_freed_memory()
     _mine.update(setup=setup, stopped=stopped, parts=parts)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ser_edge.errors import AudioError
-from ser_edge.errors.user_warnings import redirected, warn
+from ser_edge.errors.user_warnings import capture_warnings, warn
 from ser_edge.recognition.prediction import Prediction
 from ser_edge.recognition.recognizer import Recognizer
 from ser_edge.recognition.windows import WindowConfig
@@ -127,7 +127,7 @@ def judged(recognizer: Recognizer, path: str, timeline: bool, within: Within) ->
     warnings: list[str] = []
     problem = None
     try:
-        with redirected(warnings.append):
+        with capture_warnings(warnings.append):
             for prediction in predictions(recognizer, path, timeline, within):
                 found.append(prediction)  # noqa: PERF402 - those before an error count
     except AudioError as error:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from keras import layers
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.errors.placeholder_files import START, placeholder
+from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import KEY, ModelMetadata
 from ser_edge.models.network import BUNDLED
 from ser_train.runs.run_directory import RunDirectory
@@ -111,7 +111,7 @@ def _opened(file: Path) -> "onnx.ModelProto":
 
     try:
         content = file.read_bytes()
-        if instead := placeholder(content[:START]):
+        if instead := describe_placeholder(content[:START]):
             raise SerEdgeError(f"--init {file}: {instead}")
         return onnx.load_from_string(content)
     except (DecodeError, OSError) as e:
