@@ -15,7 +15,7 @@ import ser_export.cli.app
 import ser_train.training.loop
 from ser_edge import Recognizer
 from ser_edge.errors import SerEdgeError
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import Accuracy
 from ser_edge.models.network import Model
 from ser_train.cli.app import main

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_train.networks.config import Augmented, EarlyStopped, changed, fingerprint
 
 

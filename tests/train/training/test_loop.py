@@ -15,7 +15,7 @@ import pytest
 from keras import layers
 
 import ser_train.training.loop
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_train.data.corpus_loader import EMOTIONS, Utterance, digest, read_corpus
 from ser_train.data.splits import PROTOCOLS
 from ser_train.networks.config import EarlyStopped, fingerprint

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 
 __all__ = ["Augmented", "EarlyStopped", "Recipe", "changed", "fingerprint"]
 
