@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import ModelDescription
-from ser_train.data.atomic import replacing, write_text
+from ser_train.data.atomic import atomic_write, write_text
 from ser_train.data.splits import PROTOCOLS
 
 __all__ = ["Answers", "RunDirectory", "Settings"]
@@ -134,5 +134,5 @@ class RunDirectory:
 
     def write_answers(self, answers: Answers) -> None:
         """The arrays, compressed."""
-        with replacing(self.path / "answers.npz") as unfinished:
+        with atomic_write(self.path / "answers.npz") as unfinished:
             np.savez_compressed(unfinished, **asdict(answers))

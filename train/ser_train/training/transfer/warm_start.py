@@ -26,7 +26,7 @@ from ser_train.runs.run_directory import RunDirectory
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Initial", "find_initial"]
+__all__ = ["WarmStart", "find_warm_start"]
 
 Array = npt.NDArray[np.float32]
 
@@ -36,7 +36,7 @@ _OTHERS = {"LSTM", "RNN"}  # nodes whose weights ONNX orders otherwise than Kera
 
 
 @dataclass(frozen=True)
-class Initial:
+class WarmStart:
     """A network to begin with."""
 
     name: str  # as it was asked for
@@ -75,7 +75,7 @@ class Initial:
             _measure_normalizations(model, inputs)
 
 
-def find_initial(name: str, fold: int) -> Initial:
+def find_warm_start(name: str, fold: int) -> WarmStart:
     """Finds what `--init` names.
 
     Args:
@@ -90,19 +90,22 @@ def find_initial(name: str, fold: int) -> Initial:
     run = RunDirectory(path)
     bundled = BUNDLED / f"{name}.onnx"
     if run.finished:
-        initial = Initial(name, path / "model.keras", run.description)
+        warm_start = WarmStart(name, path / "model.keras", run.description)
     elif path.is_file() or bundled.is_file():
         file = path if path.is_file() else bundled
         told = {entry.key: entry.value for entry in _opened(file).metadata_props}.get(KEY)
-        initial = Initial(name, file, ModelDescription.from_json(told, str(file)))
+        warm_start = WarmStart(name, file, ModelDescription.from_json(told, str(file)))
     else:
         known = ", ".join(sorted(file.stem for file in BUNDLED.glob("*.onnx")))
         raise SerEdgeError(f"--init {path}: no finished run, no .onnx file and no bundled network ({known})")
-    if not {"data", "not_heard"} <= set(initial.description.training) or initial.description.normalization is None:
+    if (
+        not {"data", "not_heard"} <= set(warm_start.description.training)
+        or warm_start.description.normalization is None
+    ):
         raise SerEdgeError(
             f"--init {path}: doesn't tell what it learned from; take a run of ser-train, or export it again"
         )
-    return initial
+    return warm_start
 
 
 def _opened(file: Path) -> "onnx.ModelProto":
