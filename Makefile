@@ -74,8 +74,9 @@ wheel: .venv/base  ## the file that installs ser-edge elsewhere: dist/ser_edge-*
 	rm -f dist/ser_edge-*.whl
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
-docs: .venv/dev  ## run what README.md and docs/ show, and write down what it prints (minutes)
+docs: .venv/dev  ## run what README.md and docs/ show, and write the outputs and the picture into them (minutes)
 	$(BIN)/python -m tests.docs.rewrite
+	$(BIN)/python docs/live_view.py
 
 clean:  ## remove the environment and what was built; runs/ stays
 	rm -rf .venv build dist exported .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ser_edge.recognition.recognizer import Recognizer
     from ser_edge.recognition.windows import Windowing
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "AudioError",

@@ -18,10 +18,10 @@ from ser_edge.errors.native_stderr import isolate_stderr
 if TYPE_CHECKING:
     from distributed import Client
 
-    from ser_edge.cli.predict import Listening
+    from ser_edge.cli.predict import ListenOptions
     from ser_edge.models.metadata import ModelDescription
     from ser_edge.output.mqtt import Broker
-    from ser_edge.recognition.batch.tasks import Setup, Show
+    from ser_edge.recognition.batch.tasks import OnPrediction, RecognizerConfig
     from ser_edge.recognition.prediction import Prediction
     from ser_edge.recognition.recognizer import Recognizer
 
@@ -70,19 +70,19 @@ def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
         print(unit(options.unit), end="")
         return 0
     if options.doctor:
-        from ser_edge.cli.doctor import examine
+        from ser_edge.cli.doctor import run_doctor
 
-        return examine(sys.stdout, options.device)
+        return run_doctor(sys.stdout, options.device)
     from ser_edge.cli.predict import sounds
-    from ser_edge.recognition.batch.tasks import Setup
+    from ser_edge.recognition.batch.tasks import RecognizerConfig
     from ser_edge.recognition.windows import Windowing
 
     if options.format == "srt" and len(list(islice(sounds(options.paths), 2))) > 1:
         reader.error("subtitles are of one recording; give one file")
     try:
         windowing = Windowing(options.window, options.hop, None if options.no_gate else options.speech)
-        setup = Setup(options.model, options.threads, options.threshold, windowing, options.channel)
-        recognizer = setup.open()
+        setup = RecognizerConfig(options.model, options.threads, options.threshold, windowing, options.channel)
+        recognizer = setup.build()
     except ValueError as e:
         reader.error(str(e))
     if options.describe:
@@ -94,11 +94,11 @@ def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
 def _judge(
     options: argparse.Namespace,
     reader: argparse.ArgumentParser,
-    setup: "Setup",
+    setup: "RecognizerConfig",
     recognizer: "Recognizer",
 ) -> int:
-    from ser_edge.cli.predict import Listening, Way, judge_files, judge_microphone
-    from ser_edge.output.progress import say
+    from ser_edge.cli.predict import ListenOptions, PredictOptions, listen_to_microphone, predict_files
+    from ser_edge.output.progress import log_line
     from ser_edge.output.writers import WRITERS
 
     timeline = options.timeline or options.format == "srt"
@@ -115,25 +115,25 @@ def _judge(
             writer.write(prediction)
             publish(prediction)
 
-        listening = _listening(options, out, recognizer.description, publish) if endless else Listening()
+        listening = _listening(options, out, recognizer.description, publish) if endless else ListenOptions()
         judged, failed = 1, 0
         if options.mic:
-            judge_microphone(recognizer, options.device, show, listening)
+            listen_to_microphone(recognizer, options.device, show, listening)
         else:
-            way = Way(timeline, options.jobs, client)
-            judged, failed = judge_files(setup, recognizer, options.paths, show, listening, way)
+            way = PredictOptions(timeline, options.jobs, client)
+            judged, failed = predict_files(setup, recognizer, options.paths, show, listening, way)
     if options.format == "text" and judged:
-        say(_honesty(recognizer.description))
+        log_line(accuracy_notice(recognizer.description))
     if failed and judged:
-        say(f"ser-edge: {judged} judged, {failed} failed")
+        log_line(f"ser-edge: {judged} judged, {failed} failed")
     return 1 if failed else 0
 
 
 def _listening(
-    options: argparse.Namespace, out: TextIO, description: "ModelDescription", publish: "Show"
-) -> "Listening":
+    options: argparse.Namespace, out: TextIO, description: "ModelDescription", publish: "OnPrediction"
+) -> "ListenOptions":
     from ser_edge.audio.decoding.standard_input import RawFormat
-    from ser_edge.cli.predict import Listening
+    from ser_edge.cli.predict import ListenOptions
 
     view = None
     if options.format == "text" and not options.output:
@@ -142,20 +142,20 @@ def _listening(
         if can_paint(out):
             view = LiveView(out, description)
     raw = RawFormat(options.rate, options.channels, options.sample_format) if options.rate else None
-    return Listening(view, publish, options.duration, raw, options.channel)
+    return ListenOptions(view, publish, options.duration, raw, options.channel)
 
 
 def _connected(address: str | None) -> "AbstractContextManager[Client | None]":
     """A client of a Dask cluster; None for no address."""
     if address is None:
         return nullcontext()
-    from ser_edge.recognition.batch.dask_backend import connected
+    from ser_edge.recognition.batch.dask_backend import cluster_client
 
-    return connected(address)
+    return cluster_client(address)
 
 
 @contextmanager
-def _published(broker: "Broker | None", description: "ModelDescription") -> "Iterator[Show]":
+def _published(broker: "Broker | None", description: "ModelDescription") -> "Iterator[OnPrediction]":
     """What publishes a prediction; does nothing for no broker."""
     if broker is None:
         yield lambda prediction: None
@@ -180,7 +180,7 @@ def _output(path: str | None, reader: argparse.ArgumentParser) -> AbstractContex
         reader.error(f"--output {printable(path)}: {e.strerror}")
 
 
-def _honesty(description: "ModelDescription") -> str:
+def accuracy_notice(description: "ModelDescription") -> str:
     """What the model's answers are worth, in a line."""
     accuracy, chance = description.accuracy, 1 / len(description.labels)
     if accuracy is None:

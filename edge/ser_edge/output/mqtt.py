@@ -21,7 +21,7 @@ from ser_edge.errors import RuntimeUnavailable, SerEdgeError
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.models.metadata import ModelDescription
 from ser_edge.output.home_assistant import discovery, identity
-from ser_edge.output.progress import say
+from ser_edge.output.progress import log_line
 from ser_edge.output.writers import json_line
 from ser_edge.recognition.prediction import Prediction
 
@@ -157,7 +157,7 @@ class MqttWriter:
             self._client.disconnect()
             self._client.loop_stop()
         if self._lost:
-            say(f"ser-edge: the MQTT broker was away; answers not published: {self._lost}")
+            log_line(f"ser-edge: the MQTT broker was away; answers not published: {self._lost}")
 
     @property
     def _waiting(self) -> int:
@@ -201,7 +201,7 @@ class MqttWriter:
 def _remark(text: str) -> None:
     """In a log; across the picture on a terminal it isn't worth it, for `close` counts what was lost."""
     if not sys.stderr.isatty():
-        say(f"ser-edge: {text}")
+        log_line(f"ser-edge: {text}")
 
 
 def _paho() -> ModuleType:

@@ -165,7 +165,7 @@ def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_pr
 
 def test_a_file_that_quotes_voices_it_was_trained_on_says_so(run: RunDirectory) -> None:
     accuracy = Accuracy("all", 1, 1, 100.0, 100.0, 100.0)
-    said = ser_edge.cli.app._honesty(replace(run.description, accuracy=accuracy))
+    said = ser_edge.cli.app.accuracy_notice(replace(run.description, accuracy=accuracy))
     assert said == "model crnn: its accuracy was never measured on voices that it wasn't trained on"
 
 
