@@ -4,8 +4,8 @@
     ```python         statements; `print(...)  # -> 85 %` shows what is printed
     <!-- not run: why -->    on the line before a block: it is left out
 
-The Python blocks of a page run in order in one interpreter that the page has for itself, in a folder that holds
-`tests/sounds` and `recordings`; an example may therefore register a corpus or define a class, and the next block use it.
+The Python blocks of a page run in order in one interpreter, which no other page shares, in a folder with `tests/sounds`
+and `recordings`: an example may register a corpus or define a class, and the next block use it.
 
 A command that is followed by nothing isn't compared, and a line of three dots stands for any lines. Standard error is
 shown below the output for `ser-edge` alone: that of the others is their progress.
