@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ser_edge.models.metadata import Accuracy, ModelDescription, Normalization
+from ser_edge.models.metadata import Accuracy, ModelMetadata, Normalization
 from ser_train.data.atomic import atomic_write
 from ser_train.data.corpus_loader import Utterance, digest, unique
 from ser_train.data.corpus_registry import CORPORA
@@ -113,7 +113,7 @@ class _Lesson:
     labels: tuple[str, ...]
     adjustment: npt.NDArray[np.float32]  # (labels,), added to the logits of the finished network
     warm_start: WarmStart | None
-    training: dict[str, Any]  # for the description: where it comes from
+    training: dict[str, Any]  # for the metadata: where it comes from
 
 
 def _fixed_lesson(split: Split, network: Network, recipe: BaselineConfig, lineage: Lineage, jobs: int) -> _Lesson:
@@ -362,7 +362,7 @@ def _finish(
     test = answers.of_test()
     scores = score(test.labels, test.probabilities)
     accuracy = Accuracy(settings.protocol, 1, 1, round(scores.wa, 2), round(scores.uar, 2), round(scores.f1, 2))
-    description = ModelDescription(
+    metadata = ModelMetadata(
         name=settings.network,
         labels=lesson.labels,
         features=network.features,
@@ -372,7 +372,7 @@ def _finish(
     )
     (run.path / "run.json").unlink(missing_ok=True)  # of an older training: from here on the directory isn't whole
     bare.save(run.path / "model.keras")
-    run.write("description.json", description.to_json())
+    run.write("description.json", metadata.to_json())
     run.write("history.json", progress.history)
     run.write("report.txt", classification_text(test, lesson.labels))
     run.write_answers(answers)
@@ -402,16 +402,16 @@ def _kept(split: Split) -> list[Utterance]:
 
 
 def _normalization(features: npt.NDArray[np.float32], warm_start: WarmStart | None) -> Normalization:
-    """Mean and deviation of each coefficient over the training set's frames; NaN where there is no frame.
+    """Mean and standard deviation of each coefficient over the training set's frames; NaN where there is no frame.
 
     A network that begins as another one goes on hearing as that one does.
     """
-    if warm_start and warm_start.description.normalization:
-        return warm_start.description.normalization
+    if warm_start and warm_start.metadata.normalization:
+        return warm_start.metadata.normalization
     mean = np.nanmean(features, (0, 1), dtype=np.float64)
-    deviation = np.nanstd(features, (0, 1), dtype=np.float64)
-    deviation = np.maximum(deviation, 1e-3)  # dB; a constant coefficient stays small
-    return Normalization(tuple(mean.astype(np.float32).tolist()), tuple(deviation.astype(np.float32).tolist()))
+    std = np.nanstd(features, (0, 1), dtype=np.float64)
+    std = np.maximum(std, 1e-3)  # dB; a constant coefficient stays small
+    return Normalization(tuple(mean.astype(np.float32).tolist()), tuple(std.astype(np.float32).tolist()))
 
 
 def _labels(utterances: Sequence[Utterance], labels: Sequence[str]) -> npt.NDArray[np.int64]:
