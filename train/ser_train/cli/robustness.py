@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import ser_train.evaluation.corruptions
+from ser_edge.models.loader import open_model
 from ser_edge.models.network import Model
 from ser_train.data.atomic import atomic_write, write_text
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
@@ -163,7 +164,7 @@ def _read(run: RunDirectory) -> Heard:
 
 
 def _exported(path: Path, settings: Settings) -> Model:
-    model = Model(path)
+    model = open_model(path)
     if (source := model.metadata.training.get("run")) != settings.name:
         raise CorpusError(f"{path}: exported from {source}, which may have heard the test voices of {settings.name}")
     return model
