@@ -39,7 +39,7 @@ def moments(sounds: list[Path]) -> list[Picture]:
     signal = np.concatenate(
         [*chain.from_iterable((soundfile.read(path, dtype="float32")[0], pause) for path in sounds)]
     )
-    labels, history, pictures = recognizer.description.labels, [], []
+    labels, history, pictures = recognizer.metadata.labels, [], []
     for prediction in recognizer.stream(np.array_split(signal, len(signal) // int(CHUNK * rate)), rate):
         history.append(prediction.label)
         newest = signal[: int(prediction.end * rate)][-int(CHUNK * rate) :]

@@ -14,5 +14,5 @@ def test_the_picture_has_a_row_for_each_label_and_bars(tmp_path: Path) -> None:
     runpy.run_path(str(SCRIPT))["main"](target)
     drawing = ET.parse(target).getroot()
     texts = [element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")]
-    assert {*Recognizer().description.labels, "level", "history"} <= set(texts)
+    assert {*Recognizer().metadata.labels, "level", "history"} <= set(texts)
     assert len(list(drawing.iter("{http://www.w3.org/2000/svg}rect"))) > 3

@@ -72,7 +72,7 @@ def check_chunks(chunks: Any) -> None:
     if hasattr(chunks, "ndim") or hasattr(chunks, "typecode"):
         raise TypeError(f"{kind}: no chunks but one array; type stream([array], ...), or list(array) for its rows")
     if hasattr(chunks, "__aiter__"):
-        raise TypeError(f"{kind}: async; type listener(sample_rate), and feed(chunk) for each")
+        raise TypeError(f"{kind}: async; type create_stream(sample_rate), and accept_waveform(chunk) for each")
     if not hasattr(chunks, "__iter__") and not hasattr(chunks, "__getitem__"):
         raise TypeError(f"{kind}: no chunks; give something that yields arrays of samples")
 

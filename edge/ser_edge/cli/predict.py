@@ -125,7 +125,7 @@ def listen_to_microphone(
     """
     from ser_edge.capture.microphone import Microphone
 
-    rate = recognizer.description.features.sample_rate
+    rate = recognizer.metadata.features.sample_rate
     with Microphone(rate, device, listening.channel) as microphone:
 
         def status() -> str:
@@ -188,7 +188,7 @@ def _attempts(
     if way.client is not None:
         from ser_edge.recognition.batch.dask_backend import predict_in_cluster
 
-        outcomes = predict_in_cluster(way.client, setup, recognizer.description, paths, way.timeline, progress)
+        outcomes = predict_in_cluster(way.client, setup, recognizer.metadata, paths, way.timeline, progress)
     else:
         first = list(islice(paths, _LOOK))
         paths = chain(first, paths)
@@ -285,7 +285,7 @@ def _listen(recognizer: Recognizer, source: _Source, show: OnPrediction, listeni
             listening.view.update(prediction, loudness, source.status())
         listening.publish(prediction)
 
-    stream = recognizer.listener(source.rate, source.path)
+    stream = recognizer.create_stream(source.rate, source.path)
     if supervisor:
         supervisor.ready()
     try:

@@ -219,7 +219,7 @@ def test_lines_come_while_the_sound_goes_on(talk: Path) -> None:
         os.set_blocking(process.stdout.fileno(), False)
         process.stdin.write(samples[: RATE // 10].tobytes())
         process.stdin.flush()
-        window = Recognizer().description.features.seconds or 3
+        window = Recognizer().metadata.features.seconds or 3
         for i in range(1, round((window + 0.5) * 10)):
             process.stdin.write(samples[i * RATE // 10 : (i + 1) * RATE // 10].tobytes())
             process.stdin.flush()

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_edge import ModelError, Recognizer, SerEdgeError, Windowing
+from ser_edge import ModelError, Recognizer, SerEdgeError, WindowConfig
 from ser_edge.cli.app import main
 from ser_edge.cli.predict import sounds as found
 from ser_edge.errors.native_stderr import STDERR_LOCK, keep_freed_memory, suppress_native_stderr
@@ -60,7 +60,7 @@ def folder(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def setup_of(model: str = "crnn") -> RecognizerConfig:
-    return RecognizerConfig(model, 1, None, Windowing())
+    return RecognizerConfig(model, 1, None, WindowConfig())
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ser_edge import ModelError, Windowing
+from ser_edge import ModelError, WindowConfig
 from ser_edge.cli.app import main
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.output.progress import Progress
@@ -174,15 +174,15 @@ def test_a_worker_without_ser_edge_is_a_line_that_says_what_to_do(
 
 
 def test_a_worker_with_another_model_is_refused(address: str, sounds: list[Path]) -> None:
-    setup = RecognizerConfig("crnn", 1, None, Windowing())
-    description = setup.build().description
+    setup = RecognizerConfig("crnn", 1, None, WindowConfig())
+    metadata = setup.build().metadata
     path = [str(sounds[0])]
     with cluster_client(address) as client:
-        other = predict_in_cluster(client, setup, replace(description, name="other"), path, False, Progress(lambda: 1))
+        other = predict_in_cluster(client, setup, replace(metadata, name="other"), path, False, Progress(lambda: 1))
         with pytest.raises(ModelError, match=r"^the worker tcp://.* has another ser-edge, or another model crnn$"):
             list(other)
         gone = predict_in_cluster(
-            client, replace(setup, model="/gone.onnx"), description, path, False, Progress(lambda: 1)
+            client, replace(setup, model="/gone.onnx"), metadata, path, False, Progress(lambda: 1)
         )
         with pytest.raises(ModelError, match=r"^the worker tcp://.*: /gone.onnx: no such model file$"):
             list(gone)
@@ -211,9 +211,9 @@ class DeadlyClient:
 
 
 def test_files_that_workers_die_of_are_named_and_the_others_go_on(sounds: list[Path]) -> None:
-    setup = RecognizerConfig("crnn", 1, None, Windowing())
+    setup = RecognizerConfig("crnn", 1, None, WindowConfig())
     outcomes = predict_in_cluster(
-        DeadlyClient(), setup, setup.build().description, ["a.wav"] * 16 + ["b.wav"], False, Progress(lambda: 17)
+        DeadlyClient(), setup, setup.build().metadata, ["a.wav"] * 16 + ["b.wav"], False, Progress(lambda: 17)
     )
     problems = [outcome.problem for outcome in outcomes]
     with_others = ": several workers died of it, or of one of the 15 files that went with it; judge it alone"

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.errors.placeholder_files import START, describe_placeholder
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_train.data.atomic import replacing, write_text
 from ser_train.data.splits import PROTOCOLS
 
@@ -108,10 +108,10 @@ class RunDirectory:
         return Settings.of(self.read("run.json")["settings"])
 
     @property
-    def description(self) -> ModelDescription:
+    def metadata(self) -> ModelMetadata:
         """Of a finished run."""
         path = self.path / "description.json"
-        return ModelDescription.from_json(path.read_text("utf-8"), str(path))
+        return ModelMetadata.from_json(path.read_text("utf-8"), str(path))
 
     @property
     def answers(self) -> Answers:

@@ -20,7 +20,7 @@ from ser_edge import __version__
 from ser_edge.errors import ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.errors.native_stderr import keep_freed_memory
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_edge.output.progress import Progress, log_line
 from ser_edge.recognition.batch.tasks import FileResult, RecognizerConfig, group_files, judged, map_ordered
 from ser_edge.recognition.recognizer import Recognizer
@@ -84,7 +84,7 @@ def cluster_client(address: str) -> Iterator["Client"]:
 def predict_in_cluster(
     client: "Client",
     setup: RecognizerConfig,
-    description: ModelDescription,
+    metadata: ModelMetadata,
     paths: Iterable[str],
     timeline: bool,
     progress: Progress,
@@ -94,7 +94,7 @@ def predict_in_cluster(
     Args:
         client: of the cluster.
         setup: of the workers' recognizers.
-        description: of the model, as it is here.
+        metadata: of the model, as it is here.
         paths: of the files; taken as they are needed.
         timeline: judge windows.
         progress: is told.
@@ -111,7 +111,7 @@ def predict_in_cluster(
 
     if Path(setup.model).suffix and Path(setup.model).is_file():  # not a bundled one's name
         setup = replace(setup, model=str(Path(setup.model).resolve()))
-    folder, identity = str(Path.cwd()), _identity(description)
+    folder, identity = str(Path.cwd()), _identity(metadata)
     asked: dict[Any, Task] = {}  # by the key of their future
 
     def submit(some: tuple[str, ...]) -> "Future[list[FileResult]]":
@@ -184,7 +184,7 @@ def _recognizer(task: Task) -> Recognizer:
             recognizer = task.setup.build()
         except ModelError as e:
             raise type(e)(f"{_here()}: {e}") from e
-        if _identity(recognizer.description) != task.identity:
+        if _identity(recognizer.metadata) != task.identity:
             raise ModelError(f"{_here()} has another ser-edge, or another model {task.setup.model}")
         keep_freed_memory()
         made = _mine.made = (task.setup, task.identity, recognizer)
@@ -197,6 +197,6 @@ def _here() -> str:
     return f"the worker {get_worker().address}"
 
 
-def _identity(description: ModelDescription) -> str:
+def _identity(metadata: ModelMetadata) -> str:
     """What must be the same for the answers to be the same: the program and the model."""
-    return sha256(f"{__version__} {description.to_json()}".encode()).hexdigest()
+    return sha256(f"{__version__} {metadata.to_json()}".encode()).hexdigest()

@@ -15,7 +15,7 @@ from ser_edge.errors import AudioError
 from ser_edge.errors.user_warnings import capture_warnings, warn
 from ser_edge.recognition.prediction import Prediction
 from ser_edge.recognition.recognizer import Recognizer
-from ser_edge.recognition.windows import Windowing
+from ser_edge.recognition.windows import WindowConfig
 
 __all__ = [
     "FileResult",
@@ -61,7 +61,7 @@ class RecognizerConfig:
     model: str
     threads: int
     threshold: float | None
-    windowing: Windowing
+    windowing: WindowConfig
     channel: int | None = None
 
     def build(self) -> Recognizer:
@@ -114,11 +114,11 @@ def predictions(recognizer: Recognizer, path: str, timeline: bool, within: OnPro
     from ser_edge.audio.decoding.decoder import open_sound
 
     with open_sound(path) as sound:
-        stream = recognizer.listener(sound.rate, path)
+        stream = recognizer.create_stream(sound.rate, path)
         for chunk in sound.chunks:
-            yield from stream.feed_channels(chunk)
+            yield from stream.accept_channels(chunk)
             within(stream.seconds, sound.seconds or 0.0)
-        yield from stream.finish()
+        yield from stream.input_finished()
 
 
 def judged(recognizer: Recognizer, path: str, timeline: bool, within: OnProgress) -> FileResult:
