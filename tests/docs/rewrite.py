@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.docs import layers
+from tests.docs import codes, layers
 from tests.docs.pages import PAGES, ROOT, directory, rewritten
 
 if __name__ == "__main__":
@@ -16,6 +16,8 @@ if __name__ == "__main__":
             text = rewritten(page)
         if page == layers.PAGE:
             text = layers.with_layers(text)
+        if page == codes.PAGE:
+            text = codes.with_codes(text)
         if text != page.read_text("utf-8"):
             page.write_text(text, "utf-8")
             print(f"rewritten: {page.relative_to(ROOT)}", flush=True)
