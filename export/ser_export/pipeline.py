@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.models.metadata import ModelDescription, tempered
+from ser_edge.models.metadata import ModelMetadata, apply_temperature
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export.embed_metadata import describe_onnx, describe_tflite
 from ser_export.from_keras.run import Run
@@ -38,20 +38,20 @@ def export(run: Run, target: Path, precision: str = "float32") -> Proof:
         ExportError: the network can't be converted, or the run directory doesn't hold together.
         GateError: the file doesn't answer as Keras does; nothing is written under `target`.
     """
-    description = replace(run.description, precision=precision)
-    features = gate_inputs(run.features, FrontEnd(description.features))
-    expected = run.model.predict(description.inputs(features), batch_size=256, verbose=0)
+    metadata = replace(run.metadata, precision=precision)
+    features = gate_inputs(run.features, FrontEnd(metadata.features))
+    expected = run.model.predict(metadata.inputs(features), batch_size=256, verbose=0)
     if np.abs(expected[: len(run.features)] - run.probabilities).max() > _RELOADED:
         raise ExportError(f"{run.path}: model.keras doesn't give the answers stored beside it; train it again")
-    if description.temperature != 1.0:  # the file's answers are calibrated, so Keras's must be
-        expected = tempered(expected, description.temperature)
+    if metadata.temperature != 1.0:  # the file's answers are calibrated, so Keras's must be
+        expected = apply_temperature(expected, metadata.temperature)
     target.parent.mkdir(parents=True, exist_ok=True)
     unproven = target.with_name(f".unproven-{target.name}")
     try:
-        FORMATS[target.suffix](run, description, unproven)
+        FORMATS[target.suffix](run, metadata, unproven)
         check_operators(unproven, precision)
         limits = LIMITS[precision]
-        proof = check(unproven, features, expected, description.labels, run.labels, run.test, limits)
+        proof = check(unproven, features, expected, metadata.labels, run.labels, run.test, limits)
         unproven.replace(target)
     except ExportError as e:
         raise type(e)(f"{target}: not written: {e}; try {_instead(target.suffix, precision)}") from e
@@ -65,16 +65,16 @@ def _instead(suffix: str, precision: str) -> str:
     return f"--precision {_LESS_LOSS[precision]}" if precision in _LESS_LOSS else f"--format {_OTHERS[suffix]}"
 
 
-def _onnx(run: Run, description: ModelDescription, path: Path) -> None:
-    model = ONNX_PRECISIONS[description.precision](onnx_graph.build(run.model))
-    describe_onnx(model, description)
+def _onnx(run: Run, metadata: ModelMetadata, path: Path) -> None:
+    model = ONNX_PRECISIONS[metadata.precision](onnx_graph.build(run.model))
+    describe_onnx(model, metadata)
     onnx.save_model(model, path)
 
 
-def _tflite(run: Run, description: ModelDescription, path: Path) -> None:
-    others = description.inputs(run.features[~run.test][:_REPRESENTATIVE])
-    tflite.convert(run.path / "model.keras", path, description.precision, others)
-    describe_tflite(path, description)
+def _tflite(run: Run, metadata: ModelMetadata, path: Path) -> None:
+    others = metadata.inputs(run.features[~run.test][:_REPRESENTATIVE])
+    tflite.convert(run.path / "model.keras", path, metadata.precision, others)
+    describe_tflite(path, metadata)
 
 
-FORMATS: dict[str, Callable[[Run, ModelDescription, Path], None]] = {".onnx": _onnx, ".tflite": _tflite}
+FORMATS: dict[str, Callable[[Run, ModelMetadata, Path], None]] = {".onnx": _onnx, ".tflite": _tflite}

@@ -20,7 +20,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers, ops
 
 from ser_edge.errors.native_stderr import suppress_native_stderr
-from ser_edge.models.metadata import FILE_NAME, ModelDescription
+from ser_edge.models.metadata import FILE_NAME, ModelMetadata
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import LiteRT
 from ser_export.cli.app import main
@@ -45,15 +45,15 @@ def files(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
 def test_a_file_says_what_the_run_says(run: Run, files: dict[str, Path], suffix: str) -> None:
-    assert Model(files[suffix]).description == run.description
+    assert Model(files[suffix]).metadata == run.metadata
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
 def test_a_calibrated_file_answers_as_a_calibrated_keras(run: Run, tmp_path: Path, suffix: str) -> None:
-    calibrated = replace(run, description=replace(run.description, temperature=1.5))
+    calibrated = replace(run, metadata=replace(run.metadata, temperature=1.5))
     proof = export(calibrated, tmp_path / f"calibrated{suffix}")
     assert proof.max_difference <= LIMITS["float32"].difference
-    assert Model(tmp_path / f"calibrated{suffix}").description.temperature == 1.5
+    assert Model(tmp_path / f"calibrated{suffix}").metadata.temperature == 1.5
 
 
 def test_nothing_but_the_files_is_left(files: dict[str, Path]) -> None:
@@ -77,7 +77,7 @@ def test_the_onnx_file_is_valid_and_uses_native_recurrent_nodes(files: dict[str,
 def test_the_tflite_file_is_a_flatbuffer_and_a_zip(run: Run, files: dict[str, Path]) -> None:
     with zipfile.ZipFile(files[".tflite"]) as archive:
         assert archive.namelist() == [FILE_NAME]
-        assert ModelDescription.from_json(archive.read(FILE_NAME), "zip") == run.description
+        assert ModelMetadata.from_json(archive.read(FILE_NAME), "zip") == run.metadata
     with suppress_native_stderr():
         interpreter = Interpreter(model_path=str(files[".tflite"]))
     assert interpreter.get_input_details()[0]["shape"].tolist() == [1, 32, 13]
@@ -199,7 +199,7 @@ def test_the_command_exports_the_others_when_one_run_is_missing(run: Run, tmp_pa
     assert done.returncode == 4
     assert done.stderr == f"ser-export: {tmp_path}/missing: no finished run; train one with ser-train\n"
     assert done.stdout.startswith(f"{tmp_path}/tones.onnx  ")
-    assert Model(tmp_path / "tones.onnx").description.name == "tones"
+    assert Model(tmp_path / "tones.onnx").metadata.name == "tones"
     difference = np.float64(done.stdout.split("differs by ")[1].split()[0])
     assert difference <= 1e-5
 
@@ -261,7 +261,7 @@ def test_smaller_weights_make_smaller_files_that_say_so(
         monkeypatch.setitem(LIMITS, precision, replace(LIMITS[precision], points=100.0))  # of random weights
         target = tmp_path / f"model-{precision}{suffix}"
         export(any_run, target, precision)
-        assert Model(target).description.precision == precision
+        assert Model(target).metadata.precision == precision
         sizes.append(target.stat().st_size)
     assert sizes[0] > 1.3 * max(sizes[1:])  # networks as small as these are no smaller in int8 than in float16
 
@@ -285,7 +285,7 @@ def test_a_compact_tflite_file_answers_as_before(run: Run, tmp_path: Path) -> No
     small = tmp_path / "small.tflite"
     small.write_bytes(tflite.compact(whole.read_bytes()))
     assert small.stat().st_size < 0.95 * whole.stat().st_size
-    inputs = run.description.inputs(run.features[:10])
+    inputs = run.metadata.inputs(run.features[:10])
     np.testing.assert_array_equal(*(LiteRT(path.read_bytes(), path.name).run(inputs) for path in (whole, small)))
 
 

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 import ser_export.from_keras.run
 from ser_edge.errors import ModelError
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.models.metadata import KEY, ModelDescription, Normalization
+from ser_edge.models.metadata import KEY, ModelMetadata, Normalization
 from ser_edge.models.runtimes.base import LiteRT
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export import pipeline as convert
@@ -109,7 +109,7 @@ def pool_missing_frames(model: onnx.ModelProto) -> None:
 def edit_description(**changes: object) -> Callable[[onnx.ModelProto], None]:
     def edit(model: onnx.ModelProto) -> None:
         (stored,) = (p for p in model.metadata_props if p.key == KEY)
-        stored.value = replace(ModelDescription.from_json(stored.value, "test"), **changes).to_json()
+        stored.value = replace(ModelMetadata.from_json(stored.value, "test"), **changes).to_json()
 
     return edit
 
@@ -117,8 +117,8 @@ def edit_description(**changes: object) -> Callable[[onnx.ModelProto], None]:
 def export_with(
     fault: Callable[[onnx.ModelProto], None], run: Run, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def faulty(run: Run, description: ModelDescription, path: Path) -> None:
-        convert._onnx(run, description, path)
+    def faulty(run: Run, metadata: ModelMetadata, path: Path) -> None:
+        convert._onnx(run, metadata, path)
         model = onnx.load(path)
         fault(model)
         onnx.save_model(model, path)
@@ -229,7 +229,7 @@ def test_labels_that_are_as_likely_as_each_other_may_be_turned_round(
     gap: float, refused: bool, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     features = gate_inputs(run.features, FrontEnd(CONFIG))
-    expected = run.model.predict(run.description.inputs(features), verbose=0)
+    expected = run.model.predict(run.metadata.inputs(features), verbose=0)
     expected[35] = [0.5 + gap / 2, 0.5 - gap / 2, 0]
     turned = expected.copy()
     turned[35] = expected[35][[1, 0, 2]]
@@ -237,7 +237,7 @@ def test_labels_that_are_as_likely_as_each_other_may_be_turned_round(
     known = {one.tobytes(): answer for one, answer in zip(features, turned, strict=True)}
     monkeypatch.setattr(gates.Model, "probabilities", lambda _, asked: np.stack([known[a.tobytes()] for a in asked]))
     limits = gates.Limits(difference=2e-5, labels_changed=0, points=0)
-    arguments = (path, features, expected, run.description.labels, run.labels, run.test, limits)
+    arguments = (path, features, expected, run.metadata.labels, run.labels, run.test, limits)
     if refused:
         with pytest.raises(GateError, match="1 of 500 labels changed, 0 may"):
             gates.check(*arguments)
@@ -271,7 +271,7 @@ def test_figures_of_voices_that_trained_the_network_say_so(
         ({}, "30 utterances\n"),
         ({"not_heard": []}, ", of voices that trained it: this says nothing of new ones\n"),
     ):
-        described = replace(run, description=replace(run.description, training=training))
+        described = replace(run, metadata=replace(run.metadata, training=training))
         monkeypatch.setattr(ser_export.from_keras.run, "read_run", lambda _, given=described: given)
         assert cli.main([str(run.path), "--format", "onnx", "--out", str(tmp_path)]) == 0
         assert capsys.readouterr().out.endswith(ending)
@@ -310,7 +310,7 @@ def remembering(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return finished_run(tmp_path_factory.mktemp("runs") / "remembering", network, CONFIG, 0.3)
 
 
-def fused(run: Run, description: ModelDescription, path: Path) -> None:
+def fused(run: Run, metadata: ModelMetadata, path: Path) -> None:
     """Writes what TensorFlow Lite's converter makes of a function that says that it is an LSTM."""
     kernel, recurrent, bias, *dense = map(tf.constant, run.model.get_weights())
     marks = {"api_implements": "lstm_1", "api_preferred_device": "CPU", "time_major": False, "go_backwards": False}
@@ -329,21 +329,21 @@ def fused(run: Run, description: ModelDescription, path: Path) -> None:
     network.call = call
     tf.saved_model.save(network, path.parent / "saved", signatures=call.get_concrete_function())
     path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(path.parent / "saved")).convert())
-    describe_tflite(path, description)
+    describe_tflite(path, metadata)
 
 
 def test_state_in_a_fused_operator_is_caught_by_the_numbers(remembering: Run, tmp_path: Path) -> None:
     run, path = remembering, tmp_path / "fused.tflite"
-    fused(run, run.description, path)
-    inputs = run.description.inputs(run.features[:1])
+    fused(run, run.metadata, path)
+    inputs = run.metadata.inputs(run.features[:1])
     np.testing.assert_allclose(
         LiteRT(path.read_bytes(), path.name).run(inputs), run.probabilities[:1], atol=1e-5
     )  # right once
     features = gate_inputs(run.features, FrontEnd(CONFIG))
-    expected = run.model.predict(run.description.inputs(features), verbose=0)
+    expected = run.model.predict(run.metadata.inputs(features), verbose=0)
     limits = gates.Limits(difference=1, labels_changed=None, points=100)
     with pytest.raises(GateError, match=r"^the same input gives another answer the second time: state leaks"):
-        gates.check(path, features, expected, run.description.labels, run.labels, run.test, limits)
+        gates.check(path, features, expected, run.metadata.labels, run.labels, run.test, limits)
 
 
 def test_an_operator_that_keeps_state_is_refused_by_its_name(
@@ -369,12 +369,12 @@ def test_an_operator_that_is_not_the_formats_own_is_refused(
 def test_a_fault_in_a_tflite_file_is_caught(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    def faulty(run: Run, description: ModelDescription, path: Path) -> None:
+    def faulty(run: Run, metadata: ModelMetadata, path: Path) -> None:
         if fault == "normalization":
-            description = replace(description, normalization=None)
+            metadata = replace(metadata, normalization=None)
         if fault == "labels":
-            description = replace(description, labels=description.labels[::-1])
-        write(run, description, path)
+            metadata = replace(metadata, labels=metadata.labels[::-1])
+        write(run, metadata, path)
         if fault == "weight":
             data = path.read_bytes()
             row = np.ascontiguousarray(run.model.get_weights()[0][:, 0]).tobytes()
@@ -389,10 +389,10 @@ def test_a_fault_in_a_tflite_file_is_caught(
 
 
 def test_inputs_are_the_real_ones_then_edge_cases_then_mixtures(run: Run) -> None:
-    inputs = gate_inputs(run.features, FrontEnd(run.description.features))
+    inputs = gate_inputs(run.features, FrontEnd(run.metadata.features))
     assert len(inputs) == INPUTS
     np.testing.assert_array_equal(inputs[:40], run.features)
-    silence = FrontEnd(run.description.features)(np.zeros(8000, np.float32))
+    silence = FrontEnd(run.metadata.features)(np.zeros(8000, np.float32))
     np.testing.assert_array_equal(inputs[40], silence)
     rows = inputs.reshape(INPUTS, -1)
     nearest = [np.abs(rows[i] - rows[:i]).max(axis=1).min() for i in range(1, INPUTS)]
@@ -401,12 +401,12 @@ def test_inputs_are_the_real_ones_then_edge_cases_then_mixtures(run: Run) -> Non
 
 def test_the_mixtures_of_two_utterances_hold_both(run: Run) -> None:
     two = run.features[:2]
-    for mixture in gate_inputs(two, FrontEnd(run.description.features))[2 + 5 :]:
+    for mixture in gate_inputs(two, FrontEnd(run.metadata.features))[2 + 5 :]:
         assert all(np.abs(mixture - one).max() > 1e-3 for one in two)
 
 
 def test_mixtures_are_as_long_as_the_shorter_one(speech_run: Run) -> None:
-    inputs = gate_inputs(speech_run.features, FrontEnd(speech_run.description.features))
+    inputs = gate_inputs(speech_run.features, FrontEnd(speech_run.metadata.features))
     there = ~np.isnan(inputs)
     assert (there.any(axis=2) == there.all(axis=2)).all()
     lengths = there.all(axis=2).sum(axis=1)

@@ -56,7 +56,7 @@ def test_the_old_runtime_answers_as_the_new_one(
     export(any_run, target, precision)
     assert "tflite-runtime 2.14" in runtimes(target)
     features = any_run.features[:20]
-    np.save(inputs, any_run.description.inputs(features))
+    np.save(inputs, any_run.metadata.inputs(features))
     subprocess.run([old_python, "-c", ANSWER, target, inputs, outputs], check=True)
     bound = tolerance(".tflite", precision).kernels
     np.testing.assert_allclose(np.load(outputs), Model(target).probabilities(features), rtol=0, atol=bound)
@@ -79,7 +79,7 @@ def test_ser_edge_answers_with_the_old_runtime_and_numpy_1(old_python: Path, sou
     command = [old_python, "-m", "ser_edge", "--model", "crnn.tflite", "--format", "json", *sounds]
     done = subprocess.run(command, env={"PYTHONPATH": str(EDGE)}, capture_output=True, text=True, check=True)
     recognizer = Recognizer("crnn.tflite")
-    bound = tolerance(".tflite", recognizer.description.precision).kernels
+    bound = tolerance(".tflite", recognizer.metadata.precision).kernels
     for line, sound in zip(done.stdout.splitlines(), sounds, strict=True):
         expected = recognizer.predict(sound).probabilities
         assert json.loads(line)["probabilities"] == pytest.approx(expected, abs=bound)

@@ -29,7 +29,7 @@ from ser_edge.models.integrity import model_files, self_test, self_test_answer, 
 from ser_edge.models.runtimes.base import LITERT, RUNTIMES
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
 
-__all__ = ["Finding", "examine", "self_test_answer", "store"]
+__all__ = ["Finding", "run_doctor", "self_test_answer", "store"]
 
 OK, NOTE, WRONG = "ok", "--", "!!"
 RATES = (16_000, 44_100, 48_000)  # Hz
@@ -79,7 +79,7 @@ class _Options:
     seconds: float
 
 
-def examine(out: TextIO, device: int | str | None = None, seconds: float = 3.0) -> int:
+def run_doctor(out: TextIO, device: int | str | None = None, seconds: float = 3.0) -> int:
     """Checks everything, prints a line for each finding, and last what to type next.
 
     Args:

@@ -3,6 +3,7 @@
 __all__ = ["CODES"]
 
 CODES = {
+    "archive-damaged": "a zip of a corpus that can't be unpacked",
     "audio": "audio that can't be classified",
     "audio-array": "an array whose type, shape or content isn't samples",
     "audio-channels": "no channel of that number, or another number of channels than before",
@@ -21,6 +22,16 @@ CODES = {
     "audio-too-long": "an endless stream of a format that has to be copied first",
     "audio-unknown-format": "not a sound file, or in a format that can't be decoded",
     "audio-unreadable": "a file that the operating system doesn't let read",
+    "cache-unwritable": "downloads or features can't be stored: a full disk, or no permission",
+    "corpus": "training data that can't be used",
+    "corpus-conflict": "recordings, labels or speakers of a corpus that contradict each other",
+    "corpus-layout": "file names or folders that don't say which label and speaker a recording has",
+    "corpus-not-found": "no folder, no file, or no sound in it, where training data should be",
+    "corpus-protocol": "a protocol that isn't for this corpus",
+    "corpus-table": "a table of recordings that can't be read",
+    "corpus-too-small": "too few recordings, labels or speakers",
+    "corpus-unreadable": "recordings of a corpus that can't be read or decoded",
+    "download-failed": "a download that ended without the file",
     "error": "something that isn't a bug and has no code of its own",
     "microphone": "no usable microphone",
     "microphone-ambiguous": "a name that several microphones have",
@@ -32,5 +43,13 @@ CODES = {
     "microphone-stalled": "the sound system doesn't answer",
     "microphone-unusable": "a microphone that can't be opened at any setting",
     "model": "a model file that can't be used",
+    "runs-incomplete": "runs that are missing, so that a figure can't be made",
+    "runs-mismatched": "runs whose figures can't be pooled: other settings, labels or data",
     "runtime-unavailable": "a library that a model file needs is missing or doesn't load",
+    "speakers-seen": "a test speaker whom a teacher or the initial network was trained on",
+    "teacher-unusable": "a run that can't teach this network",
+    "training": "a training that failed",
+    "training-diverged": "a training whose loss is no longer finite",
+    "training-setting": "a setting that the network's recipe doesn't have, or a value out of its range",
+    "warm-start-unusable": "a network that this training can't begin with",
 }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["capture_warnings", "warn"]
+__all__ = ["capture_warnings", "deprecated", "warn"]
 
 
 def _log(message: str) -> None:
@@ -40,3 +40,10 @@ def capture_warnings(receiver: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         _receiver.reset(token)
+
+
+def deprecated(old: str, new: str) -> None:
+    """Warns the caller of the function that calls this one: a name of ours has another one now."""
+    import warnings
+
+    warnings.warn(f"{old} is deprecated; use {new}", DeprecationWarning, stacklevel=3)

@@ -65,9 +65,9 @@ def _export(arguments: Sequence[str] | None) -> int:
         except SerEdgeError as error:
             worst = _failed(error)
             continue
-        network, name, made = run.description.name, options.name or path.name, {}
-        protocol = run.description.accuracy.protocol if run.description.accuracy else ""
-        run = replace(run, description=replace(run.description, name=name))
+        network, name, made = run.metadata.name, options.name or path.name, {}
+        protocol = run.metadata.accuracy.protocol if run.metadata.accuracy else ""
+        run = replace(run, metadata=replace(run.metadata, name=name))
         for precision, suffix in product(precisions, FORMATS[options.format]):
             plain = precision == "float32" or (options.name and len(precisions) == 1)
             target = options.out / f"{name}{'' if plain else f'-{precision}'}{suffix}"
@@ -79,7 +79,7 @@ def _export(arguments: Sequence[str] | None) -> int:
                     worst = code  # else: a cell that may not exist, and the table says why
                 cells.append(Cell(network, suffix[1:], precision, _reason(error)))
                 continue
-            print(_line(target, proof, run.description.training.get("not_heard")), flush=True)
+            print(_line(target, proof, run.metadata.training.get("not_heard")), flush=True)
             cells.append(Cell.proven(network, target, precision, protocol, proof))
             made[target] = len(cells) - 1
         if options.report:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.errors.placeholder_files import START, describe_placeholder
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_export.verification.verify import ExportError
 
 __all__ = ["Run", "read_run"]
@@ -20,7 +20,7 @@ class Run:
 
     path: Path
     model: keras.Model
-    description: ModelDescription
+    metadata: ModelMetadata
     features: npt.NDArray[np.float32]  # (n, frames, coefficients), not normalised
     labels: npt.NDArray[np.int64]  # (n,)
     probabilities: npt.NDArray[np.float32]  # (n, labels), what Keras answered when it was trained
@@ -36,7 +36,7 @@ def read_run(path: Path) -> Run:
     """
     if not (path / "run.json").is_file():
         raise ExportError(f"{path}: no finished run; train one with ser-train")
-    description = path / "description.json"
+    metadata = path / "description.json"
     try:
         for file in (path / "answers.npz", path / "model.keras"):
             with file.open("rb") as opened:
@@ -45,7 +45,7 @@ def read_run(path: Path) -> Run:
         with np.load(path / "answers.npz") as arrays:
             columns = {name: arrays[name] for name in ("features", "labels", "probabilities", "test")}
         model = keras.models.load_model(path / "model.keras", compile=False)
-        text = description.read_text("utf-8")
+        text = metadata.read_text("utf-8")
     except (OSError, ValueError, KeyError) as e:
         raise ExportError(f"{path}: a run directory that is damaged ({e}); train it again") from e
-    return Run(path, model, ModelDescription.from_json(text, str(description)), **columns)
+    return Run(path, model, ModelMetadata.from_json(text, str(metadata)), **columns)

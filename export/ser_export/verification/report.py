@@ -102,7 +102,7 @@ def relative_cpu(
     """
     opened = {path: Model(path) for path in files}
     seconds: dict[Path | None, list[float]] = {path: [] for path in (*files, None)}
-    inputs = opened[files[0]].description.inputs(features)  # Keras has it done; a file does it as it answers
+    inputs = opened[files[0]].metadata.inputs(features)  # Keras has it done; a file does it as it answers
     sides: list[tuple[Path | None, Callable[..., object], npt.NDArray[np.float32]]] = [
         *((path, file.probabilities, features) for path, file in opened.items()),
         (None, partial(model.predict, verbose=0), inputs),

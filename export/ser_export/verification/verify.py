@@ -133,7 +133,7 @@ def check(
     once, again = (model.probabilities(features[rows]) for _ in range(2))
     single = np.concatenate([model.probabilities(features[row][None]) for row in rows])
     differences = np.abs(answers - expected).max(axis=1)
-    heard = np.array(model.description.labels)[answers.argmax(1)]
+    heard = np.array(model.metadata.labels)[answers.argmax(1)]
     heard_by_keras, spoken = np.array(names)[expected.argmax(1)], np.array(names)[labels]
     tested = np.flatnonzero(test)
     file, keras = (_figures(spoken[tested], guesses[tested]) for guesses in (heard, heard_by_keras))

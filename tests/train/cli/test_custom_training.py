@@ -15,7 +15,7 @@ import ser_export.cli.app
 import ser_train.training.loop
 from ser_edge import Recognizer
 from ser_edge.errors import SerEdgeError
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import Accuracy
 from ser_edge.models.network import Model
 from ser_train.cli.app import main
@@ -28,8 +28,8 @@ from ser_train.reporting.model_card import card
 from ser_train.reporting.statistics import gather
 from ser_train.runs.run_directory import RunDirectory, Settings
 from ser_train.training.loop import TrainingError, fit
-from ser_train.training.transfer.lineage import voices_heard
-from ser_train.training.transfer.warm_start import find_initial
+from ser_train.training.transfer.lineage import seen_speakers
+from ser_train.training.transfer.warm_start import find_warm_start
 from tests.conftest import make_recordings
 
 LABELS = ("bored", "engaged", "sad")
@@ -66,9 +66,9 @@ def copied(run: RunDirectory, folder: Path, settings: Settings) -> RunDirectory:
 
 
 def test_a_run_has_the_labels_and_the_speakers_of_its_recordings(run: RunDirectory) -> None:
-    answers, description = run.answers, run.description
-    assert description.labels == LABELS
-    assert description.training == {
+    answers, metadata = run.answers, run.metadata
+    assert metadata.labels == LABELS
+    assert metadata.training == {
         "run": OWN.name,
         "data": "own recordings, on their owner's terms",
         "not_heard": ["anna"],
@@ -106,8 +106,8 @@ def test_what_is_trained_is_exported_and_answers_at_the_edge_with_its_own_labels
 ) -> None:
     assert ser_export.cli.app.main([str(run.path), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
     recognizer = Recognizer(tmp_path / "own.onnx")
-    assert recognizer.description.labels == LABELS
-    assert recognizer.description.training["data"] == "own recordings, on their owner's terms"
+    assert recognizer.metadata.labels == LABELS
+    assert recognizer.metadata.training["data"] == "own recordings, on their owner's terms"
     sound = recordings / "sad/anna/2.wav"
     heard = recognizer.predict(sound).probabilities
     assert tuple(heard) == LABELS
@@ -152,7 +152,7 @@ def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_pr
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.endswith(" % (mean nothing: voices that it was trained on)\n")
     (run,) = tmp_path.glob("crnn-all-*")
-    assert RunDirectory(run).description.accuracy is None
+    assert RunDirectory(run).metadata.accuracy is None
     assert main(["evaluate", str(run)]) == 1
     assert "no figure: protocol all tests voices that it was trained on" in capsys.readouterr().err
     assert main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
@@ -165,7 +165,7 @@ def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_pr
 
 def test_a_file_that_quotes_voices_it_was_trained_on_says_so(run: RunDirectory) -> None:
     accuracy = Accuracy("all", 1, 1, 100.0, 100.0, 100.0)
-    said = ser_edge.cli.app._honesty(replace(run.description, accuracy=accuracy))
+    said = ser_edge.cli.app.accuracy_notice(replace(run.metadata, accuracy=accuracy))
     assert said == "model crnn: its accuracy was never measured on voices that it wasn't trained on"
 
 
@@ -174,8 +174,8 @@ def test_the_table_says_what_it_is_about(run: RunDirectory, monkeypatch: pytest.
     shipped = copied(run, tmp_path, replace(OWN, protocol="all"))
     (row,) = evaluate([shipped, *(copied(run, tmp_path, replace(OWN, fold=fold)) for fold in range(5))])
     assert (row["corpus"], row["labels"], row["folds"]) == ("own recordings", 3, 5)
-    assert (shipped.description.accuracy.protocol, shipped.description.accuracy.folds) == ("speaker", 5)
-    assert shipped.description.temperature != 1
+    assert (shipped.metadata.accuracy.protocol, shipped.metadata.accuracy.folds) == ("speaker", 5)
+    assert shipped.metadata.temperature != 1
 
 
 def test_another_corpus_is_judged_by_the_labels_both_have(run: RunDirectory, utterances: Sequence[Utterance]) -> None:
@@ -198,12 +198,12 @@ def tuned(utterances: Sequence[Utterance], tmp_path_factory: pytest.TempPathFact
 
 
 def test_a_network_begins_as_the_bundled_one_and_passes_on_what_that_learned_from(tuned: RunDirectory) -> None:
-    description, bundled = tuned.description, Model("crnn.onnx").description
+    metadata, bundled = tuned.metadata, Model("crnn.onnx").metadata
     assert tuned.path.name == "crnn-speaker-fold0-seed0-tuned"
     assert tuned.settings.init == "crnn"
-    assert description.labels == LABELS
-    assert description.normalization == bundled.normalization
-    assert description.training == {
+    assert metadata.labels == LABELS
+    assert metadata.normalization == bundled.normalization
+    assert metadata.training == {
         "run": TUNED.name,
         "data": f"own recordings, on their owner's terms; {BUNDLED_DATA}",
         "not_heard": ["anna"],
@@ -211,7 +211,7 @@ def test_a_network_begins_as_the_bundled_one_and_passes_on_what_that_learned_fro
     }
     stored = keras.models.load_model(tuned.path / "model.keras").get_weights()
     first = NETWORKS["crnn"].build((None, 64), 3)
-    find_initial("crnn", 0).give(first, LABELS, [np.ones((2, 60, 64), np.float32)])
+    find_warm_start("crnn", 0).give(first, LABELS, [np.ones((2, 60, 64), np.float32)])
     body = zip(stored[:-2], first.get_weights()[:-2], strict=True)
     moved = [np.abs(a - b).max() for a, b in body if a.ndim > 1]
     assert 0 < max(moved) < 0.05  # a few small steps away
@@ -228,7 +228,7 @@ def test_a_network_begins_as_a_finished_run(
     begun: RunDirectory, run: RunDirectory, utterances: Sequence[Utterance]
 ) -> None:
     assert begun.path.name == f"{OWN.name}-tuned"
-    assert begun.description.training == run.description.training | {"run": begun.path.name, "init": OWN.name}
+    assert begun.metadata.training == run.metadata.training | {"run": begun.path.name, "init": OWN.name}
     assert begun.read("history.json")[0] != run.read("history.json")[0]
     with noting_trainings() as trained:
         fit(replace(OWN, init=begun.settings.init), utterances, run.path.parent, jobs=1)
@@ -250,11 +250,11 @@ def test_the_frequencies_of_labels_are_not_taken_out_twice(
 def test_other_weights_under_the_same_name_are_another_training(
     begun: RunDirectory, run: RunDirectory, tmp_path: Path
 ) -> None:
-    before = find_initial(str(run.path), 0).digest
+    before = find_warm_start(str(run.path), 0).digest
     assert begun.settings.corpus == f"{run.settings.corpus} {before}"
     again = RunDirectory(shutil.copytree(run.path, tmp_path / "again"))
     (again.path / "model.keras").write_bytes(b"trained anew")
-    assert find_initial(str(again.path), 0).digest != before
+    assert find_warm_start(str(again.path), 0).digest != before
 
 
 def test_a_training_that_was_killed_goes_on_and_does_not_begin_again(
@@ -304,10 +304,10 @@ def test_a_file_of_a_known_corpus_under_another_label_is_still_that_voice(
 
 
 def test_a_name_that_only_looks_like_a_known_corpuss_is_nobodys_voice(utterances: Sequence[Utterance]) -> None:
-    bundled = Model("crnn.onnx").description
+    bundled = Model("crnn.onnx").metadata
     for name, heard in (("AB1_angry_1.wav", set()), ("EB0_anger_1.wav", {"anna"})):  # nEMO has no AB1
         mine = [replace(u, path=u.path.with_name(name)) for u in utterances if u.actor == "anna"]
-        assert voices_heard(bundled, mine) == heard
+        assert seen_speakers(bundled, mine) == heard
 
 
 def test_a_network_that_hears_otherwise_or_is_of_another_size_is_no_beginning(
@@ -325,5 +325,5 @@ def test_a_network_of_the_notebook_learns_own_labels_too(
     features = FeatureConfig(n_fft=512, n_mels=20, n_mfcc=8, seconds=0.4)
     monkeypatch.setitem(NETWORKS, "rnn", replace(NETWORKS["rnn"], features=features))
     run = fit(Settings("rnn", "speaker", epochs=1), utterances, tmp_path, jobs=1, bar=False)
-    assert run.description.labels == LABELS
+    assert run.metadata.labels == LABELS
     assert run.read("run.json")["utterances"] == {"train": 12, "validation": 12, "test": 6, "others": 0}

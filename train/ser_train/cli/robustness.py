@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 import ser_train.evaluation.corruptions
 from ser_edge.models.network import Model
-from ser_train.data.atomic import replacing, write_text
+from ser_train.data.atomic import atomic_write, write_text
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
 from ser_train.data.download import locate
 from ser_train.data.feature_cache import front_end_code, front_end_of
@@ -36,8 +36,8 @@ class KerasModel(Model):
     def __init__(self, run: RunDirectory):
         self.path = run.path / "model.keras"
         self._runtime = _KerasRuntime(run.path)
-        self.description = run.description
-        self.front_end = front_end_of(self.description.features)
+        self.metadata = run.metadata
+        self.front_end = front_end_of(self.metadata.features)
 
 
 class _KerasRuntime:
@@ -50,7 +50,7 @@ class _KerasRuntime:
         self._path = path
         self._model = keras.models.load_model(path / "model.keras", compile=False)
 
-    def description(self) -> str:
+    def metadata(self) -> str:
         return (self._path / "description.json").read_text("utf-8")
 
     def run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -142,10 +142,10 @@ def _write(run: RunDirectory, model: Path | None, corpus: Sequence[Utterance], j
     """Measures; the figures are written last, and say what the answers are of."""
     utterances, settings = of_test(run, corpus), run.settings
     answerer = _exported(model, settings) if model else KerasModel(run)
-    speech = [u for u in corpus if u.corpus == "ravdess" or u.own]
+    speech = [u for u in corpus if u.corpus == "ravdess" or u.is_custom]
     (run.path / "conditions.json").unlink(missing_ok=True)
     heard = measure(answerer, utterances, speech, jobs, run.path.name)
-    with replacing(run.path / "conditions.npz") as unfinished:
+    with atomic_write(run.path / "conditions.npz") as unfinished:
         np.savez_compressed(unfinished, **asdict(heard))
     about = {
         "protocol": settings.protocol,
@@ -164,7 +164,7 @@ def _read(run: RunDirectory) -> Heard:
 
 def _exported(path: Path, settings: Settings) -> Model:
     model = Model(path)
-    if (source := model.description.training.get("run")) != settings.name:
+    if (source := model.metadata.training.get("run")) != settings.name:
         raise CorpusError(f"{path}: exported from {source}, which may have heard the test voices of {settings.name}")
     return model
 
@@ -173,5 +173,5 @@ def _key(run: RunDirectory, model: Path | None) -> str:
     """Of what the answers depend on: the network, its description but for its figures, and the code."""
     code = [*front_end_code(), Path(ser_train.evaluation.corruptions.__file__)]
     content = [path.read_bytes() for path in (model or run.path / "model.keras", *code)]
-    description = json.dumps(asdict(replace(run.description, accuracy=None)), sort_keys=True)
-    return hashlib.blake2b(b"".join(content) + description.encode(), digest_size=16).hexdigest()
+    metadata = json.dumps(asdict(replace(run.metadata, accuracy=None)), sort_keys=True)
+    return hashlib.blake2b(b"".join(content) + metadata.encode(), digest_size=16).hexdigest()

@@ -17,7 +17,8 @@ from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
 from ser_edge.audio.reading import read
 from ser_edge.audio.sound import Samples
-from ser_edge.features.frontend import FeatureConfig, window_starts
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import window_starts
 from ser_train.data.feature_cache import front_end_of
 
 __all__ = ["CONDITIONS", "HOP", "RATE", "TALKERS", "WINDOWS", "Damage", "Recording", "live_windows", "speech_span"]
@@ -34,7 +35,7 @@ _DIRECT = 5.0  # dB, direct to reverberant energy: some two metres away
 
 # What counts as speech, whatever the network's own front-end: 10 ms steps at most 20 dB below the loudest.
 _LISTENER = FeatureConfig(
-    RATE, n_fft=512, win_length=400, hop_length=160, n_mels=64, n_mfcc=None, f_min=50.0, span_db=20.0, span_margin=0
+    RATE, n_fft=512, win_length=400, hop_length=160, n_mels=64, n_mfcc=None, f_min=50.0, trim_db=20.0, trim_margin=0
 )
 
 

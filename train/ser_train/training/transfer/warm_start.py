@@ -19,14 +19,14 @@ from keras import layers
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.placeholder_files import START, describe_placeholder
-from ser_edge.models.metadata import KEY, ModelDescription
+from ser_edge.models.metadata import KEY, ModelMetadata
 from ser_edge.models.network import BUNDLED
 from ser_train.runs.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Initial", "find_initial"]
+__all__ = ["WarmStart", "find_warm_start"]
 
 Array = npt.NDArray[np.float32]
 
@@ -36,12 +36,12 @@ _OTHERS = {"LSTM", "RNN"}  # nodes whose weights ONNX orders otherwise than Kera
 
 
 @dataclass(frozen=True)
-class Initial:
+class WarmStart:
     """A network to begin with."""
 
     name: str  # as it was asked for
     file: Path  # model.keras, or an ONNX file
-    description: ModelDescription
+    metadata: ModelMetadata
 
     @property
     def digest(self) -> str:
@@ -67,15 +67,15 @@ class Initial:
                 f"--init {self.name}: other layers, or other sizes; give the --arch and the sizes (--set) that it has"
             )
         for place, label in enumerate(labels):
-            if label in self.description.labels:
-                known = self.description.labels.index(label)
+            if label in self.metadata.labels:
+                known = self.metadata.labels.index(label)
                 kernel[:, place], bias[place] = weights[-2][:, known], weights[-1][known]
         model.set_weights([*weights[:-2], kernel, bias])
         if folded:
             _measure_normalizations(model, inputs)
 
 
-def find_initial(name: str, fold: int) -> Initial:
+def find_warm_start(name: str, fold: int) -> WarmStart:
     """Finds what `--init` names.
 
     Args:
@@ -84,25 +84,25 @@ def find_initial(name: str, fold: int) -> Initial:
 
     Raises:
         SerEdgeError: nothing of that name, or a network that doesn't tell what it learned from.
-        ModelError: a description that this ser-edge doesn't read.
+        ModelError: a metadata that this ser-edge doesn't read.
     """
     path = Path(name.replace("*", str(fold)))
     run = RunDirectory(path)
     bundled = BUNDLED / f"{name}.onnx"
     if run.finished:
-        initial = Initial(name, path / "model.keras", run.description)
+        warm_start = WarmStart(name, path / "model.keras", run.metadata)
     elif path.is_file() or bundled.is_file():
         file = path if path.is_file() else bundled
         told = {entry.key: entry.value for entry in _opened(file).metadata_props}.get(KEY)
-        initial = Initial(name, file, ModelDescription.from_json(told, str(file)))
+        warm_start = WarmStart(name, file, ModelMetadata.from_json(told, str(file)))
     else:
         known = ", ".join(sorted(file.stem for file in BUNDLED.glob("*.onnx")))
         raise SerEdgeError(f"--init {path}: no finished run, no .onnx file and no bundled network ({known})")
-    if not {"data", "not_heard"} <= set(initial.description.training) or initial.description.normalization is None:
+    if not {"data", "not_heard"} <= set(warm_start.metadata.training) or warm_start.metadata.normalization is None:
         raise SerEdgeError(
             f"--init {path}: doesn't tell what it learned from; take a run of ser-train, or export it again"
         )
-    return initial
+    return warm_start
 
 
 def _opened(file: Path) -> "onnx.ModelProto":
