@@ -15,7 +15,7 @@ import ser_export.cli.app
 import ser_train.training.loop
 from ser_edge import Recognizer
 from ser_edge.errors import SerEdgeError
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import Accuracy
 from ser_edge.models.network import Model
 from ser_train.cli.app import main
@@ -28,8 +28,8 @@ from ser_train.reporting.model_card import card
 from ser_train.reporting.statistics import gather
 from ser_train.runs.run_directory import RunDirectory, Settings
 from ser_train.training.loop import TrainingError, fit
-from ser_train.training.transfer.lineage import voices_heard
-from ser_train.training.transfer.warm_start import find_initial
+from ser_train.training.transfer.lineage import seen_speakers
+from ser_train.training.transfer.warm_start import find_warm_start
 from tests.conftest import make_recordings
 
 LABELS = ("bored", "engaged", "sad")
@@ -211,7 +211,7 @@ def test_a_network_begins_as_the_bundled_one_and_passes_on_what_that_learned_fro
     }
     stored = keras.models.load_model(tuned.path / "model.keras").get_weights()
     first = NETWORKS["crnn"].build((None, 64), 3)
-    find_initial("crnn", 0).give(first, LABELS, [np.ones((2, 60, 64), np.float32)])
+    find_warm_start("crnn", 0).give(first, LABELS, [np.ones((2, 60, 64), np.float32)])
     body = zip(stored[:-2], first.get_weights()[:-2], strict=True)
     moved = [np.abs(a - b).max() for a, b in body if a.ndim > 1]
     assert 0 < max(moved) < 0.05  # a few small steps away
@@ -250,11 +250,11 @@ def test_the_frequencies_of_labels_are_not_taken_out_twice(
 def test_other_weights_under_the_same_name_are_another_training(
     begun: RunDirectory, run: RunDirectory, tmp_path: Path
 ) -> None:
-    before = find_initial(str(run.path), 0).digest
+    before = find_warm_start(str(run.path), 0).digest
     assert begun.settings.corpus == f"{run.settings.corpus} {before}"
     again = RunDirectory(shutil.copytree(run.path, tmp_path / "again"))
     (again.path / "model.keras").write_bytes(b"trained anew")
-    assert find_initial(str(again.path), 0).digest != before
+    assert find_warm_start(str(again.path), 0).digest != before
 
 
 def test_a_training_that_was_killed_goes_on_and_does_not_begin_again(
@@ -307,7 +307,7 @@ def test_a_name_that_only_looks_like_a_known_corpuss_is_nobodys_voice(utterances
     bundled = Model("crnn.onnx").metadata
     for name, heard in (("AB1_angry_1.wav", set()), ("EB0_anger_1.wav", {"anna"})):  # nEMO has no AB1
         mine = [replace(u, path=u.path.with_name(name)) for u in utterances if u.actor == "anna"]
-        assert voices_heard(bundled, mine) == heard
+        assert seen_speakers(bundled, mine) == heard
 
 
 def test_a_network_that_hears_otherwise_or_is_of_another_size_is_no_beginning(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import ModelMetadata
 from ser_train.cli.args import parse_choose
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError

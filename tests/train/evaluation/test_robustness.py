@@ -14,7 +14,8 @@ from keras import layers
 
 import ser_train.cli.robustness
 from ser_edge.audio.reading import read
-from ser_edge.features.frontend import FeatureConfig, FrontEnd
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.metadata import ModelMetadata, Normalization
 from ser_train.cli.args import parse_conditions
 from ser_train.cli.robustness import KerasModel, conditions, of_test

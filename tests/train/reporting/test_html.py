@@ -15,7 +15,7 @@ import pytest
 
 import ser_train.evaluation.metrics
 from ser_edge.errors import SerEdgeError
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import ModelMetadata
 from ser_train.cli.app import main
 from ser_train.cli.args import parse_report

@@ -70,16 +70,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fit(options: argparse.Namespace) -> int:
     if find_spec("tensorflow") is None:  # said now, not after the download
         raise ModuleNotFoundError(name="tensorflow")
-    from ser_train.data.custom.custom_corpus import is_own
+    from ser_train.data.custom.custom_corpus import is_custom
     from ser_train.data.download import locate
-    from ser_train.networks.config import changed
+    from ser_train.networks.config import with_changes
     from ser_train.networks.zoo import NETWORKS
 
-    own = any(is_own(locate(path)) for path in options.data or [])
+    own = any(is_custom(locate(path)) for path in options.data or [])
     options.arch = options.arch or (["crnn"] if own else NOTEBOOK)
     options.protocol = options.protocol or ["speaker" if own else "notebook"]
     for network in options.arch:
-        changed(NETWORKS[network].recipe, options.set)  # refuses what isn't a setting
+        with_changes(NETWORKS[network].recipe, options.set)  # refuses what isn't a setting
     from ser_edge.recognition.batch.dask_backend import cluster_client
 
     with cluster_client(options.cluster) if options.cluster else nullcontext() as client:
@@ -99,7 +99,7 @@ def _fit_with(options: argparse.Namespace, client: "Client | None") -> int:
         options.init = str(Path(options.init).resolve()) if "/" in options.init else options.init
     utterances = read_corpora(folders)
     recordings, groups = unique(utterances), duplicates(utterances)
-    counts = Counter(u.emotion for u in recordings if u.own)
+    counts = Counter(u.emotion for u in recordings if u.is_custom)
     found = f"{len(utterances)} files, {len(recordings)} recordings, {len({u.speaker for u in utterances})} speakers"
     labels = ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))
     print(f"{found}; labels: {labels}" if labels else found, file=sys.stderr)

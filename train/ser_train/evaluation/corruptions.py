@@ -17,7 +17,8 @@ from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
 from ser_edge.audio.reading import read
 from ser_edge.audio.sound import Samples
-from ser_edge.features.frontend import FeatureConfig, window_starts
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import window_starts
 from ser_train.data.feature_cache import front_end_of
 
 __all__ = ["CONDITIONS", "HOP", "RATE", "TALKERS", "WINDOWS", "Damage", "Recording", "live_windows", "speech_span"]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import ModelMetadata
 from ser_train.data.corpus_loader import CorpusError, Utterance
 from ser_train.data.feature_cache import front_end_of
