@@ -63,10 +63,10 @@ def codes_in(text: str) -> list[str]:
     found = []
     for line in text.splitlines():
         prefix, colon, message = line.partition(": ")
-        if colon and prefix in ("ser-edge", "ser-train", "ser-export"):
-            if code := _codes.get(template(message)):
-                _check(code, message)
-                found.append(code)
+        ours = colon and prefix in ("ser-edge", "ser-train", "ser-export")
+        if ours and (code := _codes.get(template(message))):
+            _check(code, message)
+            found.append(code)
     return found
 
 
@@ -95,7 +95,8 @@ def save(complete: bool) -> list[str]:
 def _check(code: str, message: str) -> None:
     assert code in CODES
     for command in re.finditer(r"(\S+ -m )?pip3? install ([^;]*)", message):
-        assert command[1] and sys.executable in message, f"whose pip? {message}"
+        assert command[1], f"whose pip? {message}"
+        assert sys.executable in message
         assert set(re.findall(r"[a-z][\w-]+[<>=]=[\w.,<>=]+", command[2])) <= _REQUIREMENTS, message
     wording = template(message)
     seen.add(f"{code}\t{wording}")
