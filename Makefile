@@ -40,9 +40,10 @@ messages: .venv/dev  ## accept the wording of error messages as it is now, in te
 test-variations: .venv/dev  ## the tests as on other processors, for other users, in other orders; VARIATION="haswell random", or --help
 	$(BIN)/python -m tests.variations $(VARIATION)
 
-lint: .venv/dev  ## style, types, and who may import whom; in seconds
+lint: .venv/dev  ## style, spelling, types, and who may import whom; in seconds
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -264,7 +264,7 @@ def test_a_killed_training_of_other_settings_leaves_no_whole_directory_and_no_st
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ser_train.training.loop, "picture_curves", killed)  # when half of the directory is another run's
+        patch.setattr(ser_train.training.loop, "plot_history", killed)  # when half of the directory is another run's
         with pytest.raises(KeyboardInterrupt):
             fit(replace(TINY, epochs=1), utterances, tmp_path, jobs=1)
     assert not RunDirectory(tmp_path / TINY.name).finished

@@ -22,7 +22,7 @@ from ser_train.data.atomic import atomic_write, write_text
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
 from ser_train.data.download import locate
 from ser_train.data.feature_cache import front_end_code, front_end_of
-from ser_train.evaluation.robustness import Heard, markdown, measure, pool
+from ser_train.evaluation.robustness import RobustnessAnswers, markdown, measure, pool
 from ser_train.networks.keras_backend import load
 from ser_train.reporting.tables import caution
 from ser_train.runs.run_directory import RunDirectory, Settings
@@ -157,9 +157,9 @@ def _write(run: RunDirectory, model: Path | None, corpus: Sequence[Utterance], j
     run.write("conditions.json", about | asdict(pool([[heard]])))
 
 
-def _read(run: RunDirectory) -> Heard:
+def _read(run: RunDirectory) -> RobustnessAnswers:
     with np.load(run.path / "conditions.npz") as arrays:
-        return Heard(**arrays)
+        return RobustnessAnswers(**arrays)
 
 
 def _exported(path: Path, settings: Settings) -> Model:

@@ -31,7 +31,7 @@ from ser_train.evaluation.metrics import score
 from ser_train.networks.config import AugmentedConfig, BaselineConfig, Recipe, fingerprint, with_changes
 from ser_train.networks.logit_adjustment import adjust, logit_adjustment
 from ser_train.networks.zoo import NETWORKS, Network
-from ser_train.reporting.plots import picture_confusion, picture_curves
+from ser_train.reporting.plots import plot_confusion, plot_history
 from ser_train.reporting.tables import classification_text
 from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 from ser_train.training.augmentation import Augmenter, Source
@@ -376,8 +376,8 @@ def _finish(
     run.write("history.json", progress.history)
     run.write("report.txt", classification_text(test, lesson.labels))
     run.write_answers(answers)
-    picture_confusion(test, lesson.labels, settings.name, run.path / "confusion.png")
-    picture_curves(progress.history, progress.best_epoch, settings.name, run.path / "curves.png")
+    plot_confusion(test, lesson.labels, settings.name, run.path / "confusion.png")
+    plot_history(progress.history, progress.best_epoch, settings.name, run.path / "curves.png")
     parts = {name: len(part) for name, part in asdict(split).items()}
     run.write(
         "run.json",
