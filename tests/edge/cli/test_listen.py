@@ -118,7 +118,7 @@ def test_a_microphone_that_lost_nothing_has_no_line_about_it(
     sounddevice: Any, card: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     microphone = sounddevice.plug(card("USB", channels=1, rate=RATE))
-    microphone.on_start = lambda: microphone.hear(np.zeros(RATE, np.float32))
+    microphone.on_start = lambda: microphone.record(np.zeros(RATE, np.float32))
     assert main(["--mic", "--duration", "0.5", "--format", "json"]) == 0
     (summary,) = capsys.readouterr().err.splitlines()
     assert summary.startswith("ser-edge: 0.5 s of audio, ")
