@@ -166,7 +166,7 @@ def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_pr
 def test_a_file_that_quotes_voices_it_was_trained_on_says_so(run: RunDirectory) -> None:
     accuracy = Accuracy("all", 1, 1, 100.0, 100.0, 100.0)
     said = ser_edge.cli.app.accuracy_notice(replace(run.metadata, accuracy=accuracy))
-    assert said == "model crnn: its accuracy was never measured on voices that it wasn't trained on"
+    assert said == "model crnn: its accuracy was never measured on speakers that it wasn't trained on"
 
 
 def test_the_table_says_what_it_is_about(run: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
