@@ -22,7 +22,8 @@ from ser_train.data.corpus_loader import EMOTIONS, CorpusError, Utterance, read_
 from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.evaluation.corruptions import CONDITIONS, RATE, TALKERS, WINDOWS, Recording, live_windows, speech_span
 from ser_train.evaluation.robustness import Heard, _by_speaker, _talkers, markdown, measure, pool
-from ser_train.runs.run_directory import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory
+from ser_train.runs.settings import Settings
 
 SPEECH = FeatureConfig(
     n_fft=512,

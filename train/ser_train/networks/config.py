@@ -21,6 +21,7 @@ _FORMER_NAMES = {
     "dynamic_range_db": "range_db",
     "extra_corpora_ratio": "others",
     "trim_db": "span_db",
+    "trim_margin": "span_margin",
 }
 
 
