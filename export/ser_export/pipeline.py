@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.models.metadata import ModelMetadata, apply_temperature
+from ser_edge.models.metadata import ModelMetadata
+from ser_edge.models.network import apply_temperature
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export.embed_metadata import describe_onnx, describe_tflite
 from ser_export.from_keras.run import Run

@@ -16,7 +16,8 @@ import ser_export.from_keras.run
 from ser_edge.errors import ModelError
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.metadata import KEY, ModelMetadata, Normalization
-from ser_edge.models.runtimes.base import LiteRT
+from ser_edge.models.network import Model
+from ser_edge.models.runtimes.litert import LiteRT
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export import pipeline as convert
 from ser_export.cli import app as cli
@@ -199,9 +200,9 @@ def test_a_refusal_names_the_file_and_the_figures(run: Run, tmp_path: Path, monk
 
 def answering_otherwise(monkeypatch: pytest.MonkeyPatch, run: Run, rows: list[int]) -> None:
     """A runtime that takes the second likeliest label for the likeliest, for some of the utterances."""
-    answer, others = gates.Model.probabilities, {run.features[row].tobytes() for row in rows}
+    answer, others = Model.probabilities, {run.features[row].tobytes() for row in rows}
 
-    def otherwise(model: gates.Model, features: np.ndarray) -> np.ndarray:
+    def otherwise(model: Model, features: np.ndarray) -> np.ndarray:
         answers = answer(model, features)
         for place, one in enumerate(features):
             if one.tobytes() in others:
@@ -209,7 +210,7 @@ def answering_otherwise(monkeypatch: pytest.MonkeyPatch, run: Run, rows: list[in
                 answers[place, [first, second]] = answers[place, [second, first]]
         return answers
 
-    monkeypatch.setattr(gates.Model, "probabilities", otherwise)
+    monkeypatch.setattr(Model, "probabilities", otherwise)
 
 
 def test_of_a_few_test_utterances_one_may_be_answered_otherwise(
@@ -235,7 +236,7 @@ def test_labels_that_are_as_likely_as_each_other_may_be_turned_round(
     turned[35] = expected[35][[1, 0, 2]]
     export(run, path := tmp_path / "model.onnx")
     known = {one.tobytes(): answer for one, answer in zip(features, turned, strict=True)}
-    monkeypatch.setattr(gates.Model, "probabilities", lambda _, asked: np.stack([known[a.tobytes()] for a in asked]))
+    monkeypatch.setattr(Model, "probabilities", lambda _, asked: np.stack([known[a.tobytes()] for a in asked]))
     limits = gates.Limits(difference=2e-5, labels_changed=0, points=0)
     arguments = (path, features, expected, run.metadata.labels, run.labels, run.test, limits)
     if refused:
@@ -279,14 +280,14 @@ def test_figures_of_voices_that_trained_the_network_say_so(
 
 def test_state_that_leaks_between_calls_is_caught(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fused sequence operators of TFLite keep state between calls; here a runtime does the same."""
-    answer = gates.Model.probabilities
+    answer = Model.probabilities
     calls: list[None] = []
 
-    def drifting(model: gates.Model, features: np.ndarray) -> np.ndarray:
+    def drifting(model: Model, features: np.ndarray) -> np.ndarray:
         calls.append(None)
         return answer(model, features) + np.float32(1e-6) * len(calls)
 
-    monkeypatch.setattr(gates.Model, "probabilities", drifting)
+    monkeypatch.setattr(Model, "probabilities", drifting)
     with pytest.raises(GateError, match="state leaks"):
         export(run, tmp_path / "model.onnx")
 

@@ -14,7 +14,7 @@ from ser_export.verification.operators import operators, runtimes
 from ser_export.verification.verify import ExportError
 from ser_export.voice_detector.convert import make
 
-SHIPPED = voice_detector._FILE
+SHIPPED = voice_detector.VAD_FILE
 
 
 def test_what_is_shipped_is_what_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +22,7 @@ def test_what_is_shipped_is_what_is_made(tmp_path: Path, monkeypatch: pytest.Mon
     subprocess.run([sys.executable, "-m", "ser_export.voice_detector.convert", made], check=True, capture_output=True)
     assert [path.name for path in tmp_path.iterdir()] == [made.name]
     shipped = VoiceDetector()
-    monkeypatch.setattr(voice_detector, "_FILE", made)
+    monkeypatch.setattr(voice_detector, "VAD_FILE", made)
     anew = VoiceDetector()
     phase = np.cumsum(0.05 + 0.02 * np.sin(np.arange(100 * CHUNK) / 3000))
     voice = sum(np.sin(k * phase) / k for k in range(1, 13)) * np.sin(np.arange(100 * CHUNK) / 1000).clip(0)

@@ -27,7 +27,7 @@ from ser_edge.errors import MicrophoneError, ModelError, RuntimeUnavailable, Ser
 from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.errors.native_stderr import isolate_stderr
 from ser_edge.models.integrity import model_files, self_test
-from ser_edge.models.runtimes.base import LITERT, RUNTIMES
+from ser_edge.models.runtimes.base import HAS_LITERT, RUNTIMES
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
 
 __all__ = ["DoctorOptions", "Finding", "run_doctor"]
@@ -37,7 +37,7 @@ OK, NOTE, WRONG = "ok", "--", "!!"
 _RATES = (16_000, 44_100, 48_000)  # Hz
 _CLIPPED = 0.9999  # the largest 16-bit sample is 0.99997
 _QUIET = -60.0  # dBFS RMS; a voice at arm's length is above -45
-_REQUIRED = ("numpy", "ai-edge-litert" if LITERT else "onnxruntime", "soundfile", "soxr")
+_REQUIRED = ("numpy", "ai-edge-litert" if HAS_LITERT else "onnxruntime", "soundfile", "soxr")
 _SUBSTITUTES = {"ai-edge-litert": "tflite-runtime"}  # on old systems
 _OPTIONAL = {  # their purpose, and what pip calls them
     "sounddevice": ("microphones", "sounddevice>=0.5"),
@@ -160,7 +160,7 @@ def _voice_detector(_: DoctorOptions) -> Iterator[Finding]:
     try:
         detector = VoiceDetector()
     except ModelError as error:
-        missing = isinstance(error, RuntimeUnavailable) and not LITERT
+        missing = isinstance(error, RuntimeUnavailable) and not HAS_LITERT
         yield Finding.of("voice detector", error, NOTE if missing else WRONG, reinstall())
         return
     phase = 2 * np.pi * 120 / RATE * np.arange(10 * CHUNK)

@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score, recall_score
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.models.network import Model
+from ser_edge.models.loader import open_model
 from ser_edge.models.tolerances import BATCH, TOLERANCES
 
 __all__ = ["LIMITS", "ExportError", "Figures", "GateError", "Limits", "Proof", "check", "gate_inputs"]
@@ -127,7 +127,7 @@ def check(
         GateError: a figure outside its limit; the message has all of them.
         ModelError: the runtime refuses the file, or it answers NaN.
     """
-    model = Model(path)
+    model = open_model(path)
     answers = model.probabilities(features)
     rows = [*range(_ASKED_AGAIN), *range(len(labels), len(labels) + _EDGES)]
     once, again = (model.probabilities(features[rows]) for _ in range(2))

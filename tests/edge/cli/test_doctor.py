@@ -19,9 +19,10 @@ from ser_edge.cli.doctor import DoctorOptions, run_doctor
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.models import integrity as self_test
-from ser_edge.models.network import BUNDLED
+from ser_edge.models.loader import BUNDLED
 from ser_edge.recognition.voice_activity import voice_detector
 from ser_edge.recognition.voice_activity.voice_detector import VoiceDetector
+from tests import messages
 
 RATE = 16_000
 SECONDS = 0.5
@@ -178,13 +179,13 @@ def test_a_voice_detector_without_its_runtime(sounddevice: Any, card: Any, monke
         raise RuntimeUnavailable("LiteRT isn't installed; pip install ai-edge-litert")
 
     plugged(sounddevice, card, tone(0.5))
-    monkeypatch.setattr(voice_detector, "_shared", None)  # the network that all detectors of a process share
-    monkeypatch.setattr(voice_detector, "interpreter", fail)
+    voice_detector.shared_network.cache_clear()  # the network that all detectors of a process share
+    monkeypatch.setattr(voice_detector, "open_interpreter", fail)
     code, found, following = diagnose()
     assert (code, following) == (4, "pip install ai-edge-litert")
     assert found["voice detector"] == ("!!", "LiteRT isn't installed; pip install ai-edge-litert")
 
-    monkeypatch.setattr(doctor, "LITERT", False)  # an Intel Mac, where there is none to install
+    monkeypatch.setattr(doctor, "HAS_LITERT", False)  # an Intel Mac, where there is none to install
     code, found, following = diagnose()
     assert (code, following) == (0, "ser-edge --mic")
     assert found["voice detector"][0] == "--"
@@ -220,7 +221,7 @@ def test_a_failing_model_comes_before_a_microphone(
 # The self-test
 
 
-REFRESH = """after making the bundled models anew: .venv/bin/python -c 'from ser_edge.models.integrity import store; store()'"""
+REFRESH = "after making the bundled models anew: make bundle"
 
 
 @pytest.mark.parametrize("path", self_test.model_files(), ids=lambda path: path.name)
@@ -241,7 +242,7 @@ def test_the_self_test_classifies_its_audio() -> None:
 def bundle(tmp_path: Path) -> tuple[Path, Path]:
     """A model and the file with its answer, in a folder of their own."""
     model = shutil.copy(self_test.model_files(BUNDLED)[0], tmp_path)
-    self_test.store(tmp_path / "self_test.json")
+    self_test.write_self_test(tmp_path / "self_test.json")
     return Path(model), tmp_path / "self_test.json"
 
 
@@ -257,14 +258,14 @@ def test_another_answer_another_file_and_no_answer_are_different_errors(bundle: 
     label = next(iter(answers[model.name]["probabilities"]))
     answers[model.name]["probabilities"][label] += 0.5
     stored.write_text(json.dumps(answers))
-    with pytest.raises(ModelError, match=r"^answers otherwise than where it was made, by 0\.5000; "):
+    with messages.raises(ModelError, "model-self-test"):
         self_test.self_test(model, stored)
     answers[model.name]["digest"] = "0"
     stored.write_text(json.dumps(answers))
-    with pytest.raises(ModelError, match="isn't the file that was shipped; "):
+    with messages.raises(ModelError, "model-changed"):
         self_test.self_test(model, stored)
     stored.write_text("{")
-    with pytest.raises(ModelError, match="no answer is stored"):
+    with messages.raises(ModelError, "model-self-test"):
         self_test.self_test(model, stored)
 
 
