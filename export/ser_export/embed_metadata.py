@@ -1,7 +1,7 @@
-"""Writes the description into a model file, where ordinary tools still open it.
+"""Writes the description into a model file, which ordinary tools still open.
 
-ONNX has a place for it, `metadata_props`. For TFLite it is an associated file, appended as TFLite Metadata does: a zip
-behind the flatbuffer, whose readers never look so far.
+ONNX keeps it in `metadata_props`. For TFLite it is an associated file, appended as TFLite Metadata does: a zip archive
+behind the flatbuffer, where readers of flatbuffers don't look.
 """
 
 import json
@@ -12,20 +12,19 @@ import onnx
 
 from ser_edge.models.metadata import FILE_NAME, KEY, ModelDescription
 
-__all__ = ["describe_onnx", "describe_tflite"]
+__all__ = ["embed_onnx", "embed_tflite"]
 
 
-def describe_onnx(model: onnx.ModelProto, description: ModelDescription) -> None:
+def embed_onnx(model: onnx.ModelProto, description: ModelDescription) -> None:
     """Adds the description to a model in memory."""
-    onnx.helper.set_model_props(model, {KEY: _packed(description)})
+    onnx.helper.set_model_props(model, {KEY: _compact_json(description)})
 
 
-def describe_tflite(path: Path, description: ModelDescription) -> None:
-    """Appends the description to a file. The same description gives the same bytes: the zip carries no clock."""
+def embed_tflite(path: Path, description: ModelDescription) -> None:
+    """Appends the description to a file. The same description gives the same bytes: the zip has no timestamp."""
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(FILE_NAME), _packed(description))
+        archive.writestr(zipfile.ZipInfo(FILE_NAME), _compact_json(description))
 
 
-def _packed(description: ModelDescription) -> str:
-    """The same JSON without what only people need."""
+def _compact_json(description: ModelDescription) -> str:
     return json.dumps(json.loads(description.to_json()), separators=(",", ":"))

@@ -8,7 +8,7 @@ import pytest
 
 from ser_export.cli import args as options
 from ser_export.cli.app import main
-from ser_export.verification.verify import LIMITS
+from ser_export.verification.verify import PRECISION_TOLERANCES
 
 HEAVY = ("flatbuffers", "joblib", "keras", "matplotlib", "onnx", "onnxruntime", "scipy", "sklearn", "tensorflow")
 WITHOUT = f"""
@@ -47,7 +47,7 @@ def test_a_wrong_call_is_one_line(arguments: list[str], said: str, capsys: pytes
 
 
 def test_what_the_command_line_offers_is_what_there_is() -> None:
-    assert tuple(LIMITS) == options.PRECISIONS
+    assert tuple(PRECISION_TOLERANCES) == options.PRECISIONS
 
 
 # What TensorFlow says on a machine without the devices it looks for, and of a sixth network in one process.

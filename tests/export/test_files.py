@@ -30,7 +30,7 @@ from ser_export.to_onnx import graph as onnx_graph
 from ser_export.to_onnx.quantize import rows_to_int8
 from ser_export.to_tflite import convert as tflite
 from ser_export.to_tflite.recurrent import _bidirectional, answer
-from ser_export.verification.verify import LIMITS, ExportError
+from ser_export.verification.verify import PRECISION_TOLERANCES, ExportError
 from ser_train.networks.zoo import NETWORKS
 
 
@@ -51,8 +51,8 @@ def test_a_file_says_what_the_run_says(run: Run, files: dict[str, Path], suffix:
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
 def test_a_calibrated_file_answers_as_a_calibrated_keras(run: Run, tmp_path: Path, suffix: str) -> None:
     calibrated = replace(run, description=replace(run.description, temperature=1.5))
-    proof = export(calibrated, tmp_path / f"calibrated{suffix}")
-    assert proof.max_difference <= LIMITS["float32"].difference
+    report = export(calibrated, tmp_path / f"calibrated{suffix}")
+    assert report.max_difference <= PRECISION_TOLERANCES["float32"].difference
     assert Model(tmp_path / f"calibrated{suffix}").description.temperature == 1.5
 
 
@@ -258,7 +258,7 @@ def test_smaller_weights_make_smaller_files_that_say_so(
 ) -> None:
     sizes = []
     for precision in ("float32", "float16", "int8"):
-        monkeypatch.setitem(LIMITS, precision, replace(LIMITS[precision], points=100.0))  # of random weights
+        monkeypatch.setitem(PRECISION_TOLERANCES, precision, replace(PRECISION_TOLERANCES[precision], points=100.0))  # of random weights
         target = tmp_path / f"model-{precision}{suffix}"
         export(any_run, target, precision)
         assert Model(target).description.precision == precision

@@ -12,19 +12,19 @@ from matplotlib.text import Text
 
 from ser_export.cli.app import app as cli
 from ser_export.from_keras.run import Run
-from ser_export.verification.report import Cell, draw, markdown, write_report
-from ser_export.verification.verify import LIMITS
+from ser_export.verification.report import ExportResult, draw, markdown, write_report
+from ser_export.verification.verify import PRECISION_TOLERANCES
 
-MADE = Cell(
+MADE = ExportResult(
     *("gru", "onnx", "int8", "proven", "speaker", 276_480, 4.7e-3, 3, 605, 300),
     *(40.0, 39.9, 38.44, 38.4, 37.0, 36.9, 1.0, 1 / 59),
     runtimes=("ONNX Runtime",),
 )
-IMPOSSIBLE = Cell("gru", "tflite", "int8-full", "the TFLite converter crashed (signal 11)")
+UNSUPPORTED = ExportResult("gru", "tflite", "int8-full", "the TFLite converter crashed (signal 11)")
 
 
 def test_the_table_has_a_line_a_cell_and_names_the_protocol() -> None:
-    lines = markdown([MADE, IMPOSSIBLE]).splitlines()
+    lines = markdown([MADE, UNSUPPORTED]).splitlines()
     assert lines[2] == (
         "| `gru` | onnx | int8 | 270 | 4.7e-03 | 3 of 605 | 40.0 (39.9) | 38.4 (38.4) | 37.0 (36.9) | 1.00 | 1/59 "
         "| ONNX Runtime |"
@@ -40,30 +40,30 @@ def test_figures_of_voices_that_trained_the_network_say_so() -> None:
 
 
 def test_a_report_is_json_a_page_and_a_picture(tmp_path: Path) -> None:
-    write_report([MADE, IMPOSSIBLE], tmp_path / "new")
+    write_report([MADE, UNSUPPORTED], tmp_path / "new")
     rows = json.loads((tmp_path / "new" / "results.json").read_text())
-    assert [set(row) for row in rows] == [{f.name for f in fields(Cell)}] * 2
+    assert [set(row) for row in rows] == [{f.name for f in fields(ExportResult)}] * 2
     assert rows[1]["bytes"] is None
-    assert (tmp_path / "new" / "results.md").read_text() == markdown([MADE, IMPOSSIBLE])
+    assert (tmp_path / "new" / "results.md").read_text() == markdown([MADE, UNSUPPORTED])
     assert imread(tmp_path / "new" / "results.png").std() > 0.01
 
 
-def measured() -> list[Cell]:
+def measured() -> list[ExportResult]:
     """What the project's own picture is made of."""
     rows = json.loads((Path(__file__).parents[2] / "export/results.json").read_text("utf-8"))
-    return [Cell(**{**row, "runtimes": tuple(row["runtimes"])}) for row in rows]
+    return [ExportResult(**{**row, "runtimes": tuple(row["runtimes"])}) for row in rows]
 
 
-ALIKE = [replace(MADE, precision=name, bytes=276_480 + 10 * place) for place, name in enumerate(LIMITS)]
+ALIKE = [replace(MADE, precision=name, bytes=276_480 + 10 * place) for place, name in enumerate(PRECISION_TOLERANCES)]
 EDGES = [replace(MADE, bytes=1, uar=0.0), replace(MADE, bytes=1 << 28, uar=100.0, relative_cpu=None)]
 
 
 @pytest.mark.parametrize(
     "cells",
-    [measured(), ALIKE, [*ALIKE, *ALIKE], EDGES, [MADE], [IMPOSSIBLE]],
+    [measured(), ALIKE, [*ALIKE, *ALIKE], EDGES, [MADE], [UNSUPPORTED]],
     ids=["ours", "alike", "twice", "edges", "one", "none"],
 )
-def test_no_words_of_the_picture_lie_over_others_or_outside(cells: list[Cell]) -> None:
+def test_no_words_of_the_picture_lie_over_others_or_outside(cells: list[ExportResult]) -> None:
     figure = draw(cells)
     FigureCanvasAgg(figure).draw()  # puts everything in its place
     found = [*figure.texts, *figure.legends[0].get_texts()]

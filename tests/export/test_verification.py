@@ -20,13 +20,13 @@ from ser_edge.models.runtimes.base import LiteRT
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export import pipeline as convert
 from ser_export.cli.app import app as cli
-from ser_export.embed_metadata import describe_tflite
+from ser_export.embed_metadata import embed_tflite
 from ser_export.from_keras.run import Run
 from ser_export.pipeline import export
 from ser_export.to_onnx.layers import LAYERS
 from ser_export.to_onnx.nodes import Graph, Tensor
 from ser_export.verification import verify as gates
-from ser_export.verification.verify import INPUTS, GateError, gate_inputs
+from ser_export.verification.verify import INPUTS, VerificationError, verification_inputs
 from tests.export.conftest import CONFIG, finished_run
 
 
@@ -145,7 +145,7 @@ def export_with(
 def test_a_fault_is_caught_and_nothing_is_written(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[onnx.ModelProto], None]
 ) -> None:
-    with pytest.raises((GateError, ModelError)):
+    with pytest.raises((VerificationError, ModelError)):
         export_with(fault, run, tmp_path / "model.onnx", monkeypatch)
     assert list(tmp_path.iterdir()) == []
 
@@ -165,7 +165,7 @@ def test_a_fault_is_caught_and_nothing_is_written(
 def test_a_fault_in_convolutions_or_masks_is_caught(
     speech_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[onnx.ModelProto], None]
 ) -> None:
-    with pytest.raises(GateError, match="a probability is off by"):
+    with pytest.raises(VerificationError, match="a probability is off by"):
         export_with(fault, speech_run, tmp_path / "model.onnx", monkeypatch)
 
 
@@ -187,13 +187,13 @@ def test_batch_normalization_that_is_folded_wrongly_is_caught(
             part.assign(stored)
 
     monkeypatch.setitem(LAYERS, layers.BatchNormalization, partly)
-    with pytest.raises(GateError, match="a probability is off by"):
+    with pytest.raises(VerificationError, match="a probability is off by"):
         export(speech_run, tmp_path / "model.onnx")
 
 
 def test_a_refusal_names_the_file_and_the_figures(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(gates.LIMITS, "float32", gates.Limits(difference=1e-12, labels_changed=0, points=0))
-    with pytest.raises(GateError, match=r"model\.onnx: not written: a probability is off by .*1e-12 is allowed"):
+    monkeypatch.setitem(PRECISION_TOLERANCES, "float32", gates.Tolerances(difference=1e-12, labels_changed=0, points=0))
+    with pytest.raises(VerificationError, match=r"model\.onnx: not written: a probability is off by .*1e-12 is allowed"):
         export(run, tmp_path / "model.onnx")
 
 
@@ -215,12 +215,12 @@ def answering_otherwise(monkeypatch: pytest.MonkeyPatch, run: Run, rows: list[in
 def test_of_a_few_test_utterances_one_may_be_answered_otherwise(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(gates.LIMITS, "int8", gates.Limits(difference=1, labels_changed=None, points=1.0))
+    monkeypatch.setitem(PRECISION_TOLERANCES, "int8", gates.Tolerances(difference=1, labels_changed=None, points=1.0))
     answering_otherwise(monkeypatch, run, [3])
-    proof = export(run, tmp_path / "model.onnx", "int8")  # 3.3 points of 30 utterances
-    assert proof.keras.wa - proof.file.wa > 3
+    report = export(run, tmp_path / "model.onnx", "int8")  # 3.3 points of 30 utterances
+    assert report.keras.wa - report.file.wa > 3
     answering_otherwise(monkeypatch, run, [4])  # and the first
-    with pytest.raises(GateError, match=r" points lost on 30 test utterances, 1\.0 or one answer are allowed; try"):
+    with pytest.raises(VerificationError, match=r" points lost on 30 test utterances, 1\.0 or one answer are allowed; try"):
         export(run, tmp_path / "model.onnx", "int8")
 
 
@@ -228,7 +228,7 @@ def test_of_a_few_test_utterances_one_may_be_answered_otherwise(
 def test_labels_that_are_as_likely_as_each_other_may_be_turned_round(
     gap: float, refused: bool, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    features = gate_inputs(run.features, FrontEnd(CONFIG))
+    features = verification_inputs(run.features, FrontEnd(CONFIG))
     expected = run.model.predict(run.description.inputs(features), verbose=0)
     expected[35] = [0.5 + gap / 2, 0.5 - gap / 2, 0]
     turned = expected.copy()
@@ -236,10 +236,10 @@ def test_labels_that_are_as_likely_as_each_other_may_be_turned_round(
     export(run, path := tmp_path / "model.onnx")
     known = {one.tobytes(): answer for one, answer in zip(features, turned, strict=True)}
     monkeypatch.setattr(gates.Model, "probabilities", lambda _, asked: np.stack([known[a.tobytes()] for a in asked]))
-    limits = gates.Limits(difference=2e-5, labels_changed=0, points=0)
+    limits = gates.Tolerances(difference=2e-5, labels_changed=0, points=0)
     arguments = (path, features, expected, run.description.labels, run.labels, run.test, limits)
     if refused:
-        with pytest.raises(GateError, match="1 of 500 labels changed, 0 may"):
+        with pytest.raises(VerificationError, match="1 of 500 labels changed, 0 may"):
             gates.check(*arguments)
     else:
         assert gates.check(*arguments).labels_changed == 1
@@ -259,7 +259,7 @@ def test_a_refusal_ends_with_what_to_type_instead(
     precision: str, suffix: str, instead: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setitem(gates.LIMITS, precision, gates.Limits(difference=1e-12, labels_changed=None, points=100))
+    monkeypatch.setitem(PRECISION_TOLERANCES, precision, gates.Tolerances(difference=1e-12, labels_changed=None, points=100))
     assert cli.main([str(run.path), "--format", suffix[1:], "--precision", precision, "--out", str(tmp_path)]) == 4
     assert capsys.readouterr().err.splitlines()[-1].endswith(f" is allowed; try {instead}")
 
@@ -287,13 +287,13 @@ def test_state_that_leaks_between_calls_is_caught(run: Run, tmp_path: Path, monk
         return answer(model, features) + np.float32(1e-6) * len(calls)
 
     monkeypatch.setattr(gates.Model, "probabilities", drifting)
-    with pytest.raises(GateError, match="state leaks"):
+    with pytest.raises(VerificationError, match="state leaks"):
         export(run, tmp_path / "model.onnx")
 
 
 def test_every_file_that_can_be_made_has_a_line_in_the_table_of_tolerances() -> None:
     impossible = {(".onnx", "int8-per-tensor"), (".onnx", "int8-full")}
-    assert set(TOLERANCES) == {(suffix, p) for suffix in convert.FORMATS for p in gates.LIMITS} - impossible
+    assert set(TOLERANCES) == {(suffix, p) for suffix in convert.FORMATS for p in PRECISION_TOLERANCES} - impossible
 
 
 @pytest.fixture(scope="module")
@@ -329,7 +329,7 @@ def fused(run: Run, description: ModelDescription, path: Path) -> None:
     network.call = call
     tf.saved_model.save(network, path.parent / "saved", signatures=call.get_concrete_function())
     path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(path.parent / "saved")).convert())
-    describe_tflite(path, description)
+    embed_tflite(path, description)
 
 
 def test_state_in_a_fused_operator_is_caught_by_the_numbers(remembering: Run, tmp_path: Path) -> None:
@@ -339,10 +339,10 @@ def test_state_in_a_fused_operator_is_caught_by_the_numbers(remembering: Run, tm
     np.testing.assert_allclose(
         LiteRT(path.read_bytes(), path.name).run(inputs), run.probabilities[:1], atol=1e-5
     )  # right once
-    features = gate_inputs(run.features, FrontEnd(CONFIG))
+    features = verification_inputs(run.features, FrontEnd(CONFIG))
     expected = run.model.predict(run.description.inputs(features), verbose=0)
-    limits = gates.Limits(difference=1, labels_changed=None, points=100)
-    with pytest.raises(GateError, match=r"^the same input gives another answer the second time: state leaks"):
+    limits = gates.Tolerances(difference=1, labels_changed=None, points=100)
+    with pytest.raises(VerificationError, match=r"^the same input gives another answer the second time: state leaks"):
         gates.check(path, features, expected, run.description.labels, run.labels, run.test, limits)
 
 
@@ -350,7 +350,7 @@ def test_an_operator_that_keeps_state_is_refused_by_its_name(
     remembering: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(convert.FORMATS, ".tflite", fused)
-    with pytest.raises(GateError, match="operators that keep state between calls: UNIDIRECTIONAL_SEQUENCE_LSTM"):
+    with pytest.raises(VerificationError, match="operators that keep state between calls: UNIDIRECTIONAL_SEQUENCE_LSTM"):
         export(remembering, tmp_path / "model.tflite")
     assert not (tmp_path / "model.tflite").exists()
 
@@ -361,7 +361,7 @@ def test_an_operator_that_is_not_the_formats_own_is_refused(
     def foreign(model: onnx.ModelProto) -> None:
         last(model, "Softmax").domain = "com.example"
 
-    with pytest.raises(GateError, match="operators that its runtime alone doesn't have: Softmax"):
+    with pytest.raises(VerificationError, match="operators that its runtime alone doesn't have: Softmax"):
         export_with(foreign, run, tmp_path / "model.onnx", monkeypatch)
 
 
@@ -383,13 +383,13 @@ def test_a_fault_in_a_tflite_file_is_caught(
 
     write = convert.FORMATS[".tflite"]
     monkeypatch.setitem(convert.FORMATS, ".tflite", faulty)
-    with pytest.raises(GateError):
+    with pytest.raises(VerificationError):
         export(run, tmp_path / "model.tflite")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_inputs_are_the_real_ones_then_edge_cases_then_mixtures(run: Run) -> None:
-    inputs = gate_inputs(run.features, FrontEnd(run.description.features))
+    inputs = verification_inputs(run.features, FrontEnd(run.description.features))
     assert len(inputs) == INPUTS
     np.testing.assert_array_equal(inputs[:40], run.features)
     silence = FrontEnd(run.description.features)(np.zeros(8000, np.float32))
@@ -401,12 +401,12 @@ def test_inputs_are_the_real_ones_then_edge_cases_then_mixtures(run: Run) -> Non
 
 def test_the_mixtures_of_two_utterances_hold_both(run: Run) -> None:
     two = run.features[:2]
-    for mixture in gate_inputs(two, FrontEnd(run.description.features))[2 + 5 :]:
+    for mixture in verification_inputs(two, FrontEnd(run.description.features))[2 + 5 :]:
         assert all(np.abs(mixture - one).max() > 1e-3 for one in two)
 
 
 def test_mixtures_are_as_long_as_the_shorter_one(speech_run: Run) -> None:
-    inputs = gate_inputs(speech_run.features, FrontEnd(speech_run.description.features))
+    inputs = verification_inputs(speech_run.features, FrontEnd(speech_run.description.features))
     there = ~np.isnan(inputs)
     assert (there.any(axis=2) == there.all(axis=2)).all()
     lengths = there.all(axis=2).sum(axis=1)
