@@ -17,7 +17,7 @@ DATA := $(if $(RAVDESS),--data "$(RAVDESS)")
 ALL := $(if $(RAVDESS),$(foreach path,$(RAVDESS) $(OTHERS),--data "$(path)"))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test messages test-variations lint train evaluate export bundle bench wheel docs clean
+.PHONY: help run test test-all messages test-variations lint train evaluate export bundle bench wheel docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -26,8 +26,11 @@ help:  ## this list
 run: .venv/base  ## classify the sounds in tests/sounds with the bundled model
 	$(BIN)/ser-edge tests/sounds
 
-test: .venv/dev  ## all tests
-	$(BIN)/pytest
+test: .venv/dev  ## the tests that take minutes together, not each
+	$(BIN)/pytest -m "not slow" -n 2
+
+test-all: .venv/dev  ## all tests, the slow ones too: training, conversion, clusters, pages, fuzzing
+	$(BIN)/pytest -n 2
 
 messages: .venv/dev  ## accept the wording of error messages as it is now, in tests/messages.txt
 	rm -f tests/messages.txt
@@ -71,8 +74,9 @@ wheel: .venv/base  ## the file that installs ser-edge elsewhere: dist/ser_edge-*
 	rm -f dist/ser_edge-*.whl
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
-docs: .venv/dev  ## run what README.md and docs/ show, and write down what it prints (minutes)
+docs: .venv/dev  ## run what README.md and docs/ show, and write the outputs and the picture into them (minutes)
 	$(BIN)/python -m tests.docs.rewrite
+	$(BIN)/python docs/live_view.py
 
 clean:  ## remove the environment and what was built; runs/ stays
 	rm -rf .venv build dist exported .mypy_cache .pytest_cache .ruff_cache .hypothesis

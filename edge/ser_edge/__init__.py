@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from ser_edge.errors import AudioError, MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
     from ser_edge.recognition.prediction import Prediction
     from ser_edge.recognition.recognizer import Recognizer
-    from ser_edge.recognition.windows import Windowing
+    from ser_edge.recognition.windows import WindowConfig, Windowing
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "AudioError",
@@ -29,6 +29,7 @@ __all__ = [
     "Recognizer",
     "RuntimeUnavailable",
     "SerEdgeError",
+    "WindowConfig",
     "Windowing",
     "__version__",
 ]
@@ -37,6 +38,7 @@ _MODULES = {
     "Microphone": "capture.microphone",
     "Prediction": "recognition.prediction",
     "Recognizer": "recognition.recognizer",
+    "WindowConfig": "recognition.windows",
     "Windowing": "recognition.windows",
 }  # the others are in `errors`
 

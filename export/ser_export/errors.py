@@ -1,8 +1,8 @@
 """The errors of ser-export, with those of `ser_edge.errors` in one tree.
 
-    SerEdgeError                  exit code
-    └── ExportError                   4   a run that can't be read, or a network that can't be converted
-        └── VerificationError         4   a converted file whose answers differ from Keras's
+SerEdgeError                  exit code
+└── ExportError                   4   a run that can't be read, or a network that can't be converted
+└── VerificationError         4   a converted file whose answers differ from Keras's
 """
 
 from ser_edge.errors import SerEdgeError

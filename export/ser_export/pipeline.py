@@ -1,4 +1,4 @@
-"""Exports a run as one model file: convert, embed the description, verify, and only then give the file its name."""
+"""Exports a run as one model file: convert, embed the metadata, verify, and only then give the file its name."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.models.metadata import ModelDescription, tempered
+from ser_edge.models.metadata import ModelMetadata, apply_temperature
+from ser_edge.models.network import Model
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export.embed_metadata import embed_onnx, embed_tflite
 from ser_export.errors import ExportError
@@ -17,7 +18,7 @@ from ser_export.to_onnx.graph import build_graph
 from ser_export.to_onnx.quantize import ONNX_PRECISIONS
 from ser_export.to_tflite.convert import convert
 from ser_export.verification.operators import check_operators
-from ser_export.verification.verify import PRECISION_TOLERANCES, VerificationReport, verification_inputs, verify
+from ser_export.verification.verify import PRECISIONS, VerificationReport, verification_inputs, verify
 
 __all__ = ["FORMATS", "export"]
 
@@ -33,28 +34,28 @@ def export(run: Run, target: Path, precision: str = "float32") -> VerificationRe
     Args:
         run: the network, and the answers to compare with.
         target: ends in one of FORMATS.
-        precision: of the stored weights, one of `verify.PRECISION_TOLERANCES`.
+        precision: of the stored weights, one of `verify.PRECISIONS`.
 
     Raises:
         ExportError: the network can't be converted, or the run directory is inconsistent.
         VerificationError: the file doesn't answer as Keras does; nothing is written under `target`.
     """
-    description = replace(run.description, precision=precision)
-    features = verification_inputs(run.features, FrontEnd(description.features))
-    expected = run.model.predict(description.inputs(features), batch_size=256, verbose=0)
+    metadata = replace(run.metadata, precision=precision)
+    features = verification_inputs(run.features, FrontEnd(metadata.features))
+    expected = run.model.predict(metadata.inputs(features), batch_size=256, verbose=0)
     if np.abs(expected[: len(run.features)] - run.probabilities).max() > _RELOADED:
         raise ExportError(
             f"{run.path}: model.keras doesn't give the answers stored beside it; train it again", code="run-damaged"
         )
-    if description.temperature != 1.0:  # the file's answers are calibrated, so Keras's must be
-        expected = tempered(expected, description.temperature)
+    if metadata.temperature != 1.0:  # the file's answers are calibrated, so Keras's must be
+        expected = apply_temperature(expected, metadata.temperature)
     target.parent.mkdir(parents=True, exist_ok=True)
     unverified = target.with_name(f".unverified-{target.name}")
     try:
-        FORMATS[target.suffix](run, description, unverified)
+        FORMATS[target.suffix](run, metadata, unverified)
         check_operators(unverified, precision)
-        tolerances = PRECISION_TOLERANCES[precision]
-        report = verify(unverified, features, expected, description.labels, run.labels, run.test, tolerances)
+        tolerances = PRECISIONS[precision]
+        report = verify(Model(unverified), features, expected, metadata.labels, run.labels, run.test, tolerances)
         unverified.replace(target)
     except ExportError as e:
         message = f"{target}: not written: {e}; try {_alternative(target.suffix, precision)}"
@@ -69,16 +70,16 @@ def _alternative(suffix: str, precision: str) -> str:
     return f"--precision {_LESS_LOSS[precision]}" if precision in _LESS_LOSS else f"--format {_OTHER_FORMAT[suffix]}"
 
 
-def _onnx(run: Run, description: ModelDescription, path: Path) -> None:
-    model = ONNX_PRECISIONS[description.precision](build_graph(run.model))
-    embed_onnx(model, description)
+def _onnx(run: Run, metadata: ModelMetadata, path: Path) -> None:
+    model = ONNX_PRECISIONS[metadata.precision](build_graph(run.model))
+    embed_onnx(model, metadata)
     onnx.save_model(model, path)
 
 
-def _tflite(run: Run, description: ModelDescription, path: Path) -> None:
-    representative = description.inputs(run.features[~run.test][:_REPRESENTATIVE])
-    convert(run.path / "model.keras", path, description.precision, representative)
-    embed_tflite(path, description)
+def _tflite(run: Run, metadata: ModelMetadata, path: Path) -> None:
+    representative = metadata.inputs(run.features[~run.test][:_REPRESENTATIVE])
+    convert(run.path / "model.keras", path, metadata.precision, representative)
+    embed_tflite(path, metadata)
 
 
-FORMATS: dict[str, Callable[[Run, ModelDescription, Path], None]] = {".onnx": _onnx, ".tflite": _tflite}
+FORMATS: dict[str, Callable[[Run, ModelMetadata, Path], None]] = {".onnx": _onnx, ".tflite": _tflite}

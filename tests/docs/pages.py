@@ -1,8 +1,11 @@
 """The project's pages as programs: their blocks are run, and what they show is compared with what is printed.
 
     ```console        lines that begin with `$ ` are typed into bash; what follows a command is what it prints
-    ```python         statements of one namespace a page; `print(...)  # -> 85 %` shows what is printed
+    ```python         statements; `print(...)  # -> 85 %` shows what is printed
     <!-- not run: why -->    on the line before a block: it is left out
+
+The Python blocks of a page run in order in one interpreter, which no other page shares, in a folder with `tests/sounds`
+and `recordings`: an example may register a corpus or define a class, and the next block use it.
 
 A command that is followed by nothing isn't compared, and a line of three dots stands for any lines. Standard error is
 shown below the output for `ser-edge` alone: that of the others is their progress.
@@ -11,22 +14,25 @@ shown below the output for `ser-edge` alone: that of the others is their progres
 import ast
 import contextlib
 import io
+import multiprocessing
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.conftest import SOUNDS, make_recordings
 
-__all__ = ["PAGES", "Block", "Shown", "alike", "blocks", "directory", "printed", "rewritten", "typed"]
+__all__ = ["PAGES", "Block", "Shown", "blocks", "directory", "matches", "rewritten", "run", "typed"]
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md") if path.exists()]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
 
 # What another processor or runtime may change. Words, and numbers that aren't of these kinds, are exact.
 PERCENT = 2.0  # points, of a number before " %"
@@ -43,6 +49,8 @@ _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]\d+)?)")
 _BAR = re.compile(r"(?<= )(?=[#.]{10} )(#*)\.*")
 _SHOWN = re.compile(r"  # -> (.*)$")
 _END = "\x1e"  # between what two commands print
+
+_namespace: dict[str, Any] = {"__name__": "page"}  # of the page's interpreter
 
 
 @dataclass(frozen=True)
@@ -101,30 +109,35 @@ def directory(folder: Path) -> Iterator[None]:
         yield
 
 
-def printed(block: Block, namespace: dict[str, Any]) -> list[tuple[Shown, list[str]]]:
-    """Runs a block; gives what is shown of it, and the lines that are printed in its place.
+def run(page: Path) -> Iterator[tuple[Block, list[tuple[Shown, list[str]]]]]:
+    """Runs the page's blocks in the working directory; gives what each shows, and the lines printed in its place.
 
     Raises:
-        AssertionError: a command fails.
+        AssertionError: a command fails. What Python code raises is passed on.
     """
-    return _console(block) if block.kind == "console" else _python(block, namespace)
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as interpreter:
+        for block in blocks(page):
+            if block.kind == "console":
+                yield block, _console(block)
+            else:
+                yield block, interpreter.submit(_python, block).result()
 
 
-def alike(shown: tuple[str, ...] | list[str], lines: list[str]) -> bool:
+def matches(shown: tuple[str, ...] | list[str], lines: list[str]) -> bool:
     """Whether the printed lines are those shown, but for what another processor may change."""
     if "..." in shown:
         place = shown.index("...")
         rest = list(shown[place + 1 :])
-        return alike(shown[:place], lines[:place]) and any(
-            alike(rest, lines[at:]) for at in range(place, len(lines) + 1)
+        return matches(shown[:place], lines[:place]) and any(
+            matches(rest, lines[at:]) for at in range(place, len(lines) + 1)
         )
-    return len(shown) == len(lines) and all(map(_alike, shown, lines))
+    return len(shown) == len(lines) and all(map(_matches, shown, lines))
 
 
 def rewritten(page: Path) -> str:
     """The page's text with what its blocks print now. Runs in the working directory."""
-    text, namespace = page.read_text("utf-8"), {"__name__": page.stem}
-    for block, results in reversed([(block, printed(block, namespace)) for block in blocks(page)]):
+    text = page.read_text("utf-8")
+    for block, results in reversed(list(run(page))):
         lines = block.content.splitlines()
         for shown, now in reversed(results):
             if not shown.lines or "..." in shown.lines:
@@ -132,7 +145,7 @@ def rewritten(page: Path) -> str:
             if block.kind == "console":
                 lines[shown.first : shown.first + len(shown.lines)] = now
             else:
-                lines[shown.first] = _SHOWN.sub(lambda _, said=now[0]: f"  # -> {said}", lines[shown.first])
+                lines[shown.first] = _SHOWN.sub(lambda _, printed=now[0]: f"  # -> {printed}", lines[shown.first])
         content = "".join(f"{line}\n" for line in lines)
         text = text[: block.start] + content + text[block.start + len(block.content) :]
     return text
@@ -161,19 +174,20 @@ def _run_as(command: str) -> str:
     return MADE.get(command.partition("  #")[0].rstrip(), command)
 
 
-def _python(block: Block, namespace: dict[str, Any]) -> list[tuple[Shown, list[str]]]:
+def _python(block: Block) -> list[tuple[Shown, list[str]]]:
+    """Runs in the page's interpreter."""
     lines, results = block.content.splitlines(), []
     for statement in ast.parse(block.content).body:
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            exec(compile(ast.Module([statement], []), block.place, "exec"), namespace)
+            exec(compile(ast.Module([statement], []), block.place, "exec"), _namespace)
         last = (statement.end_lineno or 0) - 1
         if match := _SHOWN.search(lines[last]):
             results.append((Shown(lines[last], (match[1],), last), out.getvalue().splitlines()))
     return results
 
 
-def _alike(shown: str, printed: str) -> bool:
+def _matches(shown: str, printed: str) -> bool:
     """One line. Columns may move with their figures: so many spaces are as good as one."""
     bars = [list(map(len, _BAR.findall(line))) for line in (shown, printed)]
     if len(bars[0]) != len(bars[1]) or any(abs(a - b) > BAR for a, b in zip(*bars, strict=True)):

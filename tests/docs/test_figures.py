@@ -25,7 +25,7 @@ def measured() -> dict:
 
 @pytest.mark.parametrize("name", ["crnn.onnx", "crnn.tflite"])
 def test_bundled_files_carry_the_latest_figures(name: str, measured: dict) -> None:
-    said = Model(MODELS / name).description.accuracy
+    said = Model(MODELS / name).metadata.accuracy
     assert said is not None
     assert (said.protocol, said.folds, said.seeds) == ("speaker", measured["folds"], measured["seeds"])
     assert said.wa == pytest.approx(measured["wa"]["mean"], abs=0.01)

@@ -2,21 +2,19 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.docs.pages import MADE, PAGES, ROOT, alike, blocks, directory, printed, rewritten, typed
+from tests.docs.pages import MADE, PAGES, ROOT, directory, matches, rewritten, run, typed
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_does_what_it_says_and_prints_what_it_shows(page: Path, tmp_path: Path) -> None:
-    namespace: dict[str, Any] = {"__name__": page.stem}
     with directory(tmp_path):
-        for block in blocks(page):
-            for shown, lines in printed(block, namespace):
+        for block, results in run(page):
+            for shown, lines in results:
                 message = "\n".join([f"{block.place}: {shown.command}", "shown:", *shown.lines, "printed:", *lines])
-                assert not shown.lines or alike(shown.lines, lines), f"{message}\nmake docs rewrites it"
+                assert not shown.lines or matches(shown.lines, lines), f"{message}\nmake docs rewrites it"
 
 
 def test_a_target_that_a_page_shows_does_what_is_run_instead() -> None:
@@ -50,7 +48,7 @@ LINE = "angry        85 %  #########.  then neutral      4 %  plain.wav"
     ],
 )
 def test_figures_may_differ_a_little_and_words_may_not(printed: str, same: bool) -> None:
-    assert alike([LINE], [printed]) == same
+    assert matches([LINE], [printed]) == same
 
 
 @pytest.mark.parametrize(
@@ -64,7 +62,7 @@ def test_figures_may_differ_a_little_and_words_may_not(printed: str, same: bool)
     ],
 )
 def test_decimals_have_a_tolerance_and_whole_numbers_are_exact(shown: str, printed: str, same: bool) -> None:
-    assert alike([shown], [printed]) == same
+    assert matches([shown], [printed]) == same
 
 
 @pytest.mark.parametrize(
@@ -79,7 +77,7 @@ def test_decimals_have_a_tolerance_and_whole_numbers_are_exact(shown: str, print
     ],
 )
 def test_three_dots_stand_for_any_lines(shown: list[str], printed: list[str], same: bool) -> None:
-    assert alike(shown, printed) == same
+    assert matches(shown, printed) == same
 
 
 PAGE = """\

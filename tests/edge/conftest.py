@@ -28,7 +28,7 @@ from ser_edge.audio.decoding.standard_input import pipe_sound
 from ser_edge.audio.sound import Sound
 from ser_edge.cli.app import main
 from ser_edge.errors import AudioError
-from ser_edge.errors.user_warnings import redirected
+from ser_edge.errors.user_warnings import capture_warnings
 from ser_edge.models.metadata import KEY
 
 
@@ -208,7 +208,7 @@ class Trickle(io.RawIOBase):
 def _decode(sound: AbstractContextManager[Sound]) -> Decoded | str:
     warnings: list[str] = []
     try:
-        with redirected(warnings.append), sound as opened:
+        with capture_warnings(warnings.append), sound as opened:
             samples = np.concatenate(list(opened.chunks))
     except AudioError as error:
         return str(error)
@@ -311,7 +311,7 @@ _SAME = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 
 
 def _small_onnx(
-    path: Path, description: str | None, weights: npt.ArrayLike = _SAME, inputs: int = 3, outputs: int = 3
+    path: Path, metadata: str | None, weights: npt.ArrayLike = _SAME, inputs: int = 3, outputs: int = 3
 ) -> Path:
     """The mean over the frames, a matrix, and softmax: a network whose answers a test can know."""
     graph = helper.make_graph(
@@ -326,8 +326,8 @@ def _small_onnx(
         [numpy_helper.from_array(np.asarray(weights, np.float32), "weights")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    if description is not None:
-        helper.set_model_props(model, {KEY: description})
+    if metadata is not None:
+        helper.set_model_props(model, {KEY: metadata})
     onnx.save(model, path)
     return path
 

@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
-from ser_edge.models.metadata import Accuracy, ModelDescription, Normalization
+from ser_edge.models.metadata import Accuracy, ModelMetadata, Normalization
 from ser_export.from_keras.run import Run, read_run
 from ser_train.networks.zoo import NETWORKS
 
@@ -48,7 +48,7 @@ def features(config: FeatureConfig, count: int) -> np.ndarray:
     time, front_end = np.arange(8000) / 16_000, FrontEnd(config)
     random = np.random.default_rng(1)
     tones = [np.sin(2 * np.pi * f * time * (1 + g * time)) for f, g in random.uniform([80, -1], [3000, 3], (count, 2))]
-    if config.span_db is not None:  # then where they stop is where their frames end
+    if config.trim_db is not None:  # then where they stop is where their frames end
         tones = [tone * (time < end) for tone, end in zip(tones, random.uniform(0.2, 0.5, count), strict=True)]
     return np.stack([front_end(tone.astype(np.float32)) for tone in tones])
 
@@ -68,11 +68,11 @@ def finished_run(path: Path, make: Callable[[], keras.Model], config: FeatureCon
         moved = weight.numpy() + random.normal(0, noise, weight.shape)
         weight.assign(np.abs(moved) if weight.path.endswith("variance") else moved)
     model.save(path / "model.keras")
-    description = ModelDescription(
+    metadata = ModelMetadata(
         path.name, LABELS, config, normalization(inputs), accuracy=Accuracy("speaker", 5, 1, 40.0, 38.0, 37.0)
     )
-    probabilities = model.predict(description.inputs(inputs), verbose=0)
-    (path / "description.json").write_text(description.to_json())
+    probabilities = model.predict(metadata.inputs(inputs), verbose=0)
+    (path / "description.json").write_text(metadata.to_json())
     (path / "run.json").write_text(json.dumps({"settings": {}}))
     np.savez(
         path / "answers.npz",

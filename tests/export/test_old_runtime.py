@@ -16,7 +16,7 @@ from ser_edge.models.tolerances import tolerance
 from ser_export.from_keras.run import Run
 from ser_export.pipeline import export
 from ser_export.verification.operators import runtimes
-from ser_export.verification.verify import PRECISION_TOLERANCES
+from ser_export.verification.verify import PRECISIONS
 
 EDGE = Path(__file__).parents[2] / "edge"
 CAN_BE_INSTALLED = pytest.mark.skipif(
@@ -51,12 +51,12 @@ def old_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_old_runtime_answers_as_the_new_one(
     any_run: Run, old_python: Path, tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(PRECISION_TOLERANCES, precision, replace(PRECISION_TOLERANCES[precision], points=100.0))  # of random weights
+    monkeypatch.setitem(PRECISIONS, precision, replace(PRECISIONS[precision], points=100.0))  # of random weights
     target, inputs, outputs = (tmp_path / name for name in ("model.tflite", "inputs.npy", "answers.npy"))
     export(any_run, target, precision)
     assert "tflite-runtime 2.14" in runtimes(target)
     features = any_run.features[:20]
-    np.save(inputs, any_run.description.inputs(features))
+    np.save(inputs, any_run.metadata.inputs(features))
     subprocess.run([old_python, "-c", ANSWER, target, inputs, outputs], check=True)
     bound = tolerance(".tflite", precision).kernels
     np.testing.assert_allclose(np.load(outputs), Model(target).probabilities(features), rtol=0, atol=bound)
@@ -66,7 +66,7 @@ def test_the_old_runtime_answers_as_the_new_one(
 def test_the_old_runtime_refuses_what_the_table_says_it_does(
     any_run: Run, old_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(PRECISION_TOLERANCES, "int8", replace(PRECISION_TOLERANCES["int8"], points=100.0))
+    monkeypatch.setitem(PRECISIONS, "int8", replace(PRECISIONS["int8"], points=100.0))
     target = tmp_path / "model.tflite"
     export(any_run, target, "int8")
     assert runtimes(target) == ("LiteRT",)
@@ -79,7 +79,7 @@ def test_ser_edge_answers_with_the_old_runtime_and_numpy_1(old_python: Path, sou
     command = [old_python, "-m", "ser_edge", "--model", "crnn.tflite", "--format", "json", *sounds]
     done = subprocess.run(command, env={"PYTHONPATH": str(EDGE)}, capture_output=True, text=True, check=True)
     recognizer = Recognizer("crnn.tflite")
-    bound = tolerance(".tflite", recognizer.description.precision).kernels
+    bound = tolerance(".tflite", recognizer.metadata.precision).kernels
     for line, sound in zip(done.stdout.splitlines(), sounds, strict=True):
         expected = recognizer.predict(sound).probabilities
         assert json.loads(line)["probabilities"] == pytest.approx(expected, abs=bound)

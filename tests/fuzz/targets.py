@@ -24,8 +24,8 @@ from ser_edge.audio.reading import read
 from ser_edge.audio.sound import Channels, Samples
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.models.container import READERS, description_in
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.container import READERS, metadata_in
+from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import BUNDLED, DEFAULT
 
 RATE = 16_000
@@ -83,31 +83,31 @@ def _raw(data: bytes) -> None:
 
 def _description(data: bytes) -> None:
     with suppress(SerEdgeError):
-        description = ModelDescription.from_json(data, "some.onnx")
-        assert ModelDescription.from_json(description.to_json(), "some.onnx") == description
-        config = description.features
+        metadata = ModelMetadata.from_json(data, "some.onnx")
+        assert ModelMetadata.from_json(metadata.to_json(), "some.onnx") == metadata
+        config = metadata.features
         features = FrontEnd(config)(np.zeros(config.samples or config.sample_rate, np.float32))
-        assert np.isfinite(description.inputs(features)).all()
+        assert np.isfinite(metadata.inputs(features)).all()
 
 
 def _settings(data: bytes) -> None:
     """Pairs of bytes: which field of a description to change, and what to."""
     text = _stored(f"{DEFAULT}.onnx")
-    description = json.loads(text)
+    metadata = json.loads(text)
     for place, value in zip(data[::2], data[1::2], strict=False):
-        part = description
-        if place > 127 and isinstance(description.get(_OBJECTS[place % 3]), dict):
-            part = description[_OBJECTS[place % 3]]
+        part = metadata
+        if place > 127 and isinstance(metadata.get(_OBJECTS[place % 3]), dict):
+            part = metadata[_OBJECTS[place % 3]]
         names = sorted(part)
         if names:
             part[names[place % len(names)]] = copy.deepcopy(HOSTILE[value % len(HOSTILE)])
-    _description(json.dumps(description).encode())
+    _description(json.dumps(metadata).encode())
 
 
 def _model_file(suffix: str, data: bytes) -> None:
     path = Path(f"some{suffix}")
     with suppress(SerEdgeError):
-        ModelDescription.from_json(description_in(data, path), path.name)
+        ModelMetadata.from_json(metadata_in(data, path), path.name)
 
 
 def _check(samples: Samples) -> None:
@@ -150,9 +150,9 @@ def _samples() -> list[bytes]:
 
 
 def _stored(name: str) -> bytes:
-    description = description_in((BUNDLED / name).read_bytes(), Path(name))
-    assert description is not None
-    return description
+    metadata = metadata_in((BUNDLED / name).read_bytes(), Path(name))
+    assert metadata is not None
+    return metadata
 
 
 def _descriptions() -> list[bytes]:

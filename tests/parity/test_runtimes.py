@@ -12,12 +12,12 @@ import onnxruntime
 import pytest
 
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.models.metadata import ModelDescription, Normalization
+from ser_edge.models.metadata import ModelMetadata, Normalization
 from ser_edge.models.network import Model
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export.from_keras.run import Run
 from ser_export.pipeline import export
-from ser_export.verification.verify import PRECISION_TOLERANCES, Tolerances, verification_inputs
+from ser_export.verification.verify import PRECISIONS, Tolerances, verification_inputs
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks.zoo import NETWORKS
 
@@ -66,15 +66,15 @@ def random_network(name: str, folder: Path) -> Exported:
         weight.assign(value)
     model.save(folder / "model.keras")
     real = random.normal(0, 60, (40, config.frames, config.coefficients)).astype(np.float32)
-    if config.span_db is not None:
+    if config.trim_db is not None:
         for length, one in zip(range(1, config.frames, config.frames // 40), real, strict=False):
             one[length:] = np.nan  # frames that aren't there
     normalization = Normalization((-3.0,) * config.coefficients, (60.0,) * config.coefficients)
-    description = ModelDescription(name, EMOTIONS, config, normalization)
+    metadata = ModelMetadata(name, EMOTIONS, config, normalization)
     features = verification_inputs(real, FrontEnd(config))
-    inputs = description.inputs(features)
+    inputs = metadata.inputs(features)
     answers = model.predict(inputs, verbose=0)
-    run = Run(folder, model, description, real, np.zeros(40, np.int64), answers[:40], np.ones(40, bool))
+    run = Run(folder, model, metadata, real, np.zeros(40, np.int64), answers[:40], np.ones(40, bool))
     for suffix in (".onnx", ".tflite"):
         export(run, folder / f"model{suffix}")
     return Exported(name, answers, inputs, features, run, folder)
@@ -130,13 +130,13 @@ def test_an_onnx_file_takes_any_length(exported: Exported, frames: int) -> None:
 )
 def test_int8_files_are_small(exported: Exported, suffix: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # What networks with random weights answer isn't worth much: labels are no measure, and an RNN amplifies.
-    monkeypatch.setitem(PRECISION_TOLERANCES, "int8", Tolerances(difference=0.25, labels_changed=None, points=100.0))
+    monkeypatch.setitem(PRECISIONS, "int8", Tolerances(difference=0.25, labels_changed=None, points=100.0))
     target = exported.folder / f"model-int8{suffix}"
     export(exported.run, target, "int8")
     assert target.stat().st_size <= limit * 1024
 
 
-@pytest.mark.parametrize("exported", [n for n in NETWORKS if NETWORKS[n].features.span_db], indirect=True)
+@pytest.mark.parametrize("exported", [n for n in NETWORKS if NETWORKS[n].features.trim_db], indirect=True)
 def test_frames_that_are_missing_do_not_change_the_answer(exported: Exported) -> None:
     """An utterance filled up to the network's length, or cut to its own."""
     model = keras.models.load_model(exported.folder / "model.keras", compile=False)

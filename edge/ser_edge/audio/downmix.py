@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.samples.arrays import LOUDEST
+from ser_edge.audio.samples.arrays import MAX_AMPLITUDE
 from ser_edge.audio.sound import Channels, Samples, Sound, first
 from ser_edge.errors import AudioError
 
@@ -55,7 +55,7 @@ class Downmix:
     def blocks(self, chunk: Channels) -> Iterator[Samples]:
         """(samples, channels), float32, any number of them; gives the (samples,) of each block that they complete.
 
-        What isn't finite, or beyond `LOUDEST`, is silence.
+        What isn't finite, or beyond `MAX_AMPLITUDE`, is silence.
 
         Raises:
             AudioError: there is no such channel.
@@ -80,8 +80,8 @@ class Downmix:
         self._waiting, self._count = [], 0
 
     def _without_dc(self, block: Channels) -> Channels:
-        if not max(block.max(), -block.min()) <= LOUDEST:  # NaN where there is one
-            block = np.where(np.abs(block) <= LOUDEST, block, np.float32(0))
+        if not max(block.max(), -block.min()) <= MAX_AMPLITUDE:  # NaN where there is one
+            block = np.where(np.abs(block) <= MAX_AMPLITUDE, block, np.float32(0))
         mean = block.mean(axis=0, dtype=np.float64)
         before = mean if self._dc is None else self._dc
         self._followed = min(self._followed + len(block) / self._length, _MEMORY)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from ser_edge.audio.formats import AUDIO_SUFFIXES, MEDIA_SUFFIXES
 
-__all__ = ["sounds_below"]
+__all__ = ["find_sound_files"]
 
 _NO_FOLDER, _NO_SOUND = "__MACOSX", "._"  # what macOS puts into archives beside what was meant
 
 
-def sounds_below(folder: Path, passed_over: Counter[str] | None = None) -> Iterator[Path]:
+def find_sound_files(folder: Path, passed_over: Counter[str] | None = None) -> Iterator[Path]:
     """The sounds at any depth in order, through links as well.
 
     No more than a folder's names are in memory, and those of the folders it lies in. A link that leads nowhere is given

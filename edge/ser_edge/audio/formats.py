@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["AUDIO_SUFFIXES", "MAYBE_OTHERS", "MEDIA_SUFFIXES", "RAW_SUFFIXES", "reason", "what_it_is"]
+__all__ = ["AUDIO_SUFFIXES", "MAYBE_OTHERS", "MEDIA_SUFFIXES", "RAW_SUFFIXES", "error_reason", "format_name"]
 
 # What people keep voices in; folders are searched for these.
 _BY_LIBSNDFILE = """
@@ -34,7 +34,7 @@ _FIRST_BYTES = {
 }
 
 
-def reason(error: Any) -> str:
+def error_reason(error: Any) -> str:
     """What libsndfile says, without its preamble, or the operating system's."""
     text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
     text = " ".join(str(text).removeprefix("Error : ").split()).rstrip(".")
@@ -44,7 +44,7 @@ def reason(error: Any) -> str:
     return f"can't be read: {text or type(error).__name__}"
 
 
-def what_it_is(head: bytes) -> str | None:
+def format_name(head: bytes) -> str | None:
     """The name of a format that libsndfile doesn't read; None where its first bytes are no such format's."""
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
         brand = head[8:12] if head[4:8] == b"ftyp" else b"qt  "

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from ser_edge.audio.decoding.decoder import open_sound
 from ser_edge.audio.formats import AUDIO_SUFFIXES
-from ser_edge.audio.samples.array_types import number_and_array, of_bytes
-from ser_edge.audio.samples.arrays import rate_of, whole
+from ser_edge.audio.samples.array_types import is_raw_bytes, split_rate
+from ser_edge.audio.samples.arrays import array_to_samples, parse_sample_rate
 from ser_edge.audio.sound import Sound
 from ser_edge.errors import AudioError
 
@@ -32,7 +32,7 @@ def open_source(source: Source, sample_rate: Any = None) -> Iterator[Sound]:
 
     Args:
         source: the path of a sound file; a binary file object that holds one, an upload or a `soundfile.SoundFile`
-            included; samples as `arrays.whole` takes them; or these with their rate, in a tuple.
+            included; samples as `arrays.array_to_samples` takes them; or these with their rate, in a tuple.
         sample_rate: Hz of samples; files say theirs.
 
     Raises:
@@ -65,31 +65,31 @@ def check_chunks(chunks: Any) -> None:
         TypeError: a path, a file, bytes, or one array.
     """
     kind = type(chunks).__name__
-    if of_bytes(chunks):
+    if is_raw_bytes(chunks):
         raise TypeError(f"{kind}: no chunks; for 16-bit samples type stream([np.frombuffer(data, np.int16)], ...)")
     if isinstance(chunks, str | os.PathLike) or hasattr(chunks, "read"):
         raise TypeError(f"{kind}: no chunks of samples; for a file type stream(soundfile.blocks(file, 1600), ...)")
     if hasattr(chunks, "ndim") or hasattr(chunks, "typecode"):
         raise TypeError(f"{kind}: no chunks but one array; type stream([array], ...), or list(array) for its rows")
     if hasattr(chunks, "__aiter__"):
-        raise TypeError(f"{kind}: async; type listener(sample_rate), and feed(chunk) for each")
+        raise TypeError(f"{kind}: async; type create_stream(sample_rate), and accept_waveform(chunk) for each")
     if not hasattr(chunks, "__iter__") and not hasattr(chunks, "__getitem__"):
         raise TypeError(f"{kind}: no chunks; give something that yields arrays of samples")
 
 
 def _in_memory(source: Any, sample_rate: Any) -> Sound:
-    if (pair := number_and_array(source)) is not None:
-        given, source = rate_of(pair[0], "array"), pair[1]
-        if sample_rate is not None and rate_of(sample_rate, "array") != given:
+    if (pair := split_rate(source)) is not None:
+        given, source = parse_sample_rate(pair[0], "array"), pair[1]
+        if sample_rate is not None and parse_sample_rate(sample_rate, "array") != given:
             raise TypeError(f"the samples come with {given} Hz, sample_rate says {sample_rate}; leave one of them out")
         sample_rate = given
     if isinstance(source, int | float) and (hasattr(sample_rate, "__len__") or hasattr(sample_rate, "__array__")):
         raise TypeError(f"samples come first, then their rate; type predict(samples, sample_rate={source})")
     if sample_rate is None:
-        whole(source)  # what isn't samples needs another thing than a rate
+        array_to_samples(source)  # what isn't samples needs another thing than a rate
         raise TypeError("an array needs its sample rate: predict(array, sample_rate=...)")
-    rate = rate_of(sample_rate, "array")
-    samples = whole(source)
+    rate = parse_sample_rate(sample_rate, "array")
+    samples = array_to_samples(source)
     return Sound(rate, iter([samples]), "array", None, len(samples) / rate)
 
 

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.capture.devices import BLOCK, Device, choose, choose_again, open_stream
+from ser_edge.capture.devices import BLOCK, Device, choose, choose_again, open_input_stream
 from ser_edge.capture.portaudio import portaudio, refresh
 from ser_edge.errors import MicrophoneError
 
-__all__ = ["Block", "Connection", "Keeper"]
+__all__ = ["Block", "CaptureSession", "CaptureThread"]
 
 QUEUE = 10.0  # seconds of sound that wait for whoever reads; older ones are dropped
-PATIENCE = 2.0  # seconds without a callback: open it anew
+STALL_TIMEOUT = 2.0  # seconds without a callback: open it anew
 SILENT = 10.0  # seconds of digital silence: no microphone is that quiet, unless it is muted or dead
 MAX_SILENT = 320.0  # seconds between two attempts to wake a device that stays silent
 BACK_OFF, MAX_BACK_OFF = 0.5, 10.0  # seconds before opening again: the first time, and after many
@@ -39,7 +39,7 @@ class Block(NamedTuple):
     sound: npt.NDArray[np.float32]  # (frames, channels)
 
 
-class Connection:
+class CaptureSession:
     """One opening of a device: its stream, and what was heard and isn't read yet.
 
     Args:
@@ -80,7 +80,7 @@ class _End(Enum):
     SILENT = auto()  # it calls, and brings nothing but zeros
 
 
-class Keeper:
+class CaptureThread:
     """A device that is kept open, in a thread of its own, from `start` until `stopping` is set.
 
     Args:
@@ -90,7 +90,7 @@ class Keeper:
     """
 
     def __init__(self, sample_rate: int, wanted: int | str | None, channel: int | None = None):
-        self.connections: deque[Connection] = deque(maxlen=_UNREAD)  # oldest first; whoever has read one removes it
+        self.connections: deque[CaptureSession] = deque(maxlen=_UNREAD)  # oldest first; whoever has read one removes it
         self.device: Device | None = None  # as it was listed when it was opened last
         self.failure: Exception | None = None  # it couldn't be opened at all; or a bug
         self.news, self.opened = Event(), Event()  # `opened` is set also by a failure
@@ -119,12 +119,12 @@ class Keeper:
             self.opened.set()
 
     def _keep(self) -> None:
-        connection: Connection | None = self._first()
+        connection: CaptureSession | None = self._first()
         returning, delay, silent = False, BACK_OFF, SILENT
         while connection:
             self.connections.append(connection)
             self.opened.set()
-            end = self._watch(connection, returning, max(PATIENCE, delay), silent)
+            end = self._watch(connection, returning, max(STALL_TIMEOUT, delay), silent)
             connection.over = True  # before it is closed: that may hang, and the reader mustn't wait for it
             connection.stream.close()
             # What opens and brings nothing is tried ever more rarely.
@@ -133,14 +133,14 @@ class Keeper:
             returning = end is not _End.SILENT or (returning and not connection.frames)
             connection = self._again(delay if end is _End.LOST else 0.0)
 
-    def _first(self) -> Connection:
+    def _first(self) -> CaptureSession:
         try:
             return self._connect(choose(self._wanted))
         except MicrophoneError:
             refresh()  # it may have been plugged in since PortAudio looked
             return self._connect(choose(self._wanted))
 
-    def _again(self, delay: float) -> Connection | None:
+    def _again(self, delay: float) -> CaptureSession | None:
         """Waits until the device is back; None if that is no longer wanted."""
         assert self.device
         self._wait(delay)
@@ -152,9 +152,9 @@ class Keeper:
             self._wait(delay)
         return None
 
-    def _connect(self, device: Device) -> Connection:
-        connection = Connection(self.news)
-        connection.stream, connection.rate, connection.channels = open_stream(
+    def _connect(self, device: Device) -> CaptureSession:
+        connection = CaptureSession(self.news)
+        connection.stream, connection.rate, connection.channels = open_input_stream(
             device, self._sample_rate, connection.hear, connection.finish, self._channel
         )
         if self.device is None:
@@ -162,7 +162,7 @@ class Keeper:
         self.device = device
         return connection
 
-    def _watch(self, connection: Connection, returning: bool, patience: float, silent: float) -> _End:
+    def _watch(self, connection: CaptureSession, returning: bool, patience: float, silent: float) -> _End:
         """Waits until the device is gone, or stopped calling, or is silent for too long; or until the end.
 
         Args:

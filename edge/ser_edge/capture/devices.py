@@ -14,9 +14,9 @@ from typing import Any
 
 from ser_edge.capture.portaudio import on_this_system, portaudio
 from ser_edge.errors import MicrophoneError
-from ser_edge.errors.native_stderr import hushed
+from ser_edge.errors.native_stderr import suppress_native_stderr
 
-__all__ = ["BLOCK", "Device", "choose", "choose_again", "devices", "open_stream"]
+__all__ = ["BLOCK", "Device", "choose", "choose_again", "devices", "open_input_stream"]
 
 BLOCK = 0.1  # seconds in a callback; PortAudio's own choice can be a single frame
 _LATENCY = 0.3  # seconds the system may keep for us: three callbacks, so that a late one loses nothing
@@ -139,7 +139,7 @@ def choose_again(wanted: int | str | None, before: Device) -> Device:
     return choose(texts[-1])
 
 
-def open_stream(
+def open_input_stream(
     device: Device,
     sample_rate: int,
     hear: Callable[[Any, int, Any, Any], None],
@@ -175,7 +175,7 @@ def open_stream(
     for rate, channels in settings:
         stream = None
         try:
-            with hushed():  # PortAudio prints each refusal
+            with suppress_native_stderr():  # PortAudio prints each refusal
                 stream = sd.InputStream(
                     samplerate=rate,
                     blocksize=round(rate * BLOCK),

@@ -17,7 +17,7 @@ import numpy as np
 from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
 from ser_edge.audio.sound import Samples
-from ser_edge.capture.capture_thread import SILENT, Block, Connection, Keeper
+from ser_edge.capture.capture_thread import SILENT, Block, CaptureSession, CaptureThread
 from ser_edge.capture.devices import BLOCK, Device, devices
 from ser_edge.errors import MicrophoneError
 
@@ -62,8 +62,8 @@ class Microphone:
 
     def __init__(self, sample_rate: int, device: int | str | None = None, channel: int | None = None):
         self._sample_rate, self._channel = sample_rate, channel
-        self._keeper = Keeper(sample_rate, device, channel)
-        self._connection: Connection | None = None  # that is read
+        self._keeper = CaptureThread(sample_rate, device, channel)
+        self._connection: CaptureSession | None = None  # that is read
         self._read = 0  # frames of it
         self._until = 0.0  # monotonic, up to which sound or zeros were given
         self._gap = False  # zeros were given last
@@ -127,7 +127,7 @@ class Microphone:
             listening=arriving and now - keeper.sounded < SILENT,
         )
 
-    def _step(self, connection: Connection) -> Iterator[Samples]:
+    def _step(self, connection: CaptureSession) -> Iterator[Samples]:
         """What there is to give now: the next block and what was lost before it, or zeros, or nothing for a moment."""
         connections, news = self._keeper.connections, self._keeper.news
         if connection is not self._connection:
@@ -145,7 +145,7 @@ class Microphone:
             if not connection.blocks:
                 yield from self._nothing(connection)
 
-    def _sound(self, connection: Connection, block: Block) -> Iterator[Samples]:
+    def _sound(self, connection: CaptureSession, block: Block) -> Iterator[Samples]:
         frames, rate = len(block.sound), connection.rate
         lost = (block.start - self._read) / rate  # seconds that fell out of the queue
         away = block.arrived - frames / rate - self._until  # seconds since what was given last, by the clock
@@ -163,7 +163,7 @@ class Microphone:
         for mono in downmix.blocks(block.sound):
             yield resampler.process(mono)
 
-    def _nothing(self, connection: Connection) -> Iterator[Samples]:
+    def _nothing(self, connection: CaptureSession) -> Iterator[Samples]:
         now = time.monotonic()
         if not (self._gap or connection.over or now - self._until >= STALLED):
             yield np.zeros(0, np.float32)

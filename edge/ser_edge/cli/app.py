@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, TextIO
 
 from ser_edge.cli.args import STDIN, format_of, parser, problem
 from ser_edge.errors import SerEdgeError, printable
-from ser_edge.errors.native_stderr import stderr_apart
+from ser_edge.errors.native_stderr import isolate_stderr
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from ser_edge.cli.predict import Listening
-    from ser_edge.models.metadata import ModelDescription
+    from ser_edge.cli.predict import ListenOptions
+    from ser_edge.models.metadata import ModelMetadata
     from ser_edge.output.mqtt import Broker
-    from ser_edge.recognition.batch.tasks import Setup, Show
+    from ser_edge.recognition.batch.tasks import OnPrediction, RecognizerConfig
     from ser_edge.recognition.prediction import Prediction
     from ser_edge.recognition.recognizer import Recognizer
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path can hold what a terminal's encoding can't
     try:
-        with stderr_apart():
+        with isolate_stderr():
             code = _run(options, reader)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -70,23 +70,23 @@ def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
         print(unit(options.unit), end="")
         return 0
     if options.doctor:
-        from ser_edge.cli.doctor import examine
+        from ser_edge.cli.doctor import run_doctor
 
-        return examine(sys.stdout, options.device)
+        return run_doctor(sys.stdout, options.device)
     from ser_edge.cli.predict import sounds
-    from ser_edge.recognition.batch.tasks import Setup
-    from ser_edge.recognition.windows import Windowing
+    from ser_edge.recognition.batch.tasks import RecognizerConfig
+    from ser_edge.recognition.windows import WindowConfig
 
     if options.format == "srt" and len(list(islice(sounds(options.paths), 2))) > 1:
         reader.error("subtitles are of one recording; give one file")
     try:
-        windowing = Windowing(options.window, options.hop, None if options.no_gate else options.speech)
-        setup = Setup(options.model, options.threads, options.threshold, windowing, options.channel)
-        recognizer = setup.open()
+        windowing = WindowConfig(options.window, options.hop, None if options.no_gate else options.speech)
+        setup = RecognizerConfig(options.model, options.threads, options.threshold, windowing, options.channel)
+        recognizer = setup.build()
     except ValueError as e:
         reader.error(str(e))
     if options.describe:
-        print(recognizer.description.to_json())
+        print(recognizer.metadata.to_json())
         return 0
     return _judge(options, reader, setup, recognizer)
 
@@ -94,11 +94,11 @@ def _run(options: argparse.Namespace, reader: argparse.ArgumentParser) -> int:
 def _judge(
     options: argparse.Namespace,
     reader: argparse.ArgumentParser,
-    setup: "Setup",
+    setup: "RecognizerConfig",
     recognizer: "Recognizer",
 ) -> int:
-    from ser_edge.cli.predict import Listening, Way, judge_files, judge_microphone
-    from ser_edge.output.progress import say
+    from ser_edge.cli.predict import ListenOptions, PredictOptions, listen_to_microphone, predict_files
+    from ser_edge.output.progress import log_line
     from ser_edge.output.writers import WRITERS
 
     timeline = options.timeline or options.format == "srt"
@@ -106,63 +106,63 @@ def _judge(
     make_writer = WRITERS[options.format]
     with (
         _connected(options.cluster) as client,
-        _published(options.mqtt, recognizer.description) as publish,
+        _published(options.mqtt, recognizer.metadata) as publish,
         _output(options.output, reader) as out,  # last: it empties a file that is there
-        closing(make_writer(out, recognizer.description, timeline or endless)) as writer,
+        closing(make_writer(out, recognizer.metadata, timeline or endless)) as writer,
     ):
 
         def show(prediction: "Prediction") -> None:
             writer.write(prediction)
             publish(prediction)
 
-        listening = _listening(options, out, recognizer.description, publish) if endless else Listening()
+        listening = _listening(options, out, recognizer.metadata, publish) if endless else ListenOptions()
         judged, failed = 1, 0
         if options.mic:
-            judge_microphone(recognizer, options.device, show, listening)
+            listen_to_microphone(recognizer, options.device, show, listening)
         else:
-            way = Way(timeline, options.jobs, client)
-            judged, failed = judge_files(setup, recognizer, options.paths, show, listening, way)
+            way = PredictOptions(timeline, options.jobs, client)
+            judged, failed = predict_files(setup, recognizer, options.paths, show, listening, way)
     if options.format == "text" and judged:
-        say(_honesty(recognizer.description))
+        log_line(accuracy_notice(recognizer.metadata))
     if failed and judged:
-        say(f"ser-edge: {judged} judged, {failed} failed")
+        log_line(f"ser-edge: {judged} judged, {failed} failed")
     return 1 if failed else 0
 
 
 def _listening(
-    options: argparse.Namespace, out: TextIO, description: "ModelDescription", publish: "Show"
-) -> "Listening":
+    options: argparse.Namespace, out: TextIO, metadata: "ModelMetadata", publish: "OnPrediction"
+) -> "ListenOptions":
     from ser_edge.audio.decoding.standard_input import RawFormat
-    from ser_edge.cli.predict import Listening
+    from ser_edge.cli.predict import ListenOptions
 
     view = None
     if options.format == "text" and not options.output:
         from ser_edge.output.live_view import LiveView, can_paint
 
         if can_paint(out):
-            view = LiveView(out, description)
+            view = LiveView(out, metadata)
     raw = RawFormat(options.rate, options.channels, options.sample_format) if options.rate else None
-    return Listening(view, publish, options.duration, raw, options.channel)
+    return ListenOptions(view, publish, options.duration, raw, options.channel)
 
 
 def _connected(address: str | None) -> "AbstractContextManager[Client | None]":
     """A client of a Dask cluster; None for no address."""
     if address is None:
         return nullcontext()
-    from ser_edge.recognition.batch.dask_backend import connected
+    from ser_edge.recognition.batch.dask_backend import cluster_client
 
-    return connected(address)
+    return cluster_client(address)
 
 
 @contextmanager
-def _published(broker: "Broker | None", description: "ModelDescription") -> "Iterator[Show]":
+def _published(broker: "Broker | None", metadata: "ModelMetadata") -> "Iterator[OnPrediction]":
     """What publishes a prediction; does nothing for no broker."""
     if broker is None:
         yield lambda prediction: None
         return
     from ser_edge.output.mqtt import MqttWriter
 
-    with closing(MqttWriter(broker, description)) as writer:
+    with closing(MqttWriter(broker, metadata)) as writer:
         yield writer.write
 
 
@@ -180,19 +180,19 @@ def _output(path: str | None, reader: argparse.ArgumentParser) -> AbstractContex
         reader.error(f"--output {printable(path)}: {e.strerror}")
 
 
-def _honesty(description: "ModelDescription") -> str:
+def accuracy_notice(metadata: "ModelMetadata") -> str:
     """What the model's answers are worth, in a line."""
-    accuracy, chance = description.accuracy, 1 / len(description.labels)
+    accuracy, chance = metadata.accuracy, 1 / len(metadata.labels)
     if accuracy is None:
-        return f"model {description.name}: its accuracy was never measured"
+        return f"model {metadata.name}: its accuracy was never measured"
     if accuracy.protocol == "all":
-        return f"model {description.name}: its accuracy was never measured on voices that it wasn't trained on"
+        return f"model {metadata.name}: its accuracy was never measured on voices that it wasn't trained on"
     folds = f"{accuracy.folds} fold{'s' * (accuracy.folds > 1)}"
-    tested = description.training.get("not_heard") if accuracy.folds == 1 else None
+    tested = metadata.training.get("not_heard") if accuracy.folds == 1 else None
     few = isinstance(tested, list) and 0 < len(tested) < 3
     heard = "voices it never heard" if accuracy.protocol == "speaker" else "VOICES IT KNOWS"
     return (
-        f"model {description.name}: right {accuracy.wa:.1f} % of the time on {heard} "
+        f"model {metadata.name}: right {accuracy.wa:.1f} % of the time on {heard} "
         f"(protocol {accuracy.protocol}, {folds}, UAR {accuracy.uar:.1f}; chance {100 * chance:.1f} %"
         f"{'; of so few voices it says little' if few else ''})"
     )

@@ -19,17 +19,17 @@ import numpy as np
 
 from ser_edge import __version__
 from ser_edge.audio.sound import Samples
-from ser_edge.capture.devices import Device, choose, devices, open_stream
+from ser_edge.capture.devices import Device, choose, devices, open_input_stream
 from ser_edge.capture.microphone import Health, Microphone
 from ser_edge.capture.portaudio import portaudio
 from ser_edge.errors import MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.errors.install_hints import pip_install, reinstall
-from ser_edge.errors.native_stderr import stderr_apart
+from ser_edge.errors.native_stderr import isolate_stderr
 from ser_edge.models.integrity import model_files, self_test, self_test_answer, store
 from ser_edge.models.runtimes.base import LITERT, RUNTIMES
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
 
-__all__ = ["Finding", "examine", "self_test_answer", "store"]
+__all__ = ["Finding", "run_doctor", "self_test_answer", "store"]
 
 OK, NOTE, WRONG = "ok", "--", "!!"
 RATES = (16_000, 44_100, 48_000)  # Hz
@@ -79,7 +79,7 @@ class _Options:
     seconds: float
 
 
-def examine(out: TextIO, device: int | str | None = None, seconds: float = 3.0) -> int:
+def run_doctor(out: TextIO, device: int | str | None = None, seconds: float = 3.0) -> int:
     """Checks everything, prints a line for each finding, and last what to type next.
 
     Args:
@@ -92,7 +92,7 @@ def examine(out: TextIO, device: int | str | None = None, seconds: float = 3.0) 
     """
     options = _Options(device, seconds)
     wrong: list[tuple[int, Finding]] = []
-    with stderr_apart():
+    with isolate_stderr():
         for check, code in CHECKS:
             if code == MicrophoneError.exit_code and code in dict(wrong):
                 continue  # it needs what is wrong already
@@ -121,11 +121,11 @@ def _packages(_: _Options) -> Iterator[Finding]:
 
 
 def _media(_: _Options) -> Iterator[Finding]:
-    from ser_edge.audio.decoding.ffmpeg import decoder, how_to
+    from ser_edge.audio.decoding.ffmpeg import decoder, install_command
 
     found = decoder()
     if found is None:
-        yield Finding("media", NOTE, "neither PyAV nor ffmpeg is there, for .m4a, .webm, .mp4 ...", how_to())
+        yield Finding("media", NOTE, "neither PyAV nor ffmpeg is there, for .m4a, .webm, .mp4 ...", install_command())
     else:
         yield Finding("media", OK, f"{found} decodes .m4a, .webm, .mp4 ...")
 
@@ -199,7 +199,7 @@ def _settings(device: Device) -> str:
 
 def _opens(device: Device, rate: int, channels: int) -> bool:
     try:
-        stream, _, _ = open_stream(device, rate, lambda *_: None, lambda: None, settings=[(rate, channels)])
+        stream, _, _ = open_input_stream(device, rate, lambda *_: None, lambda: None, settings=[(rate, channels)])
     except MicrophoneError:
         return False
     stream.close()

@@ -67,9 +67,9 @@ def listen(
             show(prediction)
 
     for piece in first(stoppable(pieces), None if seconds is None else round(seconds * rate)):
-        shown(stream.feed_channels(piece if piece.ndim == 2 else piece[:, None]))
+        shown(stream.accept_channels(piece if piece.ndim == 2 else piece[:, None]))
         tick(piece)
-    shown(stream.finish())
+    shown(stream.input_finished())
     return Summary(stream.seconds, dict(labels), time.thread_time() - began)
 
 

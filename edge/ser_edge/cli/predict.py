@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from ser_edge.audio.sound import Channels
 from ser_edge.cli.args import STDIN
 from ser_edge.errors import AudioError, printable
-from ser_edge.errors.native_stderr import keep_memory
-from ser_edge.errors.user_warnings import redirected
-from ser_edge.output.progress import Progress, say
-from ser_edge.recognition.batch.tasks import Setup, Show, jobs_for, predictions, worth_it
+from ser_edge.errors.native_stderr import keep_freed_memory
+from ser_edge.errors.user_warnings import capture_warnings
+from ser_edge.output.progress import Progress, log_line
+from ser_edge.recognition.batch.tasks import OnPrediction, RecognizerConfig, default_jobs, predictions, worth_processes
 from ser_edge.recognition.prediction import Prediction
 from ser_edge.recognition.recognizer import Recognizer
 
@@ -27,9 +27,17 @@ if TYPE_CHECKING:
 
     from ser_edge.audio.decoding.standard_input import RawFormat
     from ser_edge.capture.microphone import Health
-    from ser_edge.service.systemd_notify import Supervisor
+    from ser_edge.service.systemd_notify import SystemdNotifier
 
-__all__ = ["Listening", "View", "Way", "judge_files", "judge_microphone", "mishaps", "sounds"]
+__all__ = [
+    "ListenOptions",
+    "PredictOptions",
+    "View",
+    "capture_incidents",
+    "listen_to_microphone",
+    "predict_files",
+    "sounds",
+]
 
 _LOOK = 64  # files that are looked at before it is decided who judges; so many are worth starting processes for
 _MICROPHONE = "microphone"  # the path of its predictions
@@ -46,18 +54,18 @@ class View(Protocol):
 
 
 @dataclass(frozen=True)
-class Listening:
+class ListenOptions:
     """How what has no end is listened to."""
 
     view: View | None = None  # a picture instead of lines
-    publish: Show = lambda prediction: None  # gets what the view shows
+    publish: OnPrediction = lambda prediction: None  # gets what the view shows
     seconds: float | None = None  # of sound after which to stop
     raw: "RawFormat | None" = None  # of standard input without a header
     channel: int | None = None  # of the microphone; None mixes them
 
 
 @dataclass(frozen=True)
-class Way:
+class PredictOptions:
     """How files are judged."""
 
     timeline: bool = False  # an answer for each window, not one for the file
@@ -65,8 +73,13 @@ class Way:
     client: "Client | None" = None  # of a Dask cluster that does it
 
 
-def judge_files(
-    setup: Setup, recognizer: Recognizer, paths: Sequence[str], show: Show, listening: Listening, way: Way
+def predict_files(
+    setup: RecognizerConfig,
+    recognizer: Recognizer,
+    paths: Sequence[str],
+    show: OnPrediction,
+    listening: ListenOptions,
+    way: PredictOptions,
 ) -> tuple[int, int]:
     """Judges files, the sounds in folders, and `-`; one that can't be judged gets a line, and the others go on.
 
@@ -88,7 +101,7 @@ def judge_files(
     passed_over: Counter[str] = Counter()
     found = sounds(paths, passed_over)
     with (
-        redirected(_say),
+        capture_warnings(_say),
         closing(Progress(lambda: sum(1 for _ in sounds(paths, Counter())))) as progress,
         closing(_attempts(setup, recognizer, paths, found, listening, way, progress)) as attempts,
     ):
@@ -102,7 +115,9 @@ def judge_files(
     return judged, failed + _say_passed_over(passed_over)
 
 
-def judge_microphone(recognizer: Recognizer, device: int | str | None, show: Show, listening: Listening) -> None:
+def listen_to_microphone(
+    recognizer: Recognizer, device: int | str | None, show: OnPrediction, listening: ListenOptions
+) -> None:
     """Listens until somebody stops it, or the time is up.
 
     Raises:
@@ -110,7 +125,7 @@ def judge_microphone(recognizer: Recognizer, device: int | str | None, show: Sho
     """
     from ser_edge.capture.microphone import Microphone
 
-    rate = recognizer.description.features.sample_rate
+    rate = recognizer.metadata.features.sample_rate
     with Microphone(rate, device, listening.channel) as microphone:
 
         def status() -> str:
@@ -123,11 +138,11 @@ def judge_microphone(recognizer: Recognizer, device: int | str | None, show: Sho
         source = _Source(_MICROPHONE, microphone, rate, status, lambda: microphone.health.arriving)
         _listen(recognizer, source, show, listening)
         health = microphone.health
-    if happened := mishaps(health):
-        say(f"ser-edge: {happened}")
+    if happened := capture_incidents(health):
+        log_line(f"ser-edge: {happened}")
 
 
-def mishaps(health: "Health") -> str:
+def capture_incidents(health: "Health") -> str:
     """What happened to a microphone while it was listened to, in a line; empty where nothing did."""
     lost = f"{health.dropped:.2f} s dropped" if health.dropped else ""
     again = f"reopened {health.reconnections} time{'s' * (health.reconnections != 1)}" if health.reconnections else ""
@@ -139,7 +154,7 @@ def sounds(paths: Iterable[str], passed_over: Counter[str] | None = None) -> Ite
 
     Args:
         paths: of files and folders.
-        passed_over: counts, by suffix, the sounds in folders that can't be decoded here; see `sounds_below`.
+        passed_over: counts, by suffix, the sounds in folders that can't be decoded here; see `find_sound_files`.
     """
     for given in paths:
         folder = Path(given)
@@ -150,10 +165,10 @@ def sounds(paths: Iterable[str], passed_over: Counter[str] | None = None) -> Ite
         if not is_folder:
             yield given
             continue
-        from ser_edge.audio.folders import sounds_below
+        from ser_edge.audio.folders import find_sound_files
 
         before = sum(passed_over.values()) if passed_over else 0
-        below = sounds_below(folder, passed_over)
+        below = find_sound_files(folder, passed_over)
         if first := next(below, None):
             yield from map(str, chain([first], below))
         elif not passed_over or sum(passed_over.values()) == before:
@@ -161,56 +176,56 @@ def sounds(paths: Iterable[str], passed_over: Counter[str] | None = None) -> Ite
 
 
 def _attempts(
-    setup: Setup,
+    setup: RecognizerConfig,
     recognizer: Recognizer,
     given: Sequence[str],
     paths: Iterator[str],
-    listening: Listening,
-    way: Way,
+    listening: ListenOptions,
+    way: PredictOptions,
     progress: Progress,
-) -> Generator[Callable[[Show], None], None, None]:
+) -> Generator[Callable[[OnPrediction], None], None, None]:
     """For each sound what shows its predictions, or raises AudioError. Many are judged ahead, a single one isn't."""
     if way.client is not None:
-        from ser_edge.recognition.batch.dask_backend import in_cluster
+        from ser_edge.recognition.batch.dask_backend import predict_in_cluster
 
-        outcomes = in_cluster(way.client, setup, recognizer.description, paths, way.timeline, progress)
+        outcomes = predict_in_cluster(way.client, setup, recognizer.metadata, paths, way.timeline, progress)
     else:
         first = list(islice(paths, _LOOK))
         paths = chain(first, paths)
         if len(first) > 1:
-            keep_memory()
-        jobs = way.jobs or (jobs_for(setup.threads) if len(first) == _LOOK or worth_it(first) else 1)
+            keep_freed_memory()
+        jobs = way.jobs or (default_jobs(setup.threads) if len(first) == _LOOK or worth_processes(first) else 1)
         if len(first) == 1 or jobs == 1 or STDIN in given:
             for path in paths:
                 yield partial(_judge, recognizer, path, listening, way.timeline, progress)
             return
-        from ser_edge.recognition.batch.process_pool import in_processes
+        from ser_edge.recognition.batch.process_pool import predict_in_processes
 
         same = replace(setup, model=str(recognizer.path))  # what was found here isn't searched for again
-        outcomes = in_processes(same, paths, jobs, way.timeline, progress)
+        outcomes = predict_in_processes(same, paths, jobs, way.timeline, progress)
     with closing(outcomes):
         for outcome in outcomes:
             yield outcome.tell
 
 
 def _say(line: str) -> None:
-    say(f"ser-edge: {printable(line)}")
+    log_line(f"ser-edge: {printable(line)}")
 
 
 def _say_passed_over(passed_over: Counter[str]) -> int:
     """How many sounds this installation can't decode."""
     count = passed_over.total()
     if count:
-        from ser_edge.audio.decoding.ffmpeg import how_to
+        from ser_edge.audio.decoding.ffmpeg import install_command
 
         files = "file" if count == 1 else "files"
         kinds = ", ".join(sorted(passed_over))
-        _say(f"{count} {files} passed over ({kinds}), which need PyAV or ffmpeg; try: {how_to()}")
+        _say(f"{count} {files} passed over ({kinds}), which need PyAV or ffmpeg; try: {install_command()}")
     return count
 
 
 def _judge(
-    recognizer: Recognizer, path: str, listening: Listening, timeline: bool, progress: Progress, show: Show
+    recognizer: Recognizer, path: str, listening: ListenOptions, timeline: bool, progress: Progress, show: OnPrediction
 ) -> None:
     try:
         if path == STDIN:
@@ -222,7 +237,7 @@ def _judge(
         progress.next()
 
 
-def _judge_stdin(recognizer: Recognizer, show: Show, listening: Listening) -> None:
+def _judge_stdin(recognizer: Recognizer, show: OnPrediction, listening: ListenOptions) -> None:
     from ser_edge.audio.decoding.standard_input import pipe_sound, raw_sound
 
     source = _standard_input()
@@ -251,7 +266,7 @@ class _Source:
     arriving: Callable[[], bool] = lambda: True  # the pieces are sound that comes, no stopgap
 
 
-def _listen(recognizer: Recognizer, source: _Source, show: Show, listening: Listening) -> None:
+def _listen(recognizer: Recognizer, source: _Source, show: OnPrediction, listening: ListenOptions) -> None:
     from ser_edge.cli.listen import level, listen
 
     supervisor = _supervisor()
@@ -270,7 +285,7 @@ def _listen(recognizer: Recognizer, source: _Source, show: Show, listening: List
             listening.view.update(prediction, loudness, source.status())
         listening.publish(prediction)
 
-    stream = recognizer.listener(source.rate, source.path)
+    stream = recognizer.create_stream(source.rate, source.path)
     if supervisor:
         supervisor.ready()
     try:
@@ -280,13 +295,13 @@ def _listen(recognizer: Recognizer, source: _Source, show: Show, listening: List
             listening.view.close()
         if supervisor:
             supervisor.stopping()
-    say(f"ser-edge: {summary}")
+    log_line(f"ser-edge: {summary}")
 
 
-def _supervisor() -> "Supervisor | None":
+def _supervisor() -> "SystemdNotifier | None":
     """Who watches over this process; None where nobody does."""
     if "NOTIFY_SOCKET" not in os.environ:
         return None
-    from ser_edge.service.systemd_notify import Supervisor
+    from ser_edge.service.systemd_notify import SystemdNotifier
 
-    return Supervisor()
+    return SystemdNotifier()

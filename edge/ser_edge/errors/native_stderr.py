@@ -10,20 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import RLock
 
-__all__ = ["STANDARD_ERROR", "hushed", "keep_memory", "stderr_apart"]
+__all__ = ["STDERR_LOCK", "isolate_stderr", "keep_freed_memory", "suppress_native_stderr"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_... of malloc.h
-STANDARD_ERROR = RLock()  # held by who hushes it, and by who has a line for it that must not be lost
-if hasattr(os, "register_at_fork"):  # or a child that is forked while another thread hushes it would stay hushed
+STDERR_LOCK = RLock()  # held by who hushes it, and by who has a line for it that must not be lost
+if hasattr(os, "register_at_fork"):  # or a child that is forked while another thread hushes it would stay silent
     os.register_at_fork(
-        before=STANDARD_ERROR.acquire, after_in_parent=STANDARD_ERROR.release, after_in_child=STANDARD_ERROR.release
+        before=STDERR_LOCK.acquire, after_in_parent=STDERR_LOCK.release, after_in_child=STDERR_LOCK.release
     )
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def suppress_native_stderr() -> Iterator[None]:
     """Discards what is written to file descriptor 2 inside the block, by any thread: keep the block short."""
-    with STANDARD_ERROR:  # of two threads that hush it, the second would restore what the first has put there
+    with STDERR_LOCK:  # of two threads that hush it, the second would restore what the first has put there
         try:
             kept = os.dup(2)
         except OSError:  # started without a standard error
@@ -40,7 +40,7 @@ def hushed() -> Iterator[None]:
 
 
 @contextmanager
-def stderr_apart() -> Iterator[None]:
+def isolate_stderr() -> Iterator[None]:
     """Keeps `sys.stderr` for Python, and discards what native libraries write to file descriptor 2 meanwhile.
 
     libsndfile's MP3 decoder prints what it thinks of a damaged file; PortAudio and ALSA what happens to a device,
@@ -69,7 +69,7 @@ def stderr_apart() -> Iterator[None]:
             os.dup2(kept, 2)
 
 
-def keep_memory() -> None:
+def keep_freed_memory() -> None:
     """Has glibc keep what is freed for what comes next; other C libraries do as they please.
 
     It would give each file's arrays back to the system, and the next file's would come as pages to be cleared: a fifth

@@ -3,7 +3,7 @@
 Libraries say of these that the file is damaged, foreign or not there; whoever copied it wants to know why.
 """
 
-__all__ = ["START", "placeholder"]
+__all__ = ["START", "describe_placeholder"]
 
 START = 512  # bytes at a file's beginning that are enough
 
@@ -11,7 +11,7 @@ _POINTER = b"version https://git-lfs."
 _PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<title", b"<script")
 
 
-def placeholder(start: bytes) -> str | None:
+def describe_placeholder(start: bytes) -> str | None:
     """What is there instead of a file, and what to do about it.
 
     Args:
@@ -20,7 +20,7 @@ def placeholder(start: bytes) -> str | None:
     Returns:
         None for anything else.
 
-    >>> placeholder(b"<!DOCTYPE html><html><body>404")
+    >>> describe_placeholder(b"<!DOCTYPE html><html><body>404")
     'a web page (HTML), perhaps what a server said instead; download the file itself'
     """
     if not start:

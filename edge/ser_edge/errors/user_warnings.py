@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["redirected", "warn"]
+__all__ = ["capture_warnings", "deprecated", "warn"]
 
 
 def _log(message: str) -> None:
@@ -26,11 +26,11 @@ def warn(message: str) -> None:
 
 
 @contextmanager
-def redirected(receiver: Callable[[str], None]) -> Iterator[None]:
+def capture_warnings(receiver: Callable[[str], None]) -> Iterator[None]:
     """Warnings go to `receiver`, not into the log.
 
     >>> lines = []
-    >>> with redirected(lines.append):
+    >>> with capture_warnings(lines.append):
     ...     warn("a.wav: truncated")
     >>> lines
     ['a.wav: truncated']
@@ -40,3 +40,10 @@ def redirected(receiver: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         _receiver.reset(token)
+
+
+def deprecated(old: str, new: str) -> None:
+    """Warns the caller of the function that calls this one: a name of ours has another one now."""
+    import warnings
+
+    warnings.warn(f"{old} is deprecated; use {new}", DeprecationWarning, stacklevel=3)

@@ -39,9 +39,9 @@ class FeatureConfig:
 
     The defaults are `librosa.feature.mfcc(n_mfcc=40)` at 16 kHz on exactly three seconds: (94, 40).
 
-    With `span_db` the front-end listens to the speech of an utterance, not to its silence: it cuts to the span from
-    the first to the last frame that is about as loud as the loudest. With `range_db` it forgets how loud the recording
-    is: values are decibels under the utterance's own peak.
+    With `trim_db` the silence around the speech is cut off: what stays is the span from the first to the last frame
+    that is about as loud as the loudest. With `dynamic_range_db` features don't depend on the recording's level: they
+    are decibels below the utterance's peak.
     """
 
     sample_rate: int = 16_000  # Hz
@@ -53,9 +53,9 @@ class FeatureConfig:
     f_min: float = 0.0  # Hz, lower edge of the first band
     f_max: float | None = None  # Hz, upper edge of the last band; None is half the sample rate
     top_db: float | None = 80.0  # the floor, so far below the loudest value of the array; None for no floor
-    span_db: float | None = None  # cut to the span of frames at most so far below the loudest; None keeps them all
-    span_margin: int = 10  # frames kept before and after that span
-    range_db: float | None = None  # values become 0 at the utterance's peak, and no less than minus this; None: don't
+    trim_db: float | None = None  # cut to the span of frames at most so far below the loudest; None keeps them all
+    trim_margin: int = 10  # frames kept before and after that span
+    dynamic_range_db: float | None = None  # shift the peak to 0 and clip at minus this; None keeps the level
     seconds: float | None = 3.0  # length of the network's input, cut or padded at the end; None leaves it alone
 
     def __post_init__(self) -> None:
@@ -71,9 +71,10 @@ class FeatureConfig:
             "n_mfcc must be 1 to n_mels": self.n_mfcc is None or 1 <= self.n_mfcc <= self.n_mels,
             "f_min + 1 <= f_max <= sample_rate / 2": 0 <= self.f_min <= (self.f_max or half) - 1 <= half - 1,
             "top_db must be above 0, to 1000": self.top_db is None or 0 < self.top_db <= 1000,
-            "span_db must be above 0, to 1000": self.span_db is None or 0 < self.span_db <= 1000,
-            "span_margin must be 0 to 1000": 0 <= self.span_margin <= 1000,
-            "range_db must be above 0, to 1000": self.range_db is None or 0 < self.range_db <= 1000,
+            "trim_db must be above 0, to 1000": self.trim_db is None or 0 < self.trim_db <= 1000,
+            "trim_margin must be 0 to 1000": 0 <= self.trim_margin <= 1000,
+            "dynamic_range_db must be above 0, to 1000": self.dynamic_range_db is None
+            or 0 < self.dynamic_range_db <= 1000,
             "seconds must be above 0, to 600": self.seconds is None or 0 < self.seconds <= 600,
         }
         broken = [rule for rule, holds in rules.items() if not holds]
@@ -97,7 +98,7 @@ class FeatureConfig:
         if self.samples is None:
             return None
         # A span is cut out of a longer spectrum, so it has no frame that is half padding.
-        return self.samples // self.hop_length + (self.span_db is None)
+        return self.samples // self.hop_length + (self.trim_db is None)
 
     @property
     def coefficients(self) -> int:
@@ -122,7 +123,7 @@ class FrontEnd:
         self._rfft = rfft
         width = config.win_length or config.n_fft
         self._window = np.pad(hann(width), (config.n_fft - width) // 2)
-        self._min_power = _MIN_POWER if config.range_db is None else _MIN_POWER_LEVEL_FREE
+        self._min_power = _MIN_POWER if config.dynamic_range_db is None else _MIN_POWER_LEVEL_FREE
         self._filters = _filter_blocks(mel_filters(config))
         self._cosines = None if config.n_mfcc is None else _dct(config.n_mfcc, config.n_mels)
 
@@ -145,7 +146,7 @@ class FrontEnd:
         has one window, the recording's beginning.
         """
         spectrum = self.log_mel(samples)
-        if self.config.span_db is None or self.config.frames is None:
+        if self.config.trim_db is None or self.config.frames is None:
             return self.utterance(spectrum)[None]
         start, stop = self.span(spectrum)
         length = self.config.frames
@@ -155,10 +156,10 @@ class FrontEnd:
     def log_mel(self, samples: Samples) -> Features:
         """(frames, n_mels) dB: the spectrum all else is made from, before anything depends on the whole utterance."""
         config = self.config
-        if config.samples is not None and config.span_db is None:
+        if config.samples is not None and config.trim_db is None:
             samples = samples[: config.samples]
         half = config.n_fft // 2
-        length = len(samples) if config.samples is None or config.span_db is not None else config.samples
+        length = len(samples) if config.samples is None or config.trim_db is not None else config.samples
         padded = np.zeros(length + 2 * half, np.float32)
         padded[half : half + len(samples)] = samples
         return self.frames(padded)
@@ -190,30 +191,30 @@ class FrontEnd:
             (frames, coefficients) float32, as `__call__` does.
         """
         config = self.config
-        if config.span_db is not None:
+        if config.trim_db is not None:
             start, stop = self.span(spectrum)
             spectrum = spectrum[start : min(stop, start + (config.frames or len(spectrum)))]
         if config.top_db is not None:
             # The floor hangs on the loudest value of the whole array, after the padding, as power_to_db has it.
             spectrum = np.maximum(spectrum, spectrum.max() - config.top_db)
-        if config.range_db is not None:
+        if config.dynamic_range_db is not None:
             # A percentile: one click doesn't make the utterance quiet.
-            spectrum = np.maximum(spectrum - _percentile(spectrum, _PEAK), -config.range_db)
+            spectrum = np.maximum(spectrum - _percentile(spectrum, _PEAK), -config.dynamic_range_db)
         if self._cosines is not None:
             # In float64: a float32 sum of 128 values near -70 dB drifts by up to 2e-3, most where they are equal.
             spectrum = (spectrum @ self._cosines).astype(np.float32)
-        missing = 0 if config.frames is None or config.span_db is None else config.frames - len(spectrum)
+        missing = 0 if config.frames is None or config.trim_db is None else config.frames - len(spectrum)
         if missing == 0:
             return spectrum
         return np.pad(spectrum, ((0, missing), (0, 0)), constant_values=np.nan)
 
     def span(self, spectrum: Features) -> tuple[int, int]:
         """First frame, and one past the last, of what is about as loud as the loudest frame, with the margin."""
-        if self.config.span_db is None:
+        if self.config.trim_db is None:
             return 0, len(spectrum)
         loudness = 10 * np.log10(np.exp(spectrum * _NEPERS).sum(axis=1))
-        loud = np.flatnonzero(loudness >= loudness.max() - self.config.span_db)
-        margin = self.config.span_margin
+        loud = np.flatnonzero(loudness >= loudness.max() - self.config.trim_db)
+        margin = self.config.trim_margin
         return max(0, int(loud[0]) - margin), min(len(spectrum), int(loud[-1]) + 1 + margin)
 
     def _mel_power(self, frames: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -> None:

@@ -13,13 +13,13 @@ __all__ = ["IncrementalLogMel"]
 
 
 class IncrementalLogMel:
-    """`FrontEnd.log_mel` in pieces: what `feed` and `finish` return, put together, is what it gives for all at once.
+    """`FrontEnd.log_mel` of a signal that comes in pieces: all returned frames together are what it computes at once.
 
     Frame i is centred on sample i * hop_length, so it is there n_fft / 2 samples later.
 
     >>> from ser_edge.features.frontend import FeatureConfig
     >>> spectrum = IncrementalLogMel(FrontEnd(FeatureConfig(n_fft=512, hop_length=160)))
-    >>> [len(spectrum.feed(np.zeros(160, np.float32))) for _ in range(4)], len(spectrum.finish())
+    >>> [len(spectrum.accept_waveform(np.zeros(160, np.float32))) for _ in range(4)], len(spectrum.input_finished())
     ([0, 1, 1, 1], 2)
     """
 
@@ -28,13 +28,13 @@ class IncrementalLogMel:
         self._half = front_end.config.n_fft // 2
         self._left = np.zeros(self._half, np.float32)  # of the signal, from the next frame's first sample on
 
-    def feed(self, samples: Samples) -> Features:
+    def accept_waveform(self, samples: Samples) -> Features:
         """(samples,) to the (frames, n_mels) that they complete; often none."""
         self._left = np.concatenate((self._left, samples))
         frames = self._front_end.frames(self._left)
         self._left = self._left[len(frames) * self._front_end.config.hop_length :]
         return frames
 
-    def finish(self) -> Features:
+    def input_finished(self) -> Features:
         """The frames at the end, which reach past it into zeros."""
-        return self.feed(np.zeros(self._half, np.float32))
+        return self.accept_waveform(np.zeros(self._half, np.float32))

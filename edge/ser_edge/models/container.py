@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser_edge.errors import ModelError
-from ser_edge.errors.placeholder_files import START, placeholder
+from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import FILE_NAME, KEY
 
-__all__ = ["MAX_DESCRIPTION", "MAX_FILE", "READERS", "description_in", "model_bytes"]
+__all__ = ["MAX_FILE", "MAX_METADATA", "READERS", "metadata_in", "model_bytes"]
 
 MAX_FILE = 1 << 28  # bytes; ours are 300 KB, and all of it is in memory
-MAX_DESCRIPTION = 1 << 20  # bytes; ours is 3 KiB, and a zip can claim any size
+MAX_METADATA = 1 << 20  # bytes; ours is 3 KiB, and a zip can claim any size
 _MAX_FIELDS = 1 << 20  # of an ONNX file's protobuf; ours has thousands
-_TAIL = 2 * MAX_DESCRIPTION  # bytes at the end of a TFLite file in which its zip is looked for
+_TAIL = 2 * MAX_METADATA  # bytes at the end of a TFLite file in which its zip is looked for
 
 # Where in an ONNX file (onnx.proto) tensors and properties are: for each message the fields that lead to them.
 _PARTS: dict[str, dict[int, str]] = {
@@ -54,26 +54,26 @@ def model_bytes(path: Path) -> bytes:
             content = file.read(MAX_FILE + 1)
     except (OSError, ValueError) as e:  # ValueError: a name that holds a zero
         raise ModelError(f"{path}: can't be read: {getattr(e, 'strerror', None) or e}") from e
-    if instead := placeholder(content[:START]):
+    if instead := describe_placeholder(content[:START]):
         raise ModelError(f"{path}: {instead}")
     if len(content) > MAX_FILE:
         raise ModelError(f"{path}: over {MAX_FILE >> 20} MiB; a network for small machines is smaller")
     return content
 
 
-def description_in(content: bytes, path: Path) -> bytes | None:
+def metadata_in(content: bytes, path: Path) -> bytes | None:
     """The description that is stored in a model file, in JSON; None where there is none.
 
     Raises:
         ModelError: a damaged file, one that refers to others, or a description that is too large.
     """
     try:
-        description = READERS[path.suffix](content)
+        metadata = READERS[path.suffix](content)
     except _Refused as e:
         raise ModelError(f"{path}: {e}") from e
-    if description is not None and len(description) > MAX_DESCRIPTION:
-        raise ModelError(f"{path}: its description is over {MAX_DESCRIPTION} bytes; make it again with ser-export")
-    return description
+    if metadata is not None and len(metadata) > MAX_METADATA:
+        raise ModelError(f"{path}: its description is over {MAX_METADATA} bytes; make it again with ser-export")
+    return metadata
 
 
 class _Refused(Exception):
@@ -159,7 +159,7 @@ def _in_tflite(content: bytes) -> bytes | None:
         raise _Refused("its description is damaged (packed in an unknown way); export or download it again")
     try:
         with archive.open(entry) as file:
-            return file.read(MAX_DESCRIPTION + 1)  # no more is unpacked, whatever its size is said to be
+            return file.read(MAX_METADATA + 1)  # no more is unpacked, whatever its size is said to be
     except (zipfile.BadZipFile, *_ZIP_DAMAGES) as e:
         raise _Refused(_damaged(e)) from e
 

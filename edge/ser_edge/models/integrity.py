@@ -49,7 +49,7 @@ def self_test(model: Path, stored: Path = SELF_TEST) -> float:
         raise ModelError(f"isn't the file that was shipped; {reinstall()}")
     a, b = now["probabilities"], then["probabilities"]
     off = max(abs(a.get(label, 0.0) - b.get(label, 0.0)) for label in a | b)
-    if off > tolerance(model.suffix, opened.description.precision).kernels:  # what is broken is far off
+    if off > tolerance(model.suffix, opened.metadata.precision).kernels:  # what is broken is far off
         raise ModelError(f"answers otherwise than where it was made, by {off:.4f}; {reinstall()}")
     return off
 
@@ -67,7 +67,7 @@ def self_test_answer(model: str | Path) -> Answer:
 
 
 def _answer(opened: Model) -> Answer:
-    labels, probabilities = opened.description.labels, opened.judge(_sound(opened.description.features.sample_rate))
+    labels, probabilities = opened.metadata.labels, opened.predict_proba(_sound(opened.metadata.features.sample_rate))
     return Answer(
         digest=hashlib.blake2b(opened.path.read_bytes(), digest_size=16).hexdigest(),
         probabilities={label: round(float(p), 6) for label, p in zip(labels, probabilities, strict=True)},

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ser_edge.errors import ModelError
 from ser_edge.features.frontend import FeatureConfig, Features
 
-__all__ = ["FILE_NAME", "KEY", "VERSION", "Accuracy", "ModelDescription", "Normalization", "tempered"]
+__all__ = ["FILE_NAME", "KEY", "VERSION", "Accuracy", "ModelMetadata", "Normalization", "apply_temperature"]
 
 VERSION = 2
 MAX_LABELS, MAX_LABEL = 1000, 100  # of a model; characters of one: each is a column
@@ -26,22 +26,27 @@ _LARGEST = 1e9  # of a statistic, in dB: beyond it, and below 1 / it, float32 wo
 _LEVELS = 20  # objects and lists in one another
 _REASON = 300  # characters: a file can make an error's text as long as it likes
 KEY = "ser_edge"
+# Fields whose keys in the file are those of its first version, which all versions read.
+_JSON_KEYS = {
+    "std": "deviation",
+    "trim_db": "span_db",
+    "trim_margin": "span_margin",
+    "dynamic_range_db": "range_db",
+}
 FILE_NAME = "ser_edge.json"
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """Training-set statistics: what enters the network is (features - mean) / deviation, per coefficient."""
+    """Training-set statistics: what enters the network is (features - mean) / std, per coefficient."""
 
     mean: tuple[float, ...]
-    deviation: tuple[float, ...]
+    std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if len(self.mean) != len(self.deviation):
+        if len(self.mean) != len(self.std):
             raise ValueError("normalization: mean and deviation differ in length")
-        if not all(abs(m) <= _LARGEST for m in self.mean) or not all(
-            1 / _LARGEST <= d <= _LARGEST for d in self.deviation
-        ):
+        if not all(abs(m) <= _LARGEST for m in self.mean) or not all(1 / _LARGEST <= d <= _LARGEST for d in self.std):
             raise ValueError(f"normalization: means must be finite, deviations above 0, and none beyond {_LARGEST:g}")
 
     def apply(self, features: Features) -> Features:
@@ -49,8 +54,8 @@ class Normalization:
 
         A frame that is NaN is one that isn't there: it becomes zeros, which is how a network's mask finds it.
         """
-        mean, deviation = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
-        scaled: Features = (features - mean) / deviation
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        scaled: Features = (features - mean) / std
         return np.where(np.isnan(scaled), np.float32(0), scaled)
 
 
@@ -67,7 +72,7 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class ModelDescription:
+class ModelMetadata:
     """Everything a runtime must know to serve a network, and a person to judge it."""
 
     name: str
@@ -107,10 +112,11 @@ class ModelDescription:
 
     def to_json(self) -> str:
         """The text that goes into the model file."""
-        return json.dumps({"format": KEY, **asdict(self)}, indent=1, allow_nan=False)
+        fields = asdict(self, dict_factory=lambda pairs: {_JSON_KEYS.get(name, name): value for name, value in pairs})
+        return json.dumps({"format": KEY, **fields}, indent=1, allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str | bytes | None, source: str) -> "ModelDescription":
+    def from_json(cls, text: str | bytes | None, source: str) -> "ModelMetadata":
         """Reads and checks what `to_json` wrote.
 
         Args:
@@ -138,16 +144,16 @@ class ModelDescription:
                 f"{source}: description version {_short(ascii(version))}, this ser-edge reads {VERSION}; {advice}"
             )
         try:
-            description: ModelDescription = _made(cls, data, "description")
+            metadata: ModelMetadata = _made(cls, data, "description")
         except (TypeError, ValueError, OverflowError) as e:
             raise ModelError(f"{source}: its description doesn't hold together ({_short(e)}); export it again") from e
-        return description
+        return metadata
 
 
-def tempered(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:
+def apply_temperature(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:
     """(n, labels) in and out: log-probabilities divided by a temperature (Guo et al., 2017).
 
-    >>> tempered(np.array([[0.9, 0.1]], np.float32), 2.0).round(2).tolist()
+    >>> apply_temperature(np.array([[0.9, 0.1]], np.float32), 2.0).round(2).tolist()
     [[0.75, 0.25]]
     """
     logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / np.float32(temperature)
@@ -172,11 +178,12 @@ def _made(kind: Any, value: Any, where: str) -> Any:
         return tuple(_made(get_args(kind)[0], item, where) for item in value)
     if not hints:
         return value
-    if odd := sorted(set(value) ^ set(hints)):
+    names = {_JSON_KEYS.get(name, name): name for name in hints}
+    if odd := sorted(set(value) ^ set(names)):
         # A file can name a field anything: escaped, so that the message stays a line and moves no cursor.
         named = ", ".join(f"{where}.{name if name.isidentifier() else ascii(name)}" for name in odd)
         raise ValueError(f"missing or unknown: {named}")
-    return kind(**{name: _made(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
+    return kind(**{name: _made(hints[name], value[key], f"{where}.{key}") for key, name in names.items()})
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

@@ -19,8 +19,8 @@ from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.audio.sound import Samples
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.features.frontend import Features, FrontEnd
-from ser_edge.models.container import description_in, model_bytes
-from ser_edge.models.metadata import ModelDescription, tempered
+from ser_edge.models.container import metadata_in, model_bytes
+from ser_edge.models.metadata import ModelMetadata, apply_temperature
 from ser_edge.models.runtimes.base import RUNTIMES, Runtime, reason
 
 __all__ = ["BUNDLED", "DEFAULT", "Model"]
@@ -55,9 +55,9 @@ class Model:
         if isinstance(threads, bool) or not hasattr(threads, "__index__") or threads < 1:
             raise ValueError(f"threads={threads!r}: must be a whole number, 1 or more")
         self._threads = index(threads)
-        self.path, self._content, self.description, self._runtime = _open_first(_find(name), self._threads)
+        self.path, self._content, self.metadata, self._runtime = _open_first(_find(name), self._threads)
         self._place = self.path.absolute()  # wherever this process works later
-        self.front_end = FrontEnd(self.description.features)
+        self.front_end = FrontEnd(self.metadata.features)
         self._check()
 
     def __deepcopy__(self, memo: Any) -> "Model":
@@ -77,7 +77,7 @@ class Model:
         """(samples,) at the model's rate to (frames, coefficients), as the front-end gives them."""
         return self.front_end(samples)
 
-    def judge(self, samples: Samples) -> npt.NDArray[np.float32]:
+    def predict_proba(self, samples: Samples) -> npt.NDArray[np.float32]:
         """(samples,) at the model's rate, of any length, to (labels,): the mean of the answers for all its windows.
 
         Raises:
@@ -95,15 +95,15 @@ class Model:
             ModelError: the network takes something else, or answers no probabilities.
         """
         answers = self._answers(features)
-        if self.description.temperature != 1.0:
-            return tempered(answers, self.description.temperature)
+        if self.metadata.temperature != 1.0:
+            return apply_temperature(answers, self.metadata.temperature)
         return answers
 
     def _answers(self, features: npt.NDArray[np.float32], advice: str = "try again") -> npt.NDArray[np.float32]:
         """(batch, frames, coefficients) to (batch, labels), as the network gives them."""
-        labels = len(self.description.labels)
+        labels = len(self.metadata.labels)
         try:
-            answers = self._runtime.run(self.description.inputs(features))
+            answers = self._runtime.run(self.metadata.inputs(features))
         except Exception as e:  # each runtime has exceptions of its own
             raise ModelError(f"{self.path}: {self._runtime.name} failed ({reason(e)}); {advice}") from e
         if np.shape(answers) != (len(features), labels) or answers.dtype.kind != "f":
@@ -114,10 +114,10 @@ class Model:
 
     def _check(self) -> None:
         """A description that doesn't fit its network would answer wrongly, and in silence."""
-        config = self.description.features
+        config = self.metadata.features
         features = self.features(np.zeros(config.samples or config.sample_rate, np.float32))[None]
         takes = self._runtime.takes
-        if takes and not _fits(self.description.inputs(features).shape, takes):
+        if takes and not _fits(self.metadata.inputs(features).shape, takes):
             sizes = ", ".join("any" if size is None else str(size) for size in takes)
             raise ModelError(
                 f"{self.path}: the network doesn't take what its description says "
@@ -132,14 +132,14 @@ def _fits(shape: Sequence[int], takes: Sequence[int | None]) -> bool:
     return len(shape) == len(takes) and all(b in (None, a) for a, b in zip(shape, takes, strict=True))
 
 
-def _open(path: Path, threads: int) -> tuple[Path, bytes, ModelDescription, Runtime]:
+def _open(path: Path, threads: int) -> tuple[Path, bytes, ModelMetadata, Runtime]:
     """A stranger's file: it is read, and what it says of itself understood, before a runtime gets it."""
     content = model_bytes(path)
-    description = ModelDescription.from_json(description_in(content, path), str(path))
-    return path, content, description, RUNTIMES[path.suffix](content, str(path), threads)
+    metadata = ModelMetadata.from_json(metadata_in(content, path), str(path))
+    return path, content, metadata, RUNTIMES[path.suffix](content, str(path), threads)
 
 
-def _open_first(paths: Sequence[Path], threads: int) -> tuple[Path, bytes, ModelDescription, Runtime]:
+def _open_first(paths: Sequence[Path], threads: int) -> tuple[Path, bytes, ModelMetadata, Runtime]:
     """The first whose runtime is there; if it isn't the first of all, the log says so."""
     first, *others = paths
     try:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from ser_edge import __version__
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 
 __all__ = ["discovery", "identity"]
@@ -19,20 +19,20 @@ def identity(topic: str) -> str:
     return f"ser-edge-{sha256(topic.encode()).hexdigest()[:12]}"
 
 
-def discovery(topic: str, availability: str, description: ModelDescription) -> dict[str, dict[str, Any]]:
+def discovery(topic: str, availability: str, metadata: ModelMetadata) -> dict[str, dict[str, Any]]:
     """The message for each topic that Home Assistant looks at.
 
     Args:
         topic: where the answers are published, as JSON lines.
         availability: the topic that holds `online` or `offline`.
-        description: of the model that answers.
+        metadata: of the model that answers.
     """
     name = identity(topic)
     sensors: dict[str, dict[str, Any]] = {
         "emotion": {
             "name": "Emotion",
             "device_class": "enum",
-            "options": [*description.labels, UNCERTAIN, NO_SPEECH],
+            "options": [*metadata.labels, UNCERTAIN, NO_SPEECH],
             "value_template": "{{ value_json.label }}",
             "icon": "mdi:account-voice",
         },
@@ -51,7 +51,7 @@ def discovery(topic: str, availability: str, description: ModelDescription) -> d
             "identifiers": [name],
             "name": topic,
             "manufacturer": "ser-edge",
-            "model": description.name,
+            "model": metadata.name,
             "sw_version": __version__,
         },
         "origin": {"name": "ser-edge", "sw_version": __version__},

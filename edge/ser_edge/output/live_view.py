@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TextIO
 
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_edge.output.percentages import as_printed, percent
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
@@ -176,16 +176,16 @@ class LiveView:
 
     Args:
         out: a terminal; see `can_paint`.
-        description: of the model that listens.
+        metadata: of the model that listens.
     """
 
     INTERVAL = 0.1  # seconds between two pictures, at least
 
-    def __init__(self, out: TextIO, description: ModelDescription):
+    def __init__(self, out: TextIO, metadata: ModelMetadata):
         self._out = out
         # The Linux console has UTF-8 but not the glyphs.
         self._blocks = "utf" in (out.encoding or "").lower() and os.environ.get("TERM") != "linux"
-        self._picture = Picture(description.labels)
+        self._picture = Picture(metadata.labels)
         self._painted_at = -math.inf
         self._size = (0, 0)
         self._height = 0  # lines of the picture on the screen

@@ -19,9 +19,9 @@ from urllib.parse import unquote, urlsplit
 
 from ser_edge.errors import RuntimeUnavailable, SerEdgeError
 from ser_edge.errors.install_hints import install_extra
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_edge.output.home_assistant import discovery, identity
-from ser_edge.output.progress import say
+from ser_edge.output.progress import log_line
 from ser_edge.output.writers import json_line
 from ser_edge.recognition.prediction import Prediction
 
@@ -92,17 +92,17 @@ class MqttWriter:
 
     Args:
         broker: where.
-        description: of the model that predicts.
+        metadata: of the model that predicts.
 
     Raises:
         RuntimeUnavailable: paho-mqtt isn't installed.
         SerEdgeError: no broker answers there, or it refuses us.
     """
 
-    def __init__(self, broker: Broker, description: ModelDescription):
+    def __init__(self, broker: Broker, metadata: ModelMetadata):
         paho = _paho()
         self._topic, self._availability = broker.topic, f"{broker.topic}/availability"
-        self._discovery = discovery(broker.topic, self._availability, description)
+        self._discovery = discovery(broker.topic, self._availability, metadata)
         self._answered = Event()
         self._refusal = ""
         self._away = self._closing = False
@@ -157,7 +157,7 @@ class MqttWriter:
             self._client.disconnect()
             self._client.loop_stop()
         if self._lost:
-            say(f"ser-edge: the MQTT broker was away; answers not published: {self._lost}")
+            log_line(f"ser-edge: the MQTT broker was away; answers not published: {self._lost}")
 
     @property
     def _waiting(self) -> int:
@@ -201,7 +201,7 @@ class MqttWriter:
 def _remark(text: str) -> None:
     """In a log; across the picture on a terminal it isn't worth it, for `close` counts what was lost."""
     if not sys.stderr.isatty():
-        say(f"ser-edge: {text}")
+        log_line(f"ser-edge: {text}")
 
 
 def _paho() -> ModuleType:

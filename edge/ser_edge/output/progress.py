@@ -5,9 +5,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from ser_edge.errors.native_stderr import STANDARD_ERROR
+from ser_edge.errors.native_stderr import STDERR_LOCK
 
-__all__ = ["Progress", "say"]
+__all__ = ["Progress", "log_line"]
 
 
 class Progress:
@@ -64,10 +64,10 @@ class Progress:
         return f"{self._done}/{self._total} files"
 
 
-def say(line: str) -> None:
+def log_line(line: str) -> None:
     """A line on standard error that doesn't tear the bar; where nobody reads it any more, nothing."""
     tqdm = sys.modules.get("tqdm")
-    with STANDARD_ERROR, suppress(OSError):  # the terminal was closed
+    with STDERR_LOCK, suppress(OSError):  # the terminal was closed
         if tqdm:
             tqdm.tqdm.write(line, file=sys.stderr)
         else:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Protocol, TextIO
 
 from ser_edge.errors import printable
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_edge.output.percentages import as_printed, percent
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
@@ -20,11 +20,11 @@ class Writer(Protocol):
 
     Args:
         out: where it is printed.
-        description: of the model that predicts; its labels are the columns.
+        metadata: of the model that predicts; its labels are the columns.
         windows: each input gives several predictions, so their times matter, not one for the whole of it.
     """
 
-    def __init__(self, out: TextIO, description: ModelDescription, windows: bool = False): ...
+    def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False): ...
 
     def write(self, prediction: Prediction) -> None:
         """One prediction."""
@@ -38,10 +38,10 @@ class TextWriter:
 
     BAR = 10  # characters
 
-    def __init__(self, out: TextIO, description: ModelDescription, windows: bool = False):
+    def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False):
         self._out = out
         self._windows = windows
-        self._width = max(map(len, (*description.labels, UNCERTAIN, NO_SPEECH)))
+        self._width = max(map(len, (*metadata.labels, UNCERTAIN, NO_SPEECH)))
 
     def write(self, prediction: Prediction) -> None:
         """One line, aligned with the others."""
@@ -64,7 +64,7 @@ class TextWriter:
 class JsonWriter:
     """JSON lines: one object a line, the fields of `Prediction`."""
 
-    def __init__(self, out: TextIO, description: ModelDescription, windows: bool = False):
+    def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False):
         self._out = out
 
     def write(self, prediction: Prediction) -> None:
@@ -78,10 +78,10 @@ class JsonWriter:
 class CsvWriter:
     """CSV with a header: path, start, end, label, confidence, speech, then a column for each label's probability."""
 
-    def __init__(self, out: TextIO, description: ModelDescription, windows: bool = False):
+    def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False):
         self._out = out
         self._csv = csv.writer(out, lineterminator="\n")
-        self._csv.writerow(["path", "start", "end", "label", "confidence", "speech", *description.labels])
+        self._csv.writerow(["path", "start", "end", "label", "confidence", "speech", *metadata.labels])
 
     def write(self, prediction: Prediction) -> None:
         """One row; what is None is empty."""
@@ -123,7 +123,7 @@ class SrtWriter:
 
     LONGEST = 5000  # ms; only a single window may be longer
 
-    def __init__(self, out: TextIO, description: ModelDescription, windows: bool = False):
+    def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False):
         self._out = out
         self._heard = 0  # ms: answers are given up to here
         self._cues = 0

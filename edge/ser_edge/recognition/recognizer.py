@@ -16,11 +16,11 @@ from ser_edge.audio.samples.arrays import SILENCE_PEAK
 from ser_edge.audio.sound import Samples, Sound
 from ser_edge.audio.sources import Source, check_chunks, open_source
 from ser_edge.errors import RuntimeUnavailable
-from ser_edge.errors.user_warnings import warn
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.errors.user_warnings import deprecated, warn
+from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import DEFAULT, Model
 from ser_edge.recognition.prediction import NO_SPEECH, Prediction
-from ser_edge.recognition.windows import Windowing
+from ser_edge.recognition.windows import WindowConfig
 
 if TYPE_CHECKING:
     from ser_edge.recognition.streaming import Stream
@@ -56,7 +56,7 @@ class Recognizer:
         model: str | PathLike[str] = DEFAULT,
         threads: int = 1,
         threshold: float | None = None,
-        windowing: Windowing | None = None,
+        windowing: WindowConfig | None = None,
         channel: int | None = None,
     ):
         if threshold is not None and not 0 <= threshold <= 1:
@@ -64,16 +64,22 @@ class Recognizer:
         if channel is not None and (isinstance(channel, bool) or not hasattr(channel, "__index__") or channel < 1):
             raise ValueError(f"channel={channel!r}: must be a whole number, 1 for the first")
         self._model = Model(model, threads)
-        self._threshold = self.description.threshold if threshold is None else threshold
-        self._windowing = windowing or Windowing()
-        self._windowing.frames(self.description.features)
+        self._threshold = self.metadata.threshold if threshold is None else threshold
+        self._windowing = windowing or WindowConfig()
+        self._windowing.frames(self.metadata.features)
         self._channel = channel
         self._gate_unavailable = False
 
     @property
-    def description(self) -> ModelDescription:
+    def metadata(self) -> ModelMetadata:
         """What the model file says of itself: labels, front-end, measured accuracy."""
-        return self._model.description
+        return self._model.metadata
+
+    @property
+    def description(self) -> ModelMetadata:
+        """Deprecated name of `metadata`."""
+        deprecated("Recognizer.description", "metadata")
+        return self.metadata
 
     @property
     def path(self) -> Path:
@@ -138,10 +144,10 @@ class Recognizer:
         ['no-speech', 'no-speech']
         """
         check_chunks(chunks)
-        stream = self.listener(sample_rate, path)
+        stream = self.create_stream(sample_rate, path)
         return _answers(stream, chunks)
 
-    def listener(self, sample_rate: float, path: str | None = None) -> "Stream":
+    def create_stream(self, sample_rate: float, path: str | None = None) -> "Stream":
         """What `stream` uses, for those who would rather push samples than have them pulled.
 
         Each is for one signal, and for one thread at a time; any number of them run side by side.
@@ -155,9 +161,14 @@ class Recognizer:
 
         return Stream(self._model, sample_rate, self._windowing, self._threshold, path, self._channel)
 
+    def listener(self, sample_rate: float, path: str | None = None) -> "Stream":
+        """Deprecated name of `create_stream`."""
+        deprecated("Recognizer.listener", "create_stream")
+        return self.create_stream(sample_rate, path)
+
     def _predict(self, sound: Sound, progress: Callable[[float, float], None] | None) -> Prediction:
-        config = self.description.features
-        listens_to_all = config.span_db is not None
+        config = self.metadata.features
+        listens_to_all = config.trim_db is not None
         blocks = mono_blocks(sound, self._channel, None if listens_to_all else config.seconds)
         most = UTTERANCE * sound.rate
         taken: list[Samples] = []
@@ -171,20 +182,22 @@ class Recognizer:
         if np.abs(samples).max(initial=0.0) < SILENCE_PEAK:
             warn(f"{sound.name}: silent, nothing above -80 dBFS; check the microphone or the recording level")
         speech = self._find_speech(samples)
-        is_speech = speech is None or speech.found or self._windowing.speech == 0  # 0: as for a window, anything is
-        answer = self._model.judge(samples) if is_speech else None
+        is_speech = (
+            speech is None or speech.found or self._windowing.min_speech_ratio == 0
+        )  # 0: as for a window, anything is
+        answer = self._model.predict_proba(samples) if is_speech else None
         ratio = None if speech is None else speech.ratio
         end = len(samples) / config.sample_rate
-        return Prediction.of(self.description.labels, answer, self._threshold, sound.path, 0.0, end, ratio)
+        return Prediction.of(self.metadata.labels, answer, self._threshold, sound.path, 0.0, end, ratio)
 
     def _find_speech(self, samples: Samples) -> "Speech | None":
         """None where the gate isn't asked, or can't be: Intel Macs have no LiteRT, and predict files without it."""
-        if self._windowing.speech is None or self._gate_unavailable:
+        if self._windowing.min_speech_ratio is None or self._gate_unavailable:
             return None
         from ser_edge.recognition.voice_activity.utterance_gate import find_speech
 
         try:
-            return find_speech(samples, self.description.features.sample_rate)
+            return find_speech(samples, self.metadata.features.sample_rate)
         except RuntimeUnavailable as e:
             self._go_on_without_gate(e)
             return None
@@ -198,10 +211,10 @@ class Recognizer:
         from ser_edge.recognition.streaming import Stream
 
         try:
-            return self.listener(sound.rate, sound.path)
+            return self.create_stream(sound.rate, sound.path)
         except RuntimeUnavailable as e:  # as for a short file
             self._go_on_without_gate(e)
-            ungated = replace(self._windowing, speech=None)
+            ungated = replace(self._windowing, min_speech_ratio=None)
             return Stream(self._model, sound.rate, ungated, self._threshold, sound.path, self._channel)
 
     def _predict_long(
@@ -211,17 +224,17 @@ class Recognizer:
         stream = self._listener_of_file(sound)
         answers: list[Prediction] = []
         for block in blocks:
-            answers += stream.feed_block(block)
+            answers += stream.accept_block(block)
             if progress:
                 progress(stream.seconds, sound.seconds or 0.0)
-        answers += stream.finish()
+        answers += stream.input_finished()
         spoken = [list(p.probabilities.values()) for p in answers if p.label != NO_SPEECH]
         mean = np.array(spoken, np.float32).mean(axis=0) if spoken else None
         share = None if answers[0].speech is None else float(np.mean([p.speech or 0.0 for p in answers]))
-        return Prediction.of(self.description.labels, mean, self._threshold, sound.path, 0.0, stream.seconds, share)
+        return Prediction.of(self.metadata.labels, mean, self._threshold, sound.path, 0.0, stream.seconds, share)
 
 
 def _answers(stream: "Stream", chunks: Iterable[npt.ArrayLike]) -> Iterator[Prediction]:
     for chunk in chunks:
-        yield from stream.feed(chunk)
-    yield from stream.finish()
+        yield from stream.accept_waveform(chunk)
+    yield from stream.input_finished()

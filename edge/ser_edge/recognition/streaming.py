@@ -12,14 +12,15 @@ import numpy.typing as npt
 
 from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
-from ser_edge.audio.samples.arrays import ChunkLayout, rate_of
+from ser_edge.audio.samples.arrays import ChunkLayout, parse_sample_rate
 from ser_edge.audio.sound import Channels, Samples
+from ser_edge.errors.user_warnings import deprecated
 from ser_edge.features.frontend import Features
 from ser_edge.features.online import IncrementalLogMel
 from ser_edge.models.network import Model
 from ser_edge.recognition.prediction import Prediction
 from ser_edge.recognition.voice_activity.stream_gate import SHORTEST, Gate
-from ser_edge.recognition.windows import Windowing
+from ser_edge.recognition.windows import WindowConfig
 
 __all__ = ["Stream"]
 
@@ -47,20 +48,20 @@ class Stream:
         self,
         model: Model,
         sample_rate: float,
-        windowing: Windowing,
+        windowing: WindowConfig,
         threshold: float = 0.0,
         path: str | None = None,
         channel: int | None = None,
     ):
-        rate = rate_of(sample_rate, path or "stream")
+        rate = parse_sample_rate(sample_rate, path or "stream")
         self._layout = ChunkLayout(rate, path or "stream")
         self._windowing = windowing
         self._model, self._threshold, self._path = model, threshold, path
-        self._config = model.description.features
+        self._config = model.metadata.features
         self._window, self._hop = self._windowing.frames(self._config)
         self._downmix = Downmix(rate, channel, path or "stream")
         self._resampler = Resampler(rate, self._config.sample_rate)
-        self._gate = None if self._windowing.speech is None else Gate(self._config.sample_rate)
+        self._gate = None if self._windowing.min_speech_ratio is None else Gate(self._config.sample_rate)
         self._log_mel = IncrementalLogMel(model.front_end)
         self._spectrum: Features = np.empty((0, self._config.n_mels), np.float32)  # from frame `_offset` on
         self._offset = 0
@@ -74,53 +75,63 @@ class Stream:
         """How much was heard."""
         return self._heard / self._config.sample_rate
 
-    def feed(self, samples: npt.ArrayLike) -> list[Prediction]:
-        """Takes any number of samples at `sample_rate`, as `audio.arrays.channels_of` does; for one thread at a time.
+    def accept_waveform(self, samples: npt.ArrayLike) -> list[Prediction]:
+        """Takes any number of samples at `sample_rate`, as `chunk_to_samples` does; for one thread at a time.
 
-        NaN, and what is beyond any recording (`audio.arrays.LOUDEST`), is silence.
+        NaN, and what is beyond any recording (`audio.arrays.MAX_AMPLITUDE`), is silence.
 
         Raises:
             AudioError: it holds no samples, or has other channels than the chunks before.
             TypeError: nothing that holds samples.
         """
-        return self.feed_channels(self._layout.channels_of(samples))
+        return self.accept_channels(self._layout.chunk_to_samples(samples))
 
-    def feed_channels(self, samples: Channels) -> list[Prediction]:
-        """`feed` for what a `Sound` or a `Microphone` gives: (samples, channels) float32, without a look at it."""
-        return [p for block in self._downmix.blocks(samples) for p in self.feed_block(block)]
+    def accept_channels(self, samples: Channels) -> list[Prediction]:
+        """`accept_waveform` for (samples, channels) float32 of a `Sound` or `Microphone`, unchecked."""
+        return [p for block in self._downmix.blocks(samples) for p in self.accept_block(block)]
 
-    def feed_block(self, block: Samples) -> list[Prediction]:
-        """`feed` for a block that a `Downmix` of the same sample rate made."""
+    def accept_block(self, block: Samples) -> list[Prediction]:
+        """`accept_waveform` for a block that a `Downmix` of the same sample rate made."""
         return self._hear(self._resampler.process(block))
 
-    def finish(self) -> list[Prediction]:
+    def input_finished(self) -> list[Prediction]:
         """The end of the signal: the last window, which ends there; all there is, where that is less than a window."""
-        answers = [p for block in self._downmix.finish() for p in self.feed_block(block)]
+        answers = [p for block in self._downmix.finish() for p in self.accept_block(block)]
         answers += self._hear(self._resampler.finish())
         if self._heard == 0:
             return answers
-        self._append(self._log_mel.feed(np.concatenate([*self._waiting, np.zeros(0, np.float32)])))
+        self._append(self._log_mel.accept_waveform(np.concatenate([*self._waiting, np.zeros(0, np.float32)])))
         short = (self._config.samples or 0) - self._heard
-        if self._config.span_db is None and short > 0:  # such a network takes no less; it learned with zeros there
-            self._append(self._log_mel.feed(np.zeros(short, np.float32)))
-        self._append(self._log_mel.finish())
+        if self._config.trim_db is None and short > 0:  # such a network takes no less; it learned with zeros there
+            self._append(self._log_mel.accept_waveform(np.zeros(short, np.float32)))
+        self._append(self._log_mel.input_finished())
         total = self._offset + len(self._spectrum)
         answers += self._complete(total)
         last = max(0, total - self._window)
         covered = (self._next - self._hop + self._window) * self._config.hop_length / self._config.sample_rate
-        if self._next == 0 or self.seconds - covered >= min(_ADDED, self._windowing.hop):
+        if self._next == 0 or self.seconds - covered >= min(_ADDED, self._windowing.hop_seconds):
             answers.append(self._judge(last))
         return answers
+
+    def feed(self, samples: npt.ArrayLike) -> list[Prediction]:
+        """Deprecated name of `accept_waveform`."""
+        deprecated("Stream.feed", "accept_waveform")
+        return self.accept_waveform(samples)
+
+    def finish(self) -> list[Prediction]:
+        """Deprecated name of `input_finished`."""
+        deprecated("Stream.finish", "input_finished")
+        return self.input_finished()
 
     def _hear(self, samples: Samples) -> list[Prediction]:
         self._heard += len(samples)
         if self._gate is not None:
-            self._gate.feed(samples)
+            self._gate.accept_waveform(samples)
         self._waiting.append(samples)
         # Frames are made when a window may be complete, all at once: many small pieces would cost three times as much.
         if self._heard < (self._next + self._window) * self._config.hop_length:
             return []
-        self._append(self._log_mel.feed(np.concatenate(self._waiting)))
+        self._append(self._log_mel.accept_waveform(np.concatenate(self._waiting)))
         self._waiting = []
         # All samples of a window must be there, not only its frames, or the gate would know less than it could.
         return self._complete(min(self._offset + len(self._spectrum), self._heard // self._config.hop_length))
@@ -149,13 +160,13 @@ class Stream:
         rate, hop = self._config.sample_rate, self._config.hop_length
         span = start * hop / rate, min(end * hop, self._heard) / rate
         too_short = span[1] < SHORTEST  # the whole sound is
-        share = None if self._gate is None else 0.0 if too_short else self._gate.share(*span)
+        share = None if self._gate is None else 0.0 if too_short else self._gate.speech_ratio(*span)
         answer = None
-        if share is None or (share >= (self._windowing.speech or 0) and not too_short):
+        if share is None or (share >= (self._windowing.min_speech_ratio or 0) and not too_short):
             features = self._model.front_end.utterance(self._spectrum[start - self._offset : end - self._offset])
             answer = self._model.probabilities(features[None])[0]
         return Prediction.of(
-            self._model.description.labels, self._smoothed(answer), self._threshold, self._path, *span, share
+            self._model.metadata.labels, self._smoothed(answer), self._threshold, self._path, *span, share
         )
 
     def _smoothed(self, answer: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float32] | None:

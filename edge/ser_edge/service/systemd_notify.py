@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-__all__ = ["Supervisor"]
+__all__ = ["SystemdNotifier"]
 
 _AGAIN = 1.0  # s, until it is looked again whether sound comes
 _STATUS = 30.0  # s from status to status where there is no watchdog
 
 
-class Supervisor:
+class SystemdNotifier:
     """What the service manager is told. That it can't be reached is no error: listening goes on."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
-from ser_edge.errors.native_stderr import hushed
+from ser_edge.errors.native_stderr import suppress_native_stderr
 from ser_export.cli.args import FORMATS, PRECISIONS, SPECIAL, parse
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export_runs(options: argparse.Namespace) -> int:
-    with hushed():  # TensorFlow reports missing GPUs on import, and again when it lists devices
+    with suppress_native_stderr():  # TensorFlow reports missing GPUs on import, and again when it lists devices
         import tensorflow
 
         tensorflow.config.list_logical_devices()
@@ -76,9 +76,9 @@ def _export_run(run: "Run", options: argparse.Namespace) -> tuple[int, list["Exp
 
     offered = [precision for precision in PRECISIONS if precision not in SPECIAL or options.report]
     precisions = offered if options.precision == "all" else [options.precision]
-    network, name = run.description.name, options.name or run.path.name
-    protocol = run.description.accuracy.protocol if run.description.accuracy else ""
-    run = replace(run, description=replace(run.description, name=name))
+    network, name = run.metadata.name, options.name or run.path.name
+    protocol = run.metadata.accuracy.protocol if run.metadata.accuracy else ""
+    run = replace(run, metadata=replace(run.metadata, name=name))
     exit_code, results, written = 0, [], {}
     for precision, suffix in product(precisions, FORMATS[options.format]):
         plain_name = precision == "float32" or (options.name and len(precisions) == 1)

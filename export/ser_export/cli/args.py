@@ -14,7 +14,7 @@ from ser_edge.cli.argument_parser import ArgumentParser
 __all__ = ["FORMATS", "PRECISIONS", "SPECIAL", "parse"]
 
 FORMATS = {"onnx": (".onnx",), "tflite": (".tflite",), "all": (".onnx", ".tflite")}
-PRECISIONS = ("float32", "float16", "int8", "int8-per-tensor", "int8-full")  # as in verify.PRECISION_TOLERANCES
+PRECISIONS = ("float32", "float16", "int8", "int8-per-tensor", "int8-full")  # as in verify.PRECISIONS
 SPECIAL = {"int8-per-tensor", "int8-full"}  # not for every format and network
 
 _EPILOG = """\
@@ -49,7 +49,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--name", help="the file's and the model's name, for a single run (default: the run's)")
     add("--out", type=Path, default=Path("exported"), metavar="DIR", help="folder of the files (default: %(default)s)")
-    add("--report", type=Path, metavar="DIR", help="measure CPU time, print a table, write results.json, .md, .png there")
+    add("--report", type=Path, metavar="DIR", help="measure CPU time; write results.json, .md and .png there")
     add("--version", action="version", version=f"ser-export {__version__}")
     options = parser.parse_args(arguments)
     if options.name and len(options.runs) > 1:

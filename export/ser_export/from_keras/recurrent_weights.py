@@ -1,4 +1,4 @@
-"""The weights of Keras's bidirectional recurrent layers, in the layout that ONNX defines; both formats start from it."""
+"""The weights of Keras's bidirectional recurrent layers, in ONNX's layout, from which both formats start."""
 
 from collections.abc import Callable
 from typing import Any

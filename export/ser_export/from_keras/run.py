@@ -1,4 +1,4 @@
-"""Reads a finished run directory of ser-train: the network, its description, and Keras's answers to compare with."""
+"""Reads a finished run directory of ser-train: the network, its metadata, and Keras's answers to compare with."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.errors.placeholder_files import START, placeholder
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.errors.placeholder_files import START, describe_placeholder
+from ser_edge.models.metadata import ModelMetadata
 from ser_export.errors import ExportError
 
 __all__ = ["Run", "read_run"]
 
-_UNSEEN_SPEAKERS = "not_heard"  # key of the description's `training`: speakers whose recordings trained nothing
+_UNSEEN_SPEAKERS = "not_heard"  # key of the metadata's `training`: speakers whose recordings trained nothing
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Run:
 
     path: Path
     model: keras.Model
-    description: ModelDescription
+    metadata: ModelMetadata
     features: npt.NDArray[np.float32]  # (n, frames, coefficients), not normalised
     labels: npt.NDArray[np.int64]  # (n,)
     probabilities: npt.NDArray[np.float32]  # (n, labels), Keras's answers after the training
@@ -31,7 +31,7 @@ class Run:
     @property
     def tested_on_training_speakers(self) -> bool:
         """Whether no speaker was held out, so that accuracy says nothing about new ones."""
-        return self.description.training.get(_UNSEEN_SPEAKERS) == []
+        return self.metadata.training.get(_UNSEEN_SPEAKERS) == []
 
 
 def read_run(path: Path) -> Run:
@@ -39,20 +39,20 @@ def read_run(path: Path) -> Run:
 
     Raises:
         ExportError: not a run directory, or one that isn't finished or whole.
-        ModelError: its description can't be used.
+        ModelError: its metadata can't be used.
     """
     if not (path / "run.json").is_file():
         raise ExportError(f"{path}: no finished run; train one with ser-train", code="run-not-found")
-    description = path / "description.json"
+    metadata = path / "description.json"
     try:
         for file in (path / "answers.npz", path / "model.keras"):
             with file.open("rb") as opened:
-                if reason := placeholder(opened.read(START)):
+                if reason := describe_placeholder(opened.read(START)):
                     raise ExportError(f"{file}: {reason}", code="run-damaged")
         with np.load(path / "answers.npz") as arrays:
             columns = {name: arrays[name] for name in ("features", "labels", "probabilities", "test")}
         model = keras.models.load_model(path / "model.keras", compile=False)
-        text = description.read_text("utf-8")
+        text = metadata.read_text("utf-8")
     except (OSError, ValueError, KeyError) as e:
         raise ExportError(f"{path}: the run directory is damaged ({e}); train it again", code="run-damaged") from e
-    return Run(path, model, ModelDescription.from_json(text, str(description)), **columns)
+    return Run(path, model, ModelMetadata.from_json(text, str(metadata)), **columns)

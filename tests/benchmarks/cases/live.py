@@ -13,7 +13,7 @@ import soundfile
 from case import Settings, Table, main
 from timing import Figures, in_turn
 
-from ser_edge import Recognizer, Windowing
+from ser_edge import Recognizer, WindowConfig
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.features.online import IncrementalLogMel
 
@@ -24,9 +24,9 @@ SECONDS, PIECE, HOP = 60, 0.1, 0.5
 def measure(settings: Settings) -> list[Table]:
     """A table for the features, and one for everything: gate, features and network."""
     recognizer = Recognizer()
-    config = recognizer.description.features
+    config = recognizer.metadata.features
     rate, hop_length = config.sample_rate, config.hop_length
-    window, hop = Windowing(hop=HOP).frames(config)
+    window, hop = WindowConfig(hop_seconds=HOP).frames(config)
     minute = np.resize(_voices(rate), SECONDS * rate)
     front_end = FrontEnd(config)
 
@@ -37,7 +37,7 @@ def measure(settings: Settings) -> list[Table]:
     def incremental() -> None:
         frames, spectrum = IncrementalLogMel(front_end), np.empty((0, config.n_mels), np.float32)
         for piece in np.split(minute, round(SECONDS / HOP)):
-            spectrum = np.concatenate((spectrum, frames.feed(piece)))
+            spectrum = np.concatenate((spectrum, frames.accept_waveform(piece)))
             while len(spectrum) >= window:
                 front_end.utterance(spectrum[:window])
                 spectrum = spectrum[hop:]
@@ -45,7 +45,9 @@ def measure(settings: Settings) -> list[Table]:
     pieces = np.split(minute, round(SECONDS / PIECE))
 
     def everything(model: Recognizer) -> Callable[[], Any]:
-        return lambda: [list(stream.feed(piece)) for stream in [model.listener(rate)] for piece in pieces]
+        return lambda: [
+            list(stream.accept_waveform(piece)) for stream in [model.create_stream(rate)] for piece in pieces
+        ]
 
     features = in_turn({"computed anew": anew, "ser-edge, new frames only": incremental}, 2 * settings.rounds)
     judged: dict[str, Figures | str] = {

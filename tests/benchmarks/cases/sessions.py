@@ -35,8 +35,8 @@ OURS = next(iter(SETTINGS))
 def measure(settings: Settings) -> list[Table]:
     """One table."""
     model = Model("crnn.onnx")
-    samples = read(settings.some_files(1)[0], model.description.features.sample_rate)
-    item = model.description.inputs(model.front_end.windows(samples)[:1])
+    samples = read(settings.some_files(1)[0], model.metadata.features.sample_rate)
+    item = model.metadata.inputs(model.front_end.windows(samples)[:1])
     onnx, litert = BUNDLED / "crnn.onnx", BUNDLED / "crnn.tflite"
     with tempfile.TemporaryDirectory() as folder:
         optimised = Path(folder) / "optimised.onnx"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_edge.audio.samples.arrays import ChunkLayout, channels_of, rate_of, whole
+from ser_edge.audio.samples.arrays import ChunkLayout, array_to_samples, chunk_to_samples, parse_sample_rate
 from ser_edge.errors import AudioError
 
 RATE = 16_000
@@ -118,24 +118,24 @@ SAME: dict[str, tuple[Any, float]] = {  # the same tone, and how far from it
 @pytest.mark.parametrize("name", SAME)
 def test_every_format_and_holder_means_the_same(name: str) -> None:
     source, tolerance = SAME[name]
-    samples = whole(source)
+    samples = array_to_samples(source)
     assert (samples.shape, samples.dtype) == ((RATE, 1), np.float32)
     np.testing.assert_allclose(samples[:, 0], TONE, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", [name for name in SAME if not name.startswith(("int32 of", "int64"))])
 def test_a_chunk_means_what_a_whole_sound_means(name: str) -> None:
-    np.testing.assert_array_equal(channels_of(SAME[name][0]), whole(SAME[name][0]))
+    np.testing.assert_array_equal(chunk_to_samples(SAME[name][0]), array_to_samples(SAME[name][0]))
 
 
 def test_a_quiet_chunk_of_32_bits_stays_quiet() -> None:
-    assert np.abs(channels_of(np.full(160, 300, np.int32))).max() < 1e-6
+    assert np.abs(chunk_to_samples(np.full(160, 300, np.int32))).max() < 1e-6
 
 
 def test_a_chunk_of_64_bits_holds_16_bit_samples_or_is_refused() -> None:
-    np.testing.assert_array_equal(channels_of(PCM.astype(np.int64)), channels_of(PCM))
+    np.testing.assert_array_equal(chunk_to_samples(PCM.astype(np.int64)), chunk_to_samples(PCM))
     with pytest.raises(AudioError, match=r"64-bit integers up to 32769, .*type array\.astype\(np\.int32\)"):
-        channels_of([32_769, 0])
+        chunk_to_samples([32_769, 0])
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_chunk_of_64_bits_holds_16_bit_samples_or_is_refused() -> None:
     ],
 )
 def test_channels_are_known_by_the_shape(given: Any, expected: Any) -> None:
-    np.testing.assert_array_equal(whole(given), expected)
+    np.testing.assert_array_equal(array_to_samples(given), expected)
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
@@ -197,17 +197,21 @@ NO_SAMPLES: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("take", [whole, channels_of], ids=["whole", "chunk"])
+@pytest.mark.parametrize("take", [array_to_samples, chunk_to_samples], ids=["array", "chunk"])
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_array_that_is_no_sound_is_refused_in_a_line(name: str, take: Callable[[Any], Any]) -> None:
     source, says = REFUSED[name]
-    if take is channels_of and ("no samples" in says or "NaN" in says or "the bytes" in says):
+    if take is chunk_to_samples and ("no samples" in says or "NaN" in says or "the bytes" in says):
         return  # a chunk may be empty, what isn't a number in it is silence, and raw bytes may look like anything
     with pytest.raises(AudioError, match=f"^{says}$"):
         take(source)
 
 
-@pytest.mark.parametrize("take", [whole, channels_of, ChunkLayout(RATE).channels_of], ids=["whole", "chunk", "stream"])
+@pytest.mark.parametrize(
+    "take",
+    [array_to_samples, chunk_to_samples, ChunkLayout(RATE).chunk_to_samples],
+    ids=["array", "chunk", "stream"],
+)
 @pytest.mark.parametrize("name", NO_SAMPLES)
 def test_what_holds_no_samples_is_a_type_error_with_what_to_type(name: str, take: Callable[[Any], Any]) -> None:
     make, says = NO_SAMPLES[name]
@@ -221,52 +225,52 @@ def test_a_library_that_gives_no_array_is_quoted() -> None:
             raise NotImplementedError("no NumPy\nin this build")
 
     with pytest.raises(AudioError, match=r"^array: no array can be made of it: no NumPy in this build$"):
-        whole(Broken(TONE))
+        array_to_samples(Broken(TONE))
 
 
 def test_chunks_keep_the_layout_of_the_first() -> None:
     for transposed in (False, True):
         layout = ChunkLayout(RATE)
         parts = np.split(STEREO, [1600, 1620, 1622, 1623, 1623])
-        got = [layout.channels_of(part.T if transposed else part) for part in parts]
+        got = [layout.chunk_to_samples(part.T if transposed else part) for part in parts]
         np.testing.assert_array_equal(np.concatenate(got), STEREO)
 
 
 def test_chunks_of_one_channel_may_come_in_any_layout() -> None:
     layout = ChunkLayout(RATE)
     chunks = [TONE[:1600], TONE[None, 1600:1605], TONE[1605:1610, None], TONE[1610:1610], TONE[1610:].tolist()]
-    np.testing.assert_array_equal(np.concatenate([layout.channels_of(chunk) for chunk in chunks])[:, 0], TONE)
+    np.testing.assert_array_equal(np.concatenate([layout.chunk_to_samples(chunk) for chunk in chunks])[:, 0], TONE)
 
 
 @pytest.mark.parametrize("chunk", [TONE, TONE[:, None], np.zeros((160, 3)), np.zeros((3, 160))])
 def test_other_channels_in_the_middle_of_a_stream_are_refused(chunk: Any) -> None:
     layout = ChunkLayout(RATE)
-    layout.channels_of(STEREO)
+    layout.chunk_to_samples(STEREO)
     with pytest.raises(AudioError, match=r"^stream: a chunk of \d channels? after some of 2; open a .*"):
-        layout.channels_of(chunk)
+        layout.chunk_to_samples(chunk)
 
 
 def test_a_chunk_may_come_with_the_rate_of_the_stream_and_no_other() -> None:
     layout = ChunkLayout(RATE)
     for pair in ((RATE, PCM), (PCM, RATE), (float(RATE), PCM.tolist())):
-        np.testing.assert_array_equal(layout.channels_of(pair), channels_of(PCM))
+        np.testing.assert_array_equal(layout.chunk_to_samples(pair), chunk_to_samples(PCM))
     with pytest.raises(AudioError, match=r"^stream: a chunk of 48000 Hz after 16000 Hz; open a listener for each$"):
-        layout.channels_of((48_000, PCM))
+        layout.chunk_to_samples((48_000, PCM))
 
 
 @pytest.mark.parametrize("rate", [RATE, float(RATE), np.int64(RATE), np.float32(RATE), np.array(RATE), np.uint16(RATE)])
 def test_a_rate_is_a_number_of_any_type(rate: Any) -> None:
-    got = rate_of(rate, "array")
+    got = parse_sample_rate(rate, "array")
     assert (got, type(got)) == (RATE, int)
 
 
 @pytest.mark.parametrize("rate", ["16000", b"16000", True, np.True_, None, [RATE], np.array([RATE]), 1j, TONE, {}])
 def test_a_rate_that_is_no_number_is_a_type_error(rate: Any) -> None:
     with pytest.raises(TypeError, match=r"^sample_rate is .*; it must be a number of Hz: sample_rate=16000$"):
-        rate_of(rate, "array")
+        parse_sample_rate(rate, "array")
 
 
 @pytest.mark.parametrize("rate", [0, -RATE, 16, 0.5, 1e9, float("nan"), float("inf"), 16_000.5, np.float64(44_100.25)])
 def test_a_rate_that_no_recording_has_is_refused(rate: Any) -> None:
     with pytest.raises(AudioError, match=r"^array: a sample rate of .* Hz; expected (1000 to 768000|a whole number)$"):
-        rate_of(rate, "array")
+        parse_sample_rate(rate, "array")

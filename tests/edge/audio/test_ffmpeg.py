@@ -124,7 +124,7 @@ def test_what_nothing_decodes_is_called_by_its_name_with_one_command(
     with pytest.raises(AudioError) as refusal, open_sound(path):
         pass
     said = str(refusal.value)
-    assert said.endswith(f"try: {media.how_to()}")
+    assert said.endswith(f"try: {media.install_command()}")
     assert "\n" not in said
     assert said.startswith(f"{path}: {what}, which needs PyAV or ffmpeg" if what else f"{path}: ")
 
@@ -133,7 +133,7 @@ def test_the_command_is_one_for_this_python(nothing_decodes: None, monkeypatch: 
     monkeypatch.setattr(sys, "executable", "/opt/my python/bin/python3")
     monkeypatch.setattr(sys, "prefix", "/opt/my python")
     monkeypatch.setattr(sys, "base_prefix", "/usr")
-    assert media.how_to() in (
+    assert media.install_command() in (
         "'/opt/my python/bin/python3' -m pip install av",
         '"/opt/my python/bin/python3" -m pip install av',
     )
@@ -145,9 +145,9 @@ def test_a_python_that_refuses_packages_gets_the_systems_ffmpeg(
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
     monkeypatch.setattr(media.sysconfig, "get_path", lambda name: str(tmp_path))
     (tmp_path / "EXTERNALLY-MANAGED").touch()
-    assert media.how_to().endswith("-m pip install av")
+    assert media.install_command().endswith("-m pip install av")
     (tmp_path / "bin" / "apt-get").touch(0o755)
-    assert media.how_to() == "sudo apt-get install ffmpeg"
+    assert media.install_command() == "sudo apt-get install ffmpeg"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
@@ -239,7 +239,7 @@ class TestFolders:
         code, answered, said = command("--jobs", "1", folder)
         assert (code, answered) == (1, [str(good)])
         assert said == [
-            f"ser-edge: 3 files passed over (.m4a, .webm), which need PyAV or ffmpeg; try: {media.how_to()}",
+            f"ser-edge: 3 files passed over (.m4a, .webm), which need PyAV or ffmpeg; try: {media.install_command()}",
             "ser-edge: 1 judged, 3 failed",
         ]
 
@@ -248,7 +248,9 @@ class TestFolders:
         (tmp_path / "folder" / "a.m4a").touch()
         code, answered, said = command(tmp_path / "folder")
         assert (code, answered) == (1, [])
-        assert said == [f"ser-edge: 1 file passed over (.m4a), which need PyAV or ffmpeg; try: {media.how_to()}"]
+        assert said == [
+            f"ser-edge: 1 file passed over (.m4a), which need PyAV or ffmpeg; try: {media.install_command()}"
+        ]
 
     def test_links_are_followed_once_around(self, sounds: list[Path], command: Any, tmp_path: Path) -> None:
         folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"

@@ -385,11 +385,11 @@ def test_an_async_source_is_fed_to_a_listener(recognizer: Recognizer) -> None:
             yield part
 
     async def fed() -> list[Any]:
-        listener = recognizer.listener(RATE)
-        found = [prediction async for part in source() for prediction in listener.feed(part)]
-        return found + listener.finish()
+        listener = recognizer.create_stream(RATE)
+        found = [prediction async for part in source() for prediction in listener.accept_waveform(part)]
+        return found + listener.input_finished()
 
-    with pytest.raises(TypeError, match=r"^async_generator: async; type listener\(sample_rate\), and feed\(chunk\) .*"):
+    with pytest.raises(TypeError, match="create_stream"):
         recognizer.stream(source(), RATE)  # type: ignore[arg-type]
     assert asyncio.run(fed()) == list(recognizer.stream([NOISE], RATE))
 
@@ -397,7 +397,7 @@ def test_an_async_source_is_fed_to_a_listener(recognizer: Recognizer) -> None:
 @pytest.mark.parametrize("rate", ["16000", None, NOISE])
 def test_a_listener_needs_a_rate_that_is_a_number(rate: Any, recognizer: Recognizer) -> None:
     with pytest.raises(TypeError, match=r"^sample_rate is .*; it must be a number of Hz"):
-        recognizer.listener(rate)
+        recognizer.create_stream(rate)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from ser_edge.audio.decoding import standard_input as chunks
 from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS, RawFormat, pipe_sound, raw_sound
-from ser_edge.errors.user_warnings import redirected
+from ser_edge.errors.user_warnings import capture_warnings
 
 RATE = 16_000
 SAMPLES = np.clip(np.random.default_rng(0).normal(0, 0.2, 9 * RATE + 17), -1, 0.99).astype(np.float32)
@@ -72,7 +72,7 @@ def test_warnings_of_a_pipe_go_where_the_others_go(encoded: Callable[..., bytes]
     lines: list[str] = []
     content = encoded(SAMPLES, RATE)
     with (
-        redirected(lines.append),
+        capture_warnings(lines.append),
         written(content[: len(content) // 2]) as stream,
         pipe_sound(stream, "-") as sound,
     ):

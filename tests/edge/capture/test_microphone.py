@@ -31,7 +31,7 @@ RATE = 16_000
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same order of waits, in a tenth of the time."""
     for module, name, seconds in (
-        (keeper, "PATIENCE", 0.4),
+        (keeper, "STALL_TIMEOUT", 0.4),
         (keeper, "SILENT", 0.6),
         (keeper, "BACK_OFF", 0.05),
         (keeper, "MAX_BACK_OFF", 0.4),
@@ -195,7 +195,7 @@ def test_a_refusal_is_one_line_that_says_what_to_type(why: str, sounddevice: Any
 def test_a_busy_device_is_not_tried_at_twelve_settings(sounddevice: Any, card: Any) -> None:
     sounddevice.cards = [card("USB", failure=sounddevice.PortAudioError("Internal", -9985))]
     with pytest.raises(MicrophoneError):
-        devices.open_stream(choose(), RATE, lambda *_: None, lambda: None)
+        devices.open_input_stream(choose(), RATE, lambda *_: None, lambda: None)
     assert len(sounddevice.tried) == 1
 
 
@@ -492,7 +492,9 @@ def test_a_device_that_stops_calling_back_is_opened_anew(sounddevice: Any, card:
 
 
 def test_a_pause_is_filled_with_the_time_it_took(sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "PATIENCE", 5.0)  # a source that is suspended, and resumed before anybody gives it up
+    monkeypatch.setattr(
+        keeper, "STALL_TIMEOUT", 5.0
+    )  # a source that is suspended, and resumed before anybody gives it up
     usb, sound = sounddevice.plug(card("USB")), noise(0.1)
     with listening() as (opened, listener):
         before = time.monotonic()
@@ -511,7 +513,7 @@ def test_a_pause_is_filled_with_the_time_it_took(sounddevice: Any, card: Any, mo
 
 def test_a_moment_without_a_callback_is_no_pause(sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(microphone, "STALLED", 2.0)
-    monkeypatch.setattr(keeper, "PATIENCE", 5.0)
+    monkeypatch.setattr(keeper, "STALL_TIMEOUT", 5.0)
     usb, sound = sounddevice.plug(card("USB")), noise(0.5)
     with listening() as (_, listener):
         usb.hear(sound)
@@ -643,8 +645,8 @@ def test_a_bug_in_the_keeper_is_raised_where_the_sound_is_read(
 def test_standard_error_is_kept_from_native_libraries() -> None:
     program = """
 import os, sys
-from ser_edge.errors.native_stderr import stderr_apart
-with stderr_apart():
+from ser_edge.errors.native_stderr import isolate_stderr
+with isolate_stderr():
     os.write(2, b"Expression failed in pa_linux_alsa.c\\n")
     print("ours", file=sys.stderr)
 os.write(2, b"theirs again\\n")

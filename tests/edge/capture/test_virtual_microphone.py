@@ -212,24 +212,24 @@ def test_what_is_said_live_is_what_is_said_of_the_same_sound_in_a_file(
     recognizer = Recognizer()
     spoken = np.concatenate([soundfile.read(path, dtype="float32")[0] for path in sounds[:3]])
     soundfile.write(tmp_path / "spoken.wav", spoken, RATE, subtype="PCM_16")
-    stream = recognizer.listener(RATE, "heard.wav")
+    stream = recognizer.create_stream(RATE, "heard.wav")
     pieces, live = [], []
     with Microphone(RATE, "testmic") as microphone:
         playing = threading.Thread(target=server.play, args=(tmp_path / "spoken.wav",))
         playing.start()
         for piece in microphone:
             pieces.append(piece)
-            live += stream.feed(piece)
+            live += stream.accept_waveform(piece)
             if not playing.is_alive():
                 break
-        live += stream.finish()
+        live += stream.input_finished()
         assert microphone.health.dropped == 0
     soundfile.write(tmp_path / "heard.wav", np.concatenate(pieces), RATE, subtype="FLOAT")
     command = [sys.executable, "-m", "ser_edge", "--format", "json", "--timeline", "heard.wav"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     lines = io.StringIO()
     for prediction in live:
-        JsonWriter(lines, recognizer.description, windows=True).write(prediction)
+        JsonWriter(lines, recognizer.metadata, windows=True).write(prediction)
     assert lines.getvalue() == done.stdout
     assert {prediction.label for prediction in live} != {NO_SPEECH}
 

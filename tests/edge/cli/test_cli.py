@@ -24,7 +24,7 @@ from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS
 from ser_edge.capture.devices import devices
 from ser_edge.cli import args as options
 from ser_edge.cli.app import main
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import DEFAULT
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.tolerances import FORMATS
@@ -38,7 +38,7 @@ Capture = pytest.CaptureFixture[str]
 @pytest.mark.parametrize("form", [name for name in WRITERS if name != "srt"])  # of one file, in windows
 def test_files_are_answered_in_the_order_given(form: str, sounds: list[Path], capsys: Capture) -> None:
     recognizer, expected = Recognizer(), io.StringIO()
-    writer = WRITERS[form](expected, recognizer.description)
+    writer = WRITERS[form](expected, recognizer.metadata)
     for path in reversed(sounds):
         writer.write(recognizer.predict(path))
     writer.close()
@@ -111,7 +111,7 @@ def test_describe_prints_what_the_model_file_says(capsys: Capture) -> None:
     for model in ("crnn", "crnn.tflite"):
         assert main(["--model", model, "--describe"]) == 0
         text = capsys.readouterr().out
-        assert ModelDescription.from_json(text, model) == Recognizer(model).description
+        assert ModelMetadata.from_json(text, model) == Recognizer(model).metadata
 
 
 def test_version_is_the_packages(capsys: Capture) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from ser_edge.capture import devices, portaudio
 from ser_edge.cli import doctor
-from ser_edge.cli.doctor import examine
+from ser_edge.cli.doctor import run_doctor
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.models import integrity as self_test
@@ -39,7 +39,7 @@ def quick_models(monkeypatch: pytest.MonkeyPatch) -> None:
 def examined(device: int | str | None = None) -> tuple[int, dict[str, tuple[str, str]], str]:
     """The exit code, {subject: (state, text)}, and what to type next."""
     out = io.StringIO()
-    code = examine(out, device, SECONDS)
+    code = run_doctor(out, device, SECONDS)
     *lines, following = out.getvalue().splitlines()
     found = {}
     for line in lines:

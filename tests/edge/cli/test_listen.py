@@ -19,7 +19,7 @@ import soundfile
 from ser_edge import Recognizer
 from ser_edge.capture.microphone import Health
 from ser_edge.cli.app import main
-from ser_edge.cli.predict import mishaps
+from ser_edge.cli.predict import capture_incidents
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
 RATE = 16_000
@@ -134,7 +134,7 @@ def test_a_microphone_that_lost_nothing_has_no_line_about_it(
     ],
 )
 def test_the_summary_of_a_microphone_names_what_happened(dropped: float, reconnections: int, line: str) -> None:
-    assert mishaps(Health("USB", RATE, 1, int(dropped > 0), dropped, 0.0, reconnections, True, True)) == line
+    assert capture_incidents(Health("USB", RATE, 1, int(dropped > 0), dropped, 0.0, reconnections, True, True)) == line
 
 
 def test_a_reader_that_has_enough_ends_it_quietly(talk: Path) -> None:
@@ -219,7 +219,7 @@ def test_lines_come_while_the_sound_goes_on(talk: Path) -> None:
         os.set_blocking(process.stdout.fileno(), False)
         process.stdin.write(samples[: RATE // 10].tobytes())
         process.stdin.flush()
-        window = Recognizer().description.features.seconds or 3
+        window = Recognizer().metadata.features.seconds or 3
         for i in range(1, round((window + 0.5) * 10)):
             process.stdin.write(samples[i * RATE // 10 : (i + 1) * RATE // 10].tobytes())
             process.stdin.flush()

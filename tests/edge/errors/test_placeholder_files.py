@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ser_edge.errors.placeholder_files import START, placeholder
+from ser_edge.errors.placeholder_files import START, describe_placeholder
 
 ROOT = Path(__file__).parents[3]
 
@@ -21,14 +21,14 @@ ROOT = Path(__file__).parents[3]
     ],
 )
 def test_a_placeholder_is_named(start: bytes, said: str) -> None:
-    assert (placeholder(start) or "").startswith(said)
+    assert (describe_placeholder(start) or "").startswith(said)
 
 
 @pytest.mark.parametrize(
     "start", [b"\0", b" ", b"RIFF", b"ID3<html>", b"<?xml?>", b"path,label\n<html>.wav,x", b"<!--" * 200]
 )
 def test_anything_else_is_none(start: bytes) -> None:
-    assert placeholder(start[:START]) is None
+    assert describe_placeholder(start[:START]) is None
 
 
 def test_the_projects_own_files_are_none() -> None:
@@ -38,4 +38,4 @@ def test_the_projects_own_files_are_none() -> None:
         *(ROOT / "edge").rglob("*.onnx"),
     ]
     assert len(files) >= 8
-    assert not [path for path in files if placeholder(path.read_bytes()[:START])]
+    assert not [path for path in files if describe_placeholder(path.read_bytes()[:START])]

@@ -18,8 +18,8 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 
 from ser_edge.features.frontend import FeatureConfig
-from ser_edge.models.container import MAX_DESCRIPTION, MAX_FILE
-from ser_edge.models.metadata import FILE_NAME, KEY, ModelDescription
+from ser_edge.models.container import MAX_FILE, MAX_METADATA
+from ser_edge.models.metadata import FILE_NAME, KEY, ModelMetadata
 from ser_edge.models.network import BUNDLED, DEFAULT
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -35,7 +35,7 @@ def patched(content: bytes, place: int, value: bytes) -> bytes:
 
 
 def described(**changes: Any) -> str:
-    return json.dumps({**json.loads(ModelDescription("small", LABELS, CONFIG).to_json()), **changes})
+    return json.dumps({**json.loads(ModelMetadata("small", LABELS, CONFIG).to_json()), **changes})
 
 
 def front_end(**changes: Any) -> str:
@@ -92,7 +92,7 @@ def custom_operator() -> bytes:
         code.customCode = "FlexEvil"
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
-    return described_tflite(ModelDescription("small", LABELS, CONFIG).to_json(), network=bytes(builder.Output()))
+    return described_tflite(ModelMetadata("small", LABELS, CONFIG).to_json(), network=bytes(builder.Output()))
 
 
 def with_tensor(change: Callable[[onnx.TensorProto], None], where: str) -> Callable[[Path, Small], Any]:
@@ -138,8 +138,8 @@ def raw(content: bytes) -> Callable[[Path, Small], Any]:
     return lambda path, small: path.write_bytes(content)
 
 
-def small(description: str | None, **network: Any) -> Callable[[Path, Small], Any]:
-    return lambda path, small: small(path, description, **network)
+def small(metadata: str | None, **network: Any) -> Callable[[Path, Small], Any]:
+    return lambda path, small: small(path, metadata, **network)
 
 
 def sparse(path: Path, small: Small) -> None:
@@ -258,13 +258,13 @@ MODELS: dict[str, tuple[str, Callable[[Path, Small], Any], str]] = {
     "1000 lists in lists": (".onnx", small(described(training=json.loads("[" * 900 + "]" * 900))), DAMAGED),
     "a description of 2 MB": (
         ".onnx",
-        small(described(name="x" * (2 * MAX_DESCRIPTION))),
+        small(described(name="x" * (2 * MAX_METADATA))),
         "its description is over 1048576 bytes; make it again with ser-export",
     ),
     "zip bomb": (".tflite", raw(bomb()), DAMAGED),
     "zip of 2 MB": (
         ".tflite",
-        raw(described_tflite(" " * (2 * MAX_DESCRIPTION))),
+        raw(described_tflite(" " * (2 * MAX_METADATA))),
         "its description is over 1048576 bytes; .*",
     ),
     "bzip2": (

@@ -20,8 +20,9 @@ MODULES = [
 
 PROGRAM = """
 import json, sys
-from ser_edge import Recognizer, Windowing
-Recognizer(sys.argv[1], windowing=Windowing(speech=None)).predict(sys.argv[2])  # the voice detector needs LiteRT
+from ser_edge import Recognizer, WindowConfig
+no_gate = WindowConfig(min_speech_ratio=None)  # the voice detector needs LiteRT
+Recognizer(sys.argv[1], windowing=no_gate).predict(sys.argv[2])
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
 

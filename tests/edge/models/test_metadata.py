@@ -12,24 +12,24 @@ from hypothesis import strategies as st
 
 from ser_edge.errors import ModelError
 from ser_edge.features.frontend import FeatureConfig
-from ser_edge.models.metadata import Accuracy, ModelDescription, Normalization
+from ser_edge.models.metadata import Accuracy, ModelMetadata, Normalization
 
-DESCRIPTION = ModelDescription(
+DESCRIPTION = ModelMetadata(
     name="gru-speaker",
     labels=("calm", "angry", "glücklich"),
-    features=FeatureConfig(n_mfcc=3, win_length=1024, span_db=20.0, range_db=56.0),
+    features=FeatureConfig(n_mfcc=3, win_length=1024, trim_db=20.0, dynamic_range_db=56.0),
     normalization=Normalization((-500.0, 40.0, 0.1), (200.0, 60.5, 1e-3)),
     temperature=1.5,
     accuracy=Accuracy("speaker", folds=5, seeds=1, wa=40.1, uar=39.2, f1=38.3),
     precision="int8",
     training={"data": "RAVDESS", "not_heard": ["03-01", 7, None]},
 )
-BARE = ModelDescription("bare", ("a", "b"), FeatureConfig(seconds=None, top_db=None, n_mfcc=None))
+BARE = ModelMetadata("bare", ("a", "b"), FeatureConfig(seconds=None, top_db=None, n_mfcc=None))
 
 
 def refusal(text: str | bytes | None) -> str:
     with pytest.raises(ModelError) as error:
-        ModelDescription.from_json(text, "some.onnx")
+        ModelMetadata.from_json(text, "some.onnx")
     assert str(error.value).startswith("some.onnx: ")
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -39,12 +39,12 @@ def changed(**changes: Any) -> dict[str, Any]:
     return {**json.loads(DESCRIPTION.to_json()), **changes}
 
 
-@pytest.mark.parametrize("description", [DESCRIPTION, BARE], ids=lambda description: description.name)
-def test_what_was_written_is_read_again(description: ModelDescription) -> None:
-    again = ModelDescription.from_json(description.to_json(), "some.onnx")
-    assert again == description
-    assert hash(again) == hash(description)
-    assert again == ModelDescription.from_json(description.to_json().encode(), "some.onnx")
+@pytest.mark.parametrize("metadata", [DESCRIPTION, BARE], ids=lambda metadata: metadata.name)
+def test_what_was_written_is_read_again(metadata: ModelMetadata) -> None:
+    again = ModelMetadata.from_json(metadata.to_json(), "some.onnx")
+    assert again == metadata
+    assert hash(again) == hash(metadata)
+    assert again == ModelMetadata.from_json(metadata.to_json().encode(), "some.onnx")
 
 
 def test_normalization_scales_each_coefficient() -> None:
@@ -55,9 +55,9 @@ def test_normalization_scales_each_coefficient() -> None:
 
 @pytest.mark.parametrize("normalization", [None, Normalization((1.0, -2.0, 0.0), (2.0, 4.0, 1.0))])
 def test_frames_that_are_not_there_enter_the_network_as_zeros(normalization: Normalization | None) -> None:
-    description = replace(DESCRIPTION, normalization=normalization)
+    metadata = replace(DESCRIPTION, normalization=normalization)
     features = np.array([[3.0, 2.0, 1.0], [np.nan] * 3], np.float32)
-    inputs = description.inputs(features)
+    inputs = metadata.inputs(features)
     np.testing.assert_array_equal(inputs, [[3.0, 2.0, 1.0] if normalization is None else [1.0, 1.0, 1.0], [0.0] * 3])
     assert inputs.dtype == np.float32
     assert np.isnan(features[1]).all()  # left as it was
@@ -155,11 +155,11 @@ json_values = st.recursive(
 
 def read_or_refused(data: Any) -> None:
     try:
-        description = ModelDescription.from_json(json.dumps(data), "some.onnx")
+        metadata = ModelMetadata.from_json(json.dumps(data), "some.onnx")
     except ModelError:
         refusal(json.dumps(data))
         return
-    assert ModelDescription.from_json(description.to_json(), "some.onnx") == description
+    assert ModelMetadata.from_json(metadata.to_json(), "some.onnx") == metadata
 
 
 @settings(deadline=None)
@@ -173,9 +173,9 @@ def test_any_json_is_read_or_refused(data: Any) -> None:
 @settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_any_changed_description_is_read_or_refused(data: st.DataObject) -> None:
-    description = copy.deepcopy(changed())
+    metadata = copy.deepcopy(changed())
     for _ in range(data.draw(st.integers(1, 2))):
-        place = description
+        place = metadata
         part = data.draw(st.sampled_from([None, "features", "normalization", "accuracy"]))
         if part is not None and isinstance(place.get(part), dict):
             place = place[part]
@@ -183,7 +183,7 @@ def test_any_changed_description_is_read_or_refused(data: st.DataObject) -> None
         place[name] = data.draw(json_values)
         if data.draw(st.integers(0, 9)) == 0:
             del place[name]
-    read_or_refused(description)
+    read_or_refused(metadata)
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\x1b[2J", "a\rb"])

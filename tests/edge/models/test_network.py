@@ -14,7 +14,7 @@ import pytest
 from ser_edge.audio.reading import read
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
-from ser_edge.models.metadata import ModelDescription, Normalization
+from ser_edge.models.metadata import ModelMetadata, Normalization
 from ser_edge.models.network import _AT_ONCE, BUNDLED, DEFAULT, Model
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.tolerances import BATCH, FORMATS, tolerance
@@ -24,7 +24,7 @@ CONFIG = FeatureConfig(n_mels=40, n_mfcc=3, seconds=1.0)
 
 
 def described(temperature: float = 1.0, normalization: Normalization | None = None) -> str:
-    return ModelDescription("small", LABELS, CONFIG, normalization, temperature).to_json()
+    return ModelMetadata("small", LABELS, CONFIG, normalization, temperature).to_json()
 
 
 def refusal(path: Path | str) -> str:
@@ -37,8 +37,8 @@ def refusal(path: Path | str) -> str:
 def test_both_runtimes_answer_alike(sounds: list[Path]) -> None:
     onnx_runtime, litert = Model(f"{DEFAULT}.onnx"), Model(f"{DEFAULT}.tflite")
     # the precision that tflite-runtime 2.14 reads as well
-    assert litert.description == replace(onnx_runtime.description, precision="int8-per-tensor")
-    config = onnx_runtime.description.features
+    assert litert.metadata == replace(onnx_runtime.metadata, precision="int8-per-tensor")
+    config = onnx_runtime.metadata.features
     for path in sounds:
         features = onnx_runtime.features(read(path, config.sample_rate, config.seconds))[None]
         np.testing.assert_allclose(litert.probabilities(features), onnx_runtime.probabilities(features), atol=FORMATS)
@@ -59,7 +59,7 @@ def test_a_batch_gets_the_answers_of_its_members(suffix: str) -> None:
 def test_more_threads_answer_the_same(suffix: str) -> None:
     features = np.zeros((1, *Model().features(np.zeros(1, np.float32)).shape), np.float32)
     one, two = (Model(DEFAULT + suffix, threads) for threads in (1, 2))
-    bound = tolerance(suffix, one.description.precision).inputs
+    bound = tolerance(suffix, one.metadata.precision).inputs
     np.testing.assert_allclose(one.probabilities(features), two.probabilities(features), rtol=0, atol=bound)
 
 
@@ -85,16 +85,16 @@ def test_the_most_extreme_temperatures_give_probabilities(temperature: float, tm
 
 
 def test_a_long_sound_gets_the_mean_of_what_its_windows_get(tmp_path: Path, small_onnx: Any) -> None:
-    config = replace(CONFIG, n_fft=512, hop_length=160, top_db=None, span_db=30.0, range_db=50.0, seconds=0.2)
-    description = ModelDescription("small", LABELS, config, Normalization((-20.0,) * 3, (40.0,) * 3), temperature=1.5)
-    model = Model(small_onnx(tmp_path / "small.onnx", description.to_json()))
+    config = replace(CONFIG, n_fft=512, hop_length=160, top_db=None, trim_db=30.0, dynamic_range_db=50.0, seconds=0.2)
+    metadata = ModelMetadata("small", LABELS, config, Normalization((-20.0,) * 3, (40.0,) * 3), temperature=1.5)
+    model = Model(small_onnx(tmp_path / "small.onnx", metadata.to_json()))
     time = np.arange(3 * 16_000) / 16_000
     samples = np.sin(2 * np.pi * (200 + 300 * time) * time).astype(np.float32)
     windows = FrontEnd(config).windows(samples)
     assert len(windows) > _AT_ONCE
     answers = model.probabilities(windows)
     assert answers.std(axis=0).max() > 0.01
-    np.testing.assert_allclose(model.judge(samples), answers.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(samples), answers.mean(axis=0), atol=1e-6)
 
 
 def test_what_a_network_takes_is_compared_with_what_its_description_says(tmp_path: Path, small_onnx: Any) -> None:
@@ -175,7 +175,7 @@ def test_tflite_runtime_serves_where_it_is_all_there_is(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     monkeypatch.setitem(sys.modules, "tflite_runtime", ModuleType("tflite_runtime"))
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", stand_in)
-    assert Model(f"{DEFAULT}.tflite").description.labels == Model(f"{DEFAULT}.onnx").description.labels
+    assert Model(f"{DEFAULT}.tflite").metadata.labels == Model(f"{DEFAULT}.onnx").metadata.labels
 
 
 def test_a_file_that_is_there_comes_before_a_bundled_one_of_its_name(

@@ -34,7 +34,7 @@ def test_rounded_features_move_no_probability_further_than_the_table_says(suffix
     model = Model(DEFAULT + suffix)
     once = features(model, sounds)
     answers = model.probabilities(once)
-    bound = tolerance(suffix, model.description.precision).inputs
+    bound = tolerance(suffix, model.metadata.precision).inputs
     assert max(np.abs(model.probabilities(again) - answers).max() for again in moved(once)) <= bound
 
 

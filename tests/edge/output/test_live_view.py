@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_edge.features.frontend import FeatureConfig
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_edge.output import live_view
 from ser_edge.output.live_view import LiveView, Look, Picture, can_paint, marks, render
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
 LABELS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
-DESCRIPTION = ModelDescription("ravdess", LABELS, FeatureConfig())
+DESCRIPTION = ModelMetadata("ravdess", LABELS, FeatureConfig())
 SHARES = (0.05, 0.08, 0.7, 0.03, 0.1, 0.0, 0.004, 0.036)
 STATUS = "USB Mic 48 kHz · lag 0.1 s · dropped 0.0 s"
 SAID = ("no-speech", "no-speech", "sad", "surprised", "uncertain", "happy", "happy")

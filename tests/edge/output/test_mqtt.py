@@ -283,7 +283,7 @@ def test_home_assistant_finds_an_emotion_and_a_confidence(broker: Mosquitto, sou
     done = ser_edge("--mqtt", broker.url, sounds[0])
     answer = json.loads(done.stdout)
     found = {topic: json.loads(text) for topic, text in retained(broker).items() if topic.startswith("homeassistant/")}
-    assert found == discovery(TOPIC, AVAILABILITY, Recognizer().description)
+    assert found == discovery(TOPIC, AVAILABILITY, Recognizer().metadata)
     emotion, confidence = (
         found[f"homeassistant/sensor/{identity()}-{key}/config"] for key in ("emotion", "confidence")
     )
@@ -304,7 +304,7 @@ def test_home_assistant_finds_an_emotion_and_a_confidence(broker: Mosquitto, sou
 
 
 def identity() -> str:
-    (config, *_) = discovery(TOPIC, AVAILABILITY, Recognizer().description).values()
+    (config, *_) = discovery(TOPIC, AVAILABILITY, Recognizer().metadata).values()
     return str(config["device"]["identifiers"][0])
 
 

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from ser_edge.cli.app import main
-from ser_edge.output.progress import Progress, say
+from ser_edge.output.progress import Progress, log_line
 
 RATE = 16_000
 
@@ -80,7 +80,7 @@ def test_parts_of_a_file_are_never_counted_as_files(monkeypatch: pytest.MonkeyPa
         progress.within(done, 1.0)
     progress.next()
     progress.within(0.25, 1.0)
-    say("a line between")
+    log_line("a line between")
     progress.next()
     progress.close()
     counted = re.findall(r"\| (\S+ files) \[", terminal.getvalue())
@@ -102,4 +102,4 @@ def test_a_terminal_that_was_closed_ends_nothing(monkeypatch: pytest.MonkeyPatch
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(sys, "stderr", Gone())
-    say("nobody reads this")
+    log_line("nobody reads this")

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_edge.features.frontend import FeatureConfig
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_edge.output.writers import WRITERS
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
-DESCRIPTION = ModelDescription("small", ("calm", "surprised", "sad"), FeatureConfig())
+DESCRIPTION = ModelMetadata("small", ("calm", "surprised", "sad"), FeatureConfig())
 CALM = Prediction("a.wav", 0.0, 1.31, "calm", 0.8123456, {"calm": 0.8123456, "surprised": 0.1000044, "sad": 0.08765})
 SURPRISED = Prediction(
     'ü, "b".wav', 0.0, 3.0, "surprised", 0.999996, {"calm": 0.0, "surprised": 0.999996, "sad": 0.000004}

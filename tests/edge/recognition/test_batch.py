@@ -20,14 +20,21 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_edge import ModelError, Recognizer, SerEdgeError, Windowing
+from ser_edge import ModelError, Recognizer, SerEdgeError, WindowConfig
 from ser_edge.cli.app import main
 from ser_edge.cli.predict import sounds as found
-from ser_edge.errors.native_stderr import STANDARD_ERROR, hushed, keep_memory
-from ser_edge.output.progress import Progress, say
+from ser_edge.errors.native_stderr import STDERR_LOCK, keep_freed_memory, suppress_native_stderr
+from ser_edge.output.progress import Progress, log_line
 from ser_edge.recognition.batch import tasks as batch
-from ser_edge.recognition.batch.process_pool import in_processes
-from ser_edge.recognition.batch.tasks import Outcome, Setup, in_order, jobs_for, judged, worth_it
+from ser_edge.recognition.batch.process_pool import predict_in_processes
+from ser_edge.recognition.batch.tasks import (
+    FileResult,
+    RecognizerConfig,
+    default_jobs,
+    judged,
+    map_ordered,
+    worth_processes,
+)
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
 RATE = 16_000
@@ -52,8 +59,8 @@ def folder(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def setup_of(model: str = "crnn") -> Setup:
-    return Setup(model, 1, None, Windowing())
+def setup_of(model: str = "crnn") -> RecognizerConfig:
+    return RecognizerConfig(model, 1, None, WindowConfig())
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -75,13 +82,13 @@ def test_many_at_a_time_is_what_one_at_a_time_says(options: list[str], folder: P
 @pytest.mark.parametrize("model", ["crnn.onnx", "crnn.tflite"])
 def test_answers_are_equal_to_the_last_bit(model: str, folder: Path) -> None:
     setup = setup_of(model)
-    recognizer, paths = setup.open(), list(found([str(folder)]))
+    recognizer, paths = setup.build(), list(found([str(folder)]))
     alone = [judged(recognizer, path, False, lambda done, total: None) for path in paths]
-    assert list(in_processes(setup, iter(paths), 3, False, Progress(lambda: 0))) == alone
+    assert list(predict_in_processes(setup, iter(paths), 3, False, Progress(lambda: 0))) == alone
 
 
 def test_an_error_and_a_warning_stand_where_their_file_does(folder: Path) -> None:
-    outcomes = list(in_processes(setup_of(), found([str(folder)]), 2, True, Progress(lambda: 0)))
+    outcomes = list(predict_in_processes(setup_of(), found([str(folder)]), 2, True, Progress(lambda: 0)))
     broken = [(i, o.problem.split(": ")[1]) for i, o in enumerate(outcomes) if o.problem]
     assert broken == [(3, "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)")]
     assert [i for i, outcome in enumerate(outcomes) if not outcome.predictions] == [3]
@@ -105,7 +112,7 @@ def test_a_task_is_a_few_files_or_a_large_one(tmp_path: Path) -> None:
         (tmp_path / name).touch()
         os.truncate(tmp_path / name, size)  # a hole
     small, large = str(tmp_path / "small"), str(tmp_path / "large")
-    made = batch.bundles([*[small] * 40, large, large, small, "gone"])
+    made = batch.group_files([*[small] * 40, large, large, small, "gone"])
     assert list(made) == [(small,) * 16, (small,) * 16, (small,) * 8, (large,), (large,), (small, "gone")]
 
 
@@ -113,9 +120,9 @@ def test_processes_are_worth_starting_for_much_sound(tmp_path: Path) -> None:
     for name, size in (("long", 9 << 20), ("short", 100_000)):
         (tmp_path / name).write_bytes(bytes(size))
     long, short = str(tmp_path / "long"), str(tmp_path / "short")
-    assert worth_it([short, long])
-    assert not worth_it([long])
-    assert not worth_it([short] * 20 + ["missing"])
+    assert worth_processes([short, long])
+    assert not worth_processes([long])
+    assert not worth_processes([short] * 20 + ["missing"])
 
 
 def test_a_command_line_is_read_without_numpy() -> None:
@@ -125,7 +132,7 @@ def test_a_command_line_is_read_without_numpy() -> None:
 
 
 def test_no_process_is_left(folder: Path) -> None:
-    outcomes = in_processes(setup_of(), found([str(folder)]), 2, False, Progress(lambda: 0))
+    outcomes = predict_in_processes(setup_of(), found([str(folder)]), 2, False, Progress(lambda: 0))
     next(outcomes)
     assert multiprocessing.active_children()
     outcomes.close()
@@ -133,14 +140,16 @@ def test_no_process_is_left(folder: Path) -> None:
 
 
 def test_a_model_that_fails_ends_it_with_its_line(tmp_path: Path, sounds: list[Path]) -> None:
-    outcomes = in_processes(setup_of(str(tmp_path / "gone.onnx")), map(str, sounds), 2, False, Progress(lambda: 0))
+    outcomes = predict_in_processes(
+        setup_of(str(tmp_path / "gone.onnx")), map(str, sounds), 2, False, Progress(lambda: 0)
+    )
     with pytest.raises(ModelError, match=r"gone\.onnx: no such model file"):
         next(outcomes)
     assert not multiprocessing.active_children()
 
 
 def test_a_process_that_dies_is_told_in_a_line(endless: Path) -> None:
-    outcomes = in_processes(setup_of(), found([str(endless)]), 2, True, Progress(lambda: 0))
+    outcomes = predict_in_processes(setup_of(), found([str(endless)]), 2, True, Progress(lambda: 0))
     killer = threading.Timer(1, lambda: [os.kill(child.pid, 9) for child in multiprocessing.active_children()])
     killer.start()
     with pytest.raises(SerEdgeError, match=r"^a process that judged files died, perhaps for want of memory; try fewer"):
@@ -194,7 +203,7 @@ def test_results_come_in_order_whenever_they_are_there(pool: ThreadPoolExecutor)
         return item
 
     later = Later(pool, work)
-    assert [future.result() for future in in_order(later.submit, range(100), 20)] == list(range(100))
+    assert [future.result() for future in map_ordered(later.submit, range(100), 20)] == list(range(100))
 
 
 def test_no_more_is_begun_ahead_than_that(pool: ThreadPoolExecutor) -> None:
@@ -202,7 +211,7 @@ def test_no_more_is_begun_ahead_than_that(pool: ThreadPoolExecutor) -> None:
     later = Later(pool, lambda item: first.wait(60) and item if item == 0 else item)
     threading.Timer(0.2, first.set).start()
     taken = []
-    for future in in_order(later.submit, iter(range(10**6)), 20):  # a million: they are not listed either
+    for future in map_ordered(later.submit, iter(range(10**6)), 20):  # a million: they are not listed either
         taken.append(future.result())
         assert later.begun - len(taken) <= 20
         if len(taken) == 100:
@@ -219,7 +228,7 @@ def test_after_ctrl_c_what_is_there_is_given(pool: ThreadPoolExecutor) -> None:
         time.sleep(0.2)  # all but 2 are done
         raise KeyboardInterrupt
 
-    futures = in_order(later.submit, items(), 100)
+    futures = map_ordered(later.submit, items(), 100)
     assert [next(futures).result() for _ in range(4)] == [0, 1, 3, 4]
     with pytest.raises(KeyboardInterrupt):
         next(futures)
@@ -264,11 +273,11 @@ def test_a_folder_that_may_not_be_read_is_not_passed_over(tmp_path: Path, monkey
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system doesn't bind processes to cores")
 def test_there_are_as_many_jobs_as_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     program = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
-    program += "; from ser_edge.recognition.batch.tasks import jobs_for; print(jobs_for(1), jobs_for(2))"
+    program += "; from ser_edge.recognition.batch.tasks import default_jobs; print(default_jobs(1), default_jobs(2))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout == "1 1\n"
     monkeypatch.setattr(batch, "_cores", lambda: 6)
-    assert [jobs_for(threads) for threads in (1, 2, 4, 8)] == [6, 3, 1, 1]
+    assert [default_jobs(threads) for threads in (1, 2, 4, 8)] == [6, 3, 1, 1]
 
 
 @pytest.fixture
@@ -341,31 +350,31 @@ def test_a_bar_counts_all_files_and_survives_the_errors(
 def test_standard_error_is_back_when_two_threads_have_hushed_it(capfd: pytest.CaptureFixture[str]) -> None:
     def hush() -> None:
         for _ in range(50):
-            with hushed():
+            with suppress_native_stderr():
                 os.write(2, b"chatter\n")
 
     threads = [threading.Thread(target=hush) for _ in range(4)]
     for thread in threads:
         thread.start()
     for number in range(50):
-        say(f"line {number}")
+        log_line(f"line {number}")
         time.sleep(0.0005)
     for thread in threads:
         thread.join()
-    with STANDARD_ERROR:
+    with STDERR_LOCK:
         os.write(2, b"end\n")
     assert capfd.readouterr().err.splitlines() == [*(f"line {number}" for number in range(50)), "end"]
 
 
 def test_a_c_library_that_is_not_glibc_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    keep_memory()
+    keep_freed_memory()
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
-    keep_memory()
+    keep_freed_memory()
 
 
 def test_an_outcome_shows_what_there_is_before_its_error(sounds: list[Path]) -> None:
     prediction = Recognizer().predict(sounds[0])
     shown = []
     with pytest.raises(Exception, match=r"^truncated$"):
-        Outcome((prediction,), "truncated").tell(shown.append)
+        FileResult((prediction,), "truncated").tell(shown.append)
     assert shown == [prediction]

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from ser_edge import ModelError, Windowing
+from ser_edge import ModelError, WindowConfig
 from ser_edge.cli.app import main
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.output.progress import Progress
 from ser_edge.recognition.batch import dask_backend as cluster
-from ser_edge.recognition.batch.dask_backend import connected, in_cluster
-from ser_edge.recognition.batch.tasks import Setup
+from ser_edge.recognition.batch.dask_backend import cluster_client, predict_in_cluster
+from ser_edge.recognition.batch.tasks import RecognizerConfig
 
 PATIENCE = 120.0  # s, on a machine that has other things to do
 SCHEDULER = "from distributed.cli.dask_scheduler import main; main()"
@@ -174,14 +174,16 @@ def test_a_worker_without_ser_edge_is_a_line_that_says_what_to_do(
 
 
 def test_a_worker_with_another_model_is_refused(address: str, sounds: list[Path]) -> None:
-    setup = Setup("crnn", 1, None, Windowing())
-    description = setup.open().description
+    setup = RecognizerConfig("crnn", 1, None, WindowConfig())
+    metadata = setup.build().metadata
     path = [str(sounds[0])]
-    with connected(address) as client:
-        other = in_cluster(client, setup, replace(description, name="other"), path, False, Progress(lambda: 1))
+    with cluster_client(address) as client:
+        other = predict_in_cluster(client, setup, replace(metadata, name="other"), path, False, Progress(lambda: 1))
         with pytest.raises(ModelError, match=r"^the worker tcp://.* has another ser-edge, or another model crnn$"):
             list(other)
-        gone = in_cluster(client, replace(setup, model="/gone.onnx"), description, path, False, Progress(lambda: 1))
+        gone = predict_in_cluster(
+            client, replace(setup, model="/gone.onnx"), metadata, path, False, Progress(lambda: 1)
+        )
         with pytest.raises(ModelError, match=r"^the worker tcp://.*: /gone.onnx: no such model file$"):
             list(gone)
 
@@ -209,9 +211,9 @@ class DeadlyClient:
 
 
 def test_files_that_workers_die_of_are_named_and_the_others_go_on(sounds: list[Path]) -> None:
-    setup = Setup("crnn", 1, None, Windowing())
-    outcomes = in_cluster(
-        DeadlyClient(), setup, setup.open().description, ["a.wav"] * 16 + ["b.wav"], False, Progress(lambda: 17)
+    setup = RecognizerConfig("crnn", 1, None, WindowConfig())
+    outcomes = predict_in_cluster(
+        DeadlyClient(), setup, setup.build().metadata, ["a.wav"] * 16 + ["b.wav"], False, Progress(lambda: 17)
     )
     problems = [outcome.problem for outcome in outcomes]
     with_others = ": several workers died of it, or of one of the 15 files that went with it; judge it alone"
@@ -234,7 +236,7 @@ def test_without_dask_the_line_says_how_to_get_it(
 def test_an_address_where_no_scheduler_answers_is_one_line(
     address: str, sounds: list[Path], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "_PATIENCE", 0.5)
+    monkeypatch.setattr(cluster, "CONNECT_TIMEOUT", 0.5)
     address = address.format(port=free_port())
     assert main(["--format", "csv", "--cluster", address, str(sounds[0])]) == 1
     captured = capfd.readouterr()

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_edge import ModelError, Recognizer, Windowing
+from ser_edge import ModelError, Recognizer, WindowConfig
 from ser_edge.features.frontend import FeatureConfig
 from ser_edge.models import network as model
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import BUNDLED, DEFAULT
 from ser_edge.models.runtimes.base import RUNTIMES
 from tests.conftest import RATE, voice
@@ -43,11 +43,11 @@ def own(tmp_path: Path) -> Path:
     ids=["copy", "deep copy", "pickle"],
 )
 def test_it_stays_what_it_was(name: str, same: Any) -> None:
-    windowing = Windowing(window=2.0, hop=0.5, speech=None)
+    windowing = WindowConfig(window_seconds=2.0, hop_seconds=0.5, min_speech_ratio=None)
     made = Recognizer(name, threads=2, threshold=0.9, windowing=windowing, channel=2)
     again = same(made)
     assert again is not made
-    assert (again.path, again.description) == (made.path, made.description)
+    assert (again.path, again.metadata) == (made.path, made.metadata)
     stereo = np.stack([0 * VOICE, VOICE], axis=1)
     assert again.predict(stereo, RATE) == made.predict(stereo, RATE)
     assert list(again.stream([stereo, stereo], RATE)) == list(made.stream([stereo, stereo], RATE))
@@ -92,9 +92,9 @@ def test_a_model_file_that_is_gone_is_a_line(own: Path) -> None:
 
 def test_a_model_file_that_was_changed_is_a_line(tmp_path: Path, small_onnx: Any) -> None:
     config = FeatureConfig(n_mels=40, n_mfcc=3, seconds=1.0)
-    description = ModelDescription("small", ("calm", "happy", "angry"), config).to_json()
-    pickled = pickle.dumps(Recognizer(small_onnx(tmp_path / "own.onnx", description)))
-    small_onnx(tmp_path / "own.onnx", description, weights=2 * np.eye(3))
+    metadata = ModelMetadata("small", ("calm", "happy", "angry"), config).to_json()
+    pickled = pickle.dumps(Recognizer(small_onnx(tmp_path / "own.onnx", metadata)))
+    small_onnx(tmp_path / "own.onnx", metadata, weights=2 * np.eye(3))
     with pytest.raises(ModelError, match=r"own\.onnx: not the model that was pickled: the file was changed; make .*"):
         pickle.loads(pickled)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_edge import ModelError, Prediction, Recognizer, Windowing
+from ser_edge import ModelError, Prediction, Recognizer, WindowConfig
 from ser_edge.features.frontend import FeatureConfig
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 
 
@@ -44,12 +44,12 @@ def test_every_lossless_format_gets_the_same_answer(recognizer: Recognizer, soun
 def test_a_prediction_holds_together(recognizer: Recognizer, sounds: list[Path]) -> None:
     for path in sounds:
         prediction = recognizer.predict(path)
-        assert tuple(prediction.probabilities) == recognizer.description.labels
+        assert tuple(prediction.probabilities) == recognizer.metadata.labels
         assert all(type(p) is float and 0 <= p <= 1 for p in prediction.probabilities.values())
         assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
         assert prediction.confidence == max(prediction.probabilities.values())
         best = max(prediction.probabilities, key=prediction.probabilities.__getitem__)
-        sure = prediction.confidence >= recognizer.description.threshold
+        sure = prediction.confidence >= recognizer.metadata.threshold
         assert prediction.label == (best if sure else UNCERTAIN)
 
 
@@ -57,9 +57,9 @@ class Listener:
     """Stands in for a model, and remembers what it was given."""
 
     def __init__(self, features: FeatureConfig):
-        self.description = ModelDescription("listener", ("calm", "angry"), features)
+        self.metadata = ModelMetadata("listener", ("calm", "angry"), features)
 
-    def judge(self, samples: np.ndarray) -> np.ndarray:
+    def predict_proba(self, samples: np.ndarray) -> np.ndarray:
         self.heard = samples
         return np.array([0.25, 0.75], np.float32)
 
@@ -69,7 +69,7 @@ class Listener:
     [
         (FeatureConfig(seconds=3.0), [0.5, 3.0, 3.0]),
         (FeatureConfig(seconds=None), [0.5, 3.0, 5.0]),
-        (FeatureConfig(seconds=3.0, span_db=20.0), [0.5, 3.0, 5.0]),  # the speech may begin late
+        (FeatureConfig(seconds=3.0, trim_db=20.0), [0.5, 3.0, 5.0]),  # the speech may begin late
     ],
     ids=["beginning", "all", "speech"],
 )
@@ -78,7 +78,7 @@ def test_start_and_end_say_what_was_judged(
 ) -> None:
     listener = Listener(features)
     monkeypatch.setattr("ser_edge.recognition.recognizer.Model", lambda *_: listener)
-    recognizer = Recognizer(windowing=Windowing(speech=None))
+    recognizer = Recognizer(windowing=WindowConfig(min_speech_ratio=None))
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 240_000).astype(np.float32)
     for seconds, end in zip((0.5, 3.0, 5.0), ends, strict=True):
         samples = noise[: round(seconds * 48_000)]

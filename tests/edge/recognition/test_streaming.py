@@ -21,7 +21,7 @@ from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 from ser_edge.recognition.recognizer import Recognizer
 from ser_edge.recognition.streaming import Stream
 from ser_edge.recognition.voice_activity.stream_gate import Gate
-from ser_edge.recognition.windows import Windowing
+from ser_edge.recognition.windows import WindowConfig
 
 RATE = 16_000
 SPECTRA = {
@@ -62,8 +62,8 @@ def test_frames_do_not_depend_on_the_chunks(kind: str, sizes: list[int], length:
     front_end = FrontEnd(SPECTRA[kind])
     samples = np.random.default_rng(length).normal(0, 0.1, length).astype(np.float32)
     incremental = IncrementalLogMel(front_end)
-    parts = [incremental.feed(chunk) for chunk in cut(samples, sizes)]
-    streamed = np.concatenate([*parts, incremental.finish()])
+    parts = [incremental.accept_waveform(chunk) for chunk in cut(samples, sizes)]
+    streamed = np.concatenate([*parts, incremental.input_finished()])
     whole = front_end.log_mel(samples)
     assert streamed.shape == whole.shape
     assert np.abs(streamed - whole).max() <= 1e-4
@@ -88,15 +88,15 @@ def test_a_resampled_stream_equals_a_resampled_whole(rate: int, recognizer: Reco
     assert [(p.start, p.end) for p in streamed] == [(p.start, p.end) for p in whole]
     # Two ways to resample move features a little further than two processors do. So do probabilities, and with them a
     # label that leads by less.
-    bound = tolerance(recognizer._model.path.suffix, recognizer.description.precision).kernels
+    bound = tolerance(recognizer._model.path.suffix, recognizer.metadata.precision).kernels
     for a, b in zip(streamed, whole, strict=True):
         assert list(a.probabilities.values()) == pytest.approx(list(b.probabilities.values()), rel=0, abs=bound)
         assert a.label == b.label or b.probabilities[b.label] - b.probabilities[a.label] < 2 * bound
 
 
 def test_windows_begin_every_hop_and_the_last_ends_with_the_sound(recognizer: Recognizer, talk: Samples) -> None:
-    config = recognizer.description.features
-    hop = Windowing().frames(config)[1]
+    config = recognizer.metadata.features
+    hop = WindowConfig().frames(config)[1]
     seconds = [12.0, 12.01, 12.09, 12.11, 12.4]  # the last window ends with the sound, if it adds a tenth of a second
     for end, last in zip(seconds, [0, 0, 0, 12, 41], strict=True):
         starts = [
@@ -156,15 +156,15 @@ def test_a_pause_is_no_speech_and_speech_is_heard_on_both_sides(recognizer: Reco
 @pytest.mark.parametrize("gain", [0.1, 1.0, 3.0])
 def test_soft_and_loud_speech_passes_the_gate(gain: float, talk: Samples) -> None:
     gate = Gate(RATE)
-    gate.feed(np.clip(talk[: 3 * RATE] * gain, -1, 1))
-    assert gate.share(0.0, 3.0) > 0.5
+    gate.accept_waveform(np.clip(talk[: 3 * RATE] * gain, -1, 1))
+    assert gate.speech_ratio(0.0, 3.0) > 0.5
 
 
 def test_an_offset_does_not_open_or_close_the_gate(talk: Samples) -> None:
     plain, shifted = Gate(RATE), Gate(RATE)
-    plain.feed(talk[: 3 * RATE])
-    shifted.feed(talk[: 3 * RATE] + np.float32(0.3))
-    assert shifted.share(0.0, 3.0) == pytest.approx(plain.share(0.0, 3.0), abs=0.15)
+    plain.accept_waveform(talk[: 3 * RATE])
+    shifted.accept_waveform(talk[: 3 * RATE] + np.float32(0.3))
+    assert shifted.speech_ratio(0.0, 3.0) == pytest.approx(plain.speech_ratio(0.0, 3.0), abs=0.15)
 
 
 def test_clipped_speech_is_heard(recognizer: Recognizer, talk: Samples) -> None:
@@ -173,7 +173,7 @@ def test_clipped_speech_is_heard(recognizer: Recognizer, talk: Samples) -> None:
 
 
 def test_without_the_gate_every_window_is_judged() -> None:
-    open_gate = Recognizer(windowing=Windowing(speech=None))
+    open_gate = Recognizer(windowing=WindowConfig(min_speech_ratio=None))
     answers = list(open_gate.stream([np.random.default_rng(0).normal(0, 0.1, 5 * RATE)], RATE))
     assert NO_SPEECH not in {p.label for p in answers}
     assert {p.speech for p in answers} == {None}
@@ -188,7 +188,7 @@ class Says:
     """A model that answers one label after another."""
 
     def __init__(self, labels: list[int], real: Model):
-        self.description, self.front_end = real.description, real.front_end
+        self.metadata, self.front_end = real.metadata, real.front_end
         self._labels = iter(labels)
 
     def probabilities(self, features: Samples) -> Samples:
@@ -199,33 +199,33 @@ class Says:
 def said(labels: list[int], samples: Samples) -> list[Prediction]:
     """The stream's answers, if the network says these."""
     model: Any = Says(labels, Model())
-    stream = Stream(model, RATE, Windowing(speech=None))
-    return [*stream.feed(samples), *stream.finish()]
+    stream = Stream(model, RATE, WindowConfig(min_speech_ratio=None))
+    return [*stream.accept_waveform(samples), *stream.input_finished()]
 
 
 def test_smoothing_hides_a_flicker_and_delays_a_change_by_at_most_a_window() -> None:
     samples = np.zeros(8 * RATE, np.float32)
     count = len(said([0] * 50, samples))
     change = count // 2
-    names = Model().description.labels
+    names = Model().metadata.labels
     told = [p.label for p in said([0] * change + [1] * count, samples)]
     assert told[:change] == [names[0]] * change
     assert told[change + 1 :] == [names[1]] * (count - change - 1)
 
 
 def test_memory_does_not_grow(recognizer: Recognizer) -> None:
-    stream = recognizer.listener(RATE)
+    stream = recognizer.create_stream(RATE)
     minute = np.random.default_rng(0).normal(0, 0.01, 60 * RATE).astype(np.float32)
 
     def size() -> int:
         parts = (stream._spectrum, stream._log_mel._left, stream._gate._left)  # type: ignore[union-attr]
         return sum(part.nbytes for part in parts) + sys.getsizeof(stream._gate._spoken)  # type: ignore[union-attr]
 
-    for _ in stream.feed(minute):
+    for _ in stream.accept_waveform(minute):
         pass
     first = size()
     for _ in range(2):
-        for _ in stream.feed(minute):
+        for _ in stream.accept_waveform(minute):
             pass
     assert size() <= first * 1.1
 
@@ -233,30 +233,30 @@ def test_memory_does_not_grow(recognizer: Recognizer) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"window": 0.0}, "a window of 0 s; give 0.1 to 600"),
-        ({"hop": 0.0}, "a hop of 0 s; give 0.01 to 600"),
-        ({"speech": 2.0}, "a share of speech of 2; give 0 to 1"),
+        ({"window_seconds": 0.0}, "a window of 0 s; give 0.1 to 600"),
+        ({"hop_seconds": 0.0}, "a hop of 0 s; give 0.01 to 600"),
+        ({"min_speech_ratio": 2.0}, "a share of speech of 2; give 0 to 1"),
     ],
 )
 def test_windows_that_make_no_sense_are_refused(settings: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Windowing(**settings)
+        WindowConfig(**settings)
 
 
 @pytest.mark.parametrize("rate", [-5, 0, 1, 10**9])
 def test_a_rate_that_no_recording_has_is_refused(rate: int, recognizer: Recognizer) -> None:
     with pytest.raises(AudioError, match=f"^stream: a sample rate of {rate} Hz; expected 1000 to 768000$"):
-        recognizer.listener(rate)
+        recognizer.create_stream(rate)
 
 
 def test_a_window_longer_than_the_model_hears_is_refused() -> None:
     with pytest.raises(ValueError, match="this model hears"):
-        Recognizer(windowing=Windowing(window=20.0))
+        Recognizer(windowing=WindowConfig(window_seconds=20.0))
 
 
 def test_a_long_file_is_the_mean_of_its_windows_with_speech(tmp_path: Path, talk: Samples) -> None:
     recognizer = Recognizer()
-    if recognizer.description.features.span_db is None:
+    if recognizer.metadata.features.trim_db is None:
         pytest.skip("this model judges the first seconds")
     long = np.concatenate([talk, np.zeros(50 * RATE, np.float32), talk])
     soundfile.write(tmp_path / "long.wav", long, RATE)
@@ -272,7 +272,7 @@ def test_a_long_file_is_the_mean_of_its_windows_with_speech(tmp_path: Path, talk
 
 def test_a_long_file_without_speech_says_so(tmp_path: Path) -> None:
     recognizer = Recognizer()
-    if recognizer.description.features.span_db is None:
+    if recognizer.metadata.features.trim_db is None:
         pytest.skip("this model judges the first seconds")
     soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).normal(0, 0.1, 70 * RATE), RATE)
     assert recognizer.predict(tmp_path / "noise.wav").label == NO_SPEECH

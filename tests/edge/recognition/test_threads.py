@@ -76,15 +76,15 @@ def test_streams_in_many_threads_get_the_answers_of_one(recognizer: Recognizer) 
 
 def test_streams_that_take_turns_get_the_answers_of_one(recognizer: Recognizer) -> None:
     """A thread of a server has a chunk of another caller each time."""
-    listeners = [recognizer.listener(RATE) for _ in range(THREADS)]
+    listeners = [recognizer.create_stream(RATE) for _ in range(THREADS)]
     found: list[list[Prediction]] = [[] for _ in listeners]
     with ThreadPoolExecutor(THREADS) as pool:
         for turn in range(20):
-            parts = pool.map(lambda i, turn=turn: listeners[i].feed(chunks(i)[turn]), range(THREADS))
+            parts = pool.map(lambda i, turn=turn: listeners[i].accept_waveform(chunks(i)[turn]), range(THREADS))
             for answers, part in zip(found, parts, strict=True):
                 answers += part
     for number, listener in enumerate(listeners):
-        assert found[number] + listener.finish() == list(recognizer.stream(chunks(number), RATE))
+        assert found[number] + listener.input_finished() == list(recognizer.stream(chunks(number), RATE))
 
 
 def test_many_threads_may_open_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_standard_error_is_left_alone_once_the_runtime_has_announced_itself(monk
     def hush() -> Any:
         raise AssertionError("what another thread writes would be lost")
 
-    monkeypatch.setattr(runtimes, "hushed", hush)
+    monkeypatch.setattr(runtimes, "suppress_native_stderr", hush)
     Recognizer(f"{DEFAULT}.tflite")
 
 
@@ -139,8 +139,8 @@ recognizer = Recognizer(name, threads)
 samples = np.random.default_rng(0).uniform(-0.5, 0.5, 48_000).astype(np.float32)
 expected = recognizer.predict(samples, 16_000)
 whole = list(recognizer.stream([samples, samples], 16_000))
-begun = recognizer.listener(16_000)
-first = begun.feed(samples)
+begun = recognizer.create_stream(16_000)
+first = begun.accept_waveform(samples)
 unused = Recognizer(name, threads)
 busy = [threading.Thread(target=lambda: [recognizer.predict(samples, 16_000) for _ in range(80)]) for _ in range(3)]
 for thread in busy:
@@ -151,7 +151,7 @@ def child():
     signal.alarm(60)  # what hangs is ended
     good = recognizer.predict(samples, 16_000) == expected
     good &= list(recognizer.stream([samples, samples], 16_000)) == whole
-    good &= first + begun.feed(samples) + begun.finish() == whole
+    good &= first + begun.accept_waveform(samples) + begun.input_finished() == whole
     good &= Recognizer(name, threads).predict(samples, 16_000) == expected
     return good
 
@@ -182,13 +182,13 @@ def test_a_fork_in_the_middle_of_other_threads_work_answers_the_same(suffix: str
 
 HUSHED = """
 import os, threading, time
-from ser_edge.errors.native_stderr import hushed
+from ser_edge.errors.native_stderr import suppress_native_stderr
 
 inside = threading.Event()
 
 
 def hush():
-    with hushed():
+    with suppress_native_stderr():
         inside.set()
         time.sleep(0.3)
 
@@ -198,7 +198,7 @@ thread.start()
 inside.wait()
 if os.fork() == 0:
     os.write(2, b"of the child\\n")
-    with hushed():
+    with suppress_native_stderr():
         os.write(2, b"lost\\n")
     os.write(2, b"again\\n")
     os._exit(0)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser_edge import Recognizer, Windowing
+from ser_edge import Recognizer, WindowConfig
 from ser_edge.audio.reading import read
 from ser_edge.errors import RuntimeUnavailable
 from ser_edge.recognition.prediction import NO_SPEECH
@@ -107,13 +107,13 @@ def test_a_long_file_and_the_same_samples_are_the_same(
     )
 
 
-@pytest.mark.parametrize("windowing", [Windowing(speech=None), Windowing(speech=0.0)])
+@pytest.mark.parametrize("windowing", [WindowConfig(min_speech_ratio=None), WindowConfig(min_speech_ratio=0.0)])
 @pytest.mark.parametrize("seconds", [1, 65])
-def test_who_wants_every_sound_classified_gets_that(windowing: Windowing, seconds: float) -> None:
+def test_who_wants_every_sound_classified_gets_that(windowing: WindowConfig, seconds: float) -> None:
     prediction = Recognizer(threshold=0.0, windowing=windowing).predict(NOBODY["tone"](seconds), RATE)
     assert prediction.label != NO_SPEECH
     assert prediction.confidence > 0
-    assert (prediction.speech is None) == (windowing.speech is None)
+    assert (prediction.speech is None) == (windowing.min_speech_ratio is None)
 
 
 def test_without_a_voice_detector_files_are_still_classified(
@@ -122,8 +122,8 @@ def test_without_a_voice_detector_files_are_still_classified(
     def missing() -> None:
         raise RuntimeUnavailable("the voice detector needs LiteRT: not for Intel Macs, or use --no-gate")
 
-    for module in ("gate", "utterance_gate"):
-        monkeypatch.setattr(f"ser_edge.{module}.open_detector", missing)
+    for module in ("stream_gate", "utterance_gate"):
+        monkeypatch.setattr(f"ser_edge.recognition.voice_activity.{module}.open_detector", missing)
     recognizer = Recognizer()
     labels = {recognizer.predict(path).label for path in sounds}
     long = recognizer.predict(NOBODY["tone"](65), RATE)

@@ -73,7 +73,7 @@ def test_the_gate_hears_speech_where_it_did_with_the_published_one(talk: Samples
     less._detector, more._detector = Published(-SAME), Published(SAME)  # type: ignore[assignment]
     for gate in (less, ours, more):
         for piece in np.array_split(talk, 100):
-            gate.feed(piece)
+            gate.accept_waveform(piece)
     assert len(ours._spoken) > 300
     at_least, spoken, at_most = (np.array(gate._spoken) for gate in (less, ours, more))
     assert (at_least <= spoken).all()

@@ -66,9 +66,9 @@ def copied(run: RunDirectory, folder: Path, settings: Settings) -> RunDirectory:
 
 
 def test_a_run_has_the_labels_and_the_speakers_of_its_recordings(run: RunDirectory) -> None:
-    answers, description = run.answers, run.description
-    assert description.labels == LABELS
-    assert description.training == {
+    answers, metadata = run.answers, run.metadata
+    assert metadata.labels == LABELS
+    assert metadata.training == {
         "run": OWN.name,
         "data": "own recordings, on their owner's terms",
         "not_heard": ["anna"],
@@ -106,8 +106,8 @@ def test_what_is_trained_is_exported_and_answers_at_the_edge_with_its_own_labels
 ) -> None:
     assert ser_export.cli.app.main([str(run.path), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
     recognizer = Recognizer(tmp_path / "own.onnx")
-    assert recognizer.description.labels == LABELS
-    assert recognizer.description.training["data"] == "own recordings, on their owner's terms"
+    assert recognizer.metadata.labels == LABELS
+    assert recognizer.metadata.training["data"] == "own recordings, on their owner's terms"
     sound = recordings / "sad/anna/2.wav"
     heard = recognizer.predict(sound).probabilities
     assert tuple(heard) == LABELS
@@ -152,7 +152,7 @@ def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_pr
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.endswith(" % (mean nothing: voices that it was trained on)\n")
     (run,) = tmp_path.glob("crnn-all-*")
-    assert RunDirectory(run).description.accuracy is None
+    assert RunDirectory(run).metadata.accuracy is None
     assert main(["evaluate", str(run)]) == 1
     assert "no figure: protocol all tests voices that it was trained on" in capsys.readouterr().err
     assert main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
@@ -165,7 +165,7 @@ def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_pr
 
 def test_a_file_that_quotes_voices_it_was_trained_on_says_so(run: RunDirectory) -> None:
     accuracy = Accuracy("all", 1, 1, 100.0, 100.0, 100.0)
-    said = ser_edge.cli.app._honesty(replace(run.description, accuracy=accuracy))
+    said = ser_edge.cli.app.accuracy_notice(replace(run.metadata, accuracy=accuracy))
     assert said == "model crnn: its accuracy was never measured on voices that it wasn't trained on"
 
 
@@ -174,8 +174,8 @@ def test_the_table_says_what_it_is_about(run: RunDirectory, monkeypatch: pytest.
     shipped = copied(run, tmp_path, replace(OWN, protocol="all"))
     (row,) = evaluate([shipped, *(copied(run, tmp_path, replace(OWN, fold=fold)) for fold in range(5))])
     assert (row["corpus"], row["labels"], row["folds"]) == ("own recordings", 3, 5)
-    assert (shipped.description.accuracy.protocol, shipped.description.accuracy.folds) == ("speaker", 5)
-    assert shipped.description.temperature != 1
+    assert (shipped.metadata.accuracy.protocol, shipped.metadata.accuracy.folds) == ("speaker", 5)
+    assert shipped.metadata.temperature != 1
 
 
 def test_another_corpus_is_judged_by_the_labels_both_have(run: RunDirectory, utterances: Sequence[Utterance]) -> None:
@@ -198,12 +198,12 @@ def tuned(utterances: Sequence[Utterance], tmp_path_factory: pytest.TempPathFact
 
 
 def test_a_network_begins_as_the_bundled_one_and_passes_on_what_that_learned_from(tuned: RunDirectory) -> None:
-    description, bundled = tuned.description, Model("crnn.onnx").description
+    metadata, bundled = tuned.metadata, Model("crnn.onnx").metadata
     assert tuned.path.name == "crnn-speaker-fold0-seed0-tuned"
     assert tuned.settings.init == "crnn"
-    assert description.labels == LABELS
-    assert description.normalization == bundled.normalization
-    assert description.training == {
+    assert metadata.labels == LABELS
+    assert metadata.normalization == bundled.normalization
+    assert metadata.training == {
         "run": TUNED.name,
         "data": f"own recordings, on their owner's terms; {BUNDLED_DATA}",
         "not_heard": ["anna"],
@@ -228,7 +228,7 @@ def test_a_network_begins_as_a_finished_run(
     begun: RunDirectory, run: RunDirectory, utterances: Sequence[Utterance]
 ) -> None:
     assert begun.path.name == f"{OWN.name}-tuned"
-    assert begun.description.training == run.description.training | {"run": begun.path.name, "init": OWN.name}
+    assert begun.metadata.training == run.metadata.training | {"run": begun.path.name, "init": OWN.name}
     assert begun.read("history.json")[0] != run.read("history.json")[0]
     with noting_trainings() as trained:
         fit(replace(OWN, init=begun.settings.init), utterances, run.path.parent, jobs=1)
@@ -304,7 +304,7 @@ def test_a_file_of_a_known_corpus_under_another_label_is_still_that_voice(
 
 
 def test_a_name_that_only_looks_like_a_known_corpuss_is_nobodys_voice(utterances: Sequence[Utterance]) -> None:
-    bundled = Model("crnn.onnx").description
+    bundled = Model("crnn.onnx").metadata
     for name, heard in (("AB1_angry_1.wav", set()), ("EB0_anger_1.wav", {"anna"})):  # nEMO has no AB1
         mine = [replace(u, path=u.path.with_name(name)) for u in utterances if u.actor == "anna"]
         assert voices_heard(bundled, mine) == heard
@@ -325,5 +325,5 @@ def test_a_network_of_the_notebook_learns_own_labels_too(
     features = FeatureConfig(n_fft=512, n_mels=20, n_mfcc=8, seconds=0.4)
     monkeypatch.setitem(NETWORKS, "rnn", replace(NETWORKS["rnn"], features=features))
     run = fit(Settings("rnn", "speaker", epochs=1), utterances, tmp_path, jobs=1, bar=False)
-    assert run.description.labels == LABELS
+    assert run.metadata.labels == LABELS
     assert run.read("run.json")["utterances"] == {"train": 12, "validation": 12, "test": 6, "others": 0}

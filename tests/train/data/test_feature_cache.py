@@ -24,8 +24,8 @@ SPECTRA = FeatureConfig(  # of any length, cut to the speech
     n_mels=20,
     n_mfcc=None,
     top_db=None,
-    span_db=20.0,
-    range_db=56.0,
+    trim_db=20.0,
+    dynamic_range_db=56.0,
     seconds=1.0,
 )
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ser_edge.models.metadata import tempered
+from ser_edge.models.metadata import apply_temperature
 from ser_train.evaluation.calibration import calibrate
 
 
@@ -13,7 +13,7 @@ def drawn(temperature: float, n: int = 20_000, spread: float = 2.0) -> tuple[np.
     logits = spread * random.standard_normal((n, 8))
     true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     labels = (true.cumsum(axis=1) > random.random((n, 1))).argmax(axis=1)
-    return labels, tempered(true.astype(np.float32), 1 / temperature)
+    return labels, apply_temperature(true.astype(np.float32), 1 / temperature)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.13, 3.0])
@@ -26,7 +26,7 @@ def test_the_temperature_is_the_one_of_least_loss() -> None:
     labels, probabilities = drawn(1.7, n=500)
 
     def loss(temperature: float) -> float:
-        return -np.log(tempered(probabilities, temperature)[np.arange(len(labels)), labels]).mean()
+        return -np.log(apply_temperature(probabilities, temperature)[np.arange(len(labels)), labels]).mean()
 
     found = calibrate(labels, probabilities).temperature
     assert all(loss(found) <= loss(found * factor) for factor in (0.97, 1.03, 0.5, 2.0))
@@ -35,7 +35,7 @@ def test_the_temperature_is_the_one_of_least_loss() -> None:
 def test_the_threshold_answers_four_of_five() -> None:
     labels, probabilities = drawn(1.5)
     found = calibrate(labels, probabilities)
-    sure = tempered(probabilities, found.temperature).max(axis=1) >= found.threshold
+    sure = apply_temperature(probabilities, found.temperature).max(axis=1) >= found.threshold
     right = probabilities.argmax(axis=1) == labels
     assert sure.mean() == pytest.approx(0.8, abs=0.005)
     assert right[sure].mean() > right.mean()

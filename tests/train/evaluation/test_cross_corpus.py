@@ -27,14 +27,12 @@ class Calm:
     """A network that always says calm first, angry next."""
 
     def __init__(self, data: str = "", not_heard: Sequence[int] = ()) -> None:
-        description = Model("crnn").description
-        training = (
-            {**description.training, "data": data, "not_heard": list(not_heard)} if data else description.training
-        )
-        self.description = replace(description, training=training)
+        metadata = Model("crnn").metadata
+        training = {**metadata.training, "data": data, "not_heard": list(not_heard)} if data else metadata.training
+        self.metadata = replace(metadata, training=training)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        answer = [0.5 if label == "calm" else 0.3 if label == "angry" else 0.2 / 6 for label in self.description.labels]
+        answer = [0.5 if label == "calm" else 0.3 if label == "angry" else 0.2 / 6 for label in self.metadata.labels]
         return np.tile(np.array(answer, np.float32), (len(features), 1))
 
 

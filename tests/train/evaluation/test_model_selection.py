@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ser_edge.features.frontend import FeatureConfig
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_train.cli.args import parse_choose
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError
 from ser_train.data.splits import SPEAKER_FOLDS
@@ -26,7 +26,7 @@ def make_run(folder: Path, settings: Settings, right: bool = True) -> RunDirecto
     features = np.zeros((len(labels), 2, 3), np.float32)
     answers = np.eye(8, dtype=np.float32)[guesses]
     run.write_answers(Answers(features, labels, names, actors, answers, np.ones(len(labels), bool)))
-    run.write("description.json", ModelDescription(settings.network, EMOTIONS, FeatureConfig()).to_json())
+    run.write("description.json", ModelMetadata(settings.network, EMOTIONS, FeatureConfig()).to_json())
     run.write("run.json", {"settings": vars(settings)})
     return run
 

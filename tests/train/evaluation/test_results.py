@@ -11,7 +11,7 @@ import pytest
 import ser_train.evaluation.metrics
 import ser_train.evaluation.results
 from ser_edge.features.frontend import FeatureConfig
-from ser_edge.models.metadata import Accuracy, ModelDescription
+from ser_edge.models.metadata import Accuracy, ModelMetadata
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError
 from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.evaluation.results import BEGIN, END, evaluate, include
@@ -55,8 +55,8 @@ def make_run(tmp_path: Path) -> MakeRun:
             )
         )
         lucky = Accuracy(settings.protocol, 1, 1, 99.0, 99.0, 99.0)
-        description = ModelDescription(settings.network, EMOTIONS, FeatureConfig(), accuracy=lucky, training=TRAINING)
-        run.write("description.json", description.to_json())
+        metadata = ModelMetadata(settings.network, EMOTIONS, FeatureConfig(), accuracy=lucky, training=TRAINING)
+        run.write("description.json", metadata.to_json())
         run.write("run.json", {"settings": vars(settings), "parameters": 1234})
         (run.path / "model.keras").write_bytes(b"12345")
         return run
@@ -111,7 +111,7 @@ def test_every_run_then_shows_the_cross_validated_accuracy(make_run: MakeRun) ->
     runs = [make_run(Settings("gru", "speaker", fold), wrong=8 * (fold == 4)) for fold in range(5)]
     evaluate(runs)
     for run in runs:
-        accuracy = run.description.accuracy
+        accuracy = run.metadata.accuracy
         assert (accuracy.protocol, accuracy.folds, accuracy.seeds) == ("speaker", 5, 1)
         assert accuracy.wa == round(100 * 184 / 192, 2)
 
@@ -235,9 +235,9 @@ def test_some_inner_runs_calibrate_what_they_can_and_no_other(
     inner = [make_run(crnn("inner", 2, seed), wrong=40, sure=0.9) for seed in (0, 1)]
     evaluate([*speaker, *inner])
     assert {fold: len(calibrations["speaker", fold]) for fold in range(5)} == {0: 0, 1: 0, 2: 2, 3: 2, 4: 0}
-    calibrated = [run.description.temperature != 1 for run in speaker]
+    calibrated = [run.metadata.temperature != 1 for run in speaker]
     assert calibrated == [False, False, True, True, False]
-    assert [run.description.threshold > 0 for run in speaker] == calibrated
+    assert [run.metadata.threshold > 0 for run in speaker] == calibrated
 
 
 def test_the_speaker_runs_calibrate_the_network_to_ship_and_give_it_their_figures(
@@ -249,20 +249,20 @@ def test_the_speaker_runs_calibrate_the_network_to_ship_and_give_it_their_figure
     heard = np.concatenate([answers.actors for answers in calibrations["all", 0]])
     assert sorted(heard) == sorted(np.repeat(range(1, 25), 8))
     assert calibrations["speaker", 0] == []
-    description = shipped.description
+    metadata = shipped.metadata
     right = round(100 * 142 / 192, 2)
-    assert description.accuracy == Accuracy(
+    assert metadata.accuracy == Accuracy(
         "speaker", 5, 1, right, round(row["uar"]["mean"], 2), round(row["f1"]["mean"], 2)
     )
-    assert 0 < description.threshold < 1
-    assert description.temperature > 1  # 90 % sure, 74 % right
+    assert 0 < metadata.threshold < 1
+    assert metadata.temperature > 1  # 90 % sure, 74 % right
     assert row["protocol"] == "speaker"
 
 
 def test_what_inner_and_all_say_of_themselves_is_no_row(make_run: MakeRun) -> None:
     runs = [*(make_run(crnn("inner", fold)) for fold in (0, 3)), make_run(crnn("all"))]
     assert evaluate(runs) == []
-    assert [run.description.accuracy.wa for run in runs] == [99.0] * 3  # their own
+    assert [run.metadata.accuracy.wa for run in runs] == [99.0] * 3  # their own
 
 
 def test_a_network_of_another_recipe_calibrates_nobody(make_run: MakeRun) -> None:
@@ -324,7 +324,7 @@ def test_each_kind_of_file_that_is_there_for_every_fold_is_a_row(
         pytest.approx(100 * (192 - wrong) / 192, abs=1e-3) for wrong in (20, 5, 0)
     ]
     assert all(row["network"] == "crnn" and row["parameters"] == 1234 for row in rows)
-    accuracy = runs[0].description.accuracy
+    accuracy = runs[0].metadata.accuracy
     assert accuracy.wa == round(100 * 172 / 192, 2)  # the network's, not that of a file
     assert evaluate(runs) == rows[:1]
     assert evaluate(runs, tmp_path / "no such folder") == rows[:1]

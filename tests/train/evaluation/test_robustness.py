@@ -15,7 +15,7 @@ from keras import layers
 import ser_train.cli.robustness
 from ser_edge.audio.reading import read
 from ser_edge.features.frontend import FeatureConfig, FrontEnd
-from ser_edge.models.metadata import ModelDescription, Normalization
+from ser_edge.models.metadata import ModelMetadata, Normalization
 from ser_train.cli.args import parse_conditions
 from ser_train.cli.robustness import KerasModel, conditions, of_test
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError, Utterance, read_corpus
@@ -25,7 +25,15 @@ from ser_train.evaluation.robustness import Heard, _by_speaker, _talkers, markdo
 from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 
 SPEECH = FeatureConfig(
-    n_fft=512, win_length=400, hop_length=160, n_mels=20, n_mfcc=None, top_db=None, span_db=20, range_db=56, seconds=0.5
+    n_fft=512,
+    win_length=400,
+    hop_length=160,
+    n_mels=20,
+    n_mfcc=None,
+    top_db=None,
+    trim_db=20,
+    dynamic_range_db=56,
+    seconds=0.5,
 )
 MFCC = FeatureConfig(n_fft=512, n_mels=20, n_mfcc=8, seconds=0.5)
 MakeRun = Callable[..., RunDirectory]
@@ -194,9 +202,9 @@ def make_run(tmp_path: Path) -> MakeRun:
         shape = (config.frames or 0, config.coefficients)
         network = [layers.Flatten(), layers.Dense(len(EMOTIONS), activation="softmax")]
         keras.Sequential([keras.Input(shape), *network]).save(run.path / "model.keras")
-        mean, deviation = (-20.0,) * config.coefficients, (20.0,) * config.coefficients
-        description = ModelDescription("tiny", EMOTIONS, config, Normalization(mean, deviation), temperature=2.0)
-        run.write("description.json", description.to_json())
+        mean, std = (-20.0,) * config.coefficients, (20.0,) * config.coefficients
+        metadata = ModelMetadata("tiny", EMOTIONS, config, Normalization(mean, std), temperature=2.0)
+        run.write("description.json", metadata.to_json())
         n = len(names) + 1
         run.write_answers(
             Answers(
@@ -362,7 +370,7 @@ def test_a_file_is_asked_only_about_the_run_it_was_exported_from(
 
     def opened(path: Path) -> KerasModel:
         model = KerasModel(run)
-        model.description = replace(model.description, training={"run": source.path.name})
+        model.metadata = replace(model.metadata, training={"run": source.path.name})
         return model
 
     monkeypatch.setattr(ser_train.cli.robustness, "Model", opened)

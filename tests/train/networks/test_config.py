@@ -86,7 +86,7 @@ def test_every_setting_and_every_part_of_the_front_end_is_in_the_fingerprint() -
     config, recipe = FeatureConfig(), Augmented()
     known = {
         fingerprint(config, recipe),
-        fingerprint(replace(config, span_margin=11), recipe),
+        fingerprint(replace(config, trim_margin=11), recipe),
         fingerprint(config, replace(recipe, noise_db=(3.0, 34.0))),
         fingerprint(config, replace(recipe, units=81)),
         fingerprint(config, EarlyStopped()),

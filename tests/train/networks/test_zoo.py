@@ -116,4 +116,4 @@ def test_the_network_we_ship_hears_speech_of_any_level_at_10_ms() -> None:
     config = NETWORKS["crnn"].features
     assert (config.sample_rate, config.n_fft, config.win_length, config.hop_length) == (16_000, 512, 400, 160)
     assert (config.n_mels, config.n_mfcc, config.f_min, config.f_max) == (64, None, 50.0, 8000.0)
-    assert (config.top_db, config.span_db, config.range_db) == (None, 20.0, 56.0)
+    assert (config.top_db, config.trim_db, config.dynamic_range_db) == (None, 20.0, 56.0)

@@ -16,7 +16,7 @@ import pytest
 import ser_train.evaluation.metrics
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FeatureConfig
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_train.cli.app import main
 from ser_train.cli.args import parse_report
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError
@@ -73,8 +73,8 @@ def make_run(folder: Path, settings: Settings, *, wrong: int = 0, sure: float = 
             np.ones(len(labels), bool),
         )
     )
-    description = ModelDescription(settings.network, EMOTIONS, FeatureConfig(), **described)
-    run.write("description.json", description.to_json())
+    metadata = ModelMetadata(settings.network, EMOTIONS, FeatureConfig(), **described)
+    run.write("description.json", metadata.to_json())
     run.write("run.json", {"settings": asdict(settings)})
     return run
 

@@ -60,7 +60,7 @@ def test_versions_are_finite_under_the_peak_and_no_longer_than_the_recipe_says(r
         assert version.shape[1] == 64
         assert 20 <= len(version) <= recipe.frames
         assert np.isfinite(version).all()
-        assert version.min() >= -CONFIG.range_db
+        assert version.min() >= -CONFIG.dynamic_range_db
         assert abs(np.percentile(version, 99.5)) < 12  # of the whole; what was cut off may have been louder
 
 
@@ -103,7 +103,7 @@ def test_the_shortest_sounds_have_versions_too(seconds: float) -> None:
     for version in versions(EVERYTHING, short) + versions(NOTHING, short):
         assert len(version) >= 1
         assert np.isfinite(version).all()
-        assert version.max() > -CONFIG.range_db  # something of the sound is in it
+        assert version.max() > -CONFIG.dynamic_range_db  # something of the sound is in it
 
 
 @pytest.mark.parametrize("ratio", [-5.0, 3.0, 20.0])
@@ -210,7 +210,14 @@ def test_masks_wider_than_the_input_are_no_wider() -> None:
 
 def test_a_front_end_of_other_sizes_has_versions_too() -> None:
     config = FeatureConfig(
-        n_fft=512, hop_length=160, n_mels=20, n_mfcc=None, top_db=None, span_db=30.0, range_db=40.0, seconds=None
+        n_fft=512,
+        hop_length=160,
+        n_mels=20,
+        n_mfcc=None,
+        top_db=None,
+        trim_db=30.0,
+        dynamic_range_db=40.0,
+        seconds=None,
     )
     front_end = FrontEnd(config)
     made = [Source(front_end.log_mel(voice(place, place, 1, 1.0)), f"{place}") for place in (1, 2)]

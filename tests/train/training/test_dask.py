@@ -168,7 +168,7 @@ def test_a_cluster_that_is_there_already_trains_as_this_machine_does_and_an_erro
 def test_an_address_where_no_scheduler_answers_is_one_line(
     address: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(ser_edge.recognition.batch.dask_backend, "_PATIENCE", 0.5)
+    monkeypatch.setattr(ser_edge.recognition.batch.dask_backend, "CONNECT_TIMEOUT", 0.5)
     address = address.format(port=free_port())
     assert main(["--cluster", address, "--data", str(tmp_path / "none")]) == 1
     captured = capfd.readouterr()

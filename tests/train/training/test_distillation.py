@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from ser_edge.models.metadata import ModelDescription, Normalization
+from ser_edge.models.metadata import ModelMetadata, Normalization
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks.config import Augmented
 from ser_train.networks.zoo import NETWORKS
@@ -20,8 +20,8 @@ CRNN = NETWORKS["crnn"]
 
 def normalization(seed: int) -> Normalization:
     random = np.random.default_rng(seed)
-    mean, deviation = random.uniform(-40, -20, 64), random.uniform(5, 15, 64)
-    return Normalization(tuple(mean.tolist()), tuple(deviation.tolist()))
+    mean, std = random.uniform(-40, -20, 64), random.uniform(5, 15, 64)
+    return Normalization(tuple(mean.tolist()), tuple(std.tolist()))
 
 
 LEARNER = normalization(0)
@@ -36,7 +36,7 @@ def finished(path: Path, seed: int) -> RunDirectory:
     run = RunDirectory(path)
     path.mkdir()
     model.save(path / "model.keras")
-    run.write("description.json", ModelDescription("crnn", EMOTIONS, CRNN.features, normalization(seed)).to_json())
+    run.write("description.json", ModelMetadata("crnn", EMOTIONS, CRNN.features, normalization(seed)).to_json())
     return run
 
 
@@ -58,7 +58,7 @@ def served(run: RunDirectory, features: np.ndarray) -> np.ndarray:
     """What a run's own network answers, filled up to the one length it takes."""
     model = keras.models.load_model(run.path / "model.keras")
     features = np.pad(features, ((0, 0), (0, 300 - features.shape[1]), (0, 0)), constant_values=np.nan)
-    return model.predict(run.description.normalization.apply(features), verbose=0)
+    return model.predict(run.metadata.normalization.apply(features), verbose=0)
 
 
 def test_no_teacher_has_no_opinion() -> None:
@@ -112,7 +112,7 @@ def test_teaching_changes_neither_the_input_nor_the_teacher(runs: list[RunDirect
 
 
 def test_a_teacher_with_the_learners_own_normalisation_hears_what_it_hears(runs: list[RunDirectory]) -> None:
-    own = runs[0].description.normalization
+    own = runs[0].metadata.normalization
     features = utterances(80)
     np.testing.assert_allclose(gather(runs[:1], own, NONE)(own.apply(features)), served(runs[0], features), atol=1e-6)
     other = replace(own, mean=tuple(m + 1 for m in own.mean))

@@ -99,19 +99,19 @@ def test_run_json_says_how_the_figure_was_made(run: RunDirectory, utterances: Se
 
 
 def test_the_description_names_the_protocol_of_its_accuracy(run: RunDirectory) -> None:
-    description, metrics = run.description, run.read("run.json")["metrics"]
-    assert description.labels == EMOTIONS
-    assert description.features == NETWORKS["tiny"].features
-    assert (description.accuracy.protocol, description.accuracy.folds) == ("speaker", 1)
-    assert description.accuracy.wa == round(metrics["wa"], 2)
-    assert description.training["not_heard"] == [2, 5]
-    assert description.training["data"] == "RAVDESS speech, CC BY-NC-SA 4.0"
+    metadata, metrics = run.metadata, run.read("run.json")["metrics"]
+    assert metadata.labels == EMOTIONS
+    assert metadata.features == NETWORKS["tiny"].features
+    assert (metadata.accuracy.protocol, metadata.accuracy.folds) == ("speaker", 1)
+    assert metadata.accuracy.wa == round(metrics["wa"], 2)
+    assert metadata.training["not_heard"] == [2, 5]
+    assert metadata.training["data"] == "RAVDESS speech, CC BY-NC-SA 4.0"
 
 
 def test_the_normalization_is_that_of_the_training_set(run: RunDirectory, utterances: Sequence[Utterance]) -> None:
     train = {u.path.stem for u in PROTOCOLS["speaker"].split(utterances, 0, 0).train}
     features = run.answers.features[[name in train for name in run.answers.names]]
-    scaled = run.description.normalization.apply(features)
+    scaled = run.metadata.normalization.apply(features)
     np.testing.assert_allclose(scaled.mean((0, 1)), 0, atol=1e-4)
     np.testing.assert_allclose(scaled.std((0, 1)), 1, atol=1e-4)
 
@@ -130,7 +130,7 @@ def test_answers_have_a_row_an_utterance_the_test_first(run: RunDirectory, utter
 
 def test_the_saved_network_gives_the_stored_answers_and_has_no_optimizer(run: RunDirectory) -> None:
     model = keras.models.load_model(run.path / "model.keras")
-    inputs = run.description.normalization.apply(run.answers.features)
+    inputs = run.metadata.normalization.apply(run.answers.features)
     np.testing.assert_allclose(model.predict(inputs, verbose=0), run.answers.probabilities, atol=1e-6)
     with zipfile.ZipFile(run.path / "model.keras") as contents:
         assert not json.loads(contents.read("config.json"))["compile_config"]
@@ -365,8 +365,8 @@ def test_an_augmented_training_is_of_all_training_voices_and_says_what_it_learne
     assert content["utterances"] == {"train": 32, "validation": 32, "test": 32, "others": 36}
     assert (content["epochs"], content["best_epoch"]) == (3, 3)
     assert [set(epoch) for epoch in run.read("history.json")] == [{"accuracy", "loss"}] * 3
-    assert run.description.training["not_heard"] == [2, 5]
-    assert run.description.training["data"] == (
+    assert run.metadata.training["not_heard"] == [2, 5]
+    assert run.metadata.training["data"] == (
         "RAVDESS speech, CC BY-NC-SA 4.0; RAVDESS song, CC BY-NC-SA 4.0; nEMO, CC BY-NC-SA 4.0"
     )
     answers = run.answers
@@ -380,7 +380,7 @@ def test_the_network_that_is_kept_is_the_moving_average(augmented: Trained) -> N
     model = keras.models.load_model(augmented.run.path / "model.keras")
     for weight, average in zip(model.trainable_weights, augmented.average, strict=True):
         np.testing.assert_array_equal(weight.numpy(), average)
-    inputs = augmented.run.description.normalization.apply(augmented.run.answers.features)
+    inputs = augmented.run.metadata.normalization.apply(augmented.run.answers.features)
     np.testing.assert_allclose(model.predict(inputs, verbose=0), augmented.run.answers.probabilities, atol=1e-6)
 
 
@@ -521,7 +521,7 @@ def test_a_network_learns_from_teachers_what_they_learned_from_is_told(
     run = fit(settings, utterances, tmp_path, jobs=1)
     assert run.path.name == "crnn-speaker-fold0-seed0-channels=4,4,4-dense=8-units=4-epochs=1-taught"
     assert run.settings.teachers == ("one-fold*", "other-fold*")
-    assert run.description.training["data"] == augmented.run.description.training["data"]
+    assert run.metadata.training["data"] == augmented.run.metadata.training["data"]
 
 
 def test_a_missing_teacher_is_named(utterances: Sequence[Utterance], tmp_path: Path) -> None:

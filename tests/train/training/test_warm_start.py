@@ -38,7 +38,7 @@ def served() -> Model:
 @pytest.fixture
 def inputs(served: Model, sounds: list[Path]) -> np.ndarray:
     """(sounds, frames, 64), normalised."""
-    return served.description.inputs(np.stack([served.features(read(path, 16_000)) for path in sounds]))
+    return served.metadata.inputs(np.stack([served.features(read(path, 16_000)) for path in sounds]))
 
 
 def answers(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
@@ -87,7 +87,7 @@ def test_any_onnx_file_of_ser_export_is_one_and_the_bundled_one_is_found_by_its_
     by_path = find_initial(str(served.path), 0)
     assert by_path == replace(bundled, name=str(served.path))
     assert by_path.digest == bundled.digest
-    assert bundled.description == served.description
+    assert bundled.metadata == served.metadata
 
 
 def test_other_sizes_are_refused(bundled: Initial, inputs: np.ndarray) -> None:

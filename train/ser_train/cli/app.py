@@ -80,9 +80,9 @@ def _fit(options: argparse.Namespace) -> int:
     options.protocol = options.protocol or ["speaker" if own else "notebook"]
     for network in options.arch:
         changed(NETWORKS[network].recipe, options.set)  # refuses what isn't a setting
-    from ser_edge.recognition.batch.dask_backend import connected
+    from ser_edge.recognition.batch.dask_backend import cluster_client
 
-    with connected(options.cluster) if options.cluster else nullcontext() as client:
+    with cluster_client(options.cluster) if options.cluster else nullcontext() as client:
         return _fit_with(options, client)
 
 

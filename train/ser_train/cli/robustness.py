@@ -36,8 +36,8 @@ class KerasModel(Model):
     def __init__(self, run: RunDirectory):
         self.path = run.path / "model.keras"
         self._runtime = _KerasRuntime(run.path)
-        self.description = run.description
-        self.front_end = front_end_of(self.description.features)
+        self.metadata = run.metadata
+        self.front_end = front_end_of(self.metadata.features)
 
 
 class _KerasRuntime:
@@ -50,7 +50,7 @@ class _KerasRuntime:
         self._path = path
         self._model = keras.models.load_model(path / "model.keras", compile=False)
 
-    def description(self) -> str:
+    def metadata(self) -> str:
         return (self._path / "description.json").read_text("utf-8")
 
     def run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -164,7 +164,7 @@ def _read(run: RunDirectory) -> Heard:
 
 def _exported(path: Path, settings: Settings) -> Model:
     model = Model(path)
-    if (source := model.description.training.get("run")) != settings.name:
+    if (source := model.metadata.training.get("run")) != settings.name:
         raise CorpusError(f"{path}: exported from {source}, which may have heard the test voices of {settings.name}")
     return model
 
@@ -173,5 +173,5 @@ def _key(run: RunDirectory, model: Path | None) -> str:
     """Of what the answers depend on: the network, its description but for its figures, and the code."""
     code = [*front_end_code(), Path(ser_train.evaluation.corruptions.__file__)]
     content = [path.read_bytes() for path in (model or run.path / "model.keras", *code)]
-    description = json.dumps(asdict(replace(run.description, accuracy=None)), sort_keys=True)
-    return hashlib.blake2b(b"".join(content) + description.encode(), digest_size=16).hexdigest()
+    metadata = json.dumps(asdict(replace(run.metadata, accuracy=None)), sort_keys=True)
+    return hashlib.blake2b(b"".join(content) + metadata.encode(), digest_size=16).hexdigest()

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ser_edge.audio.decoding.decoder import open_sound
-from ser_edge.audio.folders import sounds_below
+from ser_edge.audio.folders import find_sound_files
 from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.errors import AudioError, printable
-from ser_edge.errors.user_warnings import redirected
+from ser_edge.errors.user_warnings import capture_warnings
 from ser_train.data.utterance import CorpusError
 
 __all__ = ["digest_of_sound", "is_junk", "sounds"]
@@ -26,7 +26,7 @@ def sounds(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise CorpusError(f"{folder}: no such folder; give one with RAVDESS=path or --data path")
-    paths = sorted(path for path in sounds_below(folder) if not any(map(is_junk, path.relative_to(folder).parts)))
+    paths = sorted(path for path in find_sound_files(folder) if not any(map(is_junk, path.relative_to(folder).parts)))
     if unreadable := next((path for path in paths if path.is_dir()), None):
         raise CorpusError(f"{unreadable}: can't be read; try: ls -ld {unreadable}")
     if not paths:
@@ -47,7 +47,7 @@ def digest_of_sound(path: Path) -> tuple[str, str]:
     bits, so there it is of the file's bytes.
     """
     try:
-        with redirected(lambda line: None), open_sound(path) as sound:  # who computes features of it is warned
+        with capture_warnings(lambda line: None), open_sound(path) as sound:  # who computes features of it is warned
             first = next(sound.chunks)
             if path.suffix.lower() in _LOSSLESS:
                 digest = hashlib.blake2b(f"{sound.rate} {first.shape[1]} ".encode(), digest_size=16)

@@ -20,7 +20,7 @@ import requests
 from tqdm import tqdm
 
 from ser_edge.audio.formats import AUDIO_SUFFIXES
-from ser_edge.errors.placeholder_files import START, placeholder
+from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_train.data.audio_files import is_junk
 from ser_train.data.corpus_loader import CorpusError
 from ser_train.data.custom.label_tables import is_table
@@ -79,7 +79,7 @@ def locate(data: Path | None, mirror: str | None = None) -> Path:
     if not data.is_file():
         return data
     with data.open("rb") as file:
-        if instead := placeholder(file.read(START)):
+        if instead := describe_placeholder(file.read(START)):
             raise CorpusError(f"{data}: {instead}")
     if is_table(data):
         return data

@@ -90,7 +90,7 @@ def _cached(utterances: Sequence[Utterance], config: FeatureConfig, stage: str, 
 def _extract(paths: Sequence[Path], config: FeatureConfig, stage: str) -> list[Features]:
     front_end = front_end_of(config)
     one = front_end.log_mel if stage == "log_mel" else front_end
-    seconds = None if stage == "log_mel" or config.span_db is not None else config.seconds
+    seconds = None if stage == "log_mel" or config.trim_db is not None else config.seconds
     return [one(read(path, config.sample_rate, seconds)) for path in paths]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from ser_edge.models.metadata import tempered
+from ser_edge.models.metadata import apply_temperature
 
 __all__ = ["Calibration", "calibrate"]
 
@@ -33,10 +33,10 @@ def calibrate(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float
     """
 
     def loss(log_temperature: float) -> float:
-        sure = tempered(probabilities, float(np.exp(log_temperature)))[np.arange(len(labels)), labels]
+        sure = apply_temperature(probabilities, float(np.exp(log_temperature)))[np.arange(len(labels)), labels]
         return float(-np.log(np.maximum(sure, 1e-12)).mean())
 
     temperature = round(float(np.exp(minimize_scalar(loss, bounds=np.log(_RANGE), method="bounded").x)), 3)
-    confidence = tempered(probabilities, temperature).max(axis=1)
+    confidence = apply_temperature(probabilities, temperature).max(axis=1)
     threshold = round(float(np.quantile(confidence, 1 - _ANSWERED)), 3)
     return Calibration(temperature, min(threshold, 0.999))  # at 1, who is sure would be `uncertain`

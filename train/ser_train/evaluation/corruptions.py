@@ -34,7 +34,7 @@ _DIRECT = 5.0  # dB, direct to reverberant energy: some two metres away
 
 # What counts as speech, whatever the network's own front-end: 10 ms steps at most 20 dB below the loudest.
 _LISTENER = FeatureConfig(
-    RATE, n_fft=512, win_length=400, hop_length=160, n_mels=64, n_mfcc=None, f_min=50.0, span_db=20.0, span_margin=0
+    RATE, n_fft=512, win_length=400, hop_length=160, n_mels=64, n_mfcc=None, f_min=50.0, trim_db=20.0, trim_margin=0
 )
 
 

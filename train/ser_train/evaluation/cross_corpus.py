@@ -54,18 +54,16 @@ def abroad(model: Model, name: str, utterances: Sequence[Utterance]) -> list[Abr
         if not new:
             continue
         known = labels_of(new) if corpus == OWN.name else CORPORA[corpus].emotions
-        places = [place for place, label in enumerate(model.description.labels) if label in known]
+        places = [place for place, label in enumerate(model.metadata.labels) if label in known]
         if not places:
-            raise CorpusError(
-                f"{name}: knows {', '.join(model.description.labels)}; there are {', '.join(sorted(known))}"
-            )
-        features = corpus_features(new, model.description.features)
+            raise CorpusError(f"{name}: knows {', '.join(model.metadata.labels)}; there are {', '.join(sorted(known))}")
+        features = corpus_features(new, model.metadata.features)
         answers = np.concatenate([model.probabilities(features[i : i + 64]) for i in range(0, len(new), 64)])
-        guesses = [model.description.labels[places[best]] for best in answers[:, places].argmax(axis=1)]
+        guesses = [model.metadata.labels[places[best]] for best in answers[:, places].argmax(axis=1)]
         spoken = [u.emotion for u in new]
         wa = 100 * float(accuracy_score(spoken, guesses))
         uar = 100 * float(recall_score(spoken, guesses, average="macro", labels=sorted(set(spoken)), zero_division=0))
-        taught = ", ".join(teacher.title for teacher in taught_by(model.description))
+        taught = ", ".join(teacher.title for teacher in taught_by(model.metadata))
         figures.append(Abroad(name, taught, corpus, len(new), len(known), wa, uar, len({u.speaker for u in new})))
     return figures
 
@@ -74,9 +72,9 @@ def _unheard(model: Model, utterances: Sequence[Utterance]) -> list[Utterance]:
     """Of one corpus, every recording once. One's own may be anybody's: whether they were heard is for you to know."""
     if utterances[0].own:
         return unique(utterances)
-    if utterances[0].corpus in {corpus.name for corpus in taught_by(model.description)}:
+    if utterances[0].corpus in {corpus.name for corpus in taught_by(model.metadata)}:
         return []
-    heard = voices_heard(model.description, utterances)
+    heard = voices_heard(model.metadata, utterances)
     return unique(u for u in utterances if u.actor not in heard)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_edge.models.metadata import Accuracy, tempered
+from ser_edge.models.metadata import Accuracy, apply_temperature
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_train.data.atomic import write_text
@@ -47,7 +47,7 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> list
     """
     if not runs:
         raise CorpusError("none of these is a finished run; train some with ser-train")
-    if len({run.description.labels for run in runs}) > 1:
+    if len({run.metadata.labels for run in runs}) > 1:
         raise CorpusError("these runs have different labels; a table is of one set of them")
     groups = _grouped(runs)
     rows = []
@@ -71,7 +71,7 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> list
         accuracy = _accuracy(row)
         for run in (*members, *(r for by_fold in groups.get((label, "all"), {}).values() for r in by_fold.values())):
             if run.settings.protocol == protocol or protocol == "speaker":
-                run.write("description.json", replace(run.description, accuracy=accuracy).to_json())
+                run.write("description.json", replace(run.metadata, accuracy=accuracy).to_json())
         for suffix, precision in product(RUNTIMES, _PRECISIONS):
             files = {run.path: _file(exported, run, suffix, precision) for run in members} if exported else {}
             if files and all(path.is_file() for path in files.values()):
@@ -126,7 +126,7 @@ def _row(
 ) -> dict[str, Any]:
     """A row of the table: one kind of file of one network by one protocol."""
     members = [run for by_fold in seeds.values() for run in by_fold.values()]
-    about = members[0].description
+    about = members[0].metadata
     intervals = pooled([[answers(run, file(run)) for run in by_fold.values()] for by_fold in seeds.values()])
     return {
         "network": label,
@@ -151,7 +151,7 @@ def _accuracy(row: dict[str, Any]) -> Accuracy:
 def _kept_answers(run: RunDirectory, file: Path) -> Answers:
     """Keras's, calibrated as the run's description says."""
     test = run.answers.of_test()
-    return replace(test, probabilities=tempered(test.probabilities, run.description.temperature))
+    return replace(test, probabilities=apply_temperature(test.probabilities, run.metadata.temperature))
 
 
 def _file_answers(run: RunDirectory, file: Path) -> Answers:
@@ -172,7 +172,7 @@ def _calibrate(run: RunDirectory, answers: Sequence[Answers]) -> None:
             np.concatenate([getattr(a, name) for a in answers]) for name in ("labels", "probabilities")
         )
         found = calibrate(labels, probabilities)
-        described = replace(run.description, temperature=found.temperature, threshold=found.threshold)
+        described = replace(run.metadata, temperature=found.temperature, threshold=found.threshold)
         run.write("description.json", described.to_json())
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ser_edge.features.frontend import FeatureConfig
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_train.data.corpus_loader import CorpusError, Utterance
 from ser_train.data.feature_cache import front_end_of
 from ser_train.evaluation.corruptions import CONDITIONS, HOP, RATE, TALKERS, WINDOWS, Recording, live_windows
@@ -35,7 +35,7 @@ class Answerer(Protocol):
     """What is measured, like `ser_edge.models.network.Model`."""
 
     @property
-    def description(self) -> ModelDescription:
+    def metadata(self) -> ModelMetadata:
         """Labels and front-end."""
 
     def probabilities(self, features: npt.NDArray[np.float32]) -> Answer:
@@ -115,16 +115,16 @@ def measure(
         CorpusError: too few speakers for a babble, or a network that hears another sample rate.
         AudioError: an utterance that can't be used.
     """
-    description, ways = answerer.description, len(CONDITIONS) + len(WINDOWS)
-    if description.features.sample_rate != RATE:
-        raise CorpusError(f"{description.name}: hears {description.features.sample_rate} Hz; conditions are for {RATE}")
+    metadata, ways = answerer.metadata, len(CONDITIONS) + len(WINDOWS)
+    if metadata.features.sample_rate != RATE:
+        raise CorpusError(f"{metadata.name}: hears {metadata.features.sample_rate} Hz; conditions are for {RATE}")
     spoken = _by_speaker(speech)
     tasks = [(u, _talkers(u, spoken)) for u in utterances]
     chunks = [tasks[i : i + _CHUNK] for i in range(0, len(tasks), _CHUNK)]
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
     answers: list[Answer] = []  # of the first utterance in all ways, of the second, ...
     with tqdm(desc=title, total=len(tasks), unit=" utterances", disable=None) as bar:
-        for stacks in parallel(joblib.delayed(_hearings)(chunk, description.features) for chunk in chunks):
+        for stacks in parallel(joblib.delayed(_hearings)(chunk, metadata.features) for chunk in chunks):
             ends = np.cumsum([len(stack) for stack in stacks])
             answers.extend(np.split(answerer.probabilities(np.concatenate(stacks)), ends[:-1]))
             bar.update(len(stacks) // ways)
@@ -133,7 +133,7 @@ def measure(
             for seconds, stack in zip(WINDOWS, row[len(CONDITIONS) :], strict=True) for answer in stack]  # fmt: skip
     return Heard(
         np.array([u.name for u in utterances]),
-        np.array([description.labels.index(u.emotion) for u in utterances], np.int64),
+        np.array([metadata.labels.index(u.emotion) for u in utterances], np.int64),
         np.array([[stack.mean(axis=0) for stack in row[: len(CONDITIONS)]] for row in rows]).swapaxes(0, 1),
         np.array([answer for _, _, answer in live]),
         np.array([seconds for seconds, _, _ in live]),

@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from types import ModuleType
 
-from ser_edge.errors.native_stderr import hushed
+from ser_edge.errors.native_stderr import suppress_native_stderr
 
 __all__ = ["load"]
 
@@ -22,7 +22,7 @@ def load(threads: int | None = None) -> ModuleType:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # nothing below fatal errors
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    with hushed():
+    with suppress_native_stderr():
         import tensorflow as tf
 
         if threads is not None:

@@ -97,7 +97,7 @@ def _confidence(findings: Findings) -> str:
     words += f", {after:.3f} as it is served." if findings.calibrated else "."
     if findings.chosen:
         answered, right = findings.chosen
-        thresholds = span([run.description.threshold for run in findings.runs])
+        thresholds = span([run.metadata.threshold for run in findings.runs])
         words += (
             f" With the threshold {thresholds} it answers {answered:.0f} % of the time, and {right:.0f} % of these "
             "answers are right; else it says `uncertain`."

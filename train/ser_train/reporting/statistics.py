@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
-from ser_edge.models.metadata import ModelDescription, tempered
+from ser_edge.models.metadata import ModelMetadata, apply_temperature
 from ser_train.data.corpus_loader import CorpusError
 from ser_train.data.corpus_registry import CORPORA
 from ser_train.data.splits import PROTOCOLS
@@ -72,7 +72,7 @@ class Trained:
 
     path: Path
     settings: Settings
-    description: ModelDescription
+    metadata: ModelMetadata
     answers: Answers  # of the test, without features: those of many folds would fill the memory
     history: tuple[dict[str, float], ...]
     facts: dict[str, Any]  # run.json
@@ -81,7 +81,9 @@ class Trained:
     @cached_property
     def served(self) -> Answers:
         """With the probabilities that a user sees."""
-        return replace(self.answers, probabilities=tempered(self.answers.probabilities, self.description.temperature))
+        return replace(
+            self.answers, probabilities=apply_temperature(self.answers.probabilities, self.metadata.temperature)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,7 @@ class Findings:
     @property
     def labels(self) -> tuple[str, ...]:
         """That are told apart; of all runs the same."""
-        return self.seeds[0][0].description.labels
+        return self.seeds[0][0].metadata.labels
 
     @property
     def own(self) -> bool:
@@ -162,7 +164,7 @@ class Findings:
     @property
     def calibrated(self) -> bool:
         """Whether a user sees other probabilities than the network's."""
-        return any(run.description.temperature != 1 for run in self.runs)
+        return any(run.metadata.temperature != 1 for run in self.runs)
 
     @property
     def served_error(self) -> float:
@@ -172,9 +174,9 @@ class Findings:
     @property
     def chosen(self) -> tuple[float, float] | None:
         """Share of utterances answered at the runs' thresholds, and how many of these right, in percent."""
-        if not any(run.description.threshold for run in self.runs):
+        if not any(run.metadata.threshold for run in self.runs):
             return None
-        sure = np.concatenate([run.served.probabilities.max(1) >= run.description.threshold for run in self.runs])
+        sure = np.concatenate([run.served.probabilities.max(1) >= run.metadata.threshold for run in self.runs])
         right = np.concatenate([run.served.probabilities.argmax(1) == run.served.labels for run in self.runs])
         return 100 * float(sure.mean()), 100 * float(right[sure].mean()) if sure.any() else 0.0
 
@@ -265,7 +267,7 @@ def gather(runs: Sequence[RunDirectory]) -> Findings:
     for run in read:
         if seeds.setdefault(run.settings.seed, {}).setdefault(run.settings.fold, run) is not run:
             raise CorpusError(f"{run.path}: there is another run of {run.settings.name}; give one of them")
-    if len({run.description.labels for run in read}) > 1:
+    if len({run.metadata.labels for run in read}) > 1:
         raise CorpusError("these runs have different labels; a page is of one set of them")
     if len({tuple(folds) for folds in seeds.values()}) > 1:
         raise CorpusError(f"seeds {sorted(seeds)} have different folds; their mean would compare different voices")
@@ -280,7 +282,7 @@ def _read(run: RunDirectory) -> Trained:
         return Trained(
             run.path,
             run.settings,
-            run.description,
+            run.metadata,
             replace(test, features=np.empty((len(test.labels), 0, 0), np.float32)),
             tuple(run.read("history.json")) if (run.path / "history.json").exists() else (),
             run.read("run.json"),

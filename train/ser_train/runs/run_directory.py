@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.errors.placeholder_files import START, placeholder
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.errors.placeholder_files import START, describe_placeholder
+from ser_edge.models.metadata import ModelMetadata
 from ser_train.data.atomic import replacing, write_text
 from ser_train.data.splits import PROTOCOLS
 
@@ -108,16 +108,16 @@ class RunDirectory:
         return Settings.of(self.read("run.json")["settings"])
 
     @property
-    def description(self) -> ModelDescription:
+    def metadata(self) -> ModelMetadata:
         """Of a finished run."""
         path = self.path / "description.json"
-        return ModelDescription.from_json(path.read_text("utf-8"), str(path))
+        return ModelMetadata.from_json(path.read_text("utf-8"), str(path))
 
     @property
     def answers(self) -> Answers:
         """Of a finished run."""
         with (self.path / "answers.npz").open("rb") as file:  # closed if it is damaged, too
-            if instead := placeholder(file.read(START)):
+            if instead := describe_placeholder(file.read(START)):
                 raise ValueError(f"answers.npz is {instead}")
             file.seek(0)
             with np.load(file) as arrays:

@@ -58,7 +58,7 @@ class Augmenter:
 
     def __call__(self, index: int, random: np.random.Generator) -> Features:
         """(frames, coefficients) of another version of one source; no frame is missing."""
-        recipe, margin = self._recipe, self._front_end.config.span_margin
+        recipe, margin = self._recipe, self._front_end.config.trim_margin
         start, stop = self._speech[index]
         noisy = random.random() < recipe.noise
         if random.random() < recipe.crop:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ser_edge.models.metadata import Accuracy, ModelDescription, Normalization
+from ser_edge.models.metadata import Accuracy, ModelMetadata, Normalization
 from ser_train.data.atomic import replacing
 from ser_train.data.corpus_loader import Utterance, digest, unique
 from ser_train.data.corpus_registry import CORPORA
@@ -359,7 +359,7 @@ def _finish(
     test = answers.of_test()
     scores = score(test.labels, test.probabilities)
     accuracy = Accuracy(settings.protocol, 1, 1, round(scores.wa, 2), round(scores.uar, 2), round(scores.f1, 2))
-    description = ModelDescription(
+    metadata = ModelMetadata(
         name=settings.network,
         labels=lesson.labels,
         features=network.features,
@@ -369,7 +369,7 @@ def _finish(
     )
     (run.path / "run.json").unlink(missing_ok=True)  # of an older training: from here on the directory isn't whole
     bare.save(run.path / "model.keras")
-    run.write("description.json", description.to_json())
+    run.write("description.json", metadata.to_json())
     run.write("history.json", progress.history)
     run.write("report.txt", classification_text(test, lesson.labels))
     run.write_answers(answers)
@@ -403,12 +403,12 @@ def _normalization(features: npt.NDArray[np.float32], initial: Initial | None) -
 
     A network that begins as another one goes on hearing as that one does.
     """
-    if initial and initial.description.normalization:
-        return initial.description.normalization
+    if initial and initial.metadata.normalization:
+        return initial.metadata.normalization
     mean = np.nanmean(features, (0, 1), dtype=np.float64)
-    deviation = np.nanstd(features, (0, 1), dtype=np.float64)
-    deviation = np.maximum(deviation, 1e-3)  # dB; a constant coefficient stays small
-    return Normalization(tuple(mean.astype(np.float32).tolist()), tuple(deviation.astype(np.float32).tolist()))
+    std = np.nanstd(features, (0, 1), dtype=np.float64)
+    std = np.maximum(std, 1e-3)  # dB; a constant coefficient stays small
+    return Normalization(tuple(mean.astype(np.float32).tolist()), tuple(std.astype(np.float32).tolist()))
 
 
 def _labels(utterances: Sequence[Utterance], labels: Sequence[str]) -> npt.NDArray[np.int64]:

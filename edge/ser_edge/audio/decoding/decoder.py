@@ -10,14 +10,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from ser_edge.audio.decoding.libsndfile import Losses
-from ser_edge.audio.decoding.lookahead import ByteReader
+from ser_edge.audio.decoding.byte_streams import PeekableReader
+from ser_edge.audio.decoding.libsndfile import DecodeStats
 from ser_edge.audio.decoding.seekable_files import Items, decode_file
 from ser_edge.audio.samples.arrays import check_finite
 from ser_edge.audio.sound import Channels, Sound
 from ser_edge.errors import AudioError, SerEdgeError
 
-__all__ = ["not_empty", "open_sound"]
+__all__ = ["open_sound", "require_samples"]
 
 _CHUNK_SECONDS = 4.0
 
@@ -35,14 +35,14 @@ def open_sound(source: str | Path | BinaryIO, name: str | None = None) -> Iterat
     """
     path = str(source) if isinstance(source, str | Path) else None
     name = name or path or str(getattr(source, "name", "the stream"))
-    losses = Losses()
-    with _binary(source, path, name) as file, closing(_guarded(_decoded(file, path, name, losses), name)) as items:
+    stats = DecodeStats()
+    with _binary(source, path, name) as file, closing(_guarded(_decoded(file, path, name, stats), name)) as items:
         rate = next(items)
         assert isinstance(rate, int)
-        yield Sound(rate, _checked(cast("Iterator[Channels]", items), name, losses), name, path, losses.length)
+        yield Sound(rate, _checked(cast("Iterator[Channels]", items), name, stats), name, path, stats.length)
 
 
-def not_empty(chunks: Iterator[Channels], name: str) -> Iterator[Channels]:
+def require_samples(chunks: Iterator[Channels], name: str) -> Iterator[Channels]:
     """The same chunks, and an AudioError at their end if there was none."""
     empty = True
     for chunk in chunks:
@@ -62,25 +62,25 @@ def _guarded(items: Items, name: str) -> Items:
         raise AudioError(f"{name}: can't be decoded: {type(e).__name__}: {e}") from e
 
 
-def _checked(chunks: Iterator[Channels], name: str, losses: Losses) -> Iterator[Channels]:
-    for chunk in not_empty(chunks, name):
+def _checked(chunks: Iterator[Channels], name: str, stats: DecodeStats) -> Iterator[Channels]:
+    for chunk in require_samples(chunks, name):
         check_finite(chunk, name)
         yield chunk
-    losses.report(name)
+    stats.report(name)
 
 
-def _decoded(file: BinaryIO, path: str | None, name: str, losses: Losses) -> Items:
+def _decoded(file: BinaryIO, path: str | None, name: str, stats: DecodeStats) -> Items:
     try:
         seekable = file.seekable()
     except AttributeError:
         seekable = hasattr(file, "seek")
     if seekable:
-        return decode_file(file, path, name, losses, _CHUNK_SECONDS)
+        return decode_file(file, path, name, stats, _CHUNK_SECONDS)
     from ser_edge.audio.decoding.unseekable_streams import decode_stream
 
     # `read` of a buffered stream waits for all that it was asked for
-    reader = ByteReader(getattr(file, "read1", file.read), name)
-    return decode_stream(reader, name, losses, _CHUNK_SECONDS)
+    reader = PeekableReader(getattr(file, "read1", file.read), name)
+    return decode_stream(reader, name, stats, _CHUNK_SECONDS)
 
 
 @contextmanager

@@ -18,16 +18,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader, SafeFile
 from ser_edge.audio.decoding.containers.detection import segments_of
 from ser_edge.audio.decoding.containers.segments import Alike, decode_segments
-from ser_edge.audio.decoding.libsndfile import Losses
-from ser_edge.audio.decoding.lookahead import BLOCK, ByteReader, QuietFile
+from ser_edge.audio.decoding.libsndfile import DecodeStats
 from ser_edge.audio.samples.arrays import check_rate
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 from ser_edge.errors.install_hints import pip_install
 
-__all__ = ["available", "decode_media", "decoder", "how_to"]
+__all__ = ["available", "decode_media", "decoder", "install_command"]
 
 _NO_SOUND = "no sound in it, or none that can be decoded"
 
@@ -44,7 +44,7 @@ def available() -> bool:
     return decoder() is not None
 
 
-def how_to() -> str:
+def install_command() -> str:
     """The command that brings one to this machine."""
     managed = Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED"  # there pip would refuse
     if sys.prefix == sys.base_prefix and managed.exists():
@@ -55,7 +55,7 @@ def how_to() -> str:
 
 
 def decode_media(
-    file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float
+    file: BinaryIO, path: str | None, name: str, stats: DecodeStats, seconds: float
 ) -> Generator[int | Channels, None, None]:
     """The sample rate, then the samples of the stream of sound that FFmpeg takes for the main one.
 
@@ -63,7 +63,7 @@ def decode_media(
         file: seekable.
         path: of it; None where it has none.
         name: for messages.
-        losses: is filled in.
+        stats: is filled in.
         seconds: of sound in a chunk, about.
 
     Raises:
@@ -71,29 +71,29 @@ def decode_media(
     """
     file.seek(0)
     if decoder() == "PyAV":
-        return _by_pyav(file, name, losses)
-    return _by_ffmpeg(file, path, name, losses, seconds)
+        return _by_pyav(file, name, stats)
+    return _by_ffmpeg(file, path, name, stats, seconds)
 
 
-def _by_pyav(file: BinaryIO, name: str, losses: Losses) -> Generator[int | Channels, None, None]:
+def _by_pyav(file: BinaryIO, name: str, stats: DecodeStats) -> Generator[int | Channels, None, None]:
     import av
 
     try:
-        with av.open(QuietFile(file), metadata_errors="ignore") as container:
+        with av.open(SafeFile(file), metadata_errors="ignore") as container:
             stream = container.streams.best("audio")
             if stream is None:
                 raise AudioError(f"{name}: {_NO_SOUND}")
-            yield from _frames(container, stream, name, losses)
+            yield from _frames(container, stream, name, stats)
     except AudioError:
         raise
     except Exception as e:  # FFmpeg's errors are of many classes
         problem = getattr(e, "strerror", None) or str(e) or type(e).__name__
-        if not losses.seconds:
+        if not stats.seconds:
             raise AudioError(f"{name}: can't be decoded: {problem}") from e
-        losses.problem = problem
+        stats.problem = problem
 
 
-def _frames(container: Any, stream: Any, name: str, losses: Losses) -> Iterator[int | Channels]:
+def _frames(container: Any, stream: Any, name: str, stats: DecodeStats) -> Iterator[int | Channels]:
     """All frames, at the rate and in the channels of the first."""
     import av
 
@@ -101,11 +101,11 @@ def _frames(container: Any, stream: Any, name: str, losses: Losses) -> Iterator[
     kind: tuple[int, int] | None = None
     alike: Alike | None = None
     for packet in container.demux(stream):
-        losses.taken += packet.size
+        stats.taken += packet.size
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:
-            losses.skipped += packet.size
+            stats.skipped += packet.size
             continue
         for frame in frames:
             now = (frame.sample_rate, frame.layout.nb_channels)
@@ -117,7 +117,7 @@ def _frames(container: Any, stream: Any, name: str, losses: Losses) -> Iterator[
                 if alike is not None:
                     yield from alike.finish()
                 kind, alike = now, Alike(now[0], *target)
-            losses.seconds += frame.samples / now[0]
+            stats.seconds += frame.samples / now[0]
             yield from alike.process(_samples(frame, now[1]))
     if alike is None:
         raise AudioError(f"{name}: {_NO_SOUND}")
@@ -137,7 +137,7 @@ def _samples(frame: Any, channels: int) -> Channels:
 
 
 def _by_ffmpeg(
-    file: BinaryIO, path: str | None, name: str, losses: Losses, seconds: float
+    file: BinaryIO, path: str | None, name: str, stats: DecodeStats, seconds: float
 ) -> Generator[int | Channels, None, None]:
     with _at_a_path(file, path) as place, tempfile.TemporaryFile() as said:
         command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i", f"file:{place}"]
@@ -149,16 +149,16 @@ def _by_ffmpeg(
             stderr=said,
         ) as process:
             assert process.stdout is not None
-            reader = ByteReader(process.stdout.read1, name)  # type: ignore[attr-defined]
+            reader = PeekableReader(process.stdout.read1, name)  # type: ignore[attr-defined]
             try:
-                yield from decode_segments(segments_of(reader, losses) or iter(()), name, losses, seconds)
+                yield from decode_segments(segments_of(reader, stats) or iter(()), name, stats, seconds)
             except AudioError as e:
                 process.wait()
                 raise AudioError(f"{name}: can't be decoded: {_last_line(said) or _NO_SOUND}") from e
             finally:
                 process.kill()
         if problem := _last_line(said):
-            losses.problem = problem
+            stats.problem = problem
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
-from ser_edge.audio.decoding.decoder import not_empty
-from ser_edge.audio.formats import reason
+from ser_edge.audio.decoding.decoder import require_samples
+from ser_edge.audio.formats import error_reason
 from ser_edge.audio.sound import Channels, Sound
 from ser_edge.errors import AudioError
 
@@ -79,7 +79,7 @@ def sound_of_file(file: Any) -> Iterator[Sound]:
         raise AudioError(f"{name}: a SoundFile that was read to its end; type file.seek(0)")
     seconds = (file.frames - (start or 0)) / file.samplerate
     try:
-        yield Sound(file.samplerate, not_empty(_chunks(file, name), name), name, None, seconds)
+        yield Sound(file.samplerate, require_samples(_chunks(file, name), name), name, None, seconds)
     finally:
         if start is not None and not file.closed:
             with suppress(OSError, RuntimeError, ValueError):
@@ -92,7 +92,7 @@ def _chunks(file: Any, name: str) -> Iterator[Channels]:
         try:
             data: Channels = file.read(length, dtype="float32", always_2d=True)
         except (OSError, RuntimeError, ValueError) as e:  # libsndfile's are RuntimeErrors
-            raise AudioError(f"{name}: {reason(e)}") from e
+            raise AudioError(f"{name}: {error_reason(e)}") from e
         if not len(data):
             return
         yield data

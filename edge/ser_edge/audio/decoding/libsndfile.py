@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from ser_edge.audio.formats import reason
+from ser_edge.audio.formats import error_reason
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 from ser_edge.errors.user_warnings import warn
 
-__all__ = ["Losses", "decoded", "open_file"]
+__all__ = ["DecodeStats", "decoded", "open_file"]
 
 _TOLERATED = 0.01  # of a sound: so much may be missing without a word
 _DTYPES = {"PCM_16": "int16"}  # what libsndfile decodes to, where it isn't float32
@@ -19,7 +19,7 @@ _UNWRITTEN = {"int16": -32_767, "float32": np.nan}  # what no decoder leaves at 
 
 
 @dataclass
-class Losses:
+class DecodeStats:
     """What of a sound was decoded, and what wasn't."""
 
     length: float | None = None  # seconds, about, as a header has it
@@ -64,7 +64,7 @@ def open_file(place: Any, name: str) -> Any:
     try:
         return StraightOn(place, closefd=False)  # whose the descriptor is, also where this fails
     except Exception as e:  # whatever it raises is about this file: the next one may be fine
-        raise AudioError(f"{name}: {reason(e)}") from e
+        raise AudioError(f"{name}: {error_reason(e)}") from e
 
 
 def decoded(file: Any, count: int) -> tuple[Channels, str]:
@@ -79,7 +79,7 @@ def decoded(file: Any, count: int) -> tuple[Channels, str]:
             data = file.read(len(data), out=data)
             more = len(data) == min(step, count)
         except Exception as e:  # what was decoded before it stands in the array
-            problem = reason(e).removeprefix("can't be read: ")
+            problem = error_reason(e).removeprefix("can't be read: ")
             data = data[: _written(data)]
             more = len(data) > 0
         if data.dtype == np.int16:  # libsndfile's own conversion takes three times as long

@@ -10,11 +10,11 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from ser_edge.audio.decoding.decoder import not_empty
-from ser_edge.audio.decoding.libsndfile import Losses
-from ser_edge.audio.decoding.lookahead import ByteReader
+from ser_edge.audio.decoding.byte_streams import PeekableReader
+from ser_edge.audio.decoding.decoder import require_samples
+from ser_edge.audio.decoding.libsndfile import DecodeStats
 from ser_edge.audio.decoding.unseekable_streams import decode_stream
-from ser_edge.audio.samples.arrays import channels_of
+from ser_edge.audio.samples.arrays import chunk_to_samples
 from ser_edge.audio.sound import Channels, Sound
 from ser_edge.errors import AudioError
 
@@ -45,11 +45,11 @@ def pipe_sound(stream: BinaryIO, name: str) -> Iterator[Sound]:
     Raises:
         AudioError: nothing comes, or it isn't a sound.
     """
-    losses = Losses()
-    chunks = _in_background(_from_pipe(stream, name, losses))
+    stats = DecodeStats()
+    chunks = _in_background(_from_pipe(stream, name, stats))
     rate = next(chunks)
     assert isinstance(rate, int)
-    yield Sound(rate, not_empty(cast("Iterator[Channels]", chunks), name), name, name)
+    yield Sound(rate, require_samples(cast("Iterator[Channels]", chunks), name), name, name)
 
 
 @contextmanager
@@ -59,23 +59,23 @@ def raw_sound(stream: Any, raw: RawFormat, name: str = "-") -> Iterator[Sound]:
     Raises:
         AudioError: it can't be read.
     """
-    yield Sound(raw.rate, not_empty(_from_raw(stream, raw, name), name), name, name)
+    yield Sound(raw.rate, require_samples(_from_raw(stream, raw, name), name), name, name)
 
 
-def _from_pipe(stream: BinaryIO, name: str, losses: Losses) -> Iterator[int | Channels]:
+def _from_pipe(stream: BinaryIO, name: str, stats: DecodeStats) -> Iterator[int | Channels]:
     """The sample rate, then the samples."""
-    reader = ByteReader(getattr(stream, "read1", stream.read), name)
+    reader = PeekableReader(getattr(stream, "read1", stream.read), name)
     if not reader.peek(1):
         raise AudioError(f"{name}: empty; pipe a sound file into it, or samples with --rate")
-    yield from decode_stream(reader, name, losses, _PIPE_SECONDS)
-    losses.report(name)
+    yield from decode_stream(reader, name, stats, _PIPE_SECONDS)
+    stats.report(name)
 
 
 def _from_raw(stream: Any, raw: RawFormat, name: str) -> Iterator[Channels]:
     kind = SAMPLE_FORMATS[raw.sample_format]
     frame = int(kind[-1]) * raw.channels  # bytes
     left = b""
-    reader = ByteReader(stream.read1, name)
+    reader = PeekableReader(stream.read1, name)
     while data := reader.some():
         data = left + data
         whole = len(data) // frame * frame
@@ -87,7 +87,7 @@ def _from_raw(stream: Any, raw: RawFormat, name: str) -> Iterator[Channels]:
         else:
             samples = np.frombuffer(data[:whole], kind)
         if whole:
-            yield channels_of(samples).reshape(-1, raw.channels)
+            yield chunk_to_samples(samples).reshape(-1, raw.channels)
 
 
 def _in_background(items: Iterator[int | Channels]) -> Iterator[int | Channels]:

@@ -4,10 +4,10 @@ import tempfile
 from contextlib import suppress
 from typing import IO, BinaryIO, cast
 
+from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader
 from ser_edge.audio.decoding.containers.detection import segments_of
 from ser_edge.audio.decoding.containers.segments import decode_segments
-from ser_edge.audio.decoding.libsndfile import Losses
-from ser_edge.audio.decoding.lookahead import BLOCK, ByteReader
+from ser_edge.audio.decoding.libsndfile import DecodeStats
 from ser_edge.audio.decoding.seekable_files import Items, decode_file
 from ser_edge.errors import AudioError
 
@@ -16,39 +16,39 @@ __all__ = ["decode_stream"]
 _LONGEST = 1 << 32  # bytes taken to a temporary file: what comes without end mustn't fill the disk
 
 
-def decode_stream(reader: ByteReader, name: str, losses: Losses, seconds: float) -> Items:
+def decode_stream(reader: PeekableReader, name: str, stats: DecodeStats, seconds: float) -> Items:
     """The sample rate of a sound file that comes in order, then its samples, as soon as a chunk is there.
 
     Args:
         reader: of its bytes.
         name: for messages.
-        losses: is filled in.
+        stats: is filled in.
         seconds: of sound in a chunk.
 
     Raises:
         AudioError: nothing can be decoded.
     """
-    segments = segments_of(reader, losses)
+    segments = segments_of(reader, stats)
     if segments is not None:
-        items = decode_segments(segments, name, losses, seconds)
+        items = decode_segments(segments, name, stats, seconds)
         try:
             rate = next(items)
         except AudioError:
             if not reader.rewind():
                 raise
-            losses.skipped = 0
+            stats.skipped = 0
         else:
             yield rate
             yield from items
-            losses.taken = reader.taken
+            stats.taken = reader.taken
             return
     reader.rewind()
     with tempfile.TemporaryFile() as whole:
         _keep(reader, whole, name)
-        yield from decode_file(cast("BinaryIO", whole), None, name, losses, seconds)
+        yield from decode_file(cast("BinaryIO", whole), None, name, stats, seconds)
 
 
-def _keep(reader: ByteReader, whole: IO[bytes], name: str) -> None:
+def _keep(reader: PeekableReader, whole: IO[bytes], name: str) -> None:
     try:
         while data := reader.some(BLOCK):
             whole.write(data)

@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from ser_edge.errors import AudioError
 
-__all__ = ["array_of", "number_and_array", "of_bytes"]
+__all__ = ["is_raw_bytes", "split_rate", "to_numpy"]
 
 _REASON = 200  # characters of what a library says
 
 
-def array_of(source: Any) -> npt.NDArray[Any]:
+def to_numpy(source: Any) -> npt.NDArray[Any]:
     """The values that an object holds, in the type and shape they have there.
 
     Raises:
@@ -45,7 +45,7 @@ def array_of(source: Any) -> npt.NDArray[Any]:
     return found
 
 
-def number_and_array(pair: Any) -> tuple[Any, Any] | None:
+def split_rate(pair: Any) -> tuple[Any, Any] | None:
     """(rate, samples) of what librosa, soundfile, SciPy and Gradio return, in either order; None if it is no such."""
     if not isinstance(pair, tuple) or len(pair) != 2:
         return None
@@ -55,7 +55,7 @@ def number_and_array(pair: Any) -> tuple[Any, Any] | None:
     return (pair[1], pair[0]) if numbers == [False, True] else None
 
 
-def of_bytes(source: Any) -> bool:
+def is_raw_bytes(source: Any) -> bool:
     """Whether it is raw memory, of which nothing says what the bytes mean."""
     if isinstance(source, memoryview):
         return source.format in ("b", "B", "c", "<b", "<B")
@@ -73,7 +73,7 @@ def _refuse_others(source: Any) -> None:
         TypeError: it is such.
     """
     kind = type(source).__name__
-    if of_bytes(source):
+    if is_raw_bytes(source):
         raise TypeError(
             f"{kind}: bytes don't say what they are; type io.BytesIO(data) for a sound file's, "
             "np.frombuffer(data, np.int16) for 16-bit samples"

@@ -11,25 +11,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.samples.array_types import array_of, number_and_array
+from ser_edge.audio.samples.array_types import split_rate, to_numpy
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 
 __all__ = [
-    "LOUDEST",
+    "MAX_AMPLITUDE",
     "MAX_RATE",
     "MIN_RATE",
     "SILENCE_PEAK",
     "ChunkLayout",
-    "channels_of",
+    "array_to_samples",
     "check_finite",
     "check_rate",
-    "rate_of",
-    "whole",
+    "chunk_to_samples",
+    "parse_sample_rate",
 ]
 
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; outside this a header is damaged rather than unusual
-LOUDEST = 1e12  # full scale is 1; float32 couldn't hold the power of what is louder, and no recording is
+MAX_AMPLITUDE = 1e12  # full scale is 1; float32 couldn't hold the power of what is louder, and no recording is
 SILENCE_PEAK = 1e-4  # -80 dBFS: below the noise floor of any microphone, so nothing was recorded
 _MOST_CHANNELS = 32  # of an array that is (channels, samples); one with more must be (samples, channels)
 _FULL_SCALES = (1 << 15, 1 << 31, 1 << 63)  # of integers that may be wider than their samples
@@ -47,7 +47,7 @@ def check_rate(rate: float, name: str) -> None:
         raise AudioError(f"{name}: a sample rate of {rate} Hz; expected {MIN_RATE} to {MAX_RATE}")
 
 
-def rate_of(value: Any, name: str) -> int:
+def parse_sample_rate(value: Any, name: str) -> int:
     """The sample rate that somebody gave as a number of any type.
 
     Raises:
@@ -72,29 +72,29 @@ def check_finite(samples: Channels, name: str, advice: str = "write it as 16-bit
     """Refuses samples that no recording has.
 
     Raises:
-        AudioError: NaN, infinite, or beyond `LOUDEST`.
+        AudioError: NaN, infinite, or beyond `MAX_AMPLITUDE`.
     """
-    if len(samples) and not max(samples.max(), -samples.min()) <= LOUDEST:  # NaN where there is one
-        raise AudioError(f"{name}: holds NaN or infinite samples, or some above {LOUDEST:g}; {advice}")
+    if len(samples) and not max(samples.max(), -samples.min()) <= MAX_AMPLITUDE:  # NaN where there is one
+        raise AudioError(f"{name}: holds NaN or infinite samples, or some above {MAX_AMPLITUDE:g}; {advice}")
 
 
-def channels_of(chunk: npt.ArrayLike) -> Channels:
+def chunk_to_samples(chunk: npt.ArrayLike) -> Channels:
     """A chunk of a stream to (samples, channels) float32.
 
     Args:
         chunk: (samples,), (samples, channels) or, with at most 32 channels and more samples, (channels, samples); of
-            any sample format, in whatever holds samples (`holders.array_of`). 64-bit integers are 16-bit samples.
+            any sample format, in whatever holds samples (`holders.to_numpy`). 64-bit integers are 16-bit samples.
 
     Raises:
         AudioError: another shape or type.
         TypeError: nothing that holds samples.
     """
-    data = array_of(chunk)
+    data = to_numpy(chunk)
     return _laid_out(_scaled(data, _full_scale(data, whole_sound=False)))
 
 
-def whole(sound: npt.ArrayLike) -> Channels:
-    """A whole sound to (samples, channels) float32, like `channels_of`.
+def array_to_samples(sound: npt.ArrayLike) -> Channels:
+    """A whole sound to (samples, channels) float32, like `chunk_to_samples`.
 
     Integers of 32 and 64 bits that never leave the range of 16 (or of 32) bits have its full scale.
 
@@ -102,7 +102,7 @@ def whole(sound: npt.ArrayLike) -> Channels:
         AudioError: another shape or type, NaN, or no samples.
         TypeError: nothing that holds samples.
     """
-    data = array_of(sound)
+    data = to_numpy(sound)
     _refuse_encoded(data)
     samples = _laid_out(_scaled(data, _full_scale(data, whole_sound=True)))
     if samples.size == 0:
@@ -112,7 +112,7 @@ def whole(sound: npt.ArrayLike) -> Channels:
 
 
 class ChunkLayout:
-    """`channels_of` for the chunks of one stream, which all have the channels of the first.
+    """`chunk_to_samples` for the chunks of one stream, which all have the channels of the first.
 
     Args:
         rate: Hz of the stream, which a chunk that comes with its rate must have.
@@ -124,18 +124,18 @@ class ChunkLayout:
         self._channels: int | None = None  # of the chunks so far
         self._transposed = False  # those were (channels, samples)
 
-    def channels_of(self, chunk: npt.ArrayLike) -> Channels:
-        """See `channels_of`; takes (samples, rate) and (rate, samples) as well.
+    def chunk_to_samples(self, chunk: npt.ArrayLike) -> Channels:
+        """See `chunk_to_samples`; takes (samples, rate) and (rate, samples) as well.
 
         Raises:
             AudioError: as there, or it has other channels or another rate than those before.
             TypeError: as there.
         """
-        if (pair := number_and_array(chunk)) is not None:
-            given, chunk = rate_of(pair[0], self._name), pair[1]
+        if (pair := split_rate(chunk)) is not None:
+            given, chunk = parse_sample_rate(pair[0], self._name), pair[1]
             if given != self._rate:
                 raise AudioError(f"{self._name}: a chunk of {given} Hz after {self._rate} Hz; open a listener for each")
-        data = array_of(chunk)
+        data = to_numpy(chunk)
         _refuse_encoded(data)
         data = _scaled(data, _full_scale(data, whole_sound=False))
         if data.size == 0:

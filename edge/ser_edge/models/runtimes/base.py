@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.errors.install_hints import pip_install
-from ser_edge.errors.native_stderr import hushed
-from ser_edge.models.runtimes.fork_safety import Reopening
+from ser_edge.errors.native_stderr import suppress_native_stderr
+from ser_edge.models.runtimes.fork_safety import ForkSafe
 
 __all__ = ["LITERT", "RUNTIMES", "LiteRT", "OnnxRuntime", "Runtime", "interpreter", "reason"]
 
@@ -60,7 +60,7 @@ class OnnxRuntime:
     name = "ONNX Runtime"
 
     def __init__(self, content: bytes, name: str, threads: int = 1):
-        self._session = Reopening(partial(_session, content, name, threads))
+        self._session = ForkSafe(partial(_session, content, name, threads))
         first = self._session.get().get_inputs()[0]
         self._input = first.name
         self.takes: tuple[int | None, ...] = tuple(size if isinstance(size, int) else None for size in first.shape)
@@ -98,7 +98,7 @@ class LiteRT:
     name = "LiteRT"
 
     def __init__(self, content: bytes, name: str, threads: int = 1):
-        self._interpreter = Reopening(partial(interpreter, content, name, threads))
+        self._interpreter = ForkSafe(partial(interpreter, content, name, threads))
         opened = self._interpreter.get()
         inputs, outputs = opened.get_input_details(), opened.get_output_details()
         if not inputs or not outputs:
@@ -143,7 +143,7 @@ def interpreter(content: bytes, name: str, threads: int = 1) -> Any:
             raise unavailable from None
     global _announced
     try:
-        with nullcontext() if _announced else hushed():
+        with nullcontext() if _announced else suppress_native_stderr():
             opened = make(model_content=content, num_threads=threads)
             opened.allocate_tensors()
     except (ValueError, RuntimeError) as e:

@@ -13,12 +13,12 @@ from threading import RLock
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
-__all__ = ["Reopening"]
+__all__ = ["ForkSafe"]
 
 T = TypeVar("T")
 
 
-class Reopening(Generic[T]):
+class ForkSafe(Generic[T]):
     """An object that is opened now, and once more in each process that is forked from this one and uses it.
 
     Args:
@@ -27,7 +27,7 @@ class Reopening(Generic[T]):
     Raises:
         Exception: whatever `open_one` raises.
 
-    >>> numbers = Reopening(lambda: [1, 2])
+    >>> numbers = ForkSafe(lambda: [1, 2])
     >>> with numbers.lock:
     ...     numbers.get().append(3)
     >>> numbers.get()
@@ -59,7 +59,7 @@ class Reopening(Generic[T]):
             self._opened = None
 
 
-_LIVE: "WeakSet[Reopening[Any]]" = WeakSet()
+_LIVE: "WeakSet[ForkSafe[Any]]" = WeakSet()
 _LIVE_LOCK = RLock()
 
 

@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Any
 from ser_edge import __version__
 from ser_edge.errors import ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.errors.install_hints import install_extra
-from ser_edge.errors.native_stderr import keep_memory
-from ser_edge.models.metadata import ModelDescription
-from ser_edge.output.progress import Progress, say
-from ser_edge.recognition.batch.tasks import Outcome, Setup, bundles, in_order, judged
+from ser_edge.errors.native_stderr import keep_freed_memory
+from ser_edge.models.metadata import ModelMetadata
+from ser_edge.output.progress import Progress, log_line
+from ser_edge.recognition.batch.tasks import FileResult, RecognizerConfig, group_files, judged, map_ordered
 from ser_edge.recognition.recognizer import Recognizer
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["Task", "connected", "in_cluster", "judge_task"]
+__all__ = ["Task", "cluster_client", "predict_in_cluster", "predict_task"]
 
-_PATIENCE = 10  # s, for a Dask scheduler to answer
+CONNECT_TIMEOUT = 10  # s, for a Dask scheduler to answer
 _AHEAD = 256  # tasks begun: two for each of 128 threads
 
 _mine = local()  # of each thread of a worker: what it `made`, a recognizer and what it was made for
@@ -43,12 +43,12 @@ class Task:
     paths: tuple[str, ...]  # as they were given
     folder: str  # which they are relative to
     timeline: bool
-    setup: Setup
+    setup: RecognizerConfig
     identity: str  # of the model and the program that must judge them
 
 
 @contextmanager
-def connected(address: str) -> Iterator["Client"]:
+def cluster_client(address: str) -> Iterator["Client"]:
     """A client of a Dask cluster.
 
     Args:
@@ -65,7 +65,7 @@ def connected(address: str) -> Iterator["Client"]:
     try:
         if not re.fullmatch(r"((tcp|tls|wss?)://)?[^/\s]+:\d+", address):  # Dask waits without end for some others
             raise ValueError("an address is like tcp://host:8786")
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
+        client = Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, RuntimeError, TypeError, ValueError) as e:
         reason = " ".join(str(e).split())
         raise SerEdgeError(
@@ -81,20 +81,20 @@ def connected(address: str) -> Iterator["Client"]:
         log.setLevel(before)
 
 
-def in_cluster(
+def predict_in_cluster(
     client: "Client",
-    setup: Setup,
-    description: ModelDescription,
+    setup: RecognizerConfig,
+    metadata: ModelMetadata,
     paths: Iterable[str],
     timeline: bool,
     progress: Progress,
-) -> Generator[Outcome, None, None]:
+) -> Generator[FileResult, None, None]:
     """Judges files on the workers of a cluster.
 
     Args:
         client: of the cluster.
         setup: of the workers' recognizers.
-        description: of the model, as it is here.
+        metadata: of the model, as it is here.
         paths: of the files; taken as they are needed.
         timeline: judge windows.
         progress: is told.
@@ -111,21 +111,21 @@ def in_cluster(
 
     if Path(setup.model).suffix and Path(setup.model).is_file():  # not a bundled one's name
         setup = replace(setup, model=str(Path(setup.model).resolve()))
-    folder, identity = str(Path.cwd()), _identity(description)
+    folder, identity = str(Path.cwd()), _identity(metadata)
     asked: dict[Any, Task] = {}  # by the key of their future
 
-    def submit(some: tuple[str, ...]) -> "Future[list[Outcome]]":
+    def submit(some: tuple[str, ...]) -> "Future[list[FileResult]]":
         task = Task(some, folder, timeline, setup, identity)
         # Only bytes travel, and loading them is the work: what a worker doesn't have is then an error of the task. Any
         # other function it would have to import while it reads its mail, and would die of that.
-        future: Future[list[Outcome]] = client.submit(pickle.loads, pickle.dumps(_Call(task)), pure=False)
+        future: Future[list[FileResult]] = client.submit(pickle.loads, pickle.dumps(_Call(task)), pure=False)
         asked[future.key] = task
         return future
 
     try:
         if not client.nthreads():  # type: ignore[no-untyped-call]
-            say("ser-edge: no worker yet, waiting: dask worker")
-        with closing(in_order(submit, bundles(paths), _AHEAD)) as futures:
+            log_line("ser-edge: no worker yet, waiting: dask worker")
+        with closing(map_ordered(submit, group_files(paths), _AHEAD)) as futures:
             for future in futures:
                 for outcome in _outcomes(future, asked.pop(future.key)):
                     progress.next()
@@ -134,7 +134,7 @@ def in_cluster(
         raise SerEdgeError("the Dask scheduler is gone; run the same command again") from e
 
 
-def judge_task(task: Task) -> list[Outcome]:
+def predict_task(task: Task) -> list[FileResult]:
     """Judges the files of a task, where it is called: in a thread of a worker.
 
     Raises:
@@ -148,29 +148,29 @@ def judge_task(task: Task) -> list[Outcome]:
         named = tuple(replace(prediction, path=path) for prediction in outcome.predictions)
         problem = outcome.problem and outcome.problem.replace(there, path, 1)
         warnings = tuple(warning.replace(there, path, 1) for warning in outcome.warnings)
-        outcomes.append(Outcome(named, problem, warnings))
+        outcomes.append(FileResult(named, problem, warnings))
     return outcomes
 
 
 class _Call:
-    """Whose pickle is the call of `judge_task`."""
+    """Whose pickle is the call of `predict_task`."""
 
     def __init__(self, task: Task):
         self._task = task
 
-    def __reduce__(self) -> tuple[Callable[[Task], list[Outcome]], tuple[Task]]:
-        return judge_task, (self._task,)
+    def __reduce__(self) -> tuple[Callable[[Task], list[FileResult]], tuple[Task]]:
+        return predict_task, (self._task,)
 
 
-def _outcomes(future: "Future[list[Outcome]]", task: Task) -> list[Outcome]:
+def _outcomes(future: "Future[list[FileResult]]", task: Task) -> list[FileResult]:
     """A finished task's."""
     from distributed import KilledWorker
 
     try:
-        outcomes: list[Outcome] = future.result()
+        outcomes: list[FileResult] = future.result()
     except KilledWorker:
         others = "" if len(task.paths) == 1 else f", or of one of the {len(task.paths) - 1} files that went with it"
-        return [Outcome((), f"{path}: several workers died of it{others}; judge it alone") for path in task.paths]
+        return [FileResult((), f"{path}: several workers died of it{others}; judge it alone") for path in task.paths]
     except ImportError as e:
         raise RuntimeUnavailable(f"a worker has no ser-edge ({e}); install it there as here") from e
     return outcomes
@@ -178,15 +178,15 @@ def _outcomes(future: "Future[list[Outcome]]", task: Task) -> list[Outcome]:
 
 def _recognizer(task: Task) -> Recognizer:
     """This thread's, opened when the first task needs it."""
-    made: tuple[Setup, str, Recognizer] | None = getattr(_mine, "made", None)
+    made: tuple[RecognizerConfig, str, Recognizer] | None = getattr(_mine, "made", None)
     if made is None or made[:2] != (task.setup, task.identity):
         try:
-            recognizer = task.setup.open()
+            recognizer = task.setup.build()
         except ModelError as e:
             raise type(e)(f"{_here()}: {e}") from e
-        if _identity(recognizer.description) != task.identity:
+        if _identity(recognizer.metadata) != task.identity:
             raise ModelError(f"{_here()} has another ser-edge, or another model {task.setup.model}")
-        keep_memory()
+        keep_freed_memory()
         made = _mine.made = (task.setup, task.identity, recognizer)
     return made[2]
 
@@ -197,6 +197,6 @@ def _here() -> str:
     return f"the worker {get_worker().address}"
 
 
-def _identity(description: ModelDescription) -> str:
+def _identity(metadata: ModelMetadata) -> str:
     """What must be the same for the answers to be the same: the program and the model."""
-    return sha256(f"{__version__} {description.to_json()}".encode()).hexdigest()
+    return sha256(f"{__version__} {metadata.to_json()}".encode()).hexdigest()

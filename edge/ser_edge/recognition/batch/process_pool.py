@@ -2,7 +2,7 @@
 
 Processes, not threads: Python runs one thread at a time, and of judging a file a fifth is Python's. Two threads on two
 cores are 1.3 times as fast as one, two processes 1.9 times. A process takes 55 MB and a tenth of a second to start, so
-a few short files are better judged without (`batch.worth_it`). For more machines there is `cluster`.
+a few short files are better judged without (`batch.worth_processes`). For more machines there is `cluster`.
 
 Each process has a recognizer of its own: they share nothing that changes, and an answer doesn't depend on who gave it.
 """
@@ -18,21 +18,21 @@ from threading import Thread
 from typing import Any
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.errors.native_stderr import keep_memory
+from ser_edge.errors.native_stderr import keep_freed_memory
 from ser_edge.output.progress import Progress
-from ser_edge.recognition.batch.tasks import Outcome, Setup, bundles, in_order, judged
+from ser_edge.recognition.batch.tasks import FileResult, RecognizerConfig, group_files, judged, map_ordered
 from ser_edge.recognition.recognizer import Recognizer
 
-__all__ = ["in_processes"]
+__all__ = ["predict_in_processes"]
 
-_AHEAD = 32  # bundles begun before the first is given back: what is judged meanwhile waits in memory
+_AHEAD = 32  # groups begun before the first is given back: what is judged meanwhile waits in memory
 
 _mine: dict[str, Any] = {}  # of this process, where it is one of those that judge: what `_begin` got and `_judge` made
 
 
-def in_processes(
-    setup: Setup, paths: Iterable[str], jobs: int, timeline: bool, progress: Progress
-) -> Generator[Outcome, None, None]:
+def predict_in_processes(
+    setup: RecognizerConfig, paths: Iterable[str], jobs: int, timeline: bool, progress: Progress
+) -> Generator[FileResult, None, None]:
     """Judges files, so many at the same time.
 
     Args:
@@ -57,7 +57,7 @@ def in_processes(
     except (ImportError, NotImplementedError, OSError, ValueError) as e:  # ValueError: more than Windows can wait for
         raise SerEdgeError(f"processes can't be started on this system ({e}); try: --jobs 1") from e
 
-    def submit(bundle: tuple[str, ...]) -> "Future[list[Outcome]]":
+    def submit(bundle: tuple[str, ...]) -> "Future[list[FileResult]]":
         with _uninterrupted():
             future = pool.submit(_judge, bundle, timeline)
         future.add_done_callback(lambda _: progress.next(len(bundle)))
@@ -66,7 +66,7 @@ def in_processes(
     with pool:
         try:
             ahead = 2 * jobs if timeline else max(_AHEAD, 2 * jobs)
-            waiting = in_order(submit, bundles(paths), ahead, lambda: progress.parts(parts.value))
+            waiting = map_ordered(submit, group_files(paths), ahead, lambda: progress.parts(parts.value))
             with closing(waiting) as futures:
                 for future in futures:
                     yield from future.result()
@@ -91,11 +91,11 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(setup: Setup, stopped: Any, parts: Any) -> None:
+def _begin(setup: RecognizerConfig, stopped: Any, parts: Any) -> None:
     """Makes a new process one that judges."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
-    keep_memory()
+    keep_freed_memory()
     _mine.update(setup=setup, stopped=stopped, parts=parts)
 
 
@@ -106,13 +106,13 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _judge(paths: Sequence[str], timeline: bool) -> list[Outcome]:
+def _judge(paths: Sequence[str], timeline: bool) -> list[FileResult]:
     if "recognizer" not in _mine:
         _mine["recognizer"] = _mine["setup"].open()
     return [_judge_one(_mine["recognizer"], path, timeline) for path in paths]
 
 
-def _judge_one(recognizer: Recognizer, path: str, timeline: bool) -> Outcome:
+def _judge_one(recognizer: Recognizer, path: str, timeline: bool) -> FileResult:
     stopped, parts = _mine["stopped"], _mine["parts"]
     told = 0.0  # of this file, in `parts`
 

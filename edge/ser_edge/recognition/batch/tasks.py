@@ -1,4 +1,4 @@
-"""What judging many files is made of, wherever it is done: bundles of files, what comes of each, and their order.
+"""What judging many files is made of, wherever it is done: groups of files, what comes of each, and their order.
 
 Memory doesn't grow with the number of files: so many are judged ahead of the one whose turn it is, and no more.
 """
@@ -12,33 +12,33 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ser_edge.errors import AudioError
-from ser_edge.errors.user_warnings import redirected, warn
+from ser_edge.errors.user_warnings import capture_warnings, warn
 from ser_edge.recognition.prediction import Prediction
 from ser_edge.recognition.recognizer import Recognizer
-from ser_edge.recognition.windows import Windowing
+from ser_edge.recognition.windows import WindowConfig
 
 __all__ = [
-    "Outcome",
-    "Pending",
-    "Setup",
-    "Show",
-    "bundles",
-    "in_order",
-    "jobs_for",
+    "FileResult",
+    "FutureLike",
+    "OnPrediction",
+    "RecognizerConfig",
+    "default_jobs",
+    "group_files",
     "judged",
+    "map_ordered",
     "predictions",
-    "worth_it",
+    "worth_processes",
 ]
 
 _FILES, _BYTES = 16, 1 << 22  # of a bundle, at most: tenths of a second of work, where asking takes milliseconds
 _WORTH = 8 << 20  # bytes of sound, which take about as long to judge as processes to start
 
-Show = Callable[[Prediction], None]
-Within = Callable[[float, float], None]  # seconds done, seconds in all
+OnPrediction = Callable[[Prediction], None]
+OnProgress = Callable[[float, float], None]  # seconds done, seconds in all
 Item = TypeVar("Item")
 
 
-class Pending(Protocol):
+class FutureLike(Protocol):
     """What a future is here: concurrent.futures' and Dask's are alike in this."""
 
     def done(self) -> bool:
@@ -51,20 +51,20 @@ class Pending(Protocol):
         """Waits for its end, so long; TimeoutError if that wasn't enough."""
 
 
-Begun = TypeVar("Begun", bound=Pending)
+Begun = TypeVar("Begun", bound=FutureLike)
 
 
 @dataclass(frozen=True)
-class Setup:
+class RecognizerConfig:
     """What a recognizer is made of, so that another process or machine makes the same; see `Recognizer`."""
 
     model: str
     threads: int
     threshold: float | None
-    windowing: Windowing
+    windowing: WindowConfig
     channel: int | None = None
 
-    def open(self) -> Recognizer:
+    def build(self) -> Recognizer:
         """Makes one.
 
         Raises:
@@ -75,14 +75,14 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FileResult:
     """What came of a file."""
 
     predictions: tuple[Prediction, ...]
     problem: str | None = None  # why there are no more
     warnings: tuple[str, ...] = ()  # what should be known although there are answers
 
-    def tell(self, show: Show) -> None:
+    def tell(self, show: OnPrediction) -> None:
         """Shows the predictions, and warns.
 
         Raises:
@@ -96,7 +96,7 @@ class Outcome:
             raise AudioError(self.problem)
 
 
-def predictions(recognizer: Recognizer, path: str, timeline: bool, within: Within) -> Iterator[Prediction]:
+def predictions(recognizer: Recognizer, path: str, timeline: bool, within: OnProgress) -> Iterator[Prediction]:
     """One for the file, or one for each window of it as soon as it is made.
 
     Args:
@@ -114,28 +114,28 @@ def predictions(recognizer: Recognizer, path: str, timeline: bool, within: Withi
     from ser_edge.audio.decoding.decoder import open_sound
 
     with open_sound(path) as sound:
-        stream = recognizer.listener(sound.rate, path)
+        stream = recognizer.create_stream(sound.rate, path)
         for chunk in sound.chunks:
-            yield from stream.feed_channels(chunk)
+            yield from stream.accept_channels(chunk)
             within(stream.seconds, sound.seconds or 0.0)
-        yield from stream.finish()
+        yield from stream.input_finished()
 
 
-def judged(recognizer: Recognizer, path: str, timeline: bool, within: Within) -> Outcome:
+def judged(recognizer: Recognizer, path: str, timeline: bool, within: OnProgress) -> FileResult:
     """All `predictions` of a file, what kept it from giving more, and the warnings on the way."""
     found: list[Prediction] = []
     warnings: list[str] = []
     problem = None
     try:
-        with redirected(warnings.append):
+        with capture_warnings(warnings.append):
             for prediction in predictions(recognizer, path, timeline, within):
                 found.append(prediction)  # noqa: PERF402 - those before an error count
     except AudioError as error:
         problem = str(error)
-    return Outcome(tuple(found), problem, tuple(warnings))
+    return FileResult(tuple(found), problem, tuple(warnings))
 
 
-def jobs_for(threads: int) -> int:
+def default_jobs(threads: int) -> int:
     """Files at the same time that suit this machine, where an inference takes so many threads."""
     return max(1, _cores() // threads)
 
@@ -148,12 +148,12 @@ def _cores() -> int:
     return (count or os.cpu_count)() or 1
 
 
-def worth_it(paths: Sequence[str]) -> bool:
+def worth_processes(paths: Sequence[str]) -> bool:
     """Whether these files are worth starting processes for."""
     return len(paths) > 1 and sum(map(_size, paths)) >= _WORTH
 
 
-def bundles(paths: Iterable[str]) -> Iterator[tuple[str, ...]]:
+def group_files(paths: Iterable[str]) -> Iterator[tuple[str, ...]]:
     """So many files that asking somebody else for them is worth it, and so few that all have some."""
     bundle: list[str] = []
     total = 0
@@ -175,7 +175,7 @@ def _size(path: str) -> int:
         return 0
 
 
-def in_order(
+def map_ordered(
     submit: Callable[[Item], Begun], items: Iterable[Item], ahead: int, meanwhile: Callable[[], None] = lambda: None
 ) -> Generator[Begun, None, None]:
     """Has items worked on, and gives the finished ones back in the same order.

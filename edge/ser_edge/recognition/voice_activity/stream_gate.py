@@ -14,11 +14,11 @@ from ser_edge.audio.sound import Samples
 from ser_edge.errors import RuntimeUnavailable
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
 
-__all__ = ["BEGINS", "ENDS", "ENERGY_FLOOR", "SHORTEST", "Gate", "open_detector"]
+__all__ = ["ENERGY_FLOOR", "OFFSET", "ONSET", "SHORTEST", "Gate", "open_detector"]
 
 SHORTEST = 0.1  # seconds: in less there is no emotion
 ENERGY_FLOOR = 1e-4  # RMS around the mean, full scale is 1: -80 dBFS, below the own noise of any microphone
-BEGINS, ENDS = 0.5, 0.35  # the detector's probability at which speech begins, and below which it ends; Silero's own
+ONSET, OFFSET = 0.5, 0.35  # the detector's probability at which speech begins, and below which it ends; Silero's own
 _LEVEL = 0.1  # RMS that the detector gets to hear the loudest of the last seconds at: -20 dBFS
 _DECAY = 0.99  # of the followed level, a chunk: it halves in 2.2 s
 _FORGETS = 32  # chunks of quiet, 1 s, after which what was heard before says nothing about what comes
@@ -28,7 +28,7 @@ class Gate:
     """Listens along, and says what share of any recent stretch was speech.
 
     Args:
-        sample_rate: Hz of the samples that `feed` gets.
+        sample_rate: Hz of the samples that `accept_waveform` gets.
 
     Raises:
         ModelError: the detector's file is missing or damaged.
@@ -45,7 +45,7 @@ class Gate:
         self._level = 0.0  # RMS
         self._quiet = 0  # chunks since the energy floor was passed
 
-    def feed(self, samples: Samples) -> None:
+    def accept_waveform(self, samples: Samples) -> None:
         """Hears (samples,), float32, finite."""
         self._left = np.concatenate((self._left, self._resampler.process(samples)))
         whole = len(self._left) // CHUNK
@@ -53,7 +53,7 @@ class Gate:
             self._spoken.append(self._is_speech(chunk))
         self._left = self._left[whole * CHUNK :]
 
-    def share(self, start: float, end: float) -> float:
+    def speech_ratio(self, start: float, end: float) -> float:
         """Share of the stretch, 0..1, that was speech, judged by the chunks that lie in it; forgets what was before.
 
         Args:
@@ -80,7 +80,7 @@ class Gate:
             self._detector.reset()
         self._quiet = 0
         probability = self._detector.probability((chunk * (_LEVEL / self._level)).clip(-1, 1))
-        self._speaking = probability >= (ENDS if self._speaking else BEGINS)
+        self._speaking = probability >= (OFFSET if self._speaking else ONSET)
         return self._speaking
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ser_edge.audio.resampling import resample
 from ser_edge.audio.sound import Samples
-from ser_edge.recognition.voice_activity.stream_gate import BEGINS, ENDS, ENERGY_FLOOR, SHORTEST, open_detector
+from ser_edge.recognition.voice_activity.stream_gate import ENERGY_FLOOR, OFFSET, ONSET, SHORTEST, open_detector
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE
 
 __all__ = ["Speech", "find_speech"]
@@ -69,6 +69,6 @@ def _ratio(probabilities: npt.NDArray[np.float32]) -> float:
     """Share of the chunks that are speech, with the hysteresis of `gate`."""
     speaking, spoken = False, 0
     for probability in probabilities:
-        speaking = bool(probability >= (ENDS if speaking else BEGINS))
+        speaking = bool(probability >= (OFFSET if speaking else ONSET))
         spoken += speaking
     return spoken / len(probabilities)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ser_edge.audio.sound import Samples
 from ser_edge.models.container import model_bytes
 from ser_edge.models.runtimes.base import interpreter
-from ser_edge.models.runtimes.fork_safety import Reopening
+from ser_edge.models.runtimes.fork_safety import ForkSafe
 
 __all__ = ["CHUNK", "RATE", "VoiceDetector"]
 
@@ -26,7 +26,7 @@ _UNITS = 128  # of its LSTM
 _State = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]  # of its LSTM, (1, units) each
 _FILE = Path(__file__).parent / "silero_vad.tflite"
 
-_shared: "Reopening[_Network] | None" = None  # of all detectors
+_shared: "ForkSafe[_Network] | None" = None  # of all detectors
 
 
 class VoiceDetector:
@@ -81,9 +81,9 @@ class _Network:
         return float(opened.get_tensor(self._probability)[0, 0]), after
 
 
-def _network() -> Reopening[_Network]:
+def _network() -> ForkSafe[_Network]:
     global _shared
     found = _shared
     if found is None:  # threads that come at the same time may open one each; the last stays
-        found = _shared = Reopening(partial(_Network, model_bytes(_FILE)))
+        found = _shared = ForkSafe(partial(_Network, model_bytes(_FILE)))
     return found

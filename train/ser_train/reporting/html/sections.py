@@ -181,11 +181,11 @@ def _sureness(subject: Subject) -> str:
     words = f"Expected calibration error: {before:.3f}"
     if findings.calibrated:
         binned[f"as served, error {after:.3f}"] = reliability(served.labels, served.probabilities)
-        temperatures = span([run.description.temperature for run in findings.runs])
+        temperatures = span([run.metadata.temperature for run in findings.runs])
         words += f" as the network answers, {after:.3f} as it is served, with temperature {temperatures}"
     chosen, given = findings.chosen, "How many answers are right, if only the surest are given."
     if chosen:
-        thresholds = span([run.description.threshold for run in findings.runs])
+        thresholds = span([run.metadata.threshold for run in findings.runs])
         given += (
             f" With the threshold {thresholds} it answers {chosen[0]:.0f} % of the time, and {chosen[1]:.0f} % of "
             "these answers are right; else it says that it is uncertain."
@@ -280,13 +280,13 @@ def _provenance(subject: Subject) -> str:
     findings, settings = subject.findings, subject.findings.settings
     facts = findings.runs[0].facts
     known = {
-        "data": sorted({str(run.description.training.get("data", "not told")) for run in findings.runs}),
+        "data": sorted({str(run.metadata.training.get("data", "not told")) for run in findings.runs}),
         "runs": [run.path.name for run in findings.runs],
         "changed settings": settings.changes,
         "teachers": settings.teachers,
         "initial network": settings.init,
         "recipe": facts.get("recipe"),
-        "front-end": asdict(findings.runs[0].description.features),
+        "front-end": asdict(findings.runs[0].metadata.features),
         "parameters": facts.get("parameters"),
         "epochs trained": sorted({run.facts["epochs"] for run in findings.runs if "epochs" in run.facts}),
         "utterances of the first run": facts.get("utterances"),

@@ -30,7 +30,7 @@ def gather(runs: Sequence[RunDirectory], learner: Normalization, adjustment: npt
     """
     if not runs:
         return None
-    taught = [(_any_length(run, adjustment), *_change(learner, run.description.normalization)) for run in runs]
+    taught = [(_any_length(run, adjustment), *_change(learner, run.metadata.normalization)) for run in runs]
 
     def opinion(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         frames = (features != 0).any(axis=-1, keepdims=True)
@@ -61,6 +61,6 @@ def _any_length(run: RunDirectory, adjustment: npt.NDArray[np.float32]) -> Teach
 def _change(old: Normalization, new: Normalization | None) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Scale and shift from one normalisation to another."""
     assert new is not None
-    deviation = np.array(new.deviation)
-    scale = np.array(old.deviation) / deviation
-    return scale.astype(np.float32), ((np.array(old.mean) - new.mean) / deviation).astype(np.float32)
+    std = np.array(new.std)
+    scale = np.array(old.std) / std
+    return scale.astype(np.float32), ((np.array(old.mean) - new.mean) / std).astype(np.float32)

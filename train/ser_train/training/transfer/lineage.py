@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.models.metadata import ModelDescription
+from ser_edge.models.metadata import ModelMetadata
 from ser_train.data.corpus_loader import Utterance
 from ser_train.data.corpus_registry import CORPORA, OWN, Corpus
 from ser_train.data.splits import Split
@@ -49,22 +49,22 @@ class Ancestry:
         for teacher in self.teachers:
             if not teacher.finished:
                 raise TrainingError(f"{settings.name}: no finished run to learn from: {teacher.path}; train it first")
-            description = teacher.description
-            if description.features != network.features or description.labels != split.labels:
+            metadata = teacher.metadata
+            if metadata.features != network.features or metadata.labels != split.labels:
                 raise TrainingError(
                     f"{settings.name}: {teacher.path} has another front-end or other labels: no teacher for it"
                 )
-            if known := sorted(set(_not_heard(split)).difference(description.training["not_heard"])):
+            if known := sorted(set(_not_heard(split)).difference(metadata.training["not_heard"])):
                 raise TrainingError(
                     f"{settings.name}: {teacher.path} has heard actors {known}, who are to be new voices; "
                     "take teachers of the same protocol and fold"
                 )
         if self.initial is None:
             return
-        name, description = self.initial.name, self.initial.description
-        if description.features != network.features:
+        name, metadata = self.initial.name, self.initial.metadata
+        if metadata.features != network.features:
             raise TrainingError(f"{settings.name}: --init {name} has another front-end than {settings.network}")
-        if settings.protocol != "all" and (known := sorted(voices_heard(description, split.test))):
+        if settings.protocol != "all" and (known := sorted(voices_heard(metadata, split.test))):
             raise TrainingError(
                 f"{settings.name}: --init {name} has heard actors {known}, who are to be new voices; "
                 "begin with a run of the same protocol and fold, or use --protocol all"
@@ -74,21 +74,21 @@ class Ancestry:
         """For the description: `data` and licences, theirs included; voices `not_heard`; and the `init` it began as."""
         corpora = [CORPORA.get(name, OWN) for name in dict.fromkeys(u.corpus for u in (*split.train, *split.others))]
         own = [f"{corpus.title}, {corpus.licence}" for corpus in corpora]
-        before = [run.description for run in self.teachers] + ([self.initial.description] if self.initial else [])
-        theirs = [data for description in before for data in description.training["data"].split("; ")]
+        before = [run.metadata for run in self.teachers] + ([self.initial.metadata] if self.initial else [])
+        theirs = [data for metadata in before for data in metadata.training["data"].split("; ")]
         told = {"data": "; ".join(dict.fromkeys([*own, *theirs])), "not_heard": _not_heard(split)}
         return told | ({"init": before[-1].training.get("run", before[-1].name)} if self.initial else {})
 
 
-def taught_by(description: ModelDescription) -> list[Corpus]:
+def taught_by(metadata: ModelMetadata) -> list[Corpus]:
     """The corpora that a network learned from."""
-    return [c for c in (*CORPORA.values(), OWN) if f"{c.title}, " in description.training["data"]]
+    return [c for c in (*CORPORA.values(), OWN) if f"{c.title}, " in metadata.training["data"]]
 
 
-def voices_heard(description: ModelDescription, utterances: Collection[Utterance]) -> set[int | str]:
+def voices_heard(metadata: ModelMetadata, utterances: Collection[Utterance]) -> set[int | str]:
     """Whose voices a network may have heard: of corpora that it learned from, all but those that it says it hasn't."""
-    families = {corpus.family or corpus.name for corpus in taught_by(description)}
-    return {u.actor for u in utterances if families & _families(u)}.difference(description.training["not_heard"])
+    families = {corpus.family or corpus.name for corpus in taught_by(metadata)}
+    return {u.actor for u in utterances if families & _families(u)}.difference(metadata.training["not_heard"])
 
 
 def _not_heard(split: Split) -> list[int | str]:

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from keras import layers
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.errors.placeholder_files import START, placeholder
-from ser_edge.models.metadata import KEY, ModelDescription
+from ser_edge.errors.placeholder_files import START, describe_placeholder
+from ser_edge.models.metadata import KEY, ModelMetadata
 from ser_edge.models.network import BUNDLED
 from ser_train.runs.run_directory import RunDirectory
 
@@ -41,7 +41,7 @@ class Initial:
 
     name: str  # as it was asked for
     file: Path  # model.keras, or an ONNX file
-    description: ModelDescription
+    metadata: ModelMetadata
 
     @property
     def digest(self) -> str:
@@ -67,8 +67,8 @@ class Initial:
                 f"--init {self.name}: other layers, or other sizes; give the --arch and the sizes (--set) that it has"
             )
         for place, label in enumerate(labels):
-            if label in self.description.labels:
-                known = self.description.labels.index(label)
+            if label in self.metadata.labels:
+                known = self.metadata.labels.index(label)
                 kernel[:, place], bias[place] = weights[-2][:, known], weights[-1][known]
         model.set_weights([*weights[:-2], kernel, bias])
         if folded:
@@ -90,15 +90,15 @@ def find_initial(name: str, fold: int) -> Initial:
     run = RunDirectory(path)
     bundled = BUNDLED / f"{name}.onnx"
     if run.finished:
-        initial = Initial(name, path / "model.keras", run.description)
+        initial = Initial(name, path / "model.keras", run.metadata)
     elif path.is_file() or bundled.is_file():
         file = path if path.is_file() else bundled
         told = {entry.key: entry.value for entry in _opened(file).metadata_props}.get(KEY)
-        initial = Initial(name, file, ModelDescription.from_json(told, str(file)))
+        initial = Initial(name, file, ModelMetadata.from_json(told, str(file)))
     else:
         known = ", ".join(sorted(file.stem for file in BUNDLED.glob("*.onnx")))
         raise SerEdgeError(f"--init {path}: no finished run, no .onnx file and no bundled network ({known})")
-    if not {"data", "not_heard"} <= set(initial.description.training) or initial.description.normalization is None:
+    if not {"data", "not_heard"} <= set(initial.metadata.training) or initial.metadata.normalization is None:
         raise SerEdgeError(
             f"--init {path}: doesn't tell what it learned from; take a run of ser-train, or export it again"
         )
@@ -111,7 +111,7 @@ def _opened(file: Path) -> "onnx.ModelProto":
 
     try:
         content = file.read_bytes()
-        if instead := placeholder(content[:START]):
+        if instead := describe_placeholder(content[:START]):
             raise SerEdgeError(f"--init {file}: {instead}")
         return onnx.load_from_string(content)
     except (DecodeError, OSError) as e:

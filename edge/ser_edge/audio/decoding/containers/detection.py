@@ -2,26 +2,26 @@
 
 from collections.abc import Iterator
 
+from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers import flac, mpeg, ogg, pcm
 from ser_edge.audio.decoding.containers.pcm_headers import begins_another, is_plain
 from ser_edge.audio.decoding.containers.segments import Segment
-from ser_edge.audio.decoding.libsndfile import Losses
-from ser_edge.audio.decoding.lookahead import ByteReader
-from ser_edge.audio.formats import what_it_is
+from ser_edge.audio.decoding.libsndfile import DecodeStats
+from ser_edge.audio.formats import format_name
 
 __all__ = ["segments_of"]
 
 
-def segments_of(reader: ByteReader, losses: Losses) -> Iterator[Segment] | None:
+def segments_of(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment] | None:
     """The segments of what comes next, by its first bytes; None where it is something else than those modules know."""
     head = reader.peek(16)
     if begins_another(head):
-        return pcm.segments(reader, losses) if is_plain(reader) else None
+        return pcm.segments(reader, stats) if is_plain(reader) else None
     if head[:4] == ogg.MAGIC:
-        return ogg.segments(reader, losses) if ogg.is_known(reader) else None
+        return ogg.segments(reader, stats) if ogg.is_known(reader) else None
     mpeg.skip_tags(reader)
     if reader.peek(4) == flac.MAGIC:
-        return flac.segments(reader, losses)
-    if mpeg.begins(reader) or (what_it_is(reader.peek(64)) is None and mpeg.begins_soon(reader)):
-        return mpeg.segments(reader, losses)
+        return flac.segments(reader, stats)
+    if mpeg.begins(reader) or (format_name(reader.peek(64)) is None and mpeg.begins_soon(reader)):
+        return mpeg.segments(reader, stats)
     return None

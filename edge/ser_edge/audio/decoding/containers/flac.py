@@ -7,9 +7,9 @@ After damage it stops; then what follows is decoded from the next whole frame on
 from collections import deque
 from collections.abc import Iterator
 
+from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers.segments import Segment
-from ser_edge.audio.decoding.libsndfile import Losses
-from ser_edge.audio.decoding.lookahead import ByteReader
+from ser_edge.audio.decoding.libsndfile import DecodeStats
 
 __all__ = ["MAGIC", "segments"]
 
@@ -27,19 +27,19 @@ for _byte in range(256):
     _CRC[_byte] = _crc
 
 
-def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
+def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
     """A FLAC file, and those that follow it immediately; nothing where none begins."""
     while reader.peek(8) in _BEGINS and len(head := reader.take(_HEADER)) == _HEADER:
-        yield from _one(head, reader, losses)
+        yield from _one(head, reader, stats)
 
 
-def _one(head: bytes, reader: ByteReader, losses: Losses) -> Iterator[Segment]:
+def _one(head: bytes, reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
     """A file up to damage, and what comes after each."""
     fields = int.from_bytes(head[18:26], "big")  # rate, channels, bits, number of samples
     rate, count = fields >> 44, fields & _MOST
     block = int.from_bytes(head[8:10], "big")  # samples in a frame
     unknown = head[:18] + (fields | _MOST).to_bytes(8, "big") + head[26:]
-    losses.length = losses.length or (count / rate if count and rate else None)
+    stats.length = stats.length or (count / rate if count and rate else None)
     given = _Given(reader)
     begin = unknown
     place = got = gaps = 0  # samples: the place in the sound, decoded, and passed over
@@ -54,15 +54,15 @@ def _one(head: bytes, reader: ByteReader, losses: Losses) -> Iterator[Segment]:
             break
         gaps, place = gaps + found[0] - place, found[0]
         begin = unknown[:4] + b"\x80" + unknown[5:] + found[1]  # no other metadata follows now
-    losses.missing += max(gaps, count - got if count else 0) / (rate or 1)
+    stats.missing += max(gaps, count - got if count else 0) / (rate or 1)
     if segment.problem and not count and not given.ends_with_a_tag():
-        losses.problem = segment.problem
+        stats.problem = segment.problem
 
 
 class _Given:
     """The bytes of a file, of which the last that were given are kept."""
 
-    def __init__(self, reader: ByteReader):
+    def __init__(self, reader: PeekableReader):
         self._reader = reader
         self._last: deque[bytes] = deque()  # pieces, `_KEPT` and no piece more
         self._size = 0  # bytes of them

@@ -7,9 +7,9 @@ stops where sounds were joined. So each run of frames of one kind becomes a segm
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers.segments import Segment
-from ser_edge.audio.decoding.libsndfile import Losses
-from ser_edge.audio.decoding.lookahead import ByteReader
+from ser_edge.audio.decoding.libsndfile import DecodeStats
 
 __all__ = ["begins", "begins_soon", "segments", "skip_tags"]
 
@@ -49,7 +49,7 @@ def _frame(head: bytes) -> _Frame | None:
     return _Frame(size, (version, layer, hertz, head[3] >> 6 == 3), bits)
 
 
-def begins_soon(reader: ByteReader) -> bool:
+def begins_soon(reader: PeekableReader) -> bool:
     """Whether, after something else, so many frames of one kind come that it can't be by chance."""
     look = reader.peek(_LOOK)
     place = -1
@@ -64,7 +64,7 @@ def begins_soon(reader: ByteReader) -> bool:
     return False
 
 
-def begins(reader: ByteReader) -> bool:
+def begins(reader: PeekableReader) -> bool:
     """Whether two frames of one kind come next, or the last one."""
     first = _frame(reader.peek(4))
     if first is None:
@@ -74,7 +74,7 @@ def begins(reader: ByteReader) -> bool:
     return len(both) == first.size if second is None else second.kind == first.kind
 
 
-def skip_tags(reader: ByteReader) -> None:
+def skip_tags(reader: PeekableReader) -> None:
     """Takes the tags that come next: ID3 and APE, which editors put before, after and (joined) between sounds."""
     while True:
         head = reader.peek(32)
@@ -90,7 +90,7 @@ def skip_tags(reader: ByteReader) -> None:
             return
 
 
-def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
+def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
     """Each run of frames that one decoder can take; bytes between that are no tag are counted as skipped."""
     run: _Run | None = None
     left = 0  # frames that the last index declared and that didn't come yet
@@ -99,22 +99,22 @@ def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
         if not reader.peek(1):
             break
         if not begins(reader):
-            losses.skipped += _skip_to_a_frame(reader)
+            stats.skipped += _skip_to_a_frame(reader)
             continue
         run = _Run(reader)
         segment = Segment(iter(()), piped=True, regular=False)
         segment.content = run.frames(segment)
         yield segment
-        segment.count(losses)
+        segment.count(stats)
         if run.index:
-            losses.missing += left * run.frame_seconds
+            stats.missing += left * run.frame_seconds
             left = run.index
         left = max(0, left - run.count)
     if run is not None:
-        losses.missing += left * run.frame_seconds
+        stats.missing += left * run.frame_seconds
 
 
-def _skip_to_a_frame(reader: ByteReader) -> int:
+def _skip_to_a_frame(reader: PeekableReader) -> int:
     """Takes what comes before two frames, or a tag; says how many bytes."""
     skipped = reader.skip(1)
     while ahead := reader.ahead():
@@ -138,7 +138,7 @@ def _index_of(frame: bytes) -> int | None:
 class _Run:
     """The frames of the next one's kind, up to another index, a tag, damage, or as many as its index declares."""
 
-    def __init__(self, reader: ByteReader):
+    def __init__(self, reader: PeekableReader):
         first = _frame(reader.peek(4))
         assert first is not None
         self._reader, self._first = reader, first

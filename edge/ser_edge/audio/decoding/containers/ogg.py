@@ -7,9 +7,9 @@ one stream among several.
 import zlib
 from collections.abc import Iterator
 
+from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers.segments import Segment
-from ser_edge.audio.decoding.libsndfile import Losses
-from ser_edge.audio.decoding.lookahead import ByteReader
+from ser_edge.audio.decoding.libsndfile import DecodeStats
 
 __all__ = ["MAGIC", "is_known", "segments"]
 
@@ -21,14 +21,14 @@ _OTHERS = (b"\x7fFLAC", b"Speex   ")
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-def is_known(reader: ByteReader) -> bool:
+def is_known(reader: PeekableReader) -> bool:
     """Whether what comes next isn't of a codec that only others decode."""
     return not reader.peek(_HEADER + 16)[_HEADER + 1 :].startswith(_OTHERS)
 
 
-def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
+def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
     """Each link of a chain, its first stream of sound alone; a link without one is passed over."""
-    while page := _next_page(reader, losses):
+    while page := _next_page(reader, stats):
         first: bytes | None = None  # page of the stream that is taken
         streams = 0
         while page and _flags(page) & _BEGINS:
@@ -36,23 +36,23 @@ def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
             if first is None and page[_HEADER + page[_HEADER - 1] :].startswith(_SOUNDS):
                 first = page
             reader.skip(len(page))
-            page = _next_page(reader, losses)
+            page = _next_page(reader, stats)
         if first is None:  # a picture's, or the pages after a beginning that was lost
             while page and not _flags(page) & _BEGINS:
                 length = reader.skip(len(page))
-                losses.skipped += 0 if streams else length
-                page = _next_page(reader, losses)
+                stats.skipped += 0 if streams else length
+                page = _next_page(reader, stats)
             continue
         segment = Segment(iter(()), piped=True, regular=False)
-        segment.content = _link(first, reader, losses, segment, streams == 1)
+        segment.content = _link(first, reader, stats, segment, streams == 1)
         yield segment
-        segment.count(losses)
+        segment.count(stats)
 
 
-def _link(first: bytes, reader: ByteReader, losses: Losses, segment: Segment, alone: bool) -> Iterator[bytes]:
+def _link(first: bytes, reader: PeekableReader, stats: DecodeStats, segment: Segment, alone: bool) -> Iterator[bytes]:
     """The pages of one stream, up to the next link."""
     yield first
-    while (page := _next_page(reader, losses)) and not _flags(page) & _BEGINS:
+    while (page := _next_page(reader, stats)) and not _flags(page) & _BEGINS:
         reader.skip(len(page))
         if page[14:18] == first[14:18]:  # its number
             segment.regular = alone and bool(_flags(page) & _ENDS)
@@ -63,7 +63,7 @@ def _flags(page: bytes) -> int:
     return page[5]
 
 
-def _next_page(reader: ByteReader, losses: Losses) -> bytes:
+def _next_page(reader: PeekableReader, stats: DecodeStats) -> bytes:
     """The next page that is whole, not taken yet; empty at the end. What comes before it is taken, and counted."""
     while head := reader.peek(_HEADER):
         if head.startswith(MAGIC) and len(head) == _HEADER:
@@ -75,7 +75,7 @@ def _next_page(reader: ByteReader, losses: Losses) -> bytes:
         ahead = reader.ahead()
         place = ahead.find(MAGIC, 1)
         # what may be the first bytes of another page are looked at again, together with those after them
-        losses.skipped += reader.skip(place if place > 0 else max(1, len(ahead) - len(MAGIC) + 1))
+        stats.skipped += reader.skip(place if place > 0 else max(1, len(ahead) - len(MAGIC) + 1))
     return b""
 
 

@@ -7,10 +7,10 @@ until nothing does. libsndfile gets the format and the samples under a new heade
 
 from collections.abc import Iterator
 
+from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader
 from ser_edge.audio.decoding.containers.pcm_headers import Layout, begins_another, ends, layout_of, skip_pad
 from ser_edge.audio.decoding.containers.segments import Segment
-from ser_edge.audio.decoding.libsndfile import Losses
-from ser_edge.audio.decoding.lookahead import BLOCK, ByteReader
+from ser_edge.audio.decoding.libsndfile import DecodeStats
 
 __all__ = ["segments"]
 
@@ -19,27 +19,27 @@ _PACKED = 1 << 14  # bytes of compressed samples under one header: a second or t
 _PART = 1 << 30  # bytes of samples under one header: less than any of them can hold
 
 
-def segments(reader: ByteReader, losses: Losses) -> Iterator[Segment]:
+def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
     """The samples of a container, and of those that follow it immediately; nothing where the header is none."""
     while (layout := layout_of(reader)) is not None:
         if layout.is_mp3:
             from ser_edge.audio.decoding.containers import mpeg
 
-            yield from mpeg.segments(reader, losses)
+            yield from mpeg.segments(reader, stats)
             return
         samples = _Samples(reader, layout)
         while not samples.over:
             segment = Segment(iter(()), piped=False)
             segment.content = _part(samples, layout)
             yield segment
-            segment.count(losses, samples.complete if samples.over else 1.0)
+            segment.count(stats, samples.complete if samples.over else 1.0)
         _skip_chunks(reader, layout)
 
 
 class _Samples:
     """The bytes behind a header, and where they end."""
 
-    def __init__(self, reader: ByteReader, layout: Layout):
+    def __init__(self, reader: PeekableReader, layout: Layout):
         self._reader, self._layout = reader, layout
         self._came, self._believed = 0, True
         self.over = False
@@ -79,7 +79,7 @@ def _part(samples: _Samples, layout: Layout) -> Iterator[bytes]:
         yield data
 
 
-def _skip_chunks(reader: ByteReader, layout: Layout) -> None:
+def _skip_chunks(reader: PeekableReader, layout: Layout) -> None:
     """Up to the end, or to what no chunk begins with."""
     skip_pad(reader, layout)
     while (head := reader.peek(24)) and not begins_another(head) and (length := layout.chunk(head)):

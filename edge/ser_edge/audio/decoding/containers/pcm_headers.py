@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from ser_edge.audio.decoding.lookahead import ByteReader
+from ser_edge.audio.decoding.byte_streams import PeekableReader
 
 __all__ = ["Layout", "begins_another", "ends", "is_plain", "is_regular", "layout_of", "skip_pad"]
 
@@ -55,13 +55,13 @@ def begins_another(head: bytes, place: int = 0) -> bool:
     )
 
 
-def is_plain(reader: ByteReader) -> bool:
+def is_plain(reader: PeekableReader) -> bool:
     """False for a CAF of another codec, whose samples can't be counted in bytes; its format comes first."""
     head = reader.peek(32)
     return head[:8] != _CAFF or head[8:12] != b"desc" or head[28:32] in _CAF_PLAIN
 
 
-def layout_of(reader: ByteReader) -> Layout | None:
+def layout_of(reader: PeekableReader) -> Layout | None:
     """Takes a header; None, and at least its first bytes not taken, where it is none that is known."""
     head = reader.peek(16)
     if not begins_another(head) or not is_plain(reader):
@@ -70,7 +70,7 @@ def layout_of(reader: ByteReader) -> Layout | None:
     return layout if layout is not None and layout.frame <= _LONGEST_FRAME else None
 
 
-def ends(reader: ByteReader, layout: Layout) -> bool:
+def ends(reader: PeekableReader, layout: Layout) -> bool:
     """Whether what comes next is no sample: the end, or a chunk."""
     head = reader.peek(24 + layout.pad)
     return any(
@@ -79,7 +79,7 @@ def ends(reader: ByteReader, layout: Layout) -> bool:
     )
 
 
-def skip_pad(reader: ByteReader, layout: Layout) -> int:
+def skip_pad(reader: PeekableReader, layout: Layout) -> int:
     """Takes what fills up the samples before a chunk, and says how many bytes."""
     head = reader.peek(24 + layout.pad)
     if layout.pad and not begins_another(head) and layout.chunk(head) is None:
@@ -95,14 +95,14 @@ def is_regular(file: BinaryIO, size: int, name: str) -> bool:
         size: bytes of it.
         name: for messages.
     """
-    reader = ByteReader(file.read, name)
+    reader = PeekableReader(file.read, name)
     layout = layout_of(reader)
     if layout is None or layout.is_mp3 or layout.size == 0:
         return False
     place = reader.taken + layout.size
     while place < size:
         file.seek(place, io.SEEK_SET)
-        ahead = ByteReader(file.read, name)
+        ahead = PeekableReader(file.read, name)
         if not ends(ahead, layout) or begins_another(ahead.peek(24), layout.pad) or begins_another(ahead.peek(24)):
             return False
         place += skip_pad(ahead, layout)
@@ -125,7 +125,7 @@ def _chunk(head_form: str, even: int, includes_head: bool = False, tail: int = 0
     return length
 
 
-def _next_chunk(reader: ByteReader, length: Chunk, data: bytes, head: int) -> tuple[bytes, bytes] | None:
+def _next_chunk(reader: PeekableReader, length: Chunk, data: bytes, head: int) -> tuple[bytes, bytes] | None:
     """(name, content) of a chunk that is then taken, or (`data`, its head alone); None at what is no chunk."""
     begin = reader.peek(24)
     if begin[:4] == data and len(begin) >= head:
@@ -139,7 +139,7 @@ def _next_chunk(reader: ByteReader, length: Chunk, data: bytes, head: int) -> tu
     return (begin[:4], content) if len(content) == whole else None
 
 
-def _wav(reader: ByteReader) -> Layout | None:
+def _wav(reader: PeekableReader) -> Layout | None:
     order = ">" if reader.take(12)[:4] == b"RIFX" else "<"
     chunk = _chunk(order + "I", 2)
     form = wide = b""
@@ -154,7 +154,7 @@ def _wav(reader: ByteReader) -> Layout | None:
     return None
 
 
-def _w64(reader: ByteReader) -> Layout | None:
+def _w64(reader: PeekableReader) -> Layout | None:
     reader.take(40)
     chunk = _chunk("<Q", 8, includes_head=True, tail=12)
     form = b""
@@ -181,7 +181,7 @@ def _as_wav(form: bytes, order: str, size: int, chunk: Chunk, pad: int) -> Layou
     return Layout(header, frame or max(1, channels * bits // 8), size, pad, chunk, tag == _MP3, tag not in _PLAIN)
 
 
-def _aiff(reader: ByteReader) -> Layout | None:
+def _aiff(reader: PeekableReader) -> Layout | None:
     kind = reader.take(12)[8:]
     chunk = _chunk(">I", 2)
     form = b""
@@ -212,7 +212,7 @@ def _as_aiff(kind: bytes, form: bytes, size: int, chunk: Chunk, pad: int) -> Lay
     return Layout(header, frame, size, pad, chunk)
 
 
-def _au(reader: ByteReader) -> Layout | None:
+def _au(reader: PeekableReader) -> Layout | None:
     fields = reader.peek(24)
     if len(fields) < 24:
         return None
@@ -227,7 +227,7 @@ def _au(reader: ByteReader) -> Layout | None:
     return Layout(header, max(1, channels * _AU_BYTES[encoding]), size)
 
 
-def _caf(reader: ByteReader) -> Layout | None:
+def _caf(reader: PeekableReader) -> Layout | None:
     reader.take(8)
     chunk = _chunk(">Q", 1)
     form = b""

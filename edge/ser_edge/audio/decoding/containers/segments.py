@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ser_edge.audio.decoding.libsndfile import Losses, decoded, open_file
-from ser_edge.audio.decoding.lookahead import ForwardFile
-from ser_edge.audio.formats import reason
+from ser_edge.audio.decoding.byte_streams import ForwardOnlyFile
+from ser_edge.audio.decoding.libsndfile import DecodeStats, decoded, open_file
+from ser_edge.audio.formats import error_reason
 from ser_edge.audio.resampling import Resampler
 from ser_edge.audio.samples.arrays import check_rate
 from ser_edge.audio.sound import Channels
@@ -36,29 +36,29 @@ class Segment:
     rate: int = 0  # Hz; 0 where it couldn't even be opened
     problem: str = ""  # what the decoder said last
 
-    def count(self, losses: Losses, share: float = 1.0) -> None:
+    def count(self, stats: DecodeStats, share: float = 1.0) -> None:
         """Adds what is missing.
 
         Args:
-            losses: of the sound.
+            stats: of the sound.
             share: of what was declared that came.
         """
-        losses.skipped += sum(len(part) for part in self.content)  # what the decoder left
+        stats.skipped += sum(len(part) for part in self.content)  # what the decoder left
         if self.rate and 0 < share < 1:
-            losses.missing += self.samples / self.rate * (1 / share - 1)
+            stats.missing += self.samples / self.rate * (1 / share - 1)
         elif self.problem:
-            losses.problem = self.problem
+            stats.problem = self.problem
 
 
 def decode_segments(
-    segments: Iterator[Segment], name: str, losses: Losses, seconds: float
+    segments: Iterator[Segment], name: str, stats: DecodeStats, seconds: float
 ) -> Generator[int | Channels, None, None]:
     """The first segment's rate, then the samples of all, at this rate and in as many channels.
 
     Args:
         segments: taken one by one; each is used up before the next is asked for.
         name: for messages.
-        losses: is filled in.
+        stats: is filled in.
         seconds: of sound in a chunk.
 
     Raises:
@@ -82,13 +82,13 @@ def decode_segments(
                     more = len(data) > 0
                     segment.samples += len(data)
                     segment.problem = problem or segment.problem
-                    losses.seconds += len(data) / segment.rate
+                    stats.seconds += len(data) / segment.rate
                     yield from alike.process(data)
                 yield from alike.finish()
         except AudioError as e:
             refusal = e
     if not rate:
-        raise refusal or AudioError(f"{name}: {reason('unknown format')}")
+        raise refusal or AudioError(f"{name}: {error_reason('unknown format')}")
 
 
 class Alike:
@@ -121,7 +121,7 @@ def _opened(segment: Segment, name: str) -> Iterator[Any]:
         with _through_a_pipe(segment, name) as file:
             yield file
         return
-    source = ForwardFile(lambda: next(segment.content, b""))
+    source = ForwardOnlyFile(lambda: next(segment.content, b""))
     file = open_file(source, name)
     source.opened()
     with file:

@@ -7,14 +7,14 @@ from typing import Any, BinaryIO
 
 from ser_edge.errors import AudioError
 
-__all__ = ["BLOCK", "ByteReader", "ForwardFile", "QuietFile"]
+__all__ = ["BLOCK", "ForwardOnlyFile", "PeekableReader", "SafeFile"]
 
 BLOCK = 1 << 16  # bytes that are asked for at once
 _KEPT = 1 << 20  # bytes
 _END = 1 << 62  # where a file ends of which nobody knows how long it is
 
 
-class ByteReader:
+class PeekableReader:
     """Takes bytes in order from whatever gives them.
 
     Args:
@@ -85,7 +85,7 @@ class ByteReader:
             raise AudioError(f"{self._name}: can't be read: {getattr(e, 'strerror', None) or e}") from e
 
 
-class ForwardFile:
+class ForwardOnlyFile:
     """What libsndfile takes for a seekable file without an end: bytes in order, of which the first are kept.
 
     While it reads a header it looks around; after that it goes straight on, and what was read is forgotten.
@@ -137,7 +137,7 @@ class ForwardFile:
         return len(data)
 
 
-class QuietFile:
+class SafeFile:
     """A binary file for a library in C, which seeks to places that can't be when a sound is damaged.
 
     What is raised while that calls back isn't raised but printed, as a traceback.
