@@ -8,7 +8,7 @@ import pytest
 from ser_edge.models.network import Model
 
 PROJECT = Path(__file__).parents[2]
-MODELS = PROJECT / "edge/ser_edge/models"
+MODELS = PROJECT / "edge/ser_edge/models/bundled"
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.errors import ModelError
-from ser_edge.features.frontend import FeatureConfig, Features
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import Features
 
 __all__ = ["FILE_NAME", "KEY", "VERSION", "Accuracy", "ModelMetadata", "Normalization", "apply_temperature"]
 

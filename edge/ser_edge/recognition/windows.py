@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ser_edge.errors.user_warnings import deprecated
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 
 __all__ = ["HOP", "SPEECH", "WindowConfig", "Windowing"]
 

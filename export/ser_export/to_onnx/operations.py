@@ -86,7 +86,7 @@ def _get_item(graph: Graph, operation: keras.Operation, x: Tensor, key: Sequence
     x, parts = graph.transposed(x), [part for part in key if part is not None]
     if not all(isinstance(part, slice) and (part.step or 1) > 0 for part in parts):
         raise ExportError(
-            f"{operation.name}: {key!r} can't be exported, only forward slices and new axes",
+            f"GetItem ({operation.name}) of {key!r} can't be exported, only forward slices and new axes",
             code="export-unsupported-layer",
         )
     slices = {axis: part for axis, part in enumerate(parts) if part != slice(None)}

@@ -16,7 +16,8 @@ from peers.notebook import mfcc
 from timing import Figures, in_turn
 
 from ser_edge.audio.reading import read
-from ser_edge.features.frontend import FeatureConfig, FrontEnd
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.network import Model
 
 TURNS, CALLS = 15, 5  # for a round

@@ -18,7 +18,7 @@ from case import Settings, Table, main
 from peers import notebook
 from timing import in_turn
 
-from ser_train.networks.config import EarlyStopped
+from ser_train.networks.config import BaselineConfig
 from ser_train.networks.zoo import NETWORKS
 from ser_train.training.batches import FixedBatches
 from ser_train.training.loop import _epoch
@@ -49,7 +49,7 @@ def measure(settings: Settings) -> list[Table]:
 
 def _ours(name: str, features: Any, labels: Any) -> Callable[[], Any]:
     """An epoch as `ser_train.training.loop` runs it, without validation."""
-    recipe = EarlyStopped(batch_size=BATCH)
+    recipe = BaselineConfig(batch_size=BATCH)
     model = NETWORKS[name].build(notebook.SHAPE, LABELS)
     compile_model(model, recipe, UTTERANCES // BATCH)
     lesson: Any = SimpleNamespace(batches=FixedBatches(features, labels, recipe), validation=None)

@@ -247,7 +247,7 @@ def test_the_command_listens_and_ends_with_a_summary(server: Server, sounds: lis
         said = process.stderr.read()
         playing.join()
     assert {line["path"] for line in lines} == {"microphone"}
-    assert " s heard, " in said
+    assert " s of audio, " in said
     assert said.count("\n") == 1  # nothing was dropped or reopened, and so nothing is said of it
 
 

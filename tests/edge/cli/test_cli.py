@@ -139,7 +139,7 @@ def test_one_broken_file_does_not_stop_the_others(sounds: list[Path], tmp_path: 
     assert [Path(record["path"]).stem for record in records] == [f"{n:02}" for n in range(60) if n != 31]
     assert done.stderr.splitlines() == [
         f"ser-edge: {broken}: not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)",
-        "ser-edge: 59 judged, 1 failed",
+        "ser-edge: 59 classified, 1 failed",
     ]
     assert done.returncode == 1
 

@@ -6,13 +6,14 @@ import re
 import shutil
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ser_edge.capture import devices, portaudio
+from ser_edge.capture import devices
 from ser_edge.cli import doctor
 from ser_edge.cli.doctor import run_doctor
 from ser_edge.errors import ModelError, RuntimeUnavailable
@@ -33,7 +34,7 @@ def quick_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "model_files", lambda: [Path("crnn.tflite")])
     monkeypatch.setattr(doctor, "self_test", lambda path: 0.0)
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(devices, "Path", lambda _: Path("/nowhere"))
+    monkeypatch.setattr(devices, "ALSA_DEVICES", Path("/nowhere"))
 
 
 def examined(device: int | str | None = None) -> tuple[int, dict[str, tuple[str, str]], str]:
@@ -51,7 +52,7 @@ def examined(device: int | str | None = None) -> tuple[int, dict[str, tuple[str,
 
 def plugged(sounddevice: Any, card: Any, sound: Any, **settings: Any) -> Any:
     """A card that hears this as soon as it is opened."""
-    usb = card("USB", on_start=lambda: usb.hear(np.asarray(sound, np.float32)), **settings)
+    usb = card("USB", on_start=lambda: usb.record(np.asarray(sound, np.float32)), **settings)
     return sounddevice.plug(usb)
 
 
@@ -108,11 +109,8 @@ def test_a_microphone_that_brings_nothing_is_wrong(sounddevice: Any, card: Any) 
     assert following == f"plug it in again, or choose another: {LIST}"
 
 
-def test_without_portaudio_the_fix_is_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(name: str) -> Any:
-        raise OSError("PortAudio library not found")
-
-    monkeypatch.setattr(portaudio, "import_module", refuse)
+def test_without_portaudio_the_fix_is_next(broken_sounddevice: Callable[[str], None]) -> None:
+    broken_sounddevice('raise OSError("PortAudio library not found")')
     code, found, following = examined()
     assert (code, found["PortAudio"][0]) == (3, "!!")
     assert "level" not in found

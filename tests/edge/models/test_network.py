@@ -13,7 +13,8 @@ import pytest
 
 from ser_edge.audio.reading import read
 from ser_edge.errors import ModelError, RuntimeUnavailable
-from ser_edge.features.frontend import FeatureConfig, FrontEnd
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.metadata import ModelMetadata, Normalization
 from ser_edge.models.network import _AT_ONCE, BUNDLED, DEFAULT, Model
 from ser_edge.models.runtimes.base import RUNTIMES

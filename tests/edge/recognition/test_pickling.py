@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ser_edge import ModelError, Recognizer, WindowConfig
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models import network as model
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import BUNDLED, DEFAULT

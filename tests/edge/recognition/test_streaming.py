@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_edge.errors import AudioError
-from ser_edge.features.frontend import FeatureConfig, FrontEnd
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import FrontEnd
 from ser_edge.features.online import IncrementalLogMel
 from ser_edge.models.network import Model
 from ser_edge.models.tolerances import tolerance

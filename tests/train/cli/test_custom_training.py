@@ -15,21 +15,21 @@ import ser_export.cli.app
 import ser_train.training.loop
 from ser_edge import Recognizer
 from ser_edge.errors import SerEdgeError
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import Accuracy
 from ser_edge.models.network import Model
 from ser_train.cli.app import main
 from ser_train.cli.robustness import KerasModel, of_test
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
-from ser_train.evaluation.cross_corpus import abroad
+from ser_train.evaluation.cross_corpus import score_corpora
 from ser_train.evaluation.results import evaluate
 from ser_train.networks.zoo import NETWORKS
 from ser_train.reporting.model_card import card
 from ser_train.reporting.statistics import gather
 from ser_train.runs.run_directory import RunDirectory, Settings
 from ser_train.training.loop import TrainingError, fit
-from ser_train.training.transfer.lineage import voices_heard
-from ser_train.training.transfer.warm_start import find_initial
+from ser_train.training.transfer.lineage import seen_speakers
+from ser_train.training.transfer.warm_start import find_warm_start
 from tests.conftest import make_recordings
 
 LABELS = ("bored", "engaged", "sad")
@@ -117,10 +117,10 @@ def test_what_is_trained_is_exported_and_answers_at_the_edge_with_its_own_labels
 
 
 def test_figures_and_pages_are_of_these_labels(run: RunDirectory, tmp_path: Path) -> None:
-    findings = gather([run])
-    assert [emotion.name for emotion in findings.emotions] == list(LABELS)
-    assert [(bar.actor, bar.sex) for bar in findings.actors] == [("anna", "")]
-    assert (findings.sexes, findings.intensities, round(findings.chance, 1)) == ([], [], 33.3)
+    summary = gather([run])
+    assert [emotion.name for emotion in summary.emotions] == list(LABELS)
+    assert [(bar.actor, bar.sex) for bar in summary.actors] == [("anna", "")]
+    assert (summary.sexes, summary.intensities, round(summary.chance, 1)) == ([], [], 33.3)
     assert main(["report", str(run.path), "--out", str(tmp_path / "page.html")]) == 0
     page = (tmp_path / "page.html").read_text()
     assert "Chance is 33.3 %" in page
@@ -166,7 +166,7 @@ def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_pr
 def test_a_file_that_quotes_voices_it_was_trained_on_says_so(run: RunDirectory) -> None:
     accuracy = Accuracy("all", 1, 1, 100.0, 100.0, 100.0)
     said = ser_edge.cli.app.accuracy_notice(replace(run.metadata, accuracy=accuracy))
-    assert said == "model crnn: its accuracy was never measured on voices that it wasn't trained on"
+    assert said == "model crnn: its accuracy was never measured on speakers that it wasn't trained on"
 
 
 def test_the_table_says_what_it_is_about(run: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -180,12 +180,12 @@ def test_the_table_says_what_it_is_about(run: RunDirectory, monkeypatch: pytest.
 
 def test_another_corpus_is_judged_by_the_labels_both_have(run: RunDirectory, utterances: Sequence[Utterance]) -> None:
     assert of_test(run, utterances) == [u for u in utterances if u.actor == "anna"]
-    (figure,) = abroad(KerasModel(run), "mine", utterances)
+    (figure,) = score_corpora(KerasModel(run), "mine", utterances)
     assert (figure.corpus, figure.utterances, figure.emotions) == ("own", 30, 3)
-    (foreign,) = abroad(Model("crnn"), "crnn", [u for u in utterances if u.emotion == "sad"])
+    (foreign,) = score_corpora(Model("crnn"), "crnn", [u for u in utterances if u.emotion == "sad"])
     assert (foreign.utterances, foreign.uar) == (10, 100.0)  # sad is all that it may answer
     with pytest.raises(CorpusError, match=r"^crnn: knows neutral, calm, .*; there are bored$"):
-        abroad(Model("crnn"), "crnn", [u for u in utterances if u.emotion == "bored"])
+        score_corpora(Model("crnn"), "crnn", [u for u in utterances if u.emotion == "bored"])
 
 
 # Beginning as another network.
@@ -211,7 +211,7 @@ def test_a_network_begins_as_the_bundled_one_and_passes_on_what_that_learned_fro
     }
     stored = keras.models.load_model(tuned.path / "model.keras").get_weights()
     first = NETWORKS["crnn"].build((None, 64), 3)
-    find_initial("crnn", 0).give(first, LABELS, [np.ones((2, 60, 64), np.float32)])
+    find_warm_start("crnn", 0).give(first, LABELS, [np.ones((2, 60, 64), np.float32)])
     body = zip(stored[:-2], first.get_weights()[:-2], strict=True)
     moved = [np.abs(a - b).max() for a, b in body if a.ndim > 1]
     assert 0 < max(moved) < 0.05  # a few small steps away
@@ -250,11 +250,11 @@ def test_the_frequencies_of_labels_are_not_taken_out_twice(
 def test_other_weights_under_the_same_name_are_another_training(
     begun: RunDirectory, run: RunDirectory, tmp_path: Path
 ) -> None:
-    before = find_initial(str(run.path), 0).digest
+    before = find_warm_start(str(run.path), 0).digest
     assert begun.settings.corpus == f"{run.settings.corpus} {before}"
     again = RunDirectory(shutil.copytree(run.path, tmp_path / "again"))
     (again.path / "model.keras").write_bytes(b"trained anew")
-    assert find_initial(str(again.path), 0).digest != before
+    assert find_warm_start(str(again.path), 0).digest != before
 
 
 def test_a_training_that_was_killed_goes_on_and_does_not_begin_again(
@@ -307,7 +307,7 @@ def test_a_name_that_only_looks_like_a_known_corpuss_is_nobodys_voice(utterances
     bundled = Model("crnn.onnx").metadata
     for name, heard in (("AB1_angry_1.wav", set()), ("EB0_anger_1.wav", {"anna"})):  # nEMO has no AB1
         mine = [replace(u, path=u.path.with_name(name)) for u in utterances if u.actor == "anna"]
-        assert voices_heard(bundled, mine) == heard
+        assert seen_speakers(bundled, mine) == heard
 
 
 def test_a_network_that_hears_otherwise_or_is_of_another_size_is_no_beginning(

@@ -19,7 +19,7 @@ from ser_train.data.corpus_loader import (
     read_corpus,
     unique,
 )
-from ser_train.data.utterance import refuse
+from ser_train.data.utterance import raise_problems
 
 RATE = 16_000
 
@@ -144,7 +144,7 @@ def test_several_foreign_names_are_said_once_with_their_number(tmp_path: Path) -
 def test_many_kinds_of_problems_are_counted_too() -> None:
     problems = [(f"{number}.wav", f"problem {number // 2}") for number in range(14)]
     with pytest.raises(CorpusError, match=r"^0\.wav and 1 more: problem 0; .*: problem 4; and 4 more$"):
-        refuse(problems)
+        raise_problems(problems)
 
 
 def test_sounds_are_those_that_the_product_reads(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ser_train.data.corpus_loader import (
     read_corpora,
     read_corpus,
 )
-from ser_train.data.custom.custom_corpus import is_own
+from ser_train.data.custom.custom_corpus import is_custom
 from ser_train.data.download import locate
 from ser_train.data.splits import PROTOCOLS
 from tests.conftest import make_recordings
@@ -214,8 +214,8 @@ def test_a_known_corpus_is_no_folder_of_ones_own_whatever_its_folders_are_called
     sorted_by_hand.mkdir(parents=True)
     name = "03-01-05-01-01-01-01.wav"
     (sorted_by_hand / name).write_bytes((corpus / "Actor_01" / name).read_bytes())
-    assert not is_own(corpus)
-    assert not is_own(tmp_path)
+    assert not is_custom(corpus)
+    assert not is_custom(tmp_path)
     assert [u.corpus for u in read_corpus(tmp_path, jobs=1)] == ["ravdess"]
 
 
@@ -239,7 +239,7 @@ def test_every_speaker_is_tested_once_and_is_never_on_both_sides(count: int) -> 
         assert not test & (train | validation)
         assert not train & validation
         assert train | validation | test == {f"own/{name}" for name in names}
-        assert split.others == ()
+        assert split.extra == ()
         assert split.labels == ("bored", "engaged")
         tested += [str(name) for name in {u.actor for u in split.test}]
     assert sorted(tested) == names

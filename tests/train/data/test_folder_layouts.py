@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from ser_train.data.corpus_loader import CorpusError, read_corpus
-from ser_train.data.custom.custom_corpus import is_own
+from ser_train.data.custom.custom_corpus import is_custom
 
 LABELS, SPEAKERS = ("bored", "engaged"), ("anna", "ben", "carla", "dan", "eva")
 COINCIDENCES = ("03a01Wa.wav", "AB1_angry_1.wav", "DC_a01.wav", "1001_DFA_ANG_XX.wav", "OAF_back_angry.wav")
@@ -56,7 +56,7 @@ def test_a_name_of_a_known_corpus_changes_no_folder_of_ones_own(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(tmp_path, [*own(), f"bored/anna/{name}"])
-    assert is_own(tmp_path)
+    assert is_custom(tmp_path)
     assert labelled(tmp_path) == Counter(dict.fromkeys(product(LABELS, SPEAKERS), 2)) + Counter({("bored", "anna"): 1})
     notes = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert all(note.startswith(f"{tmp_path}: 1 of 21 sounds has a name of ") for note in notes)
@@ -103,7 +103,7 @@ def test_known_corpora_are_known_wherever_they_are_kept(
     names: Sequence[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(tmp_path, names)
-    assert not is_own(tmp_path)
+    assert not is_custom(tmp_path)
     utterances = read_corpus(tmp_path, jobs=1)
     assert len(utterances) == len(names)
     assert "own" not in {u.corpus for u in utterances}

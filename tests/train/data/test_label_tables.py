@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
-from ser_train.data.custom.custom_corpus import read_own
+from ser_train.data.custom.custom_corpus import read_custom
 from ser_train.data.download import locate
 
 LABELS, SPEAKERS = ("fröhlich", "wütend"), ("Jürgen 1", "Zoë 2", "Ann 3")
@@ -130,7 +130,7 @@ def test_what_was_read_as_windows_text_is_said(folder: Path, caplog: pytest.LogC
     read(folder, PLAIN)
     assert caplog.records == []
     path = write(folder, PLAIN.encode("windows-1252"))
-    read_own(path)
+    read_custom(path)
     assert [record.message for record in caplog.records] == [
         f"{path}: not in UTF-8, so read as Windows-1252; where letters are wrong, save it as UTF-8"
     ]

@@ -110,7 +110,7 @@ def test_inner_tests_two_outer_folds_and_trains_on_none_of_their_actors(fold: in
 def test_all_trains_on_everybody_and_shows_three_of_them() -> None:
     made = split("all", everything() * 2)
     assert sorted(u.digest for u in made.train) == sorted(recordings(ravdess()))
-    assert recordings(made.others) == recordings(everything()) - recordings(made.train)
+    assert recordings(made.extra) == recordings(everything()) - recordings(made.train)
     assert made.test == made.validation
     assert len({u.actor for u in made.test}) == 3
     assert len(made.test) == 3 * 60
@@ -121,11 +121,11 @@ def test_all_trains_on_everybody_and_shows_three_of_them() -> None:
 def test_who_is_not_heard_speaking_is_not_heard_singing(protocol: str, fold: int) -> None:
     made = split(protocol, everything() * 2, fold)
     tested, stoppers = ({u.speaker for u in part} for part in (made.test, made.validation))
-    assert not tested & {u.speaker for u in (*made.train, *made.validation, *made.others)}
+    assert not tested & {u.speaker for u in (*made.train, *made.validation, *made.extra)}
     assert not stoppers & {u.speaker for u in made.train}
     song = [u for u in ravdess(corpus="ravdess_song") if u.speaker not in tested]
-    assert recordings(made.others) == recordings(nemo()) | recordings(song)
-    assert len(made.others) == len(recordings(made.others))
+    assert recordings(made.extra) == recordings(nemo()) | recordings(song)
+    assert len(made.extra) == len(recordings(made.extra))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -135,7 +135,7 @@ def test_other_corpora_change_nothing_of_the_figure(protocol: str) -> None:
 
 @pytest.mark.parametrize("protocol", ["notebook", "utterance"])
 def test_other_corpora_train_only_where_voices_are_kept_apart(protocol: str) -> None:
-    assert split(protocol, everything()).others == ()
+    assert split(protocol, everything()).extra == ()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -10,7 +10,7 @@ import pytest
 
 import ser_train.evaluation.metrics
 import ser_train.evaluation.results
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import Accuracy, ModelMetadata
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError
 from ser_train.data.splits import SPEAKER_FOLDS

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from keras import layers
 
-from ser_edge.features.frontend import FeatureConfig
-from ser_train.networks.config import Augmented, EarlyStopped
+from ser_edge.features.config import FeatureConfig
+from ser_train.networks.config import AugmentedConfig, BaselineConfig
 from ser_train.networks.zoo import NETWORKS
 
-TINY = replace(Augmented(), channels=(4, 4, 4), dense=8, units=4)
+TINY = replace(AugmentedConfig(), channels=(4, 4, 4), dense=8, units=4)
 
 
 def recurrent_parameters(gates: int, biases: int, inputs: int, units: int) -> int:
@@ -44,7 +44,7 @@ def test_the_real_networks_are_the_notebooks_layer_for_layer(name: str, layer: s
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
 def test_the_real_networks_are_trained_with_the_notebooks_settings(name: str) -> None:
     network = NETWORKS[name]
-    assert network.recipe == EarlyStopped(learning_rate=5e-4, batch_size=32, epochs=30, patience=5)
+    assert network.recipe == BaselineConfig(learning_rate=5e-4, batch_size=32, epochs=30, patience=5)
     assert (network.features.frames, network.features.coefficients) == (94, 40)
     assert network.features == FeatureConfig()
 
@@ -100,7 +100,7 @@ def test_the_network_for_one_length_answers_as_the_one_for_any(crnn) -> None:
 
 def test_the_network_we_ship_is_as_large_as_its_recipe_says() -> None:
     network = NETWORKS["crnn"]
-    assert network.recipe == Augmented()
+    assert network.recipe == AugmentedConfig()
     model = network.build((network.features.frames, network.features.coefficients), 8, **network.recipe.sizes)
     assert model.input_shape == (None, 300, 64)
     convolutions = 9 * (2 * 24 + 24 * 48 + 48 * 96)  # no biases

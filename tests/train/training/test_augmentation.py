@@ -6,15 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ser_edge.features.frontend import FeatureConfig, FrontEnd
-from ser_train.networks.config import Augmented
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import FrontEnd
+from ser_train.networks.config import AugmentedConfig
 from ser_train.networks.zoo import NETWORKS
 from ser_train.training.augmentation import Augmenter, Source
 from tests.conftest import voice
 
 CONFIG = NETWORKS["crnn"].features
 FRONT_END = FrontEnd(CONFIG)
-RECIPE = Augmented()
+RECIPE = AugmentedConfig()
 NOTHING = replace(
     RECIPE, speed=0.0, stretch=0.0, warp=0.0, warped=0.0, crop=0.0, noise=0.0, reverberation=0.0, channel=0.0
 )
@@ -36,7 +37,9 @@ def sources(gain: float = 1.0, speakers: Sequence[str] = "abcde") -> list[Source
 SOURCES = sources()
 
 
-def versions(recipe: Augmented, of: Sequence[Source] = SOURCES, count: int = 12, seed: int = 0) -> list[np.ndarray]:
+def versions(
+    recipe: AugmentedConfig, of: Sequence[Source] = SOURCES, count: int = 12, seed: int = 0
+) -> list[np.ndarray]:
     """So many of each source, all drawn from one generator."""
     augmenter, random = Augmenter(recipe, FRONT_END, of), np.random.default_rng(seed)
     return [augmenter(place, random) for place in range(len(of)) for _ in range(count)]
@@ -54,7 +57,7 @@ def _mel(hz: float) -> float:
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, EVERYTHING, replace(EVERYTHING, crop=1.0)])
-def test_versions_are_finite_under_the_peak_and_no_longer_than_the_recipe_says(recipe: Augmented) -> None:
+def test_versions_are_finite_under_the_peak_and_no_longer_than_the_recipe_says(recipe: AugmentedConfig) -> None:
     for version in versions(recipe):
         assert version.dtype == np.float32
         assert version.shape[1] == 64

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from ser_edge.models.metadata import Normalization
-from ser_train.networks.config import Augmented, EarlyStopped
+from ser_train.networks.config import AugmentedConfig, BaselineConfig
 from ser_train.training.batches import AugmentedBatches, Examples, FixedBatches
 
-RECIPE = Augmented(batch_size=4, label_smoothing=0.0)
+RECIPE = AugmentedConfig(batch_size=4, label_smoothing=0.0)
 PLAIN = Normalization((0.0, 0.0), (1.0, 1.0))
 
 
@@ -42,7 +42,7 @@ LENGTHS = np.random.default_rng(0).integers(10, 100, 18).tolist()
 
 
 def batches(
-    recipe: Augmented = RECIPE, corpora: Sequence[Examples] = (SPEECH, SONG, POLISH), **more
+    recipe: AugmentedConfig = RECIPE, corpora: Sequence[Examples] = (SPEECH, SONG, POLISH), **more
 ) -> AugmentedBatches:
     return AugmentedBatches(Marked(LENGTHS), PLAIN, corpora, recipe, **more)
 
@@ -54,7 +54,7 @@ def heard(epoch: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[int]:
 
 def test_fixed_features_come_once_an_epoch_in_an_order_of_seed_and_epoch() -> None:
     features, labels = np.arange(20, dtype=np.float32).reshape(10, 1, 2), np.arange(10)
-    made = FixedBatches(features, labels, EarlyStopped(batch_size=4))
+    made = FixedBatches(features, labels, BaselineConfig(batch_size=4))
     orders = {}
     for seed, epoch in ((0, 0), (0, 1), (1, 0)):
         parts = made(seed, epoch)
@@ -188,7 +188,7 @@ def test_the_teachers_opinion_is_weighed_against_the_label() -> None:
         sure = np.clip(features[:, 0, 1], 0.1, 0.7)
         return np.stack([sure, 0.7 - sure, np.full(len(sure), 0.2), np.full(len(sure), 0.1)], axis=1).astype(np.float32)
 
-    recipe = replace(RECIPE, taught=0.7)
+    recipe = replace(RECIPE, distillation_weight=0.7)
     for (features, taught), (same, labels) in zip(
         batches(recipe, teacher=teacher)(0, 0), batches(recipe)(0, 0), strict=True
     ):

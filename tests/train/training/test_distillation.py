@@ -9,12 +9,12 @@ import pytest
 
 from ser_edge.models.metadata import ModelMetadata, Normalization
 from ser_train.data.corpus_loader import EMOTIONS
-from ser_train.networks.config import Augmented
+from ser_train.networks.config import AugmentedConfig
 from ser_train.networks.zoo import NETWORKS
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.training.transfer.distillation import gather
 
-TINY = Augmented(channels=(4, 4, 4), dense=8, units=4)
+TINY = AugmentedConfig(channels=(4, 4, 4), dense=8, units=4)
 CRNN = NETWORKS["crnn"]
 
 

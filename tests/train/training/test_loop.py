@@ -15,10 +15,10 @@ import pytest
 from keras import layers
 
 import ser_train.training.loop
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_train.data.corpus_loader import EMOTIONS, Utterance, digest, read_corpus
 from ser_train.data.splits import PROTOCOLS
-from ser_train.networks.config import EarlyStopped, fingerprint
+from ser_train.networks.config import BaselineConfig, fingerprint
 from ser_train.networks.zoo import NETWORKS, Network
 from ser_train.runs.run_directory import RunDirectory, Settings
 from ser_train.training.loop import TrainingError, _seeded, fit
@@ -42,8 +42,8 @@ def networks() -> Iterator[None]:
     """Networks that train in a second, beside the real ones."""
     features = FeatureConfig(n_fft=512, n_mels=20, n_mfcc=8, seconds=0.4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(NETWORKS, "tiny", Network(build, features, EarlyStopped(learning_rate=0.02, epochs=3)))
-        hasty = EarlyStopped(learning_rate=0.5, epochs=20, patience=2)
+        patch.setitem(NETWORKS, "tiny", Network(build, features, BaselineConfig(learning_rate=0.02, epochs=3)))
+        hasty = BaselineConfig(learning_rate=0.5, epochs=20, patience=2)
         patch.setitem(NETWORKS, "hasty", Network(build, features, hasty))
         yield
 
@@ -264,7 +264,7 @@ def test_a_killed_training_of_other_settings_leaves_no_whole_directory_and_no_st
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ser_train.training.loop, "picture_curves", killed)  # when half of the directory is another run's
+        patch.setattr(ser_train.training.loop, "plot_history", killed)  # when half of the directory is another run's
         with pytest.raises(KeyboardInterrupt):
             fit(replace(TINY, epochs=1), utterances, tmp_path, jobs=1)
     assert not RunDirectory(tmp_path / TINY.name).finished

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ser_train.networks.config import Augmented, EarlyStopped
+from ser_train.networks.config import AugmentedConfig, BaselineConfig
 from ser_train.networks.zoo import NETWORKS
 from ser_train.training.optimizer import compile_model, emotion_loss
 
-TINY = Augmented(channels=(4, 4, 4), dense=8, units=4, epochs=10, warm_up=2)
+TINY = AugmentedConfig(channels=(4, 4, 4), dense=8, units=4, epochs=10, warm_up=2)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_a_network_that_is_sure_of_the_wrong_label_gives_a_loss_that_is_finite()
     assert np.isfinite(emotion_loss(np.eye(8, dtype=np.float32)[:1], np.eye(8, dtype=np.float32)[1:2])).all()
 
 
-def compiled(recipe: Augmented | EarlyStopped = TINY) -> keras.Model:
+def compiled(recipe: AugmentedConfig | BaselineConfig = TINY) -> keras.Model:
     network = NETWORKS["crnn"]
     model = network.build((None, 64), 8, **TINY.sizes)
     compile_model(model, recipe, 5)
@@ -99,7 +99,7 @@ def test_the_gradient_is_clipped_and_the_weights_are_averaged(model: keras.Model
     assert model.optimizer.ema_overwrite_frequency is None
 
 
-def rates(recipe: Augmented, epochs: int, batches: int = 5, epoch: int = 0) -> np.ndarray:
+def rates(recipe: AugmentedConfig, epochs: int, batches: int = 5, epoch: int = 0) -> np.ndarray:
     model = NETWORKS["crnn"].build((None, 64), 8, **recipe.sizes)
     compile_model(model, recipe, batches, epoch)
     schedule = model.optimizer._learning_rate
@@ -132,7 +132,7 @@ def test_after_the_restart_the_rate_rises_and_falls_as_in_a_training_of_its_own(
 
 
 def test_the_notebooks_recipe_is_plain_adam() -> None:
-    optimizer = compiled(EarlyStopped(learning_rate=0.01)).optimizer
+    optimizer = compiled(BaselineConfig(learning_rate=0.01)).optimizer
     assert type(optimizer) is keras.optimizers.Adam
     assert float(optimizer.learning_rate) == pytest.approx(0.01)
     assert (optimizer.use_ema, optimizer.weight_decay, optimizer.global_clipnorm) == (False, None, None)

@@ -15,7 +15,7 @@ from ser_edge.models.metadata import KEY
 from ser_edge.models.network import Model
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks.zoo import NETWORKS
-from ser_train.training.transfer.warm_start import Initial, find_initial
+from ser_train.training.transfer.warm_start import WarmStart, find_warm_start
 
 CRNN = NETWORKS["crnn"]
 
@@ -26,8 +26,8 @@ def new(labels: int = 8, **sizes: object) -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def bundled() -> Initial:
-    return find_initial("crnn", 0)
+def bundled() -> WarmStart:
+    return find_warm_start("crnn", 0)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def answers(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
 
 
 def test_the_bundled_network_answers_in_keras_as_where_it_is_served(
-    bundled: Initial, served: Model, inputs: np.ndarray
+    bundled: WarmStart, served: Model, inputs: np.ndarray
 ) -> None:
     model = new()
     bundled.give(model, EMOTIONS, [inputs])
@@ -54,7 +54,7 @@ def test_the_bundled_network_answers_in_keras_as_where_it_is_served(
 
 
 def test_what_it_is_measured_on_changes_no_answer_but_what_a_training_step_hears(
-    bundled: Initial, inputs: np.ndarray
+    bundled: WarmStart, inputs: np.ndarray
 ) -> None:
     """A batch normalisation then normalises a batch to what it answers anyway."""
     on_these, on_noise = new(dropout=0.0), new(dropout=0.0)
@@ -67,7 +67,7 @@ def test_what_it_is_measured_on_changes_no_answer_but_what_a_training_step_hears
 
 
 def test_labels_that_it_has_are_kept_wherever_they_stand_and_others_are_new(
-    bundled: Initial, inputs: np.ndarray
+    bundled: WarmStart, inputs: np.ndarray
 ) -> None:
     model, before = new(3), new(3).get_weights()
     bundled.give(model, ("bored", "sad", "happy"), [inputs])
@@ -82,15 +82,15 @@ def test_labels_that_it_has_are_kept_wherever_they_stand_and_others_are_new(
 
 
 def test_any_onnx_file_of_ser_export_is_one_and_the_bundled_one_is_found_by_its_name(
-    bundled: Initial, served: Model
+    bundled: WarmStart, served: Model
 ) -> None:
-    by_path = find_initial(str(served.path), 0)
+    by_path = find_warm_start(str(served.path), 0)
     assert by_path == replace(bundled, name=str(served.path))
     assert by_path.digest == bundled.digest
     assert bundled.metadata == served.metadata
 
 
-def test_other_sizes_are_refused(bundled: Initial, inputs: np.ndarray) -> None:
+def test_other_sizes_are_refused(bundled: WarmStart, inputs: np.ndarray) -> None:
     with pytest.raises(
         SerEdgeError, match=r"^--init crnn: other layers, or other sizes; give the --arch and the sizes"
     ):
@@ -136,7 +136,7 @@ def test_a_file_that_no_training_can_begin_with_is_refused_in_one_line(
     file = tmp_path / "mine.onnx"
     file.write_bytes(change(onnx.load(served.path)))
     with pytest.raises(SerEdgeError) as caught:
-        find_initial(str(file), 0).give(new(), EMOTIONS, [])
+        find_warm_start(str(file), 0).give(new(), EMOTIONS, [])
     assert str(caught.value).startswith("--init ")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -144,7 +144,7 @@ def test_a_file_that_no_training_can_begin_with_is_refused_in_one_line(
 
 def test_a_name_of_nothing_is_told_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(SerEdgeError) as caught:
-        find_initial(f"{tmp_path}/crnn-fold*", 3)
+        find_warm_start(f"{tmp_path}/crnn-fold*", 3)
     assert str(caught.value) == (
         f"--init {tmp_path}/crnn-fold3: no finished run, no .onnx file and no bundled network (crnn)"
     )

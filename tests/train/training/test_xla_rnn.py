@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ser_train.networks.config import EarlyStopped
+from ser_train.networks.config import BaselineConfig
 from ser_train.networks.zoo import NETWORKS
 from ser_train.training.optimizer import compile_model
 from ser_train.training.xla_rnn import compiled_loops, scan
@@ -65,9 +65,9 @@ def test_the_gradients_are_those_of_keras(name: str) -> None:
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_steps_of_training_end_where_those_of_keras_do(name: str) -> None:
     ours, theirs = (network(name) for _ in range(2))
-    compile_model(ours, EarlyStopped(), batches=1)
+    compile_model(ours, BaselineConfig(), batches=1)
     theirs.compile(
-        keras.optimizers.Adam(EarlyStopped().learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
+        keras.optimizers.Adam(BaselineConfig().learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
     for model in (ours, theirs):  # the same dropout
         for place, layer in enumerate(model.layers):
@@ -84,7 +84,7 @@ def test_the_model_itself_stays_keras_own() -> None:
     model = network("gru")
     features, _ = batch(2)
     before = model.predict(features, verbose=0)
-    compile_model(model, EarlyStopped(), batches=1)
+    compile_model(model, BaselineConfig(), batches=1)
     model.train_on_batch(*batch(2))
     assert not any("call" in vars(layer) for layer in model.layers)
     plain = NETWORKS["gru"].build(SHAPE, LABELS)

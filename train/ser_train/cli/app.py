@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
 from ser_train.cli.args import (
-    parse_across,
-    parse_choose,
-    parse_conditions,
+    parse_cross_corpus,
     parse_evaluate,
     parse_report,
+    parse_robustness,
+    parse_select,
     parse_train,
 )
 
@@ -35,9 +35,9 @@ __all__ = ["main"]
 
 NOTEBOOK = ["rnn", "lstm", "gru"]
 COMMANDS = {  # and who parses their options, and where they are
-    "across": (parse_across, "ser_train.evaluation.cross_corpus"),
-    "choose": (parse_choose, "ser_train.evaluation.model_selection"),
-    "conditions": (parse_conditions, "ser_train.cli.robustness"),
+    "across": (parse_cross_corpus, "ser_train.evaluation.cross_corpus"),
+    "choose": (parse_select, "ser_train.evaluation.model_selection"),
+    "conditions": (parse_robustness, "ser_train.cli.robustness"),
     "report": (parse_report, "ser_train.reporting.html.page"),
 }
 _ALONE = Lock()  # one training at a time in a process: seeds and threads are the process's
@@ -70,16 +70,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fit(options: argparse.Namespace) -> int:
     if find_spec("tensorflow") is None:  # said now, not after the download
         raise ModuleNotFoundError(name="tensorflow")
-    from ser_train.data.custom.custom_corpus import is_own
+    from ser_train.data.custom.custom_corpus import is_custom
     from ser_train.data.download import locate
-    from ser_train.networks.config import changed
+    from ser_train.networks.config import with_changes
     from ser_train.networks.zoo import NETWORKS
 
-    own = any(is_own(locate(path)) for path in options.data or [])
+    own = any(is_custom(locate(path)) for path in options.data or [])
     options.arch = options.arch or (["crnn"] if own else NOTEBOOK)
     options.protocol = options.protocol or ["speaker" if own else "notebook"]
     for network in options.arch:
-        changed(NETWORKS[network].recipe, options.set)  # refuses what isn't a setting
+        with_changes(NETWORKS[network].recipe, options.set)  # refuses what isn't a setting
     from ser_edge.recognition.batch.dask_backend import cluster_client
 
     with cluster_client(options.cluster) if options.cluster else nullcontext() as client:
@@ -99,7 +99,7 @@ def _fit_with(options: argparse.Namespace, client: "Client | None") -> int:
         options.init = str(Path(options.init).resolve()) if "/" in options.init else options.init
     utterances = read_corpora(folders)
     recordings, groups = unique(utterances), duplicates(utterances)
-    counts = Counter(u.emotion for u in recordings if u.own)
+    counts = Counter(u.emotion for u in recordings if u.is_custom)
     found = f"{len(utterances)} files, {len(recordings)} recordings, {len({u.speaker for u in utterances})} speakers"
     labels = ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))
     print(f"{found}; labels: {labels}" if labels else found, file=sys.stderr)
@@ -188,7 +188,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     from ser_train.data.atomic import write_text
     from ser_train.evaluation.results import evaluate, include
-    from ser_train.reporting.model_card import include_cards
+    from ser_train.reporting.model_card import include_model_cards
     from ser_train.reporting.tables import markdown_table
     from ser_train.runs.run_directory import RunDirectory
 
@@ -202,7 +202,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         write_text(options.out, json.dumps(rows, indent=1) + "\n")
     for page in options.page:
         include(rows, page)
-        include_cards(runs, page)
+        include_model_cards(runs, page)
     if not rows:
         print("ser-train: no figure: protocol all tests voices that it was trained on; give the five runs of "
               "--protocol speaker as well (five speakers or more)", file=sys.stderr)  # fmt: skip

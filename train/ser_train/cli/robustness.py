@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 import ser_train.evaluation.corruptions
 from ser_edge.models.network import Model
-from ser_train.data.atomic import replacing, write_text
+from ser_train.data.atomic import atomic_write, write_text
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
 from ser_train.data.download import locate
 from ser_train.data.feature_cache import front_end_code, front_end_of
-from ser_train.evaluation.robustness import Heard, markdown, measure, pool
+from ser_train.evaluation.robustness import RobustnessAnswers, markdown, measure, pool
 from ser_train.networks.keras_backend import load
 from ser_train.reporting.tables import caution
 from ser_train.runs.run_directory import RunDirectory, Settings
@@ -142,10 +142,10 @@ def _write(run: RunDirectory, model: Path | None, corpus: Sequence[Utterance], j
     """Measures; the figures are written last, and say what the answers are of."""
     utterances, settings = of_test(run, corpus), run.settings
     answerer = _exported(model, settings) if model else KerasModel(run)
-    speech = [u for u in corpus if u.corpus == "ravdess" or u.own]
+    speech = [u for u in corpus if u.corpus == "ravdess" or u.is_custom]
     (run.path / "conditions.json").unlink(missing_ok=True)
     heard = measure(answerer, utterances, speech, jobs, run.path.name)
-    with replacing(run.path / "conditions.npz") as unfinished:
+    with atomic_write(run.path / "conditions.npz") as unfinished:
         np.savez_compressed(unfinished, **asdict(heard))
     about = {
         "protocol": settings.protocol,
@@ -157,9 +157,9 @@ def _write(run: RunDirectory, model: Path | None, corpus: Sequence[Utterance], j
     run.write("conditions.json", about | asdict(pool([[heard]])))
 
 
-def _read(run: RunDirectory) -> Heard:
+def _read(run: RunDirectory) -> RobustnessAnswers:
     with np.load(run.path / "conditions.npz") as arrays:
-        return Heard(**arrays)
+        return RobustnessAnswers(**arrays)
 
 
 def _exported(path: Path, settings: Settings) -> Model:

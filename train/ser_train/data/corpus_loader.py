@@ -17,9 +17,9 @@ import joblib
 from ser_edge.errors import printable
 from ser_train.data.audio_files import digest_of_sound, sounds
 from ser_train.data.corpus_registry import CORPORA, EMOTIONS
-from ser_train.data.custom.custom_corpus import check_recordings, is_own, read_own
-from ser_train.data.custom.folder_layouts import OWN_LAYOUT
-from ser_train.data.utterance import CorpusError, Utterance, digest, duplicates, labels_of, refuse, unique
+from ser_train.data.custom.custom_corpus import check_recordings, is_custom, read_custom
+from ser_train.data.custom.folder_layouts import CUSTOM_LAYOUT
+from ser_train.data.utterance import CorpusError, Utterance, digest, duplicates, labels_of, raise_problems, unique
 
 __all__ = [
     "EMOTIONS",
@@ -52,7 +52,7 @@ def parse(path: Path) -> Utterance:
     corpus, parts = next(((c, parts) for c in CORPORA.values() if (parts := c.parts(path))), (None, {}))
     if corpus is None:
         titles = ", ".join(c.title for c in CORPORA.values())
-        raise CorpusError(f"{path}: not an audio file's name in {titles}; {OWN_LAYOUT}")
+        raise CorpusError(f"{path}: not an audio file's name in {titles}; {CUSTOM_LAYOUT}")
     if code := corpus.unknown(parts):
         raise CorpusError(f"{path}: {code} is none of {corpus.title}'s")
     emotion, speaker, intensity = (parts.get(part, "") for part in ("emotion", "speaker", "intensity"))
@@ -87,16 +87,16 @@ def read_corpora(folders: Sequence[Path], jobs: int = -1) -> list[Utterance]:
     Raises:
         CorpusError: no folder, no file, names that don't parse, files that can't be decoded.
     """
-    if own := [folder for folder in folders if is_own(folder)]:
+    if own := [folder for folder in folders if is_custom(folder)]:
         if len(folders) > 1:
             raise CorpusError(
                 f"{own[0]}: your own recordings are trained on alone; give one --data, a CSV for several folders"
             )
-        labelled = read_own(own[0])
+        labelled = read_custom(own[0])
     else:
         labelled = _known([path for folder in folders for path in sounds(folder)])
     digests = joblib.Parallel(n_jobs=jobs, batch_size=32)(joblib.delayed(digest_of_sound)(u.path) for u in labelled)
-    refuse((u.path, problem) for u, (problem, _) in zip(labelled, digests, strict=True) if problem)
+    raise_problems((u.path, problem) for u, (problem, _) in zip(labelled, digests, strict=True) if problem)
     hashed = [replace(u, digest=content) for u, (_, content) in zip(labelled, digests, strict=True)]
     if own:
         check_recordings(hashed)
@@ -111,7 +111,7 @@ def _known(paths: Sequence[Path]) -> list[Utterance]:
             utterances.append(parse(path))
         except CorpusError as error:
             problems.append((path, str(error).removeprefix(printable(f"{path}: "))))
-    refuse(problems)
+    raise_problems(problems)
     for emotion, count in Counter(u.emotion for u in utterances if u.emotion not in EMOTIONS).items():
         _log.warning("%d files of %s are left out: none of the %d labels", count, emotion, len(EMOTIONS))
     return [u for u in utterances if u.emotion in EMOTIONS]

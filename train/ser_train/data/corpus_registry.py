@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["CORPORA", "EMOTIONS", "OWN", "Corpus"]
+__all__ = ["CORPORA", "CUSTOM", "EMOTIONS", "Corpus"]
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # RAVDESS's 01 to 08
 
@@ -188,7 +188,7 @@ CORPORA = {corpus.name: corpus for corpus in _TABLE}
 
 # Recordings of one's own, that say by folders or a table what they are: see `own`. Not in the table, for no file name
 # tells it, and its labels may be any.
-OWN = Corpus(
+CUSTOM = Corpus(
     name="own",
     title="own recordings",
     licence="on their owner's terms",

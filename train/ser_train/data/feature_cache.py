@@ -19,8 +19,9 @@ from tqdm import tqdm
 import ser_edge.audio
 import ser_edge.features
 from ser_edge.audio.reading import read
-from ser_edge.features.frontend import FeatureConfig, Features, FrontEnd
-from ser_train.data.atomic import replacing
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import Features, FrontEnd
+from ser_train.data.atomic import atomic_write
 from ser_train.data.corpus_loader import Utterance, unique
 from ser_train.data.download import cache_folder
 
@@ -80,7 +81,7 @@ def _cached(utterances: Sequence[Utterance], config: FeatureConfig, stage: str, 
                 (path.with_suffix(".lengths.npy"), np.array([len(item) for item in computed])),
                 (path, np.concatenate(computed)),  # last: where this one is, both are
             ):
-                with replacing(target) as unfinished:
+                with atomic_write(target) as unfinished:
                     np.save(unfinished, array)
             features = computed
         rows |= {u.digest: item for u, item in zip(recordings, features, strict=True)}

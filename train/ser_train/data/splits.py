@@ -26,7 +26,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError, Utterance, labels_of, unique
-from ser_train.data.corpus_registry import OWN
+from ser_train.data.corpus_registry import CUSTOM
 
 __all__ = ["PROTOCOLS", "SPEAKER_FOLDS", "Protocol", "Split"]
 
@@ -38,7 +38,7 @@ SPEAKER_FOLDS = (
     (8, 17, 21, 23, 24),
     (1, 4, 9, 22),
 )
-_SPLIT = ("ravdess", OWN.name)  # never together
+_SPLIT = ("ravdess", CUSTOM.name)  # never together
 _VALIDATION_ACTORS = 3  # of the 19 or 20 that train
 
 
@@ -49,14 +49,14 @@ class Split:
     train: tuple[Utterance, ...]
     validation: tuple[Utterance, ...]
     test: tuple[Utterance, ...]
-    others: tuple[Utterance, ...] = ()  # of other corpora, that may train as well where nothing stops the training
+    extra: tuple[Utterance, ...] = ()  # of other corpora, that may train as well where nothing stops the training
 
     def __post_init__(self) -> None:
         for name in ("train", "validation", "test"):
             if not getattr(self, name):
                 raise CorpusError(f"no utterance is left for {name}: the corpus is too small for this protocol")
         heard = {u.emotion for u in (*self.train, *self.validation)}
-        if self.train[0].own and (unheard := sorted(set(self.labels) - heard)):
+        if self.train[0].is_custom and (unheard := sorted(set(self.labels) - heard)):
             raise CorpusError(
                 f"{', '.join(unheard)}: said by {', '.join(sorted({str(u.actor) for u in self.test}))} alone, who are "
                 "tested, so nobody teaches it; record it with more speakers"
@@ -74,7 +74,7 @@ class Protocol:
 
     folds: int
     make: Callable[[Sequence[Utterance], int, int], Split]  # utterances, fold, seed
-    own: bool = False  # whether it is for one's own recordings as well
+    custom: bool = False  # whether it is for one's own recordings as well
 
     def split(self, utterances: Sequence[Utterance], fold: int, seed: int) -> Split:
         """The parts of a fold.
@@ -82,7 +82,7 @@ class Protocol:
         Raises:
             CorpusError: a corpus that is too small, or one's own recordings by a protocol that isn't for them.
         """
-        if not self.own and any(u.own for u in utterances):
+        if not self.custom and any(u.is_custom for u in utterances):
             raise CorpusError(
                 "your own recordings are split by speaker, so that nobody is both trained on and tested: "
                 "use --protocol speaker for the figure, --protocol all for the network to use"
@@ -110,7 +110,7 @@ def _speaker(utterances: Sequence[Utterance], fold: int, seed: int) -> Split:
 
 def _speaker_folds(utterances: Sequence[Utterance]) -> Sequence[Sequence[int | str]]:
     """Test actors of each fold."""
-    own = sorted({u.actor for u in utterances if u.own})
+    own = sorted({u.actor for u in utterances if u.is_custom})
     if not own:
         return SPEAKER_FOLDS
     if len(own) < len(SPEAKER_FOLDS):
@@ -172,7 +172,7 @@ def _stratified(items: Sequence[Utterance], share: float, seed: int) -> tuple[li
 PROTOCOLS = {
     "notebook": Protocol(1, _notebook),
     "utterance": Protocol(1, _utterance),
-    "speaker": Protocol(len(SPEAKER_FOLDS), _speaker, own=True),
+    "speaker": Protocol(len(SPEAKER_FOLDS), _speaker, custom=True),
     "inner": Protocol(len(SPEAKER_FOLDS), _inner),
-    "all": Protocol(1, _all, own=True),
+    "all": Protocol(1, _all, custom=True),
 }

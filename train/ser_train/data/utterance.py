@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser_edge.errors import SerEdgeError
-from ser_train.data.corpus_registry import EMOTIONS, OWN
+from ser_train.data.corpus_registry import CUSTOM, EMOTIONS
 
-__all__ = ["CorpusError", "Utterance", "digest", "duplicates", "labels_of", "refuse", "unique"]
+__all__ = ["CorpusError", "Utterance", "digest", "duplicates", "labels_of", "raise_problems", "unique"]
 
 
 _SHOWN = 5  # kinds of problems in one message
@@ -24,7 +24,7 @@ class Utterance:
     """One recording, as its file name describes it, or as its folders or a table do."""
 
     path: Path
-    corpus: str  # a key of CORPORA, or OWN's name
+    corpus: str  # a key of CORPORA, or CUSTOM's name
     emotion: str  # one of EMOTIONS; in one's own recordings any label
     speaker: str  # like "nemo/EB0": another speaker has another one, in whatever corpus
     sex: str  # "female" or "male"; "" where the corpus doesn't tell
@@ -33,29 +33,29 @@ class Utterance:
     digest: str = ""  # of the decoded samples: the same recording has the same one, in any lossless container
 
     @property
-    def own(self) -> bool:
+    def is_custom(self) -> bool:
         """Whether it is none of a corpus that we know."""
-        return self.corpus == OWN.name
+        return self.corpus == CUSTOM.name
 
     @property
     def actor(self) -> int | str:
         """RAVDESS's number, 1 to 24, in speech and in song; the name of one's own speaker; 0 in every other corpus."""
         family, _, code = self.speaker.partition("/")
-        return int(code) if family == "ravdess" else code if self.own else 0
+        return int(code) if family == "ravdess" else code if self.is_custom else 0
 
     @property
     def name(self) -> str:
         """The file's, without suffix: it says all of the utterance; of one's own with its label and its speaker."""
-        return f"{self.emotion}/{self.actor}/{self.text}" if self.own else self.path.stem
+        return f"{self.emotion}/{self.actor}/{self.text}" if self.is_custom else self.path.stem
 
 
-def refuse(problems: Iterable[tuple[object, str]]) -> None:
+def raise_problems(problems: Iterable[tuple[object, str]]) -> None:
     """Raises what was found, if anything was, as one CorpusError in one line.
 
     Args:
         problems: (where, what is wrong and what to do); what is wrong at many places is said once, with their number.
 
-    >>> refuse([("a.wav", "no voice"), ("b.wav", "no voice"), ("c.wav", "no voice"), ("d.wav", "no label")])
+    >>> raise_problems([("a.wav", "no voice"), ("b.wav", "no voice"), ("c.wav", "no voice"), ("d.wav", "no label")])
     Traceback (most recent call last):
     ...
     ser_train.data.utterance.CorpusError: a.wav and 2 more: no voice; d.wav: no label
@@ -74,7 +74,7 @@ def refuse(problems: Iterable[tuple[object, str]]) -> None:
 
 def labels_of(utterances: Iterable[Utterance]) -> tuple[str, ...]:
     """What a network that learns from them answers: EMOTIONS; of one's own recordings the labels they have, sorted."""
-    return tuple(sorted({u.emotion for u in utterances if u.own})) or EMOTIONS
+    return tuple(sorted({u.emotion for u in utterances if u.is_custom})) or EMOTIONS
 
 
 def unique(utterances: Iterable[Utterance]) -> list[Utterance]:

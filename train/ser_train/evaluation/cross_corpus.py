@@ -18,18 +18,18 @@ from ser_edge.models.runtimes.base import RUNTIMES
 from ser_train.cli.robustness import KerasModel
 from ser_train.data.atomic import write_text
 from ser_train.data.corpus_loader import CorpusError, Utterance, labels_of, read_corpora, unique
-from ser_train.data.corpus_registry import CORPORA, OWN
+from ser_train.data.corpus_registry import CORPORA, CUSTOM
 from ser_train.data.download import locate
 from ser_train.data.feature_cache import corpus_features
 from ser_train.reporting.tables import caution
 from ser_train.runs.run_directory import RunDirectory
-from ser_train.training.transfer.lineage import taught_by, voices_heard
+from ser_train.training.transfer.lineage import seen_speakers, training_corpora
 
-__all__ = ["Abroad", "abroad", "across"]
+__all__ = ["CrossCorpusResult", "across", "score_corpora"]
 
 
 @dataclass(frozen=True)
-class Abroad:
+class CrossCorpusResult:
     """One network's figures on one corpus, in percent."""
 
     network: str  # the file's name, or the run's label
@@ -42,7 +42,7 @@ class Abroad:
     voices: int = field(default=0, compare=False)  # who speaks them; 0 if it isn't known
 
 
-def abroad(model: Model, name: str, utterances: Sequence[Utterance]) -> list[Abroad]:
+def score_corpora(model: Model, name: str, utterances: Sequence[Utterance]) -> list[CrossCorpusResult]:
     """Judges the utterances that the network hasn't heard, corpus by corpus.
 
     Raises:
@@ -53,7 +53,7 @@ def abroad(model: Model, name: str, utterances: Sequence[Utterance]) -> list[Abr
         new = _unheard(model, [u for u in utterances if u.corpus == corpus])
         if not new:
             continue
-        known = labels_of(new) if corpus == OWN.name else CORPORA[corpus].emotions
+        known = labels_of(new) if corpus == CUSTOM.name else CORPORA[corpus].emotions
         places = [place for place, label in enumerate(model.metadata.labels) if label in known]
         if not places:
             raise CorpusError(f"{name}: knows {', '.join(model.metadata.labels)}; there are {', '.join(sorted(known))}")
@@ -63,26 +63,28 @@ def abroad(model: Model, name: str, utterances: Sequence[Utterance]) -> list[Abr
         spoken = [u.emotion for u in new]
         wa = 100 * float(accuracy_score(spoken, guesses))
         uar = 100 * float(recall_score(spoken, guesses, average="macro", labels=sorted(set(spoken)), zero_division=0))
-        taught = ", ".join(teacher.title for teacher in taught_by(model.metadata))
-        figures.append(Abroad(name, taught, corpus, len(new), len(known), wa, uar, len({u.speaker for u in new})))
+        taught = ", ".join(teacher.title for teacher in training_corpora(model.metadata))
+        figures.append(
+            CrossCorpusResult(name, taught, corpus, len(new), len(known), wa, uar, len({u.speaker for u in new}))
+        )
     return figures
 
 
 def _unheard(model: Model, utterances: Sequence[Utterance]) -> list[Utterance]:
     """Of one corpus, every recording once. One's own may be anybody's: whether they were heard is for you to know."""
-    if utterances[0].own:
+    if utterances[0].is_custom:
         return unique(utterances)
-    if utterances[0].corpus in {corpus.name for corpus in taught_by(model.metadata)}:
+    if utterances[0].corpus in {corpus.name for corpus in training_corpora(model.metadata)}:
         return []
-    heard = voices_heard(model.metadata, utterances)
+    heard = seen_speakers(model.metadata, utterances)
     return unique(u for u in utterances if u.actor not in heard)
 
 
-def markdown(figures: Sequence[Abroad]) -> str:
+def markdown(figures: Sequence[CrossCorpusResult]) -> str:
     """A row for all runs of a network that the same corpora taught, a column a corpus."""
     corpora = list(dict.fromkeys(figure.corpus for figure in figures))
     first = {figure.corpus: figure for figure in reversed(figures)}
-    heads = [f"{CORPORA.get(c, OWN).title} (chance {100 / first[c].emotions:.1f})" for c in corpora]
+    heads = [f"{CORPORA.get(c, CUSTOM).title} (chance {100 / first[c].emotions:.1f})" for c in corpora]
     lines = ["| UAR, % | taught by | " + " | ".join(heads) + " |", "|---|---|" + "---|" * len(corpora)]
     for network, taught in dict.fromkeys((figure.network, figure.taught) for figure in figures):
         row = [f for f in figures if (f.network, f.taught) == (network, taught)]
@@ -91,7 +93,7 @@ def markdown(figures: Sequence[Abroad]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(figures: Sequence[Abroad]) -> str:
+def _cell(figures: Sequence[CrossCorpusResult]) -> str:
     """Of one corpus: the mean of the runs, and their spread."""
     if not figures:
         return ""
@@ -113,7 +115,7 @@ def across(options: argparse.Namespace) -> int:
             print(f"ser-train: {path}: not a finished run, left out", file=sys.stderr)
             continue
         model, name = (KerasModel(run), run.settings.label) if run else (Model(path), path.name)
-        found = abroad(model, name, utterances)
+        found = score_corpora(model, name, utterances)
         if not found:
             print(f"ser-train: {path}: has heard all of it, left out", file=sys.stderr)
         figures += found

@@ -17,7 +17,7 @@ from ser_train.data.corpus_loader import CorpusError
 from ser_train.data.splits import PROTOCOLS
 from ser_train.evaluation.calibration import calibrate
 from ser_train.evaluation.metrics import pooled
-from ser_train.evaluation.model_selection import unheard
+from ser_train.evaluation.model_selection import unseen_answers
 from ser_train.reporting.tables import markdown_table
 from ser_train.runs.run_directory import Answers, RunDirectory
 
@@ -59,7 +59,9 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> list
                     {fold: r for fold, r in by_fold.items() if r.settings.recipe == run.settings.recipe}
                     for by_fold in groups.get((label, "inner"), {}).values()
                 ]
-                _calibrate(run, [answers for by_fold in inner for answers in unheard(by_fold, run.settings.fold)])
+                _calibrate(
+                    run, [answers for by_fold in inner for answers in unseen_answers(by_fold, run.settings.fold)]
+                )
         if protocol == "all":
             spoken = groups.get((label, "speaker"), {})
             for run in members:

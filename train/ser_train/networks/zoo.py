@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ser_edge.features.frontend import FeatureConfig
-from ser_train.networks.config import Augmented, EarlyStopped
+from ser_edge.features.config import FeatureConfig
+from ser_train.networks.config import AugmentedConfig, BaselineConfig
 
 if TYPE_CHECKING:
     import keras
@@ -24,7 +24,7 @@ class Network:
 
     build: Callable[..., "keras.Model"]  # ((frames, coefficients), labels), and the recipe's `sizes` by name
     features: FeatureConfig = field(default_factory=FeatureConfig)
-    recipe: EarlyStopped | Augmented = field(default_factory=EarlyStopped)
+    recipe: BaselineConfig | AugmentedConfig = field(default_factory=BaselineConfig)
 
 
 def _notebook(kind: str, shape: tuple[int, int], labels: int) -> "keras.Model":
@@ -98,6 +98,6 @@ NETWORKS = {
             trim_db=20.0,
             dynamic_range_db=56.0,
         ),
-        Augmented(),
+        AugmentedConfig(),
     ),
 }

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import ModelMetadata
-from ser_train.data.atomic import replacing, write_text
+from ser_train.data.atomic import atomic_write, write_text
 from ser_train.data.splits import PROTOCOLS
 
 __all__ = ["Answers", "RunDirectory", "Settings"]
@@ -71,7 +71,7 @@ class Answers:
     """What Keras answered, for the gates of export and for the tables. Every array has a row an utterance."""
 
     features: npt.NDArray[np.float32]  # (n, frames, coefficients), not normalised
-    labels: npt.NDArray[np.int64]  # (n,), places in the description's labels
+    labels: npt.NDArray[np.int64]  # (n,), places in the metadata's labels
     names: npt.NDArray[np.str_]  # (n,), file names without suffix
     actors: npt.NDArray[np.int64] | npt.NDArray[np.str_]  # (n,), numbers of RAVDESS's, names of one's own speakers
     probabilities: npt.NDArray[np.float32]  # (n, labels)
@@ -134,5 +134,5 @@ class RunDirectory:
 
     def write_answers(self, answers: Answers) -> None:
         """The arrays, compressed."""
-        with replacing(self.path / "answers.npz") as unfinished:
+        with atomic_write(self.path / "answers.npz") as unfinished:
             np.savez_compressed(unfinished, **asdict(answers))

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
 
-from ser_edge.features.frontend import Features, FrontEnd, mel_centres, mel_filters
-from ser_train.networks.config import Augmented
+from ser_edge.features.frontend import Features, FrontEnd
+from ser_edge.features.mel import mel_centres, mel_filters
+from ser_train.networks.config import AugmentedConfig
 
 __all__ = ["Augmenter", "Source"]
 
@@ -42,7 +43,7 @@ class Augmenter:
         sources: the training utterances; babble is mixed of them as well.
     """
 
-    def __init__(self, recipe: Augmented, front_end: FrontEnd, sources: Sequence[Source]):
+    def __init__(self, recipe: AugmentedConfig, front_end: FrontEnd, sources: Sequence[Source]):
         self._recipe = recipe
         self._front_end = front_end
         self._sources = sources

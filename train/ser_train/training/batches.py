@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ser_edge.features.frontend import Features
 from ser_edge.models.metadata import Normalization
-from ser_train.networks.config import Augmented, EarlyStopped
+from ser_train.networks.config import AugmentedConfig, BaselineConfig
 from ser_train.training.augmentation import Augmenter
 
 __all__ = ["AugmentedBatches", "Batches", "Examples", "FixedBatches", "Teacher"]
@@ -32,7 +32,7 @@ class FixedBatches:
 
     features: npt.NDArray[np.float32]  # normalised
     labels: npt.NDArray[np.int64]
-    recipe: EarlyStopped
+    recipe: BaselineConfig
 
     def __call__(self, seed: int, epoch: int) -> list[Batch]:
         """(batch, frames, coefficients) and (batch,) labels."""
@@ -58,7 +58,7 @@ class AugmentedBatches:
     augmenter: Augmenter
     normalization: Normalization
     corpora: Sequence[Examples]  # the first is heard once an epoch, the others by their share
-    recipe: Augmented
+    recipe: AugmentedConfig
     teacher: Teacher | None = None
 
     @property
@@ -116,7 +116,7 @@ class AugmentedBatches:
         if self.teacher is not None:
             opinion = self.teacher(features) * known
             opinion /= opinion.sum(axis=1, keepdims=True)
-            softened = (1 - self.recipe.taught) * softened + self.recipe.taught * opinion
+            softened = (1 - self.recipe.distillation_weight) * softened + self.recipe.distillation_weight * opinion
         return np.where(known, softened, -1).astype(np.float32)
 
 

@@ -22,24 +22,24 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ser_edge.models.metadata import Accuracy, ModelMetadata, Normalization
-from ser_train.data.atomic import replacing
+from ser_train.data.atomic import atomic_write
 from ser_train.data.corpus_loader import Utterance, digest, unique
 from ser_train.data.corpus_registry import CORPORA
 from ser_train.data.feature_cache import corpus_features, corpus_spectra, front_end_of
 from ser_train.data.splits import PROTOCOLS, Split
 from ser_train.evaluation.metrics import score
-from ser_train.networks.config import Augmented, EarlyStopped, Recipe, changed, fingerprint
+from ser_train.networks.config import AugmentedConfig, BaselineConfig, Recipe, fingerprint, with_changes
 from ser_train.networks.logit_adjustment import adjust, logit_adjustment
 from ser_train.networks.zoo import NETWORKS, Network
-from ser_train.reporting.plots import picture_confusion, picture_curves
+from ser_train.reporting.plots import plot_confusion, plot_history
 from ser_train.reporting.tables import classification_text
 from ser_train.runs.run_directory import Answers, RunDirectory, Settings
 from ser_train.training.augmentation import Augmenter, Source
 from ser_train.training.batches import AugmentedBatches, Batches, Examples, FixedBatches
 from ser_train.training.optimizer import compile_model
 from ser_train.training.transfer.distillation import gather
-from ser_train.training.transfer.lineage import Ancestry, TrainingError
-from ser_train.training.transfer.warm_start import Initial
+from ser_train.training.transfer.lineage import Lineage, TrainingError
+from ser_train.training.transfer.warm_start import WarmStart
 
 __all__ = ["TrainingError", "fit"]
 
@@ -79,22 +79,22 @@ def fit(
         AudioError: an utterance the front-end can't use.
     """
     network = NETWORKS[settings.network]
-    recipe = changed(network.recipe, settings.changes)
+    recipe = with_changes(network.recipe, settings.changes)
     if settings.epochs is not None:
         recipe = replace(recipe, epochs=settings.epochs)
     split = PROTOCOLS[settings.protocol].split(utterances, settings.fold, settings.seed)
-    if not (isinstance(recipe, Augmented) and recipe.others > 0):
-        split = replace(split, others=())
-    ancestry = Ancestry.of(settings, out)
-    heard = digest([*split.train, *split.validation, *split.test, *split.others])
-    if ancestry.initial:
-        heard += f" {ancestry.initial.digest}"
+    if not (isinstance(recipe, AugmentedConfig) and recipe.extra_corpora_ratio > 0):
+        split = replace(split, extra=())
+    lineage = Lineage.of(settings, out)
+    heard = digest([*split.train, *split.validation, *split.test, *split.extra])
+    if lineage.warm_start:
+        heard += f" {lineage.warm_start.digest}"
     settings = replace(settings, corpus=heard, recipe=fingerprint(network.features, recipe))
     run = RunDirectory(out / settings.name)
     if run.finished and run.settings == settings:
         return run
-    ancestry.check(settings, network, split)
-    lesson = _LESSONS[type(recipe)](split, network, recipe, ancestry, jobs)
+    lineage.check(settings, network, split)
+    lesson = _LESSONS[type(recipe)](split, network, recipe, lineage, jobs)
     model, progress = _train(run, settings, network, recipe, lesson, bar)
     _finish(run, settings, network, recipe, split, lesson, model, progress)
     return run
@@ -112,13 +112,13 @@ class _Lesson:
     lengths: bool  # whether the batches differ in length
     labels: tuple[str, ...]
     adjustment: npt.NDArray[np.float32]  # (labels,), added to the logits of the finished network
-    initial: Initial | None
-    training: dict[str, Any]  # for the description: where it comes from
+    warm_start: WarmStart | None
+    training: dict[str, Any]  # for the metadata: where it comes from
 
 
-def _fixed_lesson(split: Split, network: Network, recipe: EarlyStopped, ancestry: Ancestry, jobs: int) -> _Lesson:
+def _fixed_lesson(split: Split, network: Network, recipe: BaselineConfig, lineage: Lineage, jobs: int) -> _Lesson:
     """The notebook's."""
-    if ancestry.teachers:
+    if lineage.teachers:
         raise TrainingError("a network with the notebook's recipe learns from labels alone: no --teachers")
     recordings = unique([*split.train, *split.validation, *split.test])
     rows = corpus_features(recordings, network.features, jobs)
@@ -128,7 +128,7 @@ def _fixed_lesson(split: Split, network: Network, recipe: EarlyStopped, ancestry
         return np.stack([by_digest[u.digest] for u in utterances])
 
     train = features(split.train)
-    normalization = _normalization(train, ancestry.initial)
+    normalization = _normalization(train, lineage.warm_start)
     return _Lesson(
         normalization,
         features,
@@ -138,32 +138,32 @@ def _fixed_lesson(split: Split, network: Network, recipe: EarlyStopped, ancestry
         lengths=False,
         labels=split.labels,
         adjustment=np.zeros(len(split.labels), np.float32),
-        initial=ancestry.initial,
-        training=ancestry.training(split),
+        warm_start=lineage.warm_start,
+        training=lineage.training(split),
     )
 
 
-def _augmented_lesson(split: Split, network: Network, recipe: Augmented, ancestry: Ancestry, jobs: int) -> _Lesson:
+def _augmented_lesson(split: Split, network: Network, recipe: AugmentedConfig, lineage: Lineage, jobs: int) -> _Lesson:
     """Every training voice trains, and other corpora where the recipe wants them."""
     front_end = front_end_of(network.features)
     train = unique([*split.train, *split.validation])
-    others = unique(split.others)
-    recordings = unique([*train, *split.test, *others])
+    extra = unique(split.extra)
+    recordings = unique([*train, *split.test, *extra])
     spectra = corpus_spectra(recordings, network.features, jobs)
     by_digest = {u.digest: spectrum for u, spectrum in zip(recordings, spectra, strict=True)}
 
     def features(utterances: Sequence[Utterance]) -> npt.NDArray[np.float32]:
         return np.stack([front_end.utterance(by_digest[u.digest]) for u in utterances])
 
-    normalization = _normalization(features([*train, *others]), ancestry.initial)
+    normalization = _normalization(features([*train, *extra]), lineage.warm_start)
     adjustment = logit_adjustment(_labels(train, split.labels), len(split.labels), recipe.balance)
-    sources = [Source(by_digest[u.digest], u.speaker) for u in (*train, *others)]
+    sources = [Source(by_digest[u.digest], u.speaker) for u in (*train, *extra)]
     batches = AugmentedBatches(
         Augmenter(recipe, front_end, sources),
         normalization,
-        _examples([*train, *others], split.labels, recipe),
+        _examples([*train, *extra], split.labels, recipe),
         recipe,
-        gather(ancestry.teachers, normalization, adjustment),
+        gather(lineage.teachers, normalization, adjustment),
     )
     return _Lesson(
         normalization,
@@ -174,20 +174,20 @@ def _augmented_lesson(split: Split, network: Network, recipe: Augmented, ancestr
         lengths=True,
         labels=split.labels,
         adjustment=adjustment,
-        initial=ancestry.initial,
-        training=ancestry.training(split),
+        warm_start=lineage.warm_start,
+        training=lineage.training(split),
     )
 
 
-def _examples(utterances: Sequence[Utterance], labels: Sequence[str], recipe: Augmented) -> list[Examples]:
-    """By corpus, the one that is split first; the others share `recipe.others` by the root of their sizes."""
+def _examples(utterances: Sequence[Utterance], labels: Sequence[str], recipe: AugmentedConfig) -> list[Examples]:
+    """Examples by corpus, the split one first; the extra corpora share their ratio by the root of their sizes."""
     places: dict[str, list[int]] = defaultdict(list)
     for place, utterance in enumerate(utterances):
         places[utterance.corpus].append(place)
     first, *rest = places
     roots = {name: len(places[name]) ** 0.5 for name in rest}
     shares = {first: 1.0} | {
-        name: min(recipe.others * root / sum(roots.values()), len(places[name]) / len(places[first]))
+        name: min(recipe.extra_corpora_ratio * root / sum(roots.values()), len(places[name]) / len(places[first]))
         for name, root in roots.items()
     }
     targets = np.eye(len(labels), dtype=np.float32)[_labels(utterances, labels)]
@@ -198,7 +198,10 @@ def _examples(utterances: Sequence[Utterance], labels: Sequence[str], recipe: Au
     return [Examples(np.array(rows), targets[rows], shares[name]) for name, rows in places.items()]
 
 
-_LESSONS: dict[type[Recipe], Callable[..., _Lesson]] = {EarlyStopped: _fixed_lesson, Augmented: _augmented_lesson}
+_LESSONS: dict[type[Recipe], Callable[..., _Lesson]] = {
+    BaselineConfig: _fixed_lesson,
+    AugmentedConfig: _augmented_lesson,
+}
 
 
 def _train(
@@ -213,11 +216,11 @@ def _train(
     compile_model(model, recipe, lesson.count, progress.epoch)
     if progress.epoch:
         _resume(run, model, progress.epoch)
-    elif lesson.initial:
+    elif lesson.warm_start:
         examples = [features for features, _ in lesson.batches(settings.seed, 0)[:_EXAMPLES]]
-        lesson.initial.give(model, lesson.labels, examples)
+        lesson.warm_start.give(model, lesson.labels, examples)
         adjust(model, -lesson.adjustment)
-    patience = recipe.patience if isinstance(recipe, EarlyStopped) else recipe.epochs
+    patience = recipe.patience if isinstance(recipe, BaselineConfig) else recipe.epochs
     hidden = None if show_bar else True  # None: hidden where standard error is no terminal
     with tqdm(desc=settings.name, total=recipe.epochs, initial=progress.epoch, unit=" epochs", disable=hidden) as bar:
         while progress.epoch < recipe.epochs and progress.epoch - progress.best_epoch < patience:
@@ -237,7 +240,7 @@ def _train(
                 epoch + 1 if best else progress.best_epoch,
                 (*progress.history, now),
             )
-            if isinstance(recipe, Augmented) and progress.epoch == recipe.restart < recipe.epochs:
+            if isinstance(recipe, AugmentedConfig) and progress.epoch == recipe.restart < recipe.epochs:
                 _restart(model, recipe, lesson.count)
             _save(run, settings, model, progress, best and stopper is not None)
             bar.set_postfix({name: f"{value:.3f}" for name, value in now.items()}, refresh=False)
@@ -296,9 +299,9 @@ def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
 def _save(run: RunDirectory, settings: Settings, model: keras.Model, progress: _Progress, best: bool) -> None:
     """Saves the state after an epoch. The progress file names the weights that belong to it, and is written last."""
     if best:
-        with replacing(run.checkpoint / "best.weights.h5") as unfinished:
+        with atomic_write(run.checkpoint / "best.weights.h5") as unfinished:
             model.save_weights(unfinished)
-    with replacing(run.checkpoint / f"epoch{progress.epoch}.keras") as unfinished:
+    with atomic_write(run.checkpoint / f"epoch{progress.epoch}.keras") as unfinished:
         model.save(unfinished)
     run.write("checkpoint/progress.json", {"settings": asdict(settings), **asdict(progress)})
     (run.checkpoint / f"epoch{progress.epoch - 1}.keras").unlink(missing_ok=True)
@@ -324,7 +327,7 @@ def _resume(run: RunDirectory, model: keras.Model, epoch: int) -> None:
     model.load_weights(run.checkpoint / f"epoch{epoch}.keras")
 
 
-def _restart(model: keras.Model, recipe: Augmented, batches: int) -> None:
+def _restart(model: keras.Model, recipe: AugmentedConfig, batches: int) -> None:
     """Goes on from the weights' moving average, at the rate of the beginning (Loshchilov & Hutter, 2017)."""
     model.optimizer.finalize_variable_values(model.trainable_variables)
     compile_model(model, recipe, batches, recipe.restart)
@@ -373,8 +376,8 @@ def _finish(
     run.write("history.json", progress.history)
     run.write("report.txt", classification_text(test, lesson.labels))
     run.write_answers(answers)
-    picture_confusion(test, lesson.labels, settings.name, run.path / "confusion.png")
-    picture_curves(progress.history, progress.best_epoch, settings.name, run.path / "curves.png")
+    plot_confusion(test, lesson.labels, settings.name, run.path / "confusion.png")
+    plot_history(progress.history, progress.best_epoch, settings.name, run.path / "curves.png")
     parts = {name: len(part) for name, part in asdict(split).items()}
     run.write(
         "run.json",
@@ -394,17 +397,17 @@ def _finish(
 
 def _kept(split: Split) -> list[Utterance]:
     """The test first; then, if these are few, others until there are enough to check numbers on."""
-    others = unique([*split.validation, *split.train])
-    return [*split.test, *others[: max(0, _ANSWERS - len(split.test))]]
+    rest = unique([*split.validation, *split.train])
+    return [*split.test, *rest[: max(0, _ANSWERS - len(split.test))]]
 
 
-def _normalization(features: npt.NDArray[np.float32], initial: Initial | None) -> Normalization:
-    """Mean and deviation of each coefficient over the training set's frames; NaN where there is no frame.
+def _normalization(features: npt.NDArray[np.float32], warm_start: WarmStart | None) -> Normalization:
+    """Mean and standard std of each coefficient over the training set's frames; NaN where there is no frame.
 
     A network that begins as another one goes on hearing as that one does.
     """
-    if initial and initial.metadata.normalization:
-        return initial.metadata.normalization
+    if warm_start and warm_start.metadata.normalization:
+        return warm_start.metadata.normalization
     mean = np.nanmean(features, (0, 1), dtype=np.float64)
     std = np.nanstd(features, (0, 1), dtype=np.float64)
     std = np.maximum(std, 1e-3)  # dB; a constant coefficient stays small

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from ser_train.networks.config import Augmented, EarlyStopped
+from ser_train.networks.config import AugmentedConfig, BaselineConfig
 from ser_train.training.xla_rnn import compiled_loops
 
 __all__ = ["compile_model", "emotion_loss"]
@@ -27,7 +27,7 @@ def emotion_loss(y_true: Any, y_pred: Any) -> Any:
     return -ops.sum(ops.maximum(y_true, 0) * ops.log(ops.maximum(among, 1e-7)), axis=-1)
 
 
-def compile_model(model: keras.Model, recipe: EarlyStopped | Augmented, batches: int, epoch: int = 0) -> None:
+def compile_model(model: keras.Model, recipe: BaselineConfig | AugmentedConfig, batches: int, epoch: int = 0) -> None:
     """Gives a model the optimizer and the loss of its recipe.
 
     Args:
@@ -36,7 +36,7 @@ def compile_model(model: keras.Model, recipe: EarlyStopped | Augmented, batches:
         batches: in an epoch.
         epoch: where the training is; an augmented one has a rate that rises and falls once or twice.
     """
-    if isinstance(recipe, EarlyStopped):
+    if isinstance(recipe, BaselineConfig):
         model.compile(
             keras.optimizers.Adam(recipe.learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
         )

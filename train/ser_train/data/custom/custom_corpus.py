@@ -22,26 +22,26 @@ from pathlib import Path, PureWindowsPath
 
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 from ser_train.data.audio_files import sounds
-from ser_train.data.corpus_registry import OWN
-from ser_train.data.custom.folder_layouts import is_own_folder, labelled_sounds, naming_note
+from ser_train.data.corpus_registry import CUSTOM
+from ser_train.data.custom.folder_layouts import is_custom_folder, labelled_sounds, naming_note
 from ser_train.data.custom.label_tables import is_table, read_rows
-from ser_train.data.utterance import CorpusError, Utterance, duplicates, labels_of, refuse, unique
+from ser_train.data.utterance import CorpusError, Utterance, duplicates, labels_of, raise_problems, unique
 
-__all__ = ["check_recordings", "is_own", "read_own"]
+__all__ = ["check_recordings", "is_custom", "read_custom"]
 
 _log = logging.getLogger(__name__)
 
 _FEWEST = 5  # recordings of a label
 
 
-def is_own(path: Path) -> bool:
-    """Whether this is a table, or a folder whose folders say what is in it: see `layouts.is_own_folder`."""
+def is_custom(path: Path) -> bool:
+    """Whether this is a table, or a folder whose folders say what is in it: see `layouts.is_custom_folder`."""
     if is_table(path):
         return True
-    return path.is_dir() and is_own_folder(path, sounds(path))
+    return path.is_dir() and is_custom_folder(path, sounds(path))
 
 
-def read_own(path: Path) -> list[Utterance]:
+def read_custom(path: Path) -> list[Utterance]:
     """Reads a folder or a table.
 
     Returns:
@@ -56,7 +56,7 @@ def read_own(path: Path) -> list[Utterance]:
         found = labelled_sounds(path)
         utterances = [_utterance(sound, label, speaker, sound.relative_to(path).parts[2:])
                       for sound, label, speaker in found]  # fmt: skip
-    refuse(
+    raise_problems(
         (path, f"{' and '.join(same)} differ in capitals alone; give them one name")
         for names in ({u.emotion for u in utterances}, {f"{u.actor}" for u in utterances})
         for same in _alike(names)
@@ -64,7 +64,9 @@ def read_own(path: Path) -> list[Utterance]:
     labels = labels_of(utterances)
     if len(labels) < 2:
         raise CorpusError(f"{path}: there is one label, {labels[0]}; a network needs two or more to tell apart")
-    refuse((path, f"{name!a} can't be a label; name it otherwise") for name in labels if not _fit_to_print(name))
+    raise_problems(
+        (path, f"{name!a} can't be a label; name it otherwise") for name in labels if not _fit_to_print(name)
+    )
     if path.is_dir() and (note := naming_note(path)):
         _log.warning(note)
     return utterances
@@ -90,7 +92,7 @@ def check_recordings(utterances: Sequence[Utterance]) -> None:
             f"{other.emotion} by {other.actor}; keep one of them{more}"
         )
     counts = Counter(u.emotion for u in unique(utterances))
-    refuse((label, f"recorded {count} times; a label needs {_FEWEST} or more, of several speakers")
+    raise_problems((label, f"recorded {count} times; a label needs {_FEWEST} or more, of several speakers")
            for label, count in sorted(counts.items()) if count < _FEWEST)  # fmt: skip
 
 
@@ -108,7 +110,7 @@ def _of_table(path: Path) -> list[Utterance]:
         known = utterances.setdefault(sound.resolve(), utterance)
         if (known.emotion, known.speaker) != (utterance.emotion, utterance.speaker):
             problems.append((where, "another label or speaker than the same file has in a line before; keep one"))
-    refuse(problems)
+    raise_problems(problems)
     return list(utterances.values())
 
 
@@ -140,7 +142,7 @@ def _why_missing(folder: Path, text: str) -> str:
 
 
 def _utterance(path: Path, label: str, speaker: str, text: Sequence[str]) -> Utterance:
-    return Utterance(path, OWN.name, _clean(label), f"{OWN.name}/{_clean(speaker)}", "", "", "/".join(text))
+    return Utterance(path, CUSTOM.name, _clean(label), f"{CUSTOM.name}/{_clean(speaker)}", "", "", "/".join(text))
 
 
 def _clean(name: str) -> str:

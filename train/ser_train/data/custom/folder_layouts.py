@@ -1,7 +1,7 @@
 """What the folders of a `--data` folder mean: a known corpus, or LABEL/SPEAKER/ of your own.
 
 A known corpus is known by its files' names, wherever they lie; your own recordings by their folders, whatever their
-files are called. Where names and folders both say something, LABEL/SPEAKER/ wins: see `is_own_folder`. A layout that
+files are called. Where names and folders both say something, LABEL/SPEAKER/ wins: see `is_custom_folder`. A layout that
 most likely means something else is refused with what to do, for a network of wrong labels trains as well as any.
 """
 
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from ser_train.data.audio_files import is_junk, sounds
 from ser_train.data.corpus_registry import CORPORA, EMOTIONS
-from ser_train.data.utterance import CorpusError, refuse
+from ser_train.data.utterance import CorpusError, raise_problems
 
-__all__ = ["OWN_LAYOUT", "is_own_folder", "labelled_sounds", "naming_note"]
+__all__ = ["CUSTOM_LAYOUT", "is_custom_folder", "labelled_sounds", "naming_note"]
 
-OWN_LAYOUT = "your own recordings go into LABEL/SPEAKER/ folders, or into a table (docs/own-data.md)"
+CUSTOM_LAYOUT = "your own recordings go into LABEL/SPEAKER/ folders, or into a table (docs/own-data.md)"
 
 _MOST = 0.8  # of the sounds: so many names make a known corpus, so many folders a layout
 _FOLDS = 5  # speakers that a figure needs; who has fewer and more labels may have written SPEAKER/LABEL
@@ -34,7 +34,7 @@ _PERSON = re.compile(
 )
 
 
-def is_own_folder(folder: Path, paths: Sequence[Path]) -> bool:
+def is_custom_folder(folder: Path, paths: Sequence[Path]) -> bool:
     """Whether the folders say what these sounds are, and not their names.
 
     Names make a known corpus where most sounds have one. Even then LABEL/SPEAKER/ folders win, unless they are plainly
@@ -76,9 +76,9 @@ def labelled_sounds(folder: Path) -> list[tuple[Path, str, str]]:
         other = "/".join(found[corpora.index("")])
         raise CorpusError(
             f"{folder}: {_counted(corpora)}, the others have not, like {other}; give a known corpus by itself, "
-            f"and {OWN_LAYOUT}"
+            f"and {CUSTOM_LAYOUT}"
         )
-    refuse((path, f"whose voice is it? put it into {folder}/LABEL/SPEAKER/, or give a table (docs/own-data.md)")
+    raise_problems((path, f"whose voice is it? put it into {folder}/LABEL/SPEAKER/, or give a table (docs/own-data.md)")
            for path in loose)  # fmt: skip
     if len({parts[0] for parts in found}) == 1:
         label = found[0][0]
@@ -147,7 +147,7 @@ def _refuse_split(folder: Path, found: Sequence[_Parts]) -> None:
 
 
 def _refuse_empty(folder: Path, filled: Collection[str]) -> None:
-    refuse(
+    raise_problems(
         (path, "a label without a sound; record some, or remove the folder")
         for path in sorted(folder.iterdir())
         if path.is_dir()

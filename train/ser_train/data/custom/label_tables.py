@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser_train.data.utterance import CorpusError, refuse
+from ser_train.data.utterance import CorpusError, raise_problems
 
 __all__ = ["Row", "is_table", "read_rows"]
 
@@ -83,7 +83,7 @@ def read_rows(path: Path) -> list[Row]:
             problems.append((where, f"more cells than the first line; put quotation marks around a {what} in a cell"))
         else:
             rows.append(Row(line, **given))
-    refuse(problems)
+    raise_problems(problems)
     if not rows:
         raise CorpusError(f"{path}: no recording in it")
     return rows

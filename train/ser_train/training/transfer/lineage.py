@@ -12,13 +12,13 @@ from typing import Any
 from ser_edge.errors import SerEdgeError
 from ser_edge.models.metadata import ModelMetadata
 from ser_train.data.corpus_loader import Utterance
-from ser_train.data.corpus_registry import CORPORA, OWN, Corpus
+from ser_train.data.corpus_registry import CORPORA, CUSTOM, Corpus
 from ser_train.data.splits import Split
 from ser_train.networks.zoo import Network
 from ser_train.runs.run_directory import RunDirectory, Settings
-from ser_train.training.transfer.warm_start import Initial, find_initial
+from ser_train.training.transfer.warm_start import WarmStart, find_warm_start
 
-__all__ = ["Ancestry", "TrainingError", "taught_by", "voices_heard"]
+__all__ = ["Lineage", "TrainingError", "seen_speakers", "training_corpora"]
 
 
 class TrainingError(SerEdgeError):
@@ -26,18 +26,18 @@ class TrainingError(SerEdgeError):
 
 
 @dataclass(frozen=True)
-class Ancestry:
+class Lineage:
     """Of one training."""
 
     teachers: Sequence[RunDirectory]
-    initial: Initial | None
+    warm_start: WarmStart | None
 
     @classmethod
-    def of(cls, settings: Settings, out: Path) -> "Ancestry":
+    def of(cls, settings: Settings, out: Path) -> "Lineage":
         """What the settings name; teachers are runs in `out`."""
         return cls(
             [RunDirectory(out / name.replace("*", str(settings.fold))) for name in settings.teachers],
-            find_initial(settings.init, settings.fold) if settings.init else None,
+            find_warm_start(settings.init, settings.fold) if settings.init else None,
         )
 
     def check(self, settings: Settings, network: Network, split: Split) -> None:
@@ -59,35 +59,35 @@ class Ancestry:
                     f"{settings.name}: {teacher.path} has heard actors {known}, who are to be new voices; "
                     "take teachers of the same protocol and fold"
                 )
-        if self.initial is None:
+        if self.warm_start is None:
             return
-        name, metadata = self.initial.name, self.initial.metadata
+        name, metadata = self.warm_start.name, self.warm_start.metadata
         if metadata.features != network.features:
             raise TrainingError(f"{settings.name}: --init {name} has another front-end than {settings.network}")
-        if settings.protocol != "all" and (known := sorted(voices_heard(metadata, split.test))):
+        if settings.protocol != "all" and (known := sorted(seen_speakers(metadata, split.test))):
             raise TrainingError(
                 f"{settings.name}: --init {name} has heard actors {known}, who are to be new voices; "
                 "begin with a run of the same protocol and fold, or use --protocol all"
             )
 
     def training(self, split: Split) -> dict[str, Any]:
-        """For the description: `data` and licences, theirs included; voices `not_heard`; and the `init` it began as."""
-        corpora = [CORPORA.get(name, OWN) for name in dict.fromkeys(u.corpus for u in (*split.train, *split.others))]
+        """For the metadata: `data` and licences, theirs included; voices `not_heard`; and the `init` it began as."""
+        corpora = [CORPORA.get(name, CUSTOM) for name in dict.fromkeys(u.corpus for u in (*split.train, *split.extra))]
         own = [f"{corpus.title}, {corpus.licence}" for corpus in corpora]
-        before = [run.metadata for run in self.teachers] + ([self.initial.metadata] if self.initial else [])
+        before = [run.metadata for run in self.teachers] + ([self.warm_start.metadata] if self.warm_start else [])
         theirs = [data for metadata in before for data in metadata.training["data"].split("; ")]
         told = {"data": "; ".join(dict.fromkeys([*own, *theirs])), "not_heard": _not_heard(split)}
-        return told | ({"init": before[-1].training.get("run", before[-1].name)} if self.initial else {})
+        return told | ({"init": before[-1].training.get("run", before[-1].name)} if self.warm_start else {})
 
 
-def taught_by(metadata: ModelMetadata) -> list[Corpus]:
+def training_corpora(metadata: ModelMetadata) -> list[Corpus]:
     """The corpora that a network learned from."""
-    return [c for c in (*CORPORA.values(), OWN) if f"{c.title}, " in metadata.training["data"]]
+    return [c for c in (*CORPORA.values(), CUSTOM) if f"{c.title}, " in metadata.training["data"]]
 
 
-def voices_heard(metadata: ModelMetadata, utterances: Collection[Utterance]) -> set[int | str]:
+def seen_speakers(metadata: ModelMetadata, utterances: Collection[Utterance]) -> set[int | str]:
     """Whose voices a network may have heard: of corpora that it learned from, all but those that it says it hasn't."""
-    families = {corpus.family or corpus.name for corpus in taught_by(metadata)}
+    families = {corpus.family or corpus.name for corpus in training_corpora(metadata)}
     return {u.actor for u in utterances if families & _families(u)}.difference(metadata.training["not_heard"])
 
 
@@ -100,6 +100,8 @@ def _not_heard(split: Split) -> list[int | str]:
 def _families(utterance: Utterance) -> set[str]:
     """Whose voice it is; one's own table can give a file of a known corpus another label, but not another voice."""
     named = {
-        corpus.family or corpus.name for corpus in CORPORA.values() if utterance.own and corpus.names(utterance.path)
+        corpus.family or corpus.name
+        for corpus in CORPORA.values()
+        if utterance.is_custom and corpus.names(utterance.path)
     }
     return {utterance.speaker.partition("/")[0]} | named

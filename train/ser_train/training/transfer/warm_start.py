@@ -26,7 +26,7 @@ from ser_train.runs.run_directory import RunDirectory
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Initial", "find_initial"]
+__all__ = ["WarmStart", "find_warm_start"]
 
 Array = npt.NDArray[np.float32]
 
@@ -36,7 +36,7 @@ _OTHERS = {"LSTM", "RNN"}  # nodes whose weights ONNX orders otherwise than Kera
 
 
 @dataclass(frozen=True)
-class Initial:
+class WarmStart:
     """A network to begin with."""
 
     name: str  # as it was asked for
@@ -75,7 +75,7 @@ class Initial:
             _measure_normalizations(model, inputs)
 
 
-def find_initial(name: str, fold: int) -> Initial:
+def find_warm_start(name: str, fold: int) -> WarmStart:
     """Finds what `--init` names.
 
     Args:
@@ -84,25 +84,25 @@ def find_initial(name: str, fold: int) -> Initial:
 
     Raises:
         SerEdgeError: nothing of that name, or a network that doesn't tell what it learned from.
-        ModelError: a description that this ser-edge doesn't read.
+        ModelError: a metadata that this ser-edge doesn't read.
     """
     path = Path(name.replace("*", str(fold)))
     run = RunDirectory(path)
     bundled = BUNDLED / f"{name}.onnx"
     if run.finished:
-        initial = Initial(name, path / "model.keras", run.metadata)
+        warm_start = WarmStart(name, path / "model.keras", run.metadata)
     elif path.is_file() or bundled.is_file():
         file = path if path.is_file() else bundled
         told = {entry.key: entry.value for entry in _opened(file).metadata_props}.get(KEY)
-        initial = Initial(name, file, ModelMetadata.from_json(told, str(file)))
+        warm_start = WarmStart(name, file, ModelMetadata.from_json(told, str(file)))
     else:
         known = ", ".join(sorted(file.stem for file in BUNDLED.glob("*.onnx")))
         raise SerEdgeError(f"--init {path}: no finished run, no .onnx file and no bundled network ({known})")
-    if not {"data", "not_heard"} <= set(initial.metadata.training) or initial.metadata.normalization is None:
+    if not {"data", "not_heard"} <= set(warm_start.metadata.training) or warm_start.metadata.normalization is None:
         raise SerEdgeError(
             f"--init {path}: doesn't tell what it learned from; take a run of ser-train, or export it again"
         )
-    return initial
+    return warm_start
 
 
 def _opened(file: Path) -> "onnx.ModelProto":
