@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.models.metadata import ModelMetadata, apply_temperature
-from ser_edge.models.network import Model
+from ser_edge.models.loader import open_model
+from ser_edge.models.metadata import ModelMetadata
+from ser_edge.models.network import apply_temperature
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export.embed_metadata import embed_onnx, embed_tflite
 from ser_export.errors import ExportError
@@ -55,7 +56,7 @@ def export(run: Run, target: Path, precision: str = "float32") -> VerificationRe
         FORMATS[target.suffix](run, metadata, unverified)
         check_operators(unverified, precision)
         tolerances = PRECISIONS[precision]
-        report = verify(Model(unverified), features, expected, metadata.labels, run.labels, run.test, tolerances)
+        report = verify(open_model(unverified), features, expected, metadata.labels, run.labels, run.test, tolerances)
         unverified.replace(target)
     except ExportError as e:
         message = f"{target}: not written: {e}; try {_alternative(target.suffix, precision)}"

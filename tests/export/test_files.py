@@ -20,9 +20,9 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers, ops
 
 from ser_edge.errors.native_stderr import suppress_native_stderr
+from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import FILE_NAME, ModelMetadata
-from ser_edge.models.network import Model
-from ser_edge.models.runtimes.base import LiteRT
+from ser_edge.models.runtimes.litert import LiteRT
 from ser_export.cli.app import main
 from ser_export.errors import ExportError
 from ser_export.from_keras.run import Run, read_run
@@ -48,7 +48,7 @@ def files(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
 def test_a_file_has_the_metadata_of_its_run(run: Run, files: dict[str, Path], suffix: str) -> None:
-    assert Model(files[suffix]).metadata == run.metadata
+    assert open_model(files[suffix]).metadata == run.metadata
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
@@ -56,7 +56,7 @@ def test_a_calibrated_file_answers_as_a_calibrated_keras(run: Run, tmp_path: Pat
     calibrated = replace(run, metadata=replace(run.metadata, temperature=1.5))
     report = export(calibrated, tmp_path / f"calibrated{suffix}")
     assert report.max_difference <= PRECISIONS["float32"].difference
-    assert Model(tmp_path / f"calibrated{suffix}").metadata.temperature == 1.5
+    assert open_model(tmp_path / f"calibrated{suffix}").metadata.temperature == 1.5
 
 
 def test_nothing_but_the_files_is_left(files: dict[str, Path]) -> None:
@@ -191,7 +191,7 @@ def test_a_missing_run_does_not_stop_the_others(run: Run, tmp_path: Path) -> Non
     assert done.returncode == 4
     assert messages.codes_in(done.stderr) == ["run-not-found"]
     assert done.stdout.startswith(f"{tmp_path}/tones.onnx  ")
-    assert Model(tmp_path / "tones.onnx").metadata.name == "tones"
+    assert open_model(tmp_path / "tones.onnx").metadata.name == "tones"
     difference = np.float64(done.stdout.split("differs by ")[1].split()[0])
     assert difference <= 1e-5
 
@@ -255,7 +255,7 @@ def test_smaller_weights_make_smaller_files(
         monkeypatch.setitem(PRECISIONS, precision, replace(PRECISIONS[precision], points=100.0))  # of random weights
         target = tmp_path / f"model-{precision}{suffix}"
         export(any_run, target, precision)
-        assert Model(target).metadata.precision == precision
+        assert open_model(target).metadata.precision == precision
         sizes.append(target.stat().st_size)
     assert sizes[0] > 1.3 * max(sizes[1:])  # networks as small as these are no smaller in int8 than in float16
 

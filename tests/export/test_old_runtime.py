@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ser_edge import Recognizer
-from ser_edge.models.network import Model
+from ser_edge.models.loader import open_model
 from ser_edge.models.tolerances import tolerance
 from ser_export.from_keras.run import Run
 from ser_export.pipeline import export
@@ -59,7 +59,7 @@ def test_the_old_runtime_answers_as_the_new_one(
     np.save(inputs, any_run.metadata.inputs(features))
     subprocess.run([old_python, "-c", ANSWER, target, inputs, outputs], check=True)
     bound = tolerance(".tflite", precision).kernels
-    np.testing.assert_allclose(np.load(outputs), Model(target).probabilities(features), rtol=0, atol=bound)
+    np.testing.assert_allclose(np.load(outputs), open_model(target).probabilities(features), rtol=0, atol=bound)
 
 
 @CAN_BE_INSTALLED

@@ -15,9 +15,9 @@ from onnx import numpy_helper
 
 from ser_edge.errors import ModelError
 from ser_edge.features.frontend import FrontEnd
+from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import KEY, ModelMetadata, Normalization
-from ser_edge.models.network import Model
-from ser_edge.models.runtimes.base import LiteRT
+from ser_edge.models.runtimes.litert import LiteRT
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export.cli.app import main
 from ser_export.embed_metadata import embed_tflite
@@ -206,7 +206,7 @@ class AlteredModel:
     """A model whose answers are changed: `alter` takes answers (n, labels) and features, and returns answers."""
 
     def __init__(self, path: Path, alter: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
-        self._model, self._alter = Model(path), alter
+        self._model, self._alter = open_model(path), alter
         self.metadata = self._model.metadata
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
@@ -361,7 +361,7 @@ def test_state_in_a_fused_operator_is_refused_by_its_answers(remembering: Run, t
     expected = run.model.predict(run.metadata.inputs(features), verbose=0)
     tolerances = Tolerances(difference=1, labels_changed=None, points=100)
     with messages.raises(VerificationError, "export-stateful"):
-        verify(Model(path), features, expected, run.metadata.labels, run.labels, run.test, tolerances)
+        verify(open_model(path), features, expected, run.metadata.labels, run.labels, run.test, tolerances)
 
 
 def test_an_operator_that_keeps_state_is_refused_by_its_name(

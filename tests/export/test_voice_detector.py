@@ -15,7 +15,7 @@ from ser_export.verification.operators import operators, runtimes
 from ser_export.voice_detector.convert import convert
 from tests import messages
 
-SHIPPED = voice_detector._FILE
+SHIPPED = voice_detector.VAD_FILE
 
 
 def test_the_bundled_file_is_what_is_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,7 +23,7 @@ def test_the_bundled_file_is_what_is_converted(tmp_path: Path, monkeypatch: pyte
     subprocess.run([sys.executable, "-m", "ser_export.voice_detector.convert", made], check=True, capture_output=True)
     assert [path.name for path in tmp_path.iterdir()] == [made.name]
     shipped = VoiceDetector()
-    monkeypatch.setattr(voice_detector, "_FILE", made)
+    monkeypatch.setattr(voice_detector, "VAD_FILE", made)
     anew = VoiceDetector()
     phase = np.cumsum(0.05 + 0.02 * np.sin(np.arange(100 * CHUNK) / 3000))
     voice = sum(np.sin(k * phase) / k for k in range(1, 13)) * np.sin(np.arange(100 * CHUNK) / 1000).clip(0)

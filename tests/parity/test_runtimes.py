@@ -12,8 +12,8 @@ import onnxruntime
 import pytest
 
 from ser_edge.features.frontend import FrontEnd
+from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import ModelMetadata, Normalization
-from ser_edge.models.network import Model
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export.from_keras.run import Run
 from ser_export.pipeline import export
@@ -88,7 +88,7 @@ def test_the_answers_are_worth_comparing(exported: Exported) -> None:
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
 def test_a_model_file_answers_as_keras(exported: Exported, suffix: str) -> None:
-    answers = Model(exported.folder / f"model{suffix}").probabilities(exported.features)
+    answers = open_model(exported.folder / f"model{suffix}").probabilities(exported.features)
     np.testing.assert_allclose(answers, exported.keras, rtol=0, atol=ALIKE)  # and so the labels, but for ties
 
 
@@ -100,7 +100,7 @@ def test_tf2onnx_is_of_the_same_opinion(exported: Exported) -> None:
     session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
     (answers,) = session.run(None, {"features": exported.inputs})
     np.testing.assert_allclose(answers, exported.keras, rtol=0, atol=ALIKE)
-    ours = Model(exported.folder / "model.onnx").probabilities(exported.features)
+    ours = open_model(exported.folder / "model.onnx").probabilities(exported.features)
     np.testing.assert_allclose(ours, answers, rtol=0, atol=ALIKE)
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ser_edge.models.network import Model
+from ser_edge.models.loader import open_model
 from ser_export.verification.operators import operators, runtimes
 from ser_export.verification.verify import VerificationReport
 
@@ -102,7 +102,7 @@ def relative_cpu(
     Returns:
         For each file: (times the first one's, times `keras.Model.predict`'s).
     """
-    opened = {path: Model(path) for path in files}
+    opened = {path: open_model(path) for path in files}
     seconds: dict[Path | None, list[float]] = {path: [] for path in (*files, None)}
     inputs = opened[files[0]].metadata.inputs(features)  # normalised; a file does that itself
     sides: list[tuple[Path | None, Callable[..., object], npt.NDArray[np.float32]]] = [
