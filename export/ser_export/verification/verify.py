@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sklearn.metrics import f1_score, recall_score
 
 from ser_edge.features.frontend import FrontEnd
+from ser_edge.models.network import Model
 from ser_edge.models.tolerances import BATCH, TOLERANCES
 from ser_export.errors import VerificationError
 
