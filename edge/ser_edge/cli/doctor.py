@@ -25,11 +25,11 @@ from ser_edge.capture.portaudio import portaudio
 from ser_edge.errors import MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.errors.native_stderr import isolate_stderr
-from ser_edge.models.integrity import model_files, self_test, self_test_answer, store
-from ser_edge.models.runtimes.base import LITERT, RUNTIMES
+from ser_edge.models.integrity import model_files, self_test
+from ser_edge.models.runtimes.base import HAS_LITERT, RUNTIMES
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
 
-__all__ = ["Finding", "run_doctor", "self_test_answer", "store"]
+__all__ = ["Finding", "run_doctor"]
 
 OK, NOTE, WRONG = "ok", "--", "!!"
 RATES = (16_000, 44_100, 48_000)  # Hz
@@ -39,7 +39,7 @@ QUIET = -60.0  # dBFS RMS; a voice at arm's length is above -45
 
 Result = TypeVar("Result")
 
-_NEEDED = ("numpy", "ai-edge-litert" if LITERT else "onnxruntime", "soundfile", "soxr")
+_NEEDED = ("numpy", "ai-edge-litert" if HAS_LITERT else "onnxruntime", "soundfile", "soxr")
 _INSTEAD = {"ai-edge-litert": "tflite-runtime"}  # of old systems
 _OPTIONAL = {  # what for, and what pip calls it
     "sounddevice": ("microphones", "sounddevice>=0.5"),
@@ -152,7 +152,7 @@ def _voice_detector(_: _Options) -> Iterator[Finding]:
     try:
         detector = VoiceDetector()
     except ModelError as error:
-        missing = isinstance(error, RuntimeUnavailable) and not LITERT
+        missing = isinstance(error, RuntimeUnavailable) and not HAS_LITERT
         yield Finding.of("voice detector", error, NOTE if missing else WRONG, reinstall())
         return
     phase = 2 * np.pi * 120 / RATE * np.arange(10 * CHUNK)

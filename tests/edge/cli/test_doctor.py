@@ -19,7 +19,7 @@ from ser_edge.cli.doctor import run_doctor
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.models import integrity as self_test
-from ser_edge.models.network import BUNDLED
+from ser_edge.models.loader import BUNDLED
 from ser_edge.recognition.voice_activity import voice_detector
 from ser_edge.recognition.voice_activity.voice_detector import VoiceDetector
 
@@ -187,13 +187,13 @@ def test_a_voice_detector_without_its_runtime_is_wrong(
         raise RuntimeUnavailable("LiteRT isn't installed; pip install ai-edge-litert")
 
     plugged(sounddevice, card, tone(0.5))
-    monkeypatch.setattr(voice_detector, "_shared", None)  # the network that all detectors of a process share
-    monkeypatch.setattr(voice_detector, "interpreter", fail)
+    voice_detector.shared_network.cache_clear()  # the network that all detectors of a process share
+    monkeypatch.setattr(voice_detector, "open_interpreter", fail)
     code, found, following = examined()
     assert (code, following) == (4, "pip install ai-edge-litert")
     assert found["voice detector"] == ("!!", "LiteRT isn't installed; pip install ai-edge-litert")
 
-    monkeypatch.setattr(doctor, "LITERT", False)  # an Intel Mac, where there is none to install
+    monkeypatch.setattr(doctor, "HAS_LITERT", False)  # an Intel Mac, where there is none to install
     code, found, following = examined()
     assert (code, following) == (0, "ser-edge --mic")
     assert found["voice detector"][0] == "--"
@@ -232,9 +232,7 @@ def test_a_model_that_fails_comes_before_a_microphone(
 # The self-test
 
 
-REFRESH = (
-    """after making the bundled models anew: .venv/bin/python -c 'from ser_edge.cli.doctor import store; store()'"""
-)
+REFRESH = "after making the bundled models anew: make bundle"
 
 
 @pytest.mark.parametrize("path", self_test.model_files(), ids=lambda path: path.name)
@@ -255,7 +253,7 @@ def test_the_sound_is_judged_and_not_a_constant() -> None:
 def bundle(tmp_path: Path) -> tuple[Path, Path]:
     """A model and the file with its answer, in a folder of their own."""
     model = shutil.copy(self_test.model_files(BUNDLED)[0], tmp_path)
-    self_test.store(tmp_path / "self_test.json")
+    self_test.write_self_test(tmp_path / "self_test.json")
     return Path(model), tmp_path / "self_test.json"
 
 

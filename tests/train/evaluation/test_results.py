@@ -306,7 +306,7 @@ class Exported:
 def test_each_kind_of_file_that_is_there_for_every_fold_is_a_row(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ser_train.evaluation.results, "Model", Exported)
+    monkeypatch.setattr(ser_train.evaluation.results, "open_model", Exported)
     runs = [make_run(crnn("speaker", fold), wrong=4) for fold in range(5)]
     folder = tmp_path / "exported"
     folder.mkdir()
@@ -333,7 +333,7 @@ def test_each_kind_of_file_that_is_there_for_every_fold_is_a_row(
 def test_the_readmes_table_shows_the_network_not_its_files(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ser_train.evaluation.results, "Model", Exported)
+    monkeypatch.setattr(ser_train.evaluation.results, "open_model", Exported)
     run = make_run(Settings("gru", "utterance"), wrong=10)
     (tmp_path / "gru-utterance-seed0.onnx").write_bytes(b"x")
     rows = evaluate([run], tmp_path)

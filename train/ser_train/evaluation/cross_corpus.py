@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.metrics import accuracy_score, recall_score
 
+from ser_edge.models.loader import open_model
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_train.cli.robustness import KerasModel
@@ -114,7 +115,7 @@ def across(options: argparse.Namespace) -> int:
         if run and not run.finished:
             print(f"ser-train: {path}: not a finished run, left out", file=sys.stderr)
             continue
-        model, name = (KerasModel(run), run.settings.label) if run else (Model(path), path.name)
+        model, name = (KerasModel(run), run.settings.label) if run else (open_model(path), path.name)
         found = score_corpora(model, name, utterances)
         if not found:
             print(f"ser-train: {path}: has heard all of it, left out", file=sys.stderr)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ser_edge.models.metadata import Accuracy, apply_temperature
-from ser_edge.models.network import Model
+from ser_edge.models.loader import open_model
+from ser_edge.models.metadata import Accuracy
+from ser_edge.models.network import apply_temperature
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_train.data.atomic import write_text
 from ser_train.data.corpus_loader import CorpusError
@@ -159,7 +160,7 @@ def _kept_answers(run: RunDirectory, file: Path) -> Answers:
 def _file_answers(run: RunDirectory, file: Path) -> Answers:
     """A model file's, in the runtime that serves it."""
     test = run.answers.of_test()
-    return replace(test, probabilities=Model(file).probabilities(test.features))
+    return replace(test, probabilities=open_model(file).probabilities(test.features))
 
 
 def _file(folder: Path, run: RunDirectory, suffix: str, precision: str) -> Path:

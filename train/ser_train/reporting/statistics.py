@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
-from ser_edge.models.metadata import ModelMetadata, apply_temperature
+from ser_edge.models.metadata import ModelMetadata
+from ser_edge.models.network import apply_temperature
 from ser_train.data.corpus_loader import CorpusError
 from ser_train.data.corpus_registry import CORPORA
 from ser_train.data.splits import PROTOCOLS
