@@ -32,7 +32,10 @@ MISSING = [program for program in ("pulseaudio", "paplay", "pactl") if not shuti
 MISSING += [] if ctypes.util.find_library("portaudio") else ["libportaudio2"]
 MISSING += [] if SHARED_ALSA.exists() else ["libasound2-plugins"]
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"no virtual microphone without {', '.join(MISSING)}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(MISSING), reason=f"no virtual microphone without {', '.join(MISSING)}"),
+]
 
 
 class Server:
