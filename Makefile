@@ -2,7 +2,7 @@
 
 # RAVDESS: a folder or zip of RAVDESS speech; empty downloads it into the user's cache. OTHERS: folders of other corpora,
 # which the network we ship learns from as well: RAVDESS song, nEMO, CREMA-D ... SEEDS: for `evaluate`. JOBS: trainings
-# at a time. VARIATION: for `test-variations`; all if none is given.
+# at a time. VARIATION: for `test-variations`; all if none is given. WORKERS: processes that run tests.
 PYTHON ?= python3
 RAVDESS ?=
 OTHERS ?=
@@ -11,11 +11,13 @@ RUNS ?= $(or $(wildcard runs/*-speaker-fold0-seed0),runs/*)
 PRECISION ?= all
 JOBS ?= 2
 VARIATION ?=
+WORKERS ?= 2
 
 BIN := .venv/bin
 DATA := $(if $(RAVDESS),--data "$(RAVDESS)")
 ALL := $(if $(RAVDESS),$(foreach path,$(RAVDESS) $(OTHERS),--data "$(path)"))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PYTEST := $(BIN)/python -m pytest -q -p tests.progress -o console_output_style=classic -r fE -n $(WORKERS) --dist loadfile
 
 .PHONY: help run test test-all messages test-variations lint train evaluate export bundle bench wheel docs clean
 
@@ -26,22 +28,22 @@ help:  ## this list
 run: .venv/base  ## classify the sounds in tests/sounds with the bundled model
 	$(BIN)/ser-edge tests/sounds
 
-test: .venv/dev  ## the tests that take minutes together, not each
-	$(BIN)/pytest -m "not slow" -n 2
+test: .venv/dev  ## the fast tests, in minutes
+	$(PYTEST) -m "not slow"
 
-test-all: .venv/dev  ## all tests, the slow ones too: training, conversion, clusters, pages, fuzzing
-	$(BIN)/pytest -n 2
+test-all: .venv/dev  ## all tests: training, conversion, clusters, pages and fuzzing too
+	$(PYTEST)
 
 messages: .venv/dev  ## accept the wording of error messages as it is now, in tests/messages.txt
-	rm -f tests/messages.txt
-	$(BIN)/pytest --update-messages
+	$(PYTEST) --update-messages
 
 test-variations: .venv/dev  ## the tests as on other processors, for other users, in other orders; VARIATION="haswell random", or --help
 	$(BIN)/python -m tests.variations $(VARIATION)
 
-lint: .venv/dev  ## style, types, and who may import whom; in seconds
+lint: .venv/dev  ## style, spelling, types, and who may import whom; in seconds
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -65,7 +67,7 @@ export: .venv/dev  ## convert to ONNX and TFLite in every precision, prove each 
 bundle: .venv/dev  ## make the bundled models from the crnn that heard all voices; `make evaluate` first, for its figures
 	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format onnx --precision int8 --out edge/ser_edge/models
 	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format tflite --precision int8-per-tensor --out edge/ser_edge/models
-	$(BIN)/python -c 'from ser_edge.models.integrity import store; store()'
+	$(BIN)/python -c 'from ser_edge.models.integrity import write_self_test; write_self_test()'
 
 bench: .venv/bench  ## measure what it costs beside what people would use instead; BENCH="--only network --rounds 9"
 	$(BIN)/python tests/benchmarks/bench.py $(DATA) $(BENCH)

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +28,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     messages.updating = config.getoption("--update-messages")
+    messages.watch()
 
 
-def pytest_sessionfinish() -> None:
-    if messages.updating:
-        messages.save()
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Renews the snapshot of messages; a worker of xdist hands what it saw to the process that started it."""
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["messages"] = sorted(messages.seen)
+    elif messages.updating:
+        complete = config.args_source is config.ArgsSource.TESTPATHS and not (
+            config.option.keyword or config.option.markexpr
+        )
+        for line in messages.save(complete):
+            print("\nno test saw, so removed:", line.replace("\t", ": "))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    messages.seen.update(getattr(node, "workeroutput", {}).get("messages", ()))  # none if it crashed
 
 
 RATE = 16_000

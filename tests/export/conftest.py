@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from ser_edge.features.frontend import FeatureConfig, FrontEnd
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.metadata import Accuracy, ModelMetadata, Normalization
 from ser_export.from_keras.run import Run, read_run
 from ser_train.networks.zoo import NETWORKS

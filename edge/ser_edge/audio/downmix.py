@@ -1,7 +1,7 @@
-"""All channels of a sound become one signal without a DC offset.
+"""Downmix of all channels to one signal without a DC offset.
 
-This works on blocks of a tenth of a second, counted from the sound's beginning, whatever the chunks it comes in: so the
-result doesn't depend, to the bit, on how a sound is cut, and a file, a pipe, an array and a stream have the same.
+It works on blocks of a tenth of a second, counted from the sound's beginning: so the result doesn't depend, to the bit,
+on how a sound is cut into chunks, and a file, a pipe, an array and a stream have the same.
 
 DC: cheap sound cards add a constant, which would be the loudest thing in a quiet recording, and a click at both ends.
 Each channel's mean is followed (over the last second) and subtracted; between blocks it moves in a straight line.
@@ -16,20 +16,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.audio.samples.arrays import MAX_AMPLITUDE
-from ser_edge.audio.sound import Channels, Samples, Sound, first
+from ser_edge.audio.sound import Channels, Samples, Sound
 from ser_edge.errors import AudioError
 
 __all__ = ["Downmix", "mono_blocks"]
 
 _BLOCK_SECONDS = 0.1
 _MEMORY = 10  # blocks over which the mean is followed: 1 s
-# Power of the mean, relative to the strongest channel's, below which that channel is taken, and above which no more.
-_CANCELS, _HOLDS = 0.1, 0.3
-_LOUDER = 2.0  # times the power of the channel that is taken: another one is taken instead
+# Power of the mean, relative to the strongest channel's: below it that channel is taken, above it the mean again.
+_CANCELLED, _RESTORED = 0.1, 0.3
+_LOUDER = 2.0  # times the power of the channel that is taken: another replaces it
 
 
 class Downmix:
-    """Makes one signal of the channels of a sound, block by block.
+    """Mixes the channels of a sound down to one signal, block by block.
 
     Args:
         sample_rate: Hz.
@@ -46,16 +46,16 @@ class Downmix:
     def _begin(self, channels: int) -> None:
         self._waiting: list[Channels] = []  # less than a block
         self._count = 0  # samples in it
-        self._followed = 0.0  # blocks that the mean is of, `_MEMORY` at most
+        self._followed = 0.0  # blocks in the mean, `_MEMORY` at most
         self._dc: npt.NDArray[np.float64] | None = None  # (channels,), at the end of the block before
         self._power = np.zeros(channels)  # of each, so far
         self._mean_power = 0.0
         self._strongest: int | None = None  # the channel that is taken; None takes their mean
 
     def blocks(self, chunk: Channels) -> Iterator[Samples]:
-        """(samples, channels), float32, any number of them; gives the (samples,) of each block that they complete.
+        """Takes (samples, channels) float32, any number of them; yields the (samples,) of each completed block.
 
-        What isn't finite, or beyond `MAX_AMPLITUDE`, is silence.
+        Samples that aren't finite, or are beyond `MAX_AMPLITUDE`, become silence.
 
         Raises:
             AudioError: there is no such channel.
@@ -93,7 +93,7 @@ class Downmix:
         channels = block.shape[1]
         if self._channel is not None:
             if self._channel > channels:
-                raise AudioError(f"{self._name}: no channel {self._channel}; it has {channels}")
+                raise AudioError(f"{self._name}: no channel {self._channel}; it has {channels}", code="audio-channels")
             return block[:, self._channel - 1]
         if channels == 1:
             return block[:, 0]
@@ -104,20 +104,23 @@ class Downmix:
         return mean if self._strongest is None else block[:, self._strongest]
 
     def _choose(self) -> None:
-        """Whether the mean is taken or a channel, by their power from the beginning on; it hardly ever changes."""
+        """Chooses the mean or a channel, by their power from the beginning on; the choice hardly ever changes."""
         most = self._power.max()
         if self._strongest is None:
-            if self._mean_power < _CANCELS * most:
+            if self._mean_power < _CANCELLED * most:
                 self._strongest = int(self._power.argmax())
-        elif self._mean_power > _HOLDS * most:
+        elif self._mean_power > _RESTORED * most:
             self._strongest = None
         elif most > _LOUDER * self._power[self._strongest]:
             self._strongest = int(self._power.argmax())
 
 
 def mono_blocks(sound: Sound, channel: int | None = None, seconds: float | None = None) -> Iterator[Samples]:
-    """The blocks of all of a sound, or of its first seconds; raises what its chunks raise."""
+    """The mono blocks of a sound, or of its first seconds; raises what its chunks raise."""
     downmix = Downmix(sound.rate, channel, sound.name)
-    for chunk in first(sound.chunks, None if seconds is None else round(seconds * sound.rate)):
-        yield from downmix.blocks(chunk)
+    left = None if seconds is None else round(seconds * sound.rate)
+    for chunk in sound.chunks:
+        yield from downmix.blocks(chunk[:left])
+        if left is not None and (left := left - len(chunk)) <= 0:
+            break
     yield from downmix.finish()

@@ -1,4 +1,4 @@
-"""The sounds below a folder, for predictions and for training alike."""
+"""Finds the sound files below a folder, for predictions and for training."""
 
 import os
 from collections import Counter
@@ -9,18 +9,18 @@ from ser_edge.audio.formats import AUDIO_SUFFIXES, MEDIA_SUFFIXES
 
 __all__ = ["find_sound_files"]
 
-_NO_FOLDER, _NO_SOUND = "__MACOSX", "._"  # what macOS puts into archives beside what was meant
+_JUNK_FOLDER, _JUNK_FILE = "__MACOSX", "._"  # what macOS adds to archives
 
 
 def find_sound_files(folder: Path, passed_over: Counter[str] | None = None) -> Iterator[Path]:
-    """The sounds at any depth in order, through links as well.
+    """Yields the sound files at any depth in order, following links.
 
-    No more than a folder's names are in memory, and those of the folders it lies in. A link that leads nowhere is given
-    as well, and so is a folder that may not be read: no sound is left out in silence.
+    No more than the names in a folder and in its parents are in memory. Broken links and unreadable folders are yielded
+    as well, so that no sound is left out in silence.
 
     Args:
-        folder: that is there.
-        passed_over: counts, by suffix, the sounds that this installation can't decode, which are then not given.
+        folder: an existing one.
+        passed_over: counts, by suffix, the sounds that this installation can't decode, which aren't yielded then.
     """
     yield from _below(folder, passed_over, [])
 
@@ -31,7 +31,7 @@ def _below(folder: Path, passed_over: Counter[str] | None, above: list[tuple[int
         if (here.st_dev, here.st_ino) in above:  # a link to a folder that it lies in
             return
         with os.scandir(folder) as entries:
-            found = sorted((entry.name, _is_folder(entry)) for entry in entries if _is_meant(entry))
+            found = sorted((entry.name, _is_folder(entry)) for entry in entries if _is_wanted(entry))
     except OSError:
         yield folder
         return
@@ -46,10 +46,10 @@ def _below(folder: Path, passed_over: Counter[str] | None, above: list[tuple[int
             yield folder / name
 
 
-def _is_meant(entry: os.DirEntry[str]) -> bool:
+def _is_wanted(entry: os.DirEntry[str]) -> bool:
     if _is_folder(entry):
-        return entry.name != _NO_FOLDER
-    if entry.name.startswith(_NO_SOUND) or Path(entry.name).suffix.lower() not in AUDIO_SUFFIXES:
+        return entry.name != _JUNK_FOLDER
+    if entry.name.startswith(_JUNK_FILE) or Path(entry.name).suffix.lower() not in AUDIO_SUFFIXES:
         return False
     return entry.is_symlink() or entry.is_file()
 

@@ -1,10 +1,20 @@
-"""Which sound files there are, what a file is by its first bytes, and what is said of one that can't be used."""
+"""The one list of audio suffixes, the formats known by their first bytes, and the errors of reading a file."""
 
 from typing import Any
 
-__all__ = ["AUDIO_SUFFIXES", "MAYBE_OTHERS", "MEDIA_SUFFIXES", "RAW_SUFFIXES", "error_reason", "format_name"]
+from ser_edge.errors import AudioError
 
-# What people keep voices in; folders are searched for these.
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "MAYBE_OTHERS",
+    "MEDIA_SUFFIXES",
+    "RAW_SUFFIXES",
+    "error_text",
+    "format_name",
+    "read_error",
+]
+
+# What folders are searched for.
 _BY_LIBSNDFILE = """
 .aif .aifc .aiff .au .caf .flac .mp2 .mp3 .oga .ogg .opus .rf64 .snd .voc .w64 .wav .wave
 """
@@ -15,8 +25,8 @@ _BY_FFMPEG = """
 MEDIA_SUFFIXES = frozenset(_BY_FFMPEG.split())
 AUDIO_SUFFIXES = MEDIA_SUFFIXES | frozenset(_BY_LIBSNDFILE.split())
 
-RAW_SUFFIXES = (".raw", ".pcm")  # of samples without a header
-MAYBE_OTHERS = (b"OggS", b"caff")  # what a container begins with that may hold codecs which libsndfile doesn't decode
+RAW_SUFFIXES = (".raw", ".pcm")  # samples without a header
+MAYBE_OTHERS = (b"OggS", b"caff")  # first bytes of containers that may hold codecs unknown to libsndfile
 
 _NOT_READABLE = "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"
 _BRANDS = {b"M4A ": "M4A", b"M4B ": "M4A", b"qt  ": "QuickTime", b"3gp": "3GP", b"3g2": "3GP"}  # of `ftyp`; else MP4
@@ -34,18 +44,24 @@ _FIRST_BYTES = {
 }
 
 
-def error_reason(error: Any) -> str:
-    """What libsndfile says, without its preamble, or the operating system's."""
+def error_text(error: Any) -> str:
+    """The message of libsndfile, without its preamble, or of the operating system, in one line."""
     text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
-    text = " ".join(str(text).removeprefix("Error : ").split()).rstrip(".")
-    # the last: what libsndfile says of a file that is called .mp3 and is none
+    return " ".join(str(text).removeprefix("Error : ").split()).rstrip(".") or type(error).__name__
+
+
+def read_error(name: str, error: Any) -> AudioError:
+    """The AudioError for what a library or the operating system raised, or for its message."""
+    text = error_text(error)
+    # the last is libsndfile's message for a file that is called .mp3 and isn't MP3
     if "not recognised" in text or "unknown format" in text.lower() or "is not a regular file" in text:
-        return _NOT_READABLE
-    return f"can't be read: {text or type(error).__name__}"
+        return AudioError(f"{name}: {_NOT_READABLE}", code="audio-unknown-format")
+    code = "audio-unreadable" if isinstance(error, OSError | ValueError) else "audio-damaged"
+    return AudioError(f"{name}: can't be read: {text}", code=code)
 
 
 def format_name(head: bytes) -> str | None:
-    """The name of a format that libsndfile doesn't read; None where its first bytes are no such format's."""
+    """The name of a format that libsndfile doesn't read, by its first bytes; None for all others."""
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
         brand = head[8:12] if head[4:8] == b"ftyp" else b"qt  "
         return next((name for begin, name in _BRANDS.items() if brand.startswith(begin)), "MP4")

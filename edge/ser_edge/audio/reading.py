@@ -1,4 +1,4 @@
-"""A whole sound file as the array that training, and whoever wants no stream, computes features of."""
+"""Reads a whole sound file into an array, for training and evaluation."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -33,7 +33,6 @@ def read(source: str | Path | BinaryIO, sample_rate: int, seconds: float | None 
         mono = np.concatenate([*mono_blocks(sound, seconds=seconds)])
         if np.abs(mono).max() < SILENCE_PEAK:
             where = "" if seconds is None else f" in its first {seconds:g} s"
-            raise AudioError(
-                f"{sound.name}: silent, nothing above -80 dBFS{where}; check the microphone or the recording level"
-            )
+            problem = f"silent, nothing above -80 dBFS{where}; check the microphone or the recording level"
+            raise AudioError(f"{sound.name}: {problem}", code="audio-silent")
         return resample(mono, sound.rate, sample_rate)

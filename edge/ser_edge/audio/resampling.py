@@ -21,25 +21,26 @@ def resample(samples: npt.NDArray[np.float32], rate: int, target: int) -> npt.ND
 
 
 class Resampler:
-    """Resamples (samples,) chunk by chunk; what it gives doesn't depend on how they are cut. One signal each.
+    """Resamples a signal chunk by chunk; the result doesn't depend on where the chunks are cut.
 
     Args:
-        rate: Hz of what goes in.
-        target: Hz of what comes out; where both are the same, nothing is done.
+        rate: Hz of the input.
+        target: Hz of the output; where both are the same, nothing is done.
+        channels: None for chunks of shape (samples,), else those of (samples, channels).
     """
 
-    def __init__(self, rate: int, target: int):
+    def __init__(self, rate: int, target: int, channels: int | None = None):
+        self._empty = np.zeros(0 if channels is None else (0, channels), np.float32)
         self._stream: Any = None
         if rate != target:
             import soxr
 
-            self._stream = soxr.ResampleStream(rate, target, 1, dtype="float32", quality=_QUALITY)
+            self._stream = soxr.ResampleStream(rate, target, channels or 1, dtype="float32", quality=_QUALITY)
 
     def process(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """What is complete by now."""
+        """Resampled samples, as many as are complete."""
         return samples if self._stream is None else self._stream.resample_chunk(samples)
 
     def finish(self) -> npt.NDArray[np.float32]:
-        """What it still holds, at the signal's end."""
-        nothing = np.zeros(0, np.float32)
-        return nothing if self._stream is None else self._stream.resample_chunk(nothing, last=True)
+        """The rest, at the signal's end."""
+        return self._empty if self._stream is None else self._stream.resample_chunk(self._empty, last=True)

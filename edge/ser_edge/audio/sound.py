@@ -1,4 +1,4 @@
-"""What every source of sound becomes first, be it a file, a pipe, raw samples or an array: chunks of samples."""
+"""The common form of a file, a pipe, raw samples and an array: an iterator of chunks of samples."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,25 +16,20 @@ Channels = npt.NDArray[np.float32]  # (samples, channels), full scale is +-1
 class Sound:
     """Decoded sound as it comes: all channels, at the source's own rate.
 
-    No more than a chunk is in memory. The chunks' iterator raises AudioError where nothing (more) can be decoded, and
-    warns (`notices.warn`) of what was left out.
+    No more than a chunk is in memory. The iterator of chunks raises AudioError where nothing (more) can be decoded, and
+    warns (`errors.user_warnings.warn`) of what was left out.
     """
 
     rate: int  # Hz
     chunks: Iterator[Channels]  # of any length
     name: str  # for messages
-    path: str | None = None  # goes into predictions; None for what has none
-    seconds: float | None = None  # about so long, for progress alone: headers lie
+    path: str | None = None  # goes into predictions; None for sounds without one
+    seconds: float | None = None  # approximate length, for progress alone: headers may be wrong
 
 
 def first(chunks: Iterable[npt.NDArray[np.float32]], count: int | None) -> Iterator[npt.NDArray[np.float32]]:
-    """As many samples as wanted, and no chunk more than it takes; None is all of them."""
-    left = count
+    """The chunks up to so many samples, without taking one more; None takes all."""
     for chunk in chunks:
-        if left is None:
-            yield chunk
-            continue
-        yield chunk[:left]
-        left -= len(chunk)
-        if left <= 0:
+        yield chunk[:count]
+        if count is not None and (count := count - len(chunk)) <= 0:
             return

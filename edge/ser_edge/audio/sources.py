@@ -1,4 +1,4 @@
-"""Everything that Python code calls a sound becomes a `Sound`: a path, a file object, an array with its rate."""
+"""A path, a file object, or an array with its rate becomes a `Sound`."""
 
 import os
 import re
@@ -23,21 +23,21 @@ Source = (
     str | bytes | os.PathLike[str] | os.PathLike[bytes] | BinaryIO | npt.ArrayLike | tuple[npt.ArrayLike, npt.ArrayLike]
 )
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_LONGEST_PATH = 4096  # bytes
+_MAX_PATH = 4096  # bytes
 
 
 @contextmanager
 def open_source(source: Source, sample_rate: Any = None) -> Iterator[Sound]:
-    """Opens whatever `Recognizer.predict` takes.
+    """Opens any argument of `Recognizer.predict`.
 
     Args:
         source: the path of a sound file; a binary file object that holds one, an upload or a `soundfile.SoundFile`
             included; samples as `arrays.array_to_samples` takes them; or these with their rate, in a tuple.
-        sample_rate: Hz of samples; files say theirs.
+        sample_rate: Hz of samples; files contain theirs.
 
     Raises:
-        AudioError: nothing that can be used.
-        TypeError: nothing that is a sound, or samples without a sample rate.
+        AudioError: it can't be used.
+        TypeError: not a sound, or samples without a sample rate.
     """
     any_source: Any = source
     if isinstance(any_source, str | os.PathLike) or _names_file(any_source):
@@ -59,7 +59,7 @@ def open_source(source: Source, sample_rate: Any = None) -> Iterator[Sound]:
 
 
 def check_chunks(chunks: Any) -> None:
-    """Refuses what `Recognizer.stream` would iterate over without getting chunks.
+    """Refuses objects that `Recognizer.stream` would iterate over without getting chunks.
 
     Raises:
         TypeError: a path, a file, bytes, or one array.
@@ -81,12 +81,12 @@ def _in_memory(source: Any, sample_rate: Any) -> Sound:
     if (pair := split_rate(source)) is not None:
         given, source = parse_sample_rate(pair[0], "array"), pair[1]
         if sample_rate is not None and parse_sample_rate(sample_rate, "array") != given:
-            raise TypeError(f"the samples come with {given} Hz, sample_rate says {sample_rate}; leave one of them out")
+            raise TypeError(f"the samples come with {given} Hz, sample_rate is {sample_rate}; leave one of them out")
         sample_rate = given
     if isinstance(source, int | float) and (hasattr(sample_rate, "__len__") or hasattr(sample_rate, "__array__")):
         raise TypeError(f"samples come first, then their rate; type predict(samples, sample_rate={source})")
     if sample_rate is None:
-        array_to_samples(source)  # what isn't samples needs another thing than a rate
+        array_to_samples(source)  # raises where a rate wouldn't help
         raise TypeError("an array needs its sample rate: predict(array, sample_rate=...)")
     rate = parse_sample_rate(sample_rate, "array")
     samples = array_to_samples(source)
@@ -100,7 +100,7 @@ def _reads(source: Any) -> bool:
 
 def _names_file(source: Any) -> bool:
     """Whether bytes are the path of something, as `os.listdir(b".")` gives it, rather than sound."""
-    if not isinstance(source, bytes) or not 0 < len(source) <= _LONGEST_PATH or b"\0" in source:
+    if not isinstance(source, bytes) or not 0 < len(source) <= _MAX_PATH or b"\0" in source:
         return False
     path = Path(os.fsdecode(source))
     with suppress(OSError, ValueError):
@@ -109,22 +109,22 @@ def _names_file(source: Any) -> bool:
 
 
 def _check_path(path: str) -> None:
-    """Says of a path what `open_sound` can't know.
+    """Refuses paths with more advice than `open_sound` can give.
 
     Raises:
         AudioError: it is empty, a URL, of a home folder, or a folder with sounds in it.
     """
-    with suppress(OSError, ValueError):  # too long, or a zero in it: opening it says so
+    with suppress(OSError, ValueError):  # too long, or with a zero in it: opening it raises
         place = Path(path)
         if not path:
-            raise AudioError("the path is empty; was a variable not set?")
+            raise AudioError("the path is empty; was a variable not set?", code="audio-not-found")
         if place.is_dir():
             below = (found.suffix for found in chain(place.glob("*"), place.glob("*/*")))
             if suffix := next((suffix for suffix in below if suffix.lower() in AUDIO_SUFFIXES), None):
                 each = f'[recognizer.predict(p) for p in Path({path!r}).rglob("*{suffix}")]'
-                raise AudioError(f"{path}: a folder; predict takes one sound; type {each}")
+                raise AudioError(f"{path}: a folder; predict takes one sound; type {each}", code="audio-folder")
         elif not place.exists():
             if _URL.match(path):
-                raise AudioError(f"{path}: a URL; give the path of a file, downloaded first")
+                raise AudioError(f"{path}: a URL; give the path of a file, downloaded first", code="audio-not-found")
             if path.startswith("~"):
-                raise AudioError(f"{path}: no such file; type os.path.expanduser({path!r})")
+                raise AudioError(f"{path}: no such file; type os.path.expanduser({path!r})", code="audio-not-found")

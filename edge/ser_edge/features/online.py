@@ -1,7 +1,7 @@
 """The log-mel spectrum of an endless signal, frame by frame as its samples come.
 
-What depends on a whole utterance (the floor, the span, the peak) is left to `FrontEnd.utterance`, which sees a window
-of these frames. So each frame is computed once, however much windows overlap.
+Each frame is computed once, however much windows overlap. What depends on a whole utterance (its peak, its trimmed
+span) is computed per window, by `FrontEnd.utterance`.
 """
 
 import numpy as np
@@ -13,11 +13,11 @@ __all__ = ["IncrementalLogMel"]
 
 
 class IncrementalLogMel:
-    """`FrontEnd.log_mel` of a signal that comes in pieces: all returned frames together are what it computes at once.
+    """Computes `FrontEnd.log_mel` of a signal in pieces: the returned frames together equal those of the whole.
 
-    Frame i is centred on sample i * hop_length, so it is there n_fft / 2 samples later.
+    Frame i is centred on sample i * hop_length, so it is returned n_fft / 2 samples later.
 
-    >>> from ser_edge.features.frontend import FeatureConfig
+    >>> from ser_edge.features.config import FeatureConfig
     >>> spectrum = IncrementalLogMel(FrontEnd(FeatureConfig(n_fft=512, hop_length=160)))
     >>> [len(spectrum.accept_waveform(np.zeros(160, np.float32))) for _ in range(4)], len(spectrum.input_finished())
     ([0, 1, 1, 1], 2)
@@ -36,5 +36,5 @@ class IncrementalLogMel:
         return frames
 
     def input_finished(self) -> Features:
-        """The frames at the end, which reach past it into zeros."""
+        """The last frames, padded with zeros."""
         return self.accept_waveform(np.zeros(self._half, np.float32))

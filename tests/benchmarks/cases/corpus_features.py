@@ -11,7 +11,7 @@ from case import Settings, Table, main
 from peers.notebook import features
 from timing import in_turn
 
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_train.data.feature_cache import extract
 
 LOOP = "librosa, file by file"

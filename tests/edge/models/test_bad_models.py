@@ -17,10 +17,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.container import MAX_FILE, MAX_METADATA
+from ser_edge.models.loader import BUNDLED, DEFAULT
 from ser_edge.models.metadata import FILE_NAME, KEY, ModelMetadata
-from ser_edge.models.network import BUNDLED, DEFAULT
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 LABELS = ("calm", "happy", "angry")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_edge.errors import ModelError
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import Accuracy, ModelMetadata, Normalization
 
 DESCRIPTION = ModelMetadata(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.output.writers import WRITERS
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from ser_edge import ModelError, Prediction, Recognizer, WindowConfig
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 

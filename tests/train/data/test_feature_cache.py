@@ -11,7 +11,8 @@ import soundfile
 import ser_train.data.feature_cache
 from ser_edge.audio.reading import read
 from ser_edge.errors import AudioError
-from ser_edge.features.frontend import FeatureConfig, FrontEnd
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import FrontEnd
 from ser_train.data.corpus_loader import Utterance, read_corpus
 from ser_train.data.feature_cache import corpus_features, corpus_spectra, extract
 from tests.conftest import voice

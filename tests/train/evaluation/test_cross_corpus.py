@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_edge.models.network import Model
-from ser_train.cli.args import parse_across
+from ser_edge.models.loader import open_model
+from ser_train.cli.args import parse_cross_corpus
 from ser_train.data.corpus_loader import CorpusError, read_corpora
-from ser_train.evaluation.cross_corpus import Abroad, abroad, across, markdown
+from ser_train.evaluation.cross_corpus import CrossCorpusResult, across, markdown, score_corpora
 from tests.conftest import RATE, voice
 
 
@@ -27,7 +27,7 @@ class Calm:
     """A network that always says calm first, angry next."""
 
     def __init__(self, data: str = "", not_heard: Sequence[int] = ()) -> None:
-        metadata = Model("crnn").metadata
+        metadata = open_model("crnn").metadata
         training = {**metadata.training, "data": data, "not_heard": list(not_heard)} if data else metadata.training
         self.metadata = replace(metadata, training=training)
 
@@ -37,17 +37,17 @@ class Calm:
 
 
 def test_an_emotion_that_a_corpus_lacks_is_no_answer(folder: Path) -> None:
-    savee, tess = sorted(abroad(Calm(), "calm", read_corpora([folder], 1)), key=lambda figure: figure.corpus)
+    savee, tess = sorted(score_corpora(Calm(), "calm", read_corpora([folder], 1)), key=lambda figure: figure.corpus)
     taught = "RAVDESS speech, RAVDESS song, nEMO"
-    assert savee == Abroad("calm", taught, "savee", 2, 7, 50.0, 50.0)  # angry twice: SAVEE has no calm
-    assert tess == Abroad("calm", taught, "tess", 1, 7, 0.0, 0.0)
+    assert savee == CrossCorpusResult("calm", taught, "savee", 2, 7, 50.0, 50.0)  # angry twice: SAVEE has no calm
+    assert tess == CrossCorpusResult("calm", taught, "tess", 1, 7, 0.0, 0.0)
 
 
 def test_corpora_that_taught_it_and_voices_that_it_heard_are_left_out(folder: Path) -> None:
     for name in ("EB0_anger_1.wav", "03-02-05-01-01-01-07.wav", "03-02-05-01-01-01-08.wav"):  # nEMO, two singers
         soundfile.write(folder / name, voice(len(name), 2, int(name[-5])), RATE)
     network = Calm("RAVDESS speech, CC BY-NC-SA 4.0; nEMO, CC BY-NC-SA 4.0", [8])
-    counts = {figure.corpus: figure.utterances for figure in abroad(network, "calm", read_corpora([folder], 1))}
+    counts = {figure.corpus: figure.utterances for figure in score_corpora(network, "calm", read_corpora([folder], 1))}
     assert counts == {"ravdess_song": 1, "savee": 2, "tess": 1}
 
 
@@ -57,7 +57,9 @@ def test_the_command_judges_files_and_leaves_out_what_is_no_run(
     bundled = Path(__file__).parents[3] / "edge/ser_edge/models/bundled/crnn.onnx"
     page = tmp_path / "table.md"
     assert (
-        across(parse_across([str(bundled), str(tmp_path / "none"), "--data", str(folder), "--markdown", str(page)]))
+        across(
+            parse_cross_corpus([str(bundled), str(tmp_path / "none"), "--data", str(folder), "--markdown", str(page)])
+        )
         == 0
     )
     said = capsys.readouterr()
@@ -68,8 +70,8 @@ def test_the_command_judges_files_and_leaves_out_what_is_no_run(
 
 
 def test_each_corpus_is_a_column_and_runs_of_one_kind_are_a_row() -> None:
-    seeds = [Abroad("a", "RAVDESS speech", "nemo", 9, 6, 50, uar) for uar in (40, 42)]
-    table = markdown([*seeds, Abroad("a", "SAVEE", "tess", 8, 7, 50, 30)])
+    seeds = [CrossCorpusResult("a", "RAVDESS speech", "nemo", 9, 6, 50, uar) for uar in (40, 42)]
+    table = markdown([*seeds, CrossCorpusResult("a", "SAVEE", "tess", 8, 7, 50, 30)])
     assert table.splitlines()[2:] == [
         "| `a` | RAVDESS speech | 41.0 ± 1.4 (2 runs), 9 utterances |  |",
         "| `a` | SAVEE |  | 30.0, 8 utterances |",
@@ -77,7 +79,7 @@ def test_each_corpus_is_a_column_and_runs_of_one_kind_are_a_row() -> None:
 
 
 def test_two_voices_say_little() -> None:
-    table = markdown([Abroad("a", "SAVEE", "tess", 8, 7, 50, 30, voices=2)])
+    table = markdown([CrossCorpusResult("a", "SAVEE", "tess", 8, 7, 50, 30, voices=2)])
     assert table.splitlines()[2] == "| `a` | SAVEE | 30.0, 8 utterances (say little: of 2 voices alone) |"
 
 
@@ -87,5 +89,5 @@ def test_a_network_that_heard_everything_is_left_out(folder: Path, capsys: pytes
     songs.mkdir()
     soundfile.write(songs / "03-02-05-01-01-01-08.wav", voice(1, 1, 1), RATE)
     with pytest.raises(CorpusError, match="nothing to judge"):
-        across(parse_across([str(bundled), "--data", str(songs)]))
+        across(parse_cross_corpus([str(bundled), "--data", str(songs)]))
     assert "has heard all of it" in capsys.readouterr().err

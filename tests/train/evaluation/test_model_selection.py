@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import ModelMetadata
-from ser_train.cli.args import parse_choose
+from ser_train.cli.args import parse_select
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError
 from ser_train.data.splits import SPEAKER_FOLDS
-from ser_train.evaluation.model_selection import choose, markdown, unheard
+from ser_train.evaluation.model_selection import choose, markdown, unseen_answers
 from ser_train.runs.run_directory import Answers, RunDirectory
 from ser_train.runs.settings import Settings
 
@@ -35,7 +35,7 @@ def make_run(folder: Path, settings: Settings, right: bool = True) -> RunDirecto
 def test_a_folds_own_actors_never_choose_its_settings(tmp_path: Path) -> None:
     inner = {fold: make_run(tmp_path, Settings("crnn", "inner", fold)) for fold in range(5)}
     for fold in range(5):
-        after, before = unheard(inner, fold)
+        after, before = unseen_answers(inner, fold)
         assert set(after.actors) == set(SPEAKER_FOLDS[(fold + 1) % 5])
         assert set(before.actors) == set(SPEAKER_FOLDS[(fold - 1) % 5])
 
@@ -53,10 +53,10 @@ def test_the_table_has_a_figure_where_both_runs_are_there(tmp_path: Path) -> Non
 def test_without_runs_of_inner_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_run(tmp_path, Settings("crnn", "speaker", 0))
     with pytest.raises(CorpusError, match="--protocol inner"):
-        choose(parse_choose([str(run.path)]))
+        choose(parse_select([str(run.path)]))
     inner = make_run(tmp_path, Settings("crnn", "inner", 0))
     assert (
-        choose(parse_choose([str(inner.path), str(tmp_path / "nothing"), "--markdown", str(tmp_path / "table.md")]))
+        choose(parse_select([str(inner.path), str(tmp_path / "nothing"), "--markdown", str(tmp_path / "table.md")]))
         == 0
     )
     assert (tmp_path / "table.md").read_text() == capsys.readouterr().out

@@ -14,14 +14,23 @@ from keras import layers
 
 import ser_train.cli.robustness
 from ser_edge.audio.reading import read
-from ser_edge.features.frontend import FeatureConfig, FrontEnd
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.metadata import ModelMetadata, Normalization
-from ser_train.cli.args import parse_conditions
+from ser_train.cli.args import parse_robustness
 from ser_train.cli.robustness import KerasModel, conditions, of_test
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError, Utterance, read_corpus
 from ser_train.data.splits import SPEAKER_FOLDS
-from ser_train.evaluation.corruptions import CONDITIONS, RATE, TALKERS, WINDOWS, Recording, live_windows, speech_span
-from ser_train.evaluation.robustness import Heard, _by_speaker, _talkers, markdown, measure, pool
+from ser_train.evaluation.corruptions import (
+    BABBLE_SPEAKERS,
+    CORRUPTIONS,
+    RATE,
+    WINDOW_SECONDS,
+    Recording,
+    live_windows,
+    speech_span,
+)
+from ser_train.evaluation.robustness import RobustnessAnswers, _by_speaker, _talkers, markdown, measure, pool
 from ser_train.runs.run_directory import Answers, RunDirectory
 from ser_train.runs.settings import Settings
 
@@ -49,12 +58,12 @@ def spoken(before: float, speech: float, after: float) -> Recording:
     hum = sum(tone(150 * k, speech, 0.1 / k) for k in range(1, 30))
     samples = np.pad(hum, (round(before * RATE), round(after * RATE))).astype(np.float32)
     span = slice(round(before * RATE), round((before + speech) * RATE))
-    others = tuple(tone(1000 * (k + 1), 0.5, 0.01 * (k + 1)) for k in range(TALKERS))
+    others = tuple(tone(1000 * (k + 1), 0.5, 0.01 * (k + 1)) for k in range(BABBLE_SPEAKERS))
     return Recording(samples, span, others)
 
 
 def damaged(name: str, recording: Recording, seed: int = 0) -> npt.NDArray[np.float32]:
-    return CONDITIONS[name](recording, np.random.default_rng(seed))
+    return CORRUPTIONS[name](recording, np.random.default_rng(seed))
 
 
 def decibels(samples: npt.NDArray[np.floating]) -> float:
@@ -73,7 +82,7 @@ def recording() -> Recording:
     return spoken(0.5, 1.5, 0.8)
 
 
-@pytest.mark.parametrize("name", CONDITIONS)
+@pytest.mark.parametrize("name", CORRUPTIONS)
 def test_damage_is_repeatable_and_as_long_as_the_recording(name: str, recording: Recording) -> None:
     samples = damaged(name, recording)
     assert samples.dtype == np.float32
@@ -100,7 +109,7 @@ def test_the_noise_of_every_ratio_is_the_same_noise(recording: Recording) -> Non
 
 def test_a_babble_is_what_all_the_others_say_equally_loud(recording: Recording) -> None:
     babble = damaged("six others talk, 5 dB", recording) - recording.samples
-    levels = [band(babble, 1000 * (k + 1) - 50, 1000 * (k + 1) + 50) for k in range(TALKERS)]
+    levels = [band(babble, 1000 * (k + 1) - 50, 1000 * (k + 1) + 50) for k in range(BABBLE_SPEAKERS)]
     assert max(levels) - min(levels) < 1
     assert band(babble, 1200, 1800) < min(levels) - 15
 
@@ -179,7 +188,7 @@ def test_little_speech_is_judged_by_the_window_that_has_most() -> None:
     np.testing.assert_array_equal(window, recording.samples[-round(1.5 * RATE) :])
 
 
-@pytest.mark.parametrize("seconds", WINDOWS)
+@pytest.mark.parametrize("seconds", WINDOW_SECONDS)
 def test_a_recording_shorter_than_a_window_is_one(seconds: float) -> None:
     recording = spoken(0.1, 0.9, 0.1)
     (window,) = live_windows(recording, seconds)
@@ -233,15 +242,15 @@ def test_untouched_recordings_are_judged_as_ever(
     heard = measure(model, asked, utterances, jobs=1)
     assert heard.names.tolist() == [u.path.stem for u in asked]
     assert heard.labels.tolist() == [4, 5, 6, 7, 0, 1, 2, 3]
-    assert heard.whole.shape == (len(CONDITIONS), 8, 8)
+    assert heard.whole.shape == (len(CORRUPTIONS), 8, 8)
     np.testing.assert_allclose(heard.whole.sum(axis=2), 1, atol=1e-5)
     front_end = FrontEnd(config)
     alone = model.probabilities(np.stack([front_end(read(u.path, RATE)) for u in asked]))
     np.testing.assert_allclose(heard.whole[0], alone, atol=1e-5)
-    for seconds in WINDOWS:  # these recordings are shorter than any window
+    for seconds in WINDOW_SECONDS:  # these recordings are shorter than any window
         np.testing.assert_allclose(heard.windows(seconds)[1], alone, atol=1e-5)
         np.testing.assert_allclose(heard.voted(seconds)[1], alone, atol=1e-5)
-    assert not np.allclose(heard.whole[list(CONDITIONS).index("white noise, 5 dB")], alone, atol=1e-3)
+    assert not np.allclose(heard.whole[list(CORRUPTIONS).index("white noise, 5 dB")], alone, atol=1e-3)
 
 
 def test_two_processes_and_another_order_hear_the_same(make_run: MakeRun, utterances: list[Utterance]) -> None:
@@ -254,7 +263,7 @@ def test_two_processes_and_another_order_hear_the_same(make_run: MakeRun, uttera
 def test_babblers_are_six_other_speakers(utterances: list[Utterance]) -> None:
     for utterance in utterances[::50]:
         actors = {path.parent.name for path in _talkers(utterance, _by_speaker(utterances))}
-        assert len(actors) == TALKERS
+        assert len(actors) == BABBLE_SPEAKERS
         assert utterance.path.parent.name not in actors
 
 
@@ -270,18 +279,20 @@ def test_a_network_of_another_sample_rate_is_refused(make_run: MakeRun, utteranc
         measure(model, utterances[:1], utterances, jobs=1)
 
 
-def heard(labels: list[int], guesses: list[int], windows: list[tuple[float, int, int]] | None = None) -> Heard:
+def heard(
+    labels: list[int], guesses: list[int], windows: list[tuple[float, int, int]] | None = None
+) -> RobustnessAnswers:
     """Answers by hand: the guesses as recorded, and always 0 under all other conditions.
 
     Windows are (seconds, place, guess); without them each utterance has one of each length, with its own guess.
     """
     sure = np.eye(2, dtype=np.float32)
-    windows = windows or [(s, place, guess) for s in WINDOWS for place, guess in enumerate(guesses)]
+    windows = windows or [(s, place, guess) for s in WINDOW_SECONDS for place, guess in enumerate(guesses)]
     seconds, places, live = zip(*windows, strict=True)
-    return Heard(
+    return RobustnessAnswers(
         np.array([f"{place}" for place in range(len(labels))]),
         np.array(labels),
-        np.stack([sure[guesses], *[sure[[0] * len(labels)]] * (len(CONDITIONS) - 1)]),
+        np.stack([sure[guesses], *[sure[[0] * len(labels)]] * (len(CORRUPTIONS) - 1)]),
         0.2 + 0.6 * sure[list(live)],
         np.array(seconds),
         np.array(places),
@@ -313,33 +324,33 @@ def test_a_run_keeps_what_was_measured_and_is_not_measured_again(
 ) -> None:
     runs = [make_run(Settings("tiny", "speaker", fold)) for fold in (0, 1)]
     command = [*(str(run.path) for run in runs), "--data", str(corpus), "--jobs", "1"]
-    assert conditions(parse_conditions([*command, "--markdown", str(tmp_path / "table.md")])) == 0
+    assert conditions(parse_robustness([*command, "--markdown", str(tmp_path / "table.md")])) == 0
     table = capsys.readouterr().out
     assert table == (tmp_path / "table.md").read_text("utf-8")
     assert table.startswith("`tiny`, protocol `speaker`, 2 folds x 1 seed, 32 utterances; percent.\n")
-    assert table.count("\n| ") == 2 + len(CONDITIONS) + 1 + len(WINDOWS)
+    assert table.count("\n| ") == 2 + len(CORRUPTIONS) + 1 + len(WINDOW_SECONDS)
     kept = runs[1].read("conditions.json")
     about = {name: kept[name] for name in ("protocol", "fold", "seed", "file", "utterances")}
     assert about == {"protocol": "speaker", "fold": 1, "seed": 0, "file": "keras", "utterances": 16}
-    assert [condition["name"] for condition in kept["conditions"]] == list(CONDITIONS)
+    assert [condition["name"] for condition in kept["conditions"]] == list(CORRUPTIONS)
     assert set(kept["conditions"][0]) == {"name", "wa", "uar", "lost"}
-    assert [(live["window"], live["windows"]) for live in kept["live"]] == [(seconds, 16) for seconds in WINDOWS]
+    assert [(live["window"], live["windows"]) for live in kept["live"]] == [(seconds, 16) for seconds in WINDOW_SECONDS]
 
     asked = []
     monkeypatch.setattr(ser_train.cli.robustness, "measure", lambda *arguments: asked.append(arguments[-1]))
-    assert conditions(parse_conditions(command[:2])) == 0  # no corpus is needed either
+    assert conditions(parse_robustness(command[:2])) == 0  # no corpus is needed either
     assert capsys.readouterr().out == table
     make_other = keras.Sequential([keras.Input((SPEECH.frames, 20)), layers.Flatten(), layers.Dense(8, "softmax")])
     make_other.save(runs[1].path / "model.keras")
     with pytest.raises(TypeError):  # what `measure` gives here can't be kept
-        conditions(parse_conditions(command))
+        conditions(parse_robustness(command))
     assert asked == ["tiny-speaker-fold1-seed0"]
 
 
 def test_a_corpus_without_the_test_voices_is_refused(make_run: MakeRun, corpus: Path) -> None:
     run = make_run(Settings("tiny", "speaker"), actors=(2, 5))
     with pytest.raises(CorpusError, match=f"^{run.path}: 8 of the 16 utterances .* like 03-01-01-01-01-01-05; give"):
-        conditions(parse_conditions([str(run.path), "--data", str(corpus / "Actor_02"), "--jobs", "1"]))
+        conditions(parse_robustness([str(run.path), "--data", str(corpus / "Actor_02"), "--jobs", "1"]))
 
 
 def test_only_runs_that_make_one_figure_are_pooled(
@@ -357,7 +368,7 @@ def test_only_runs_that_make_one_figure_are_pooled(
     }
     for message, runs in refused.items():
         with pytest.raises(CorpusError, match=message):
-            conditions(parse_conditions([str(run.path) for run in runs]))
+            conditions(parse_robustness([str(run.path) for run in runs]))
     assert capsys.readouterr().err == f"ser-train: {tmp_path / 'nothing'}: not a finished run, left out\n"
 
 
@@ -374,9 +385,9 @@ def test_a_file_is_asked_only_about_the_run_it_was_exported_from(
         model.metadata = replace(model.metadata, training={"run": source.path.name})
         return model
 
-    monkeypatch.setattr(ser_train.cli.robustness, "Model", opened)
+    monkeypatch.setattr(ser_train.cli.robustness, "open_model", opened)
     command = [str(run.path), "--model", str(file), "--data", str(corpus), "--jobs", "1"]
-    assert conditions(parse_conditions(command)) == 0
+    assert conditions(parse_robustness(command)) == 0
     said = capsys.readouterr().out
     assert said.startswith("`tiny.onnx`, protocol `speaker`, 1 fold x 1 seed, 8 utterances")
     assert said.endswith("\n\nThese figures say little: of one voice alone.\n")
@@ -384,9 +395,9 @@ def test_a_file_is_asked_only_about_the_run_it_was_exported_from(
     source = other
     file.write_bytes(b"stands for another")
     with pytest.raises(CorpusError, match="exported from tiny-speaker-fold1-seed0, which may have heard"):
-        conditions(parse_conditions(command))
+        conditions(parse_robustness(command))
     with pytest.raises(SystemExit, match="2"):
-        conditions(parse_conditions([str(run.path), str(other.path), "--model", str(file)]))
+        conditions(parse_robustness([str(run.path), str(other.path), "--model", str(file)]))
     assert "--model is exported from one run" in capsys.readouterr().err
 
 

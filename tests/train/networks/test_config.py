@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_train.networks.config import AugmentedConfig, BaselineConfig, Recipe, fingerprint, with_changes
 from ser_train.networks.zoo import NETWORKS
 from tests import messages

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_train.networks.config import AugmentedConfig, BaselineConfig
 from ser_train.networks.zoo import NETWORKS
 

@@ -15,19 +15,19 @@ import pytest
 
 import ser_train.evaluation.metrics
 from ser_edge.errors import SerEdgeError
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import ModelMetadata
 from ser_train.cli.app import main
 from ser_train.cli.args import parse_report
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError
 from ser_train.data.splits import PROTOCOLS, SPEAKER_FOLDS
-from ser_train.evaluation.corruptions import CONDITIONS, WINDOWS
+from ser_train.evaluation.corruptions import CORRUPTIONS, WINDOW_SECONDS
 from ser_train.evaluation.metrics import pooled
 from ser_train.evaluation.misclassified import mistakes
-from ser_train.evaluation.robustness import Heard, pool
+from ser_train.evaluation.robustness import RobustnessAnswers, pool
 from ser_train.reporting.html.page import _BENCHMARKS, _EXPORTED, _RESULTS, _rows, report
 from ser_train.reporting.html.sections import PROTOCOL_MEANINGS
-from ser_train.reporting.model_card import card, include_cards
+from ser_train.reporting.model_card import card, include_model_cards
 from ser_train.reporting.statistics import gather
 from ser_train.runs.run_directory import Answers, RunDirectory
 from ser_train.runs.settings import Settings
@@ -88,13 +88,13 @@ def add_the_rest(run: RunDirectory) -> None:
     run.write("history.json", [{"loss": 1.0, "accuracy": 0.5, "val_loss": 1.5, "val_accuracy": 0.4}] * 2)
     answers = run.answers
     count = len(answers.labels)
-    heard = Heard(
+    heard = RobustnessAnswers(
         answers.names,
         answers.labels,
-        np.stack([answers.probabilities] * len(CONDITIONS)),
-        np.concatenate([answers.probabilities] * len(WINDOWS)),
-        np.repeat(WINDOWS, count),
-        np.tile(np.arange(count), len(WINDOWS)),
+        np.stack([answers.probabilities] * len(CORRUPTIONS)),
+        np.concatenate([answers.probabilities] * len(WINDOW_SECONDS)),
+        np.repeat(WINDOW_SECONDS, count),
+        np.tile(np.arange(count), len(WINDOW_SECONDS)),
     )
     np.savez(run.path / "conditions.npz", **asdict(heard))
     run.write("conditions.json", asdict(pool([[heard]])))
@@ -276,29 +276,29 @@ def test_the_headline_is_what_scores_makes_of_the_runs(folder: Path) -> None:
 
 
 def test_groups_are_compared_by_the_emotions_that_all_speak(tmp_path: Path) -> None:
-    findings = gather([make_run(tmp_path, Settings("gru", "speaker"), wrong=1)])  # actor 2 speaks neutral first
-    assert [(g.name, g.spoken, round(g.uar.mean, 2)) for g in findings.sexes] == [
+    summary = gather([make_run(tmp_path, Settings("gru", "speaker"), wrong=1)])  # actor 2 speaks neutral first
+    assert [(g.name, g.support, round(g.uar.mean, 2)) for g in summary.sexes] == [
         ("female", 45, 95.83),  # of three women's neutral one is wrong
         ("male", 30, 100.0),
     ]
-    assert [(g.name, g.spoken, round(g.wa.mean, 2), g.uar.mean) for g in findings.intensities] == [
+    assert [(g.name, g.support, round(g.wa.mean, 2), g.uar.mean) for g in summary.intensities] == [
         ("normal", 40, 97.5, 100.0),
         ("strong", 35, 100.0, 100.0),
     ]
-    neutral = findings.emotions[0]
-    assert (neutral.spoken, neutral.recall.mean, neutral.instead, neutral.share) == (5, 80, "calm", 20)
+    neutral = summary.emotions[0]
+    assert (neutral.support, neutral.recall.mean, neutral.top_confusion, neutral.share) == (5, 80, "calm", 20)
 
 
 def test_a_threshold_is_judged_on_what_a_user_sees(tmp_path: Path) -> None:
     sure = make_run(tmp_path, Settings("gru", "speaker", 0), sure=0.9, temperature=3.0, threshold=0.4)
     unsure = make_run(tmp_path, Settings("gru", "speaker", 4), sure=0.9, wrong=15, temperature=1.0, threshold=0.4)
-    findings = gather([sure, unsure])
-    assert findings.calibrated
-    assert findings.everything_served.probabilities.max() == pytest.approx(0.9)  # fold 4's: served as it is
+    summary = gather([sure, unsure])
+    assert summary.is_calibrated
+    assert summary.pooled_calibrated_answers.probabilities.max() == pytest.approx(0.9)  # fold 4's: served as it is
     odds = 63 ** (1 / 3)  # of the answer against another; 0.9 to 0.1 / 7 before
-    assert findings.served[0].probabilities[0].max() == pytest.approx(odds / (odds + 7))
-    assert findings.chosen == pytest.approx((100 * 60 / 135, 100 * 45 / 60))
-    assert replace(findings, seeds=((findings.seeds[0][0],),)).chosen == (0, 0)
+    assert summary.calibrated_answers[0].probabilities[0].max() == pytest.approx(odds / (odds + 7))
+    assert summary.at_threshold == pytest.approx((100 * 60 / 135, 100 * 45 / 60))
+    assert replace(summary, seeds=((summary.seeds[0][0],),)).at_threshold == (0, 0)
 
 
 def test_a_bare_run_has_a_page_without_what_nobody_measured(
@@ -402,13 +402,13 @@ def test_a_card_shows_the_network_that_its_marks_name(folder: Path, tmp_path: Pa
     page.write_text(f"# Card\n\n{MARKS[0]}old\n{MARKS[1]}\n\nend\n", "utf-8")
     other = make_run(tmp_path, Settings("lstm", "utterance"))
     for _ in range(2):
-        include_cards([*runs, other], page)
+        include_model_cards([*runs, other], page)
         assert page.read_text("utf-8") == f"# Card\n\n{MARKS[0]}{card(gather(runs))}{MARKS[1]}\n\nend\n"
     text = page.read_text("utf-8")
     assert "5 folds, 2 seeds; in percent, ± is the spread over seeds." in text
     assert "| neutral | 97.9 ± 2.1 | 96.0 ± 4.0 | calm 2 |" in text
-    assert "Of 24 voices the worst is heard rightly" in text
-    assert "as it is served. With the threshold 0.50 it answers" in text
+    assert "Of 24 speakers the lowest accuracy is" in text
+    assert "calibrated. With the threshold 0.50, " in text
     assert "| white noise, 10 dB |" in text
     assert "nan" not in text
 
@@ -424,5 +424,5 @@ def test_a_card_of_a_network_that_is_not_there_is_refused(tmp_path: Path) -> Non
     page = tmp_path / "CARD.md"
     page.write_text("".join(MARKS), "utf-8")
     with pytest.raises(CorpusError, match="it shows gru by speaker, and none of these runs is of that"):
-        include_cards([make_run(tmp_path, Settings("gru", "utterance"))], page)
+        include_model_cards([make_run(tmp_path, Settings("gru", "utterance"))], page)
     assert page.read_text("utf-8") == "".join(MARKS)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ser_train.data.corpus_loader import EMOTIONS
-from ser_train.reporting.plots import picture_confusion, picture_curves
+from ser_train.reporting.plots import plot_confusion, plot_history
 from ser_train.reporting.tables import classification_text
 from ser_train.runs.run_directory import Answers
 
@@ -38,7 +38,7 @@ def check_picture(path: Path, width: int, height: int) -> None:
 
 
 def test_the_confusion_matrix_is_a_picture(answers: Answers, tmp_path: Path) -> None:
-    picture_confusion(answers, EMOTIONS, "gru-speaker-fold0-seed0", tmp_path / "confusion.png")
+    plot_confusion(answers, EMOTIONS, "gru-speaker-fold0-seed0", tmp_path / "confusion.png")
     check_picture(tmp_path / "confusion.png", 768, 672)
 
 
@@ -46,7 +46,7 @@ def test_the_confusion_matrix_is_a_picture(answers: Answers, tmp_path: Path) -> 
 def test_the_curves_are_a_picture(epochs: int, tmp_path: Path) -> None:
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
     history = [{name: 1 / (epoch + place) for place, name in enumerate(names, 1)} for epoch in range(epochs)]
-    picture_curves(history, min(epochs, 25), "gru-speaker-fold0-seed0", tmp_path / "curves.png")
+    plot_history(history, min(epochs, 25), "gru-speaker-fold0-seed0", tmp_path / "curves.png")
     check_picture(tmp_path / "curves.png", 1008, 432)
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ser_edge.features.frontend import FeatureConfig, FrontEnd
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import FrontEnd
 from ser_train.networks.config import AugmentedConfig
 from ser_train.networks.zoo import NETWORKS
 from ser_train.training.augmentation import Augmenter, Source

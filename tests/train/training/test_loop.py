@@ -15,7 +15,7 @@ import pytest
 from keras import layers
 
 import ser_train.training.loop
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_train.data.corpus_loader import EMOTIONS, Utterance, digest, read_corpus
 from ser_train.data.splits import PROTOCOLS
 from ser_train.networks.config import BaselineConfig, fingerprint
@@ -266,7 +266,7 @@ def test_a_killed_training_of_other_settings_leaves_no_whole_directory_and_no_st
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ser_train.training.loop, "picture_curves", killed)  # when half of the directory is another run's
+        patch.setattr(ser_train.training.loop, "plot_history", killed)  # when half of the directory is another run's
         with pytest.raises(KeyboardInterrupt):
             fit(replace(TINY, epochs=1), utterances, tmp_path, jobs=1)
     assert not RunDirectory(tmp_path / TINY.name).finished

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
 from ser_train.cli.args import (
-    parse_across,
-    parse_choose,
-    parse_conditions,
+    parse_cross_corpus,
     parse_evaluate,
     parse_report,
+    parse_robustness,
+    parse_select,
     parse_train,
 )
 
@@ -36,9 +36,9 @@ __all__ = ["main"]
 
 NOTEBOOK = ["rnn", "lstm", "gru"]
 COMMANDS = {  # and who parses their options, and where they are
-    "across": (parse_across, "ser_train.evaluation.cross_corpus"),
-    "choose": (parse_choose, "ser_train.evaluation.model_selection"),
-    "conditions": (parse_conditions, "ser_train.cli.robustness"),
+    "across": (parse_cross_corpus, "ser_train.evaluation.cross_corpus"),
+    "choose": (parse_select, "ser_train.evaluation.model_selection"),
+    "conditions": (parse_robustness, "ser_train.cli.robustness"),
     "report": (parse_report, "ser_train.reporting.html.page"),
 }
 _ALONE = Lock()  # one training at a time in a process: seeds and threads are the process's
@@ -189,7 +189,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     from ser_train.data.atomic import write_text
     from ser_train.evaluation.results import evaluate, include
-    from ser_train.reporting.model_card import include_cards
+    from ser_train.reporting.model_card import include_model_cards
     from ser_train.reporting.tables import markdown_table
     from ser_train.runs.run_directory import RunDirectory
 
@@ -203,7 +203,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         write_text(options.out, json.dumps(rows, indent=1) + "\n")
     for page in options.page:
         include(rows, page)
-        include_cards(runs, page)
+        include_model_cards(runs, page)
     if not rows:
         print("ser-train: no figure: protocol all tests voices that it was trained on; give the five runs of "
               "--protocol speaker as well (five speakers or more)", file=sys.stderr)  # fmt: skip

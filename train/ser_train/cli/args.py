@@ -17,11 +17,11 @@ __all__ = [
     "NETWORKS",
     "PROTOCOLS",
     "TABLES",
-    "parse_across",
-    "parse_choose",
-    "parse_conditions",
+    "parse_cross_corpus",
     "parse_evaluate",
     "parse_report",
+    "parse_robustness",
+    "parse_select",
     "parse_train",
 ]
 
@@ -145,7 +145,7 @@ def parse_evaluate(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def parse_across(arguments: Sequence[str]) -> argparse.Namespace:
+def parse_cross_corpus(arguments: Sequence[str]) -> argparse.Namespace:
     """Of `ser-train across`."""
     parser = ArgumentParser(
         prog="ser-train across",
@@ -158,7 +158,7 @@ def parse_across(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def parse_choose(arguments: Sequence[str]) -> argparse.Namespace:
+def parse_select(arguments: Sequence[str]) -> argparse.Namespace:
     """Of `ser-train choose`."""
     parser = ArgumentParser(
         prog="ser-train choose",
@@ -170,7 +170,7 @@ def parse_choose(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def parse_conditions(arguments: Sequence[str]) -> argparse.Namespace:
+def parse_robustness(arguments: Sequence[str]) -> argparse.Namespace:
     """Of `ser-train conditions`."""
     parser = ArgumentParser(
         prog="ser-train conditions",

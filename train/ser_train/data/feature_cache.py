@@ -19,7 +19,8 @@ from tqdm import tqdm
 import ser_edge.audio
 import ser_edge.features
 from ser_edge.audio.reading import read
-from ser_edge.features.frontend import FeatureConfig, Features, FrontEnd
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import Features, FrontEnd
 from ser_train.data.atomic import atomic_write
 from ser_train.data.corpus_loader import Utterance, unique
 from ser_train.data.download import cache_folder

@@ -17,14 +17,25 @@ from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
 from ser_edge.audio.reading import read
 from ser_edge.audio.sound import Samples
-from ser_edge.features.frontend import FeatureConfig, window_starts
+from ser_edge.features.config import FeatureConfig
+from ser_edge.features.frontend import window_starts
 from ser_train.data.feature_cache import front_end_of
 
-__all__ = ["CONDITIONS", "HOP", "RATE", "TALKERS", "WINDOWS", "Damage", "Recording", "live_windows", "speech_span"]
+__all__ = [
+    "BABBLE_SPEAKERS",
+    "CORRUPTIONS",
+    "HOP",
+    "RATE",
+    "WINDOW_SECONDS",
+    "Corruption",
+    "Recording",
+    "live_windows",
+    "speech_span",
+]
 
 RATE = 16_000  # Hz, of all samples here
-TALKERS = 6  # in a babble
-WINDOWS = (3.0, 2.0, 1.5)  # seconds a live network listens back
+BABBLE_SPEAKERS = 6  # in a babble
+WINDOW_SECONDS = (3.0, 2.0, 1.5)  # seconds a live network listens back
 HOP = 0.5  # seconds from one live answer to the next
 _SPOKEN = 0.75  # seconds of speech in a window that counts; half the window, if that is shorter
 _FULL_SCALE = 32_768  # of a 16-bit converter
@@ -58,7 +69,7 @@ class Recording:
         return cls(samples, speech_span(samples), tuple(sound[speech_span(sound)] for sound in talk))
 
 
-Damage = Callable[[Recording, np.random.Generator], Samples]  # as many samples as the recording has
+Corruption = Callable[[Recording, np.random.Generator], Samples]  # as many samples as the recording has
 
 
 def speech_span(samples: Samples) -> slice:
@@ -150,7 +161,7 @@ def _float32(samples: npt.NDArray[np.floating]) -> Samples:
     return np.ascontiguousarray(samples, dtype=np.float32)
 
 
-CONDITIONS: dict[str, Damage] = {
+CORRUPTIONS: dict[str, Corruption] = {
     "as recorded": _as_recorded,
     "white noise, 20 dB": partial(_white, ratio=20),
     "white noise, 10 dB": partial(_white, ratio=10),

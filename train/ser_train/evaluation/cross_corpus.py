@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.metrics import accuracy_score, recall_score
 
+from ser_edge.models.loader import open_model
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_train.cli.robustness import KerasModel
@@ -25,11 +26,11 @@ from ser_train.reporting.tables import caution
 from ser_train.runs.provenance import seen_speakers, training_corpora
 from ser_train.runs.run_directory import RunDirectory
 
-__all__ = ["Abroad", "abroad", "across"]
+__all__ = ["CrossCorpusResult", "across", "score_corpora"]
 
 
 @dataclass(frozen=True)
-class Abroad:
+class CrossCorpusResult:
     """One network's figures on one corpus, in percent."""
 
     network: str  # the file's name, or the run's label
@@ -42,7 +43,7 @@ class Abroad:
     voices: int = field(default=0, compare=False)  # who speaks them; 0 if it isn't known
 
 
-def abroad(model: Model, name: str, utterances: Sequence[Utterance]) -> list[Abroad]:
+def score_corpora(model: Model, name: str, utterances: Sequence[Utterance]) -> list[CrossCorpusResult]:
     """Judges the utterances that the network hasn't heard, corpus by corpus.
 
     Raises:
@@ -64,7 +65,9 @@ def abroad(model: Model, name: str, utterances: Sequence[Utterance]) -> list[Abr
         wa = 100 * float(accuracy_score(spoken, guesses))
         uar = 100 * float(recall_score(spoken, guesses, average="macro", labels=sorted(set(spoken)), zero_division=0))
         taught = ", ".join(teacher.title for teacher in training_corpora(model.metadata))
-        figures.append(Abroad(name, taught, corpus, len(new), len(known), wa, uar, len({u.speaker for u in new})))
+        figures.append(
+            CrossCorpusResult(name, taught, corpus, len(new), len(known), wa, uar, len({u.speaker for u in new}))
+        )
     return figures
 
 
@@ -78,7 +81,7 @@ def _unheard(model: Model, utterances: Sequence[Utterance]) -> list[Utterance]:
     return unique(u for u in utterances if u.actor not in heard)
 
 
-def markdown(figures: Sequence[Abroad]) -> str:
+def markdown(figures: Sequence[CrossCorpusResult]) -> str:
     """A row for all runs of a network that the same corpora taught, a column a corpus."""
     corpora = list(dict.fromkeys(figure.corpus for figure in figures))
     first = {figure.corpus: figure for figure in reversed(figures)}
@@ -91,7 +94,7 @@ def markdown(figures: Sequence[Abroad]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(figures: Sequence[Abroad]) -> str:
+def _cell(figures: Sequence[CrossCorpusResult]) -> str:
     """Of one corpus: the mean of the runs, and their spread."""
     if not figures:
         return ""
@@ -112,8 +115,8 @@ def across(options: argparse.Namespace) -> int:
         if run and not run.finished:
             print(f"ser-train: {path}: not a finished run, left out", file=sys.stderr)
             continue
-        model, name = (KerasModel(run), run.settings.label) if run else (Model(path), path.name)
-        found = abroad(model, name, utterances)
+        model, name = (KerasModel(run), run.settings.label) if run else (open_model(path), path.name)
+        found = score_corpora(model, name, utterances)
         if not found:
             print(f"ser-train: {path}: has heard all of it, left out", file=sys.stderr)
         figures += found

@@ -16,10 +16,10 @@ from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.evaluation.metrics import score
 from ser_train.runs.run_directory import Answers, RunDirectory
 
-__all__ = ["choose", "unheard"]
+__all__ = ["choose", "unseen_answers"]
 
 
-def unheard(inner: dict[int, RunDirectory], fold: int) -> Iterator[Answers]:
+def unseen_answers(inner: dict[int, RunDirectory], fold: int) -> Iterator[Answers]:
     """What those runs of `inner`, by their fold, that never heard a fold of `speaker` say of other voices."""
     folds = len(SPEAKER_FOLDS)
     for left_out, judged in ((fold, (fold + 1) % folds), ((fold - 1) % folds, (fold - 1) % folds)):
@@ -58,7 +58,7 @@ def _figure(seeds: dict[int, dict[int, RunDirectory]], fold: int) -> float:
     """Mean UAR over seeds; NaN where a run is missing."""
     uars = []
     for inner in seeds.values():
-        answers = list(unheard(inner, fold))
+        answers = list(unseen_answers(inner, fold))
         if len(answers) < 2:
             return float("nan")
         labels, probabilities = (

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from ser_edge.models.metadata import Accuracy, apply_temperature
-from ser_edge.models.network import Model
+from ser_edge.models.loader import open_model
+from ser_edge.models.metadata import Accuracy
+from ser_edge.models.network import apply_temperature
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_train.data.atomic import write_text
 from ser_train.data.corpus_loader import CorpusError
 from ser_train.data.splits import PROTOCOLS
 from ser_train.evaluation.calibration import calibrate
 from ser_train.evaluation.metrics import pooled
-from ser_train.evaluation.model_selection import unheard
+from ser_train.evaluation.model_selection import unseen_answers
 from ser_train.reporting.tables import markdown_table
 from ser_train.runs.grouping import RunGroup, check_calibration, group_runs
 from ser_train.runs.run_directory import Answers, RunDirectory
@@ -57,7 +58,7 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> list
         if protocol == "speaker":
             for run in members:
                 inner = related["inner"].seeds.values() if "inner" in related else []
-                _calibrate(run, [answers for folds in inner for answers in unheard(folds, run.settings.fold)])
+                _calibrate(run, [answers for folds in inner for answers in unseen_answers(folds, run.settings.fold)])
         if protocol == "all":
             tested = related["speaker"].runs if "speaker" in related else []
             for run in members:
@@ -118,7 +119,7 @@ def _kept_answers(run: RunDirectory, file: Path) -> Answers:
 def _file_answers(run: RunDirectory, file: Path) -> Answers:
     """A model file's, in the runtime that serves it."""
     test = run.answers.of_test()
-    return replace(test, probabilities=Model(file).probabilities(test.features))
+    return replace(test, probabilities=open_model(file).probabilities(test.features))
 
 
 def _file(folder: Path, run: RunDirectory, suffix: str, precision: str) -> Path:

@@ -17,14 +17,22 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import ModelMetadata
 from ser_train.data.corpus_loader import CorpusError, Utterance
 from ser_train.data.feature_cache import front_end_of
-from ser_train.evaluation.corruptions import CONDITIONS, HOP, RATE, TALKERS, WINDOWS, Recording, live_windows
+from ser_train.evaluation.corruptions import (
+    BABBLE_SPEAKERS,
+    CORRUPTIONS,
+    HOP,
+    RATE,
+    WINDOW_SECONDS,
+    Recording,
+    live_windows,
+)
 from ser_train.evaluation.metrics import score
 
-__all__ = ["Answerer", "Condition", "Figures", "Heard", "Live", "markdown", "measure", "pool"]
+__all__ = ["Answerer", "Condition", "Figures", "Live", "RobustnessAnswers", "markdown", "measure", "pool"]
 
 _CHUNK = 8  # utterances in one task; some 200 inputs of the network
 
@@ -43,14 +51,14 @@ class Answerer(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class RobustnessAnswers:
     """What a network answered to n utterances under every condition, and to the live windows of them."""
 
     names: npt.NDArray[np.str_]  # (n,), file names without suffix
     labels: npt.NDArray[np.int64]  # (n,), places in the description's labels
-    whole: npt.NDArray[np.float32]  # (conditions, n, labels), in the order of CONDITIONS
+    whole: npt.NDArray[np.float32]  # (conditions, n, labels), in the order of CORRUPTIONS
     live: npt.NDArray[np.float32]  # (windows, labels)
-    seconds: npt.NDArray[np.float64]  # (windows,), how long each is: one of WINDOWS
+    seconds: npt.NDArray[np.float64]  # (windows,), how long each is: one of WINDOW_SECONDS
     places: npt.NDArray[np.int64]  # (windows,), the utterance that each is of
 
     def windows(self, seconds: float) -> tuple[npt.NDArray[np.int64], Answer]:
@@ -71,7 +79,7 @@ class Heard:
 class Condition:
     """Whole recordings under one condition, in percent."""
 
-    name: str  # a key of CONDITIONS
+    name: str  # a key of CORRUPTIONS
     wa: float
     uar: float
     lost: float  # points of UAR, against the recordings as they are
@@ -101,7 +109,7 @@ class Figures:
 
 def measure(
     answerer: Answerer, utterances: Sequence[Utterance], speech: Sequence[Utterance], jobs: int = -1, title: str = ""
-) -> Heard:
+) -> RobustnessAnswers:
     """Asks a network about utterances under every condition.
 
     Args:
@@ -115,7 +123,7 @@ def measure(
         CorpusError: too few speakers for a babble, or a network that hears another sample rate.
         AudioError: an utterance that can't be used.
     """
-    metadata, ways = answerer.metadata, len(CONDITIONS) + len(WINDOWS)
+    metadata, ways = answerer.metadata, len(CORRUPTIONS) + len(WINDOW_SECONDS)
     if metadata.features.sample_rate != RATE:
         raise CorpusError(f"{metadata.name}: hears {metadata.features.sample_rate} Hz; conditions are for {RATE}")
     spoken = _by_speaker(speech)
@@ -129,19 +137,23 @@ def measure(
             answers.extend(np.split(answerer.probabilities(np.concatenate(stacks)), ends[:-1]))
             bar.update(len(stacks) // ways)
     rows = [answers[i : i + ways] for i in range(0, len(answers), ways)]
-    live = [(seconds, place, answer) for place, row in enumerate(rows)
-            for seconds, stack in zip(WINDOWS, row[len(CONDITIONS) :], strict=True) for answer in stack]  # fmt: skip
-    return Heard(
+    live = [
+        (seconds, place, answer)
+        for place, row in enumerate(rows)
+        for seconds, stack in zip(WINDOW_SECONDS, row[len(CORRUPTIONS) :], strict=True)
+        for answer in stack
+    ]
+    return RobustnessAnswers(
         np.array([u.name for u in utterances]),
         np.array([metadata.labels.index(u.emotion) for u in utterances], np.int64),
-        np.array([[stack.mean(axis=0) for stack in row[: len(CONDITIONS)]] for row in rows]).swapaxes(0, 1),
+        np.array([[stack.mean(axis=0) for stack in row[: len(CORRUPTIONS)]] for row in rows]).swapaxes(0, 1),
         np.array([answer for _, _, answer in live]),
         np.array([seconds for seconds, _, _ in live]),
         np.array([place for _, place, _ in live]),
     )
 
 
-def pool(seeds: Sequence[Sequence[Heard]]) -> Figures:
+def pool(seeds: Sequence[Sequence[RobustnessAnswers]]) -> Figures:
     """The figures of many runs.
 
     Args:
@@ -150,7 +162,7 @@ def pool(seeds: Sequence[Sequence[Heard]]) -> Figures:
     """
     joined = [_joined(folds) for folds in seeds]
     whole: list[Condition] = []
-    for place, name in enumerate(CONDITIONS):
+    for place, name in enumerate(CORRUPTIONS):
         wa, uar = _mean_scores([(heard.labels, heard.whole[place]) for heard in joined])
         whole.append(Condition(name, wa, uar, round(whole[0].uar - uar, 2) if whole else 0.0))
     live = [
@@ -161,7 +173,7 @@ def pool(seeds: Sequence[Sequence[Heard]]) -> Figures:
             *_mean_scores([heard.windows(seconds) for heard in joined]),
             *_mean_scores([heard.voted(seconds) for heard in joined]),
         )
-        for seconds in WINDOWS
+        for seconds in WINDOW_SECONDS
     ]
     return Figures(len(joined[0].labels), tuple(whole), tuple(live))
 
@@ -199,10 +211,12 @@ def _by_speaker(speech: Sequence[Utterance]) -> dict[str, list[Path]]:
 def _talkers(utterance: Utterance, spoken: Mapping[str, Sequence[Path]]) -> list[Path]:
     """Something that others say: of as many speakers as a babble has."""
     others = [speaker for speaker in spoken if speaker != utterance.speaker]
-    if len(others) < TALKERS:
-        raise CorpusError(f"a babble needs {TALKERS} other speakers than {utterance.speaker}; found {len(others)}")
+    if len(others) < BABBLE_SPEAKERS:
+        raise CorpusError(
+            f"a babble needs {BABBLE_SPEAKERS} other speakers than {utterance.speaker}; found {len(others)}"
+        )
     random = _random(utterance.path)
-    chosen = [spoken[others[place]] for place in random.choice(len(others), TALKERS, replace=False)]
+    chosen = [spoken[others[place]] for place in random.choice(len(others), BABBLE_SPEAKERS, replace=False)]
     return [paths[int(random.integers(len(paths)))] for paths in chosen]
 
 
@@ -212,9 +226,9 @@ def _hearings(tasks: Sequence[tuple[Utterance, list[Path]]], config: FeatureConf
 
     def heard(utterance: Utterance, others: list[Path]) -> Iterator[npt.NDArray[np.float32]]:
         recording = Recording.read(utterance.path, others)
-        for damage in CONDITIONS.values():
+        for damage in CORRUPTIONS.values():
             yield front_end.windows(damage(recording, _random(utterance.path)))
-        for seconds in WINDOWS:
+        for seconds in WINDOW_SECONDS:
             yield np.stack([front_end(window) for window in live_windows(recording, seconds)])
 
     return [stack for task in tasks for stack in heard(*task)]
@@ -232,10 +246,10 @@ def _mean_scores(answers: Sequence[tuple[npt.NDArray[np.int64], Answer]]) -> tup
     return round(float(wa), 2), round(float(uar), 2)
 
 
-def _joined(folds: Sequence[Heard]) -> Heard:
+def _joined(folds: Sequence[RobustnessAnswers]) -> RobustnessAnswers:
     """Several as one; the windows' places move behind the utterances before them."""
     before = np.cumsum([0, *(len(heard.labels) for heard in folds)])
-    return Heard(
+    return RobustnessAnswers(
         np.concatenate([heard.names for heard in folds]),
         np.concatenate([heard.labels for heard in folds]),
         np.concatenate([heard.whole for heard in folds], axis=1),

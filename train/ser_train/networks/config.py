@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 
 __all__ = ["AugmentedConfig", "BaselineConfig", "Recipe", "fingerprint", "with_changes"]
 

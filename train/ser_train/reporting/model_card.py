@@ -15,15 +15,15 @@ from ser_train.data.corpus_loader import CorpusError
 from ser_train.evaluation.metrics import reliability
 from ser_train.evaluation.robustness import markdown
 from ser_train.reporting.html.markup import span
-from ser_train.reporting.statistics import Findings, gather
+from ser_train.reporting.statistics import ResultSummary, gather
 from ser_train.runs.run_directory import RunDirectory
 
-__all__ = ["card", "include_cards"]
+__all__ = ["card", "include_model_cards"]
 
 _MARKS = re.compile(r"(<!-- ((\S[^\n]*) by (\w+)): made by make evaluate -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 
 
-def include_cards(runs: Sequence[RunDirectory], page: Path) -> None:
+def include_model_cards(runs: Sequence[RunDirectory], page: Path) -> None:
     """Puts what was found of a network between the marks that name it; a page without such marks stays as it is.
 
     Raises:
@@ -42,65 +42,65 @@ def include_cards(runs: Sequence[RunDirectory], page: Path) -> None:
         write_text(page, made)
 
 
-def card(findings: Findings) -> str:
+def card(summary: ResultSummary) -> str:
     """Paragraphs and tables; what wasn't measured is left out."""
-    seeds = ", ± is the spread over seeds" if len(findings.seeds) > 1 else ""
+    seeds = ", ± is the spread over seeds" if len(summary.seeds) > 1 else ""
     parts = [
-        f"{findings.counts}; in percent{seeds}.",
-        _emotions(findings),
-        _speakers(findings),
-        _voices(findings),
-        _confidence(findings),
+        f"{summary.counts}; in percent{seeds}.",
+        _emotions(summary),
+        _speakers(summary),
+        _voices(summary),
+        _confidence(summary),
     ]
-    if conditions := findings.conditions:
-        parts.append(markdown(conditions, "Damaged as sounds, before the network hears them: " + findings.counts))
+    if conditions := summary.conditions:
+        parts.append(markdown(conditions, "Corruptions of the recordings, before the front-end: " + summary.counts))
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
-def _emotions(findings: Findings) -> str:
+def _emotions(summary: ResultSummary) -> str:
     rows = []
-    for emotion in findings.emotions:
-        figures = map(findings.said, (emotion.recall, emotion.precision))
-        rows.append((emotion.name, *figures, f"{emotion.instead} {emotion.share:.0f}" if emotion.instead else ""))
-    return _table(
-        ("emotion", "heard when spoken (recall)", "spoken when heard (precision)", "else mostly heard as"), rows
-    )
+    for emotion in summary.emotions:
+        figures = map(summary.format, (emotion.recall, emotion.precision))
+        rows.append(
+            (emotion.name, *figures, f"{emotion.top_confusion} {emotion.share:.0f}" if emotion.top_confusion else "")
+        )
+    return _table(("emotion", "recall", "precision", "most often confused with"), rows)
 
 
-def _speakers(findings: Findings) -> str:
-    kinds = ((findings.sexes, ""), (findings.intensities, " intensity"))
+def _speakers(summary: ResultSummary) -> str:
+    kinds = ((summary.sexes, ""), (summary.intensities, " intensity"))
     rows = [
-        (group.name + kind, f"{group.spoken}", findings.said(group.wa), findings.said(group.uar))
+        (group.name + kind, f"{group.support}", summary.format(group.wa), summary.format(group.uar))
         for groups, kind in kinds
         for group in groups
     ]
-    return _table(("spoken", "utterances", "WA", "UAR of the emotions that both speak"), rows) if rows else ""
+    return _table(("group", "utterances", "WA", "UAR of the emotions that both groups have"), rows) if rows else ""
 
 
-def _voices(findings: Findings) -> str:
-    if len(findings.actors) == 1:
-        (only,) = findings.actors
-        return f"One voice alone, which says little of others: heard rightly {only.mean:.0f} % of the time."
-    worst, *others, best = sorted(findings.actors, key=lambda actor: actor.mean)
+def _voices(summary: ResultSummary) -> str:
+    if len(summary.actors) == 1:
+        (only,) = summary.actors
+        return f"A single speaker, which says little about others: accuracy {only.mean:.0f} %."
+    worst, *others, best = sorted(summary.actors, key=lambda actor: actor.mean)
     middle = others[len(others) // 2] if others else best
     return (
-        f"Of {len(others) + 2} voices the worst is heard rightly {worst.mean:.0f} % of the time (actor {worst.actor}), "
-        f"the middle one {middle.mean:.0f} %, the best {best.mean:.0f} % (actor {best.actor})."
+        f"Of {len(others) + 2} speakers the lowest accuracy is {worst.mean:.0f} % (actor {worst.actor}), "
+        f"the median {middle.mean:.0f} %, the highest {best.mean:.0f} % (actor {best.actor})."
     )
 
 
-def _confidence(findings: Findings) -> str:
-    """As it is served: calibrated, with the runs' thresholds."""
-    before = np.mean([reliability(answers.labels, answers.probabilities).error for answers in findings.answers])
-    after = findings.served_error
-    words = f"Expected calibration error: {before:.3f} as the network answers"
-    words += f", {after:.3f} as it is served." if findings.calibrated else "."
-    if findings.chosen:
-        answered, right = findings.chosen
-        thresholds = span([run.metadata.threshold for run in findings.runs])
+def _confidence(summary: ResultSummary) -> str:
+    """As the exported file gives it: calibrated, with the runs' thresholds."""
+    before = np.mean([reliability(answers.labels, answers.probabilities).error for answers in summary.answers])
+    after = summary.calibrated_ece
+    words = f"Expected calibration error: {before:.3f} uncalibrated"
+    words += f", {after:.3f} calibrated." if summary.is_calibrated else "."
+    if summary.at_threshold:
+        answered, right = summary.at_threshold
+        thresholds = span([run.metadata.threshold for run in summary.runs])
         words += (
-            f" With the threshold {thresholds} it answers {answered:.0f} % of the time, and {right:.0f} % of these "
-            "answers are right; else it says `uncertain`."
+            f" With the threshold {thresholds}, {answered:.0f} % of the utterances get a label, and {right:.0f} % of "
+            "these labels are right; the others are `uncertain`."
         )
     return words
 

@@ -22,12 +22,12 @@ from ser_train.runs.run_directory import Answers
 __all__ = [
     "Bar",
     "Curve",
-    "picture_actors",
-    "picture_confusion",
-    "picture_coverage",
-    "picture_curves",
-    "picture_overlaid",
-    "picture_reliability",
+    "plot_confusion",
+    "plot_coverage",
+    "plot_histories",
+    "plot_history",
+    "plot_reliability",
+    "plot_speakers",
 ]
 
 matplotlib.use("Agg")  # files only: no screen is needed
@@ -55,7 +55,7 @@ class Bar:
     high: float
 
 
-def picture_confusion(answers: Answers, names: Sequence[str], title: str, path: Path) -> None:
+def plot_confusion(answers: Answers, names: Sequence[str], title: str, path: Path) -> None:
     """The confusion matrix: a row a spoken label, in percent of it."""
     matrix = confusion_matrix(answers.labels, answers.probabilities.argmax(1), labels=range(len(names)))
     percent = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
@@ -73,12 +73,12 @@ def picture_confusion(answers: Answers, names: Sequence[str], title: str, path: 
     figure.savefig(path, dpi=DPI)
 
 
-def picture_curves(history: Sequence[dict[str, float]], best_epoch: int, title: str, path: Path) -> None:
+def plot_history(history: Sequence[dict[str, float]], best_epoch: int, title: str, path: Path) -> None:
     """Loss and accuracy of each epoch, for training and validation."""
-    picture_overlaid([Curve(history, best_epoch)], title, path)
+    plot_histories([Curve(history, best_epoch)], title, path)
 
 
-def picture_overlaid(curves: Sequence[Curve], title: str, path: Path) -> None:
+def plot_histories(curves: Sequence[Curve], title: str, path: Path) -> None:
     """The same for several trainings: thin lines, each with a dot where its weights were taken."""
     alone = len(curves) == 1
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
@@ -107,7 +107,7 @@ def picture_overlaid(curves: Sequence[Curve], title: str, path: Path) -> None:
     figure.savefig(path, dpi=DPI)
 
 
-def picture_actors(bars: Sequence[Bar], mean: float, chance: float, title: str, path: Path) -> None:
+def plot_speakers(bars: Sequence[Bar], mean: float, chance: float, title: str, path: Path) -> None:
     """A bar an actor, the best first; whiskers from the worst to the best seed; lines at the mean and at chance."""
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     axes = figure.add_subplot()
@@ -132,7 +132,7 @@ def picture_actors(bars: Sequence[Bar], mean: float, chance: float, title: str, 
     figure.savefig(path, dpi=DPI)
 
 
-def picture_reliability(binned: dict[str, Reliability], title: str, path: Path) -> None:
+def plot_reliability(binned: dict[str, Reliability], title: str, path: Path) -> None:
     """How often answers are right, by how sure they were; the bigger a dot, the more answers it stands for.
 
     Args:
@@ -156,7 +156,7 @@ def picture_reliability(binned: dict[str, Reliability], title: str, path: Path) 
     figure.savefig(path, dpi=DPI)
 
 
-def picture_coverage(answers: Answers, chosen: tuple[float, float] | None, title: str, path: Path) -> None:
+def plot_coverage(answers: Answers, chosen: tuple[float, float] | None, title: str, path: Path) -> None:
     """Accuracy of the answers, if only the surest are given, by their share.
 
     Args:

@@ -15,18 +15,19 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
-from ser_edge.models.metadata import ModelMetadata, apply_temperature
+from ser_edge.models.metadata import ModelMetadata
+from ser_edge.models.network import apply_temperature
 from ser_train.data.corpus_loader import CorpusError
 from ser_train.data.corpus_registry import CORPORA
 from ser_train.data.splits import PROTOCOLS
-from ser_train.evaluation.corruptions import CONDITIONS
+from ser_train.evaluation.corruptions import CORRUPTIONS
 from ser_train.evaluation.metrics import Interval, Scores, pooled, score
-from ser_train.evaluation.robustness import Figures, Heard, pool
+from ser_train.evaluation.robustness import Figures, RobustnessAnswers, pool
 from ser_train.reporting.plots import Bar, Curve
 from ser_train.runs.run_directory import Answers, RunDirectory
 from ser_train.runs.settings import Settings
 
-__all__ = ["Emotion", "Findings", "Group", "Spread", "Trained", "gather"]
+__all__ = ["Emotion", "Group", "LoadedRun", "ResultSummary", "Spread", "gather"]
 
 _RAVDESS = CORPORA["ravdess"]
 
@@ -49,11 +50,11 @@ class Emotion:
     """How well one emotion is heard, in percent."""
 
     name: str
-    spoken: int  # utterances, in all folds
+    support: int  # utterances, in all folds
     recall: Spread
     precision: Spread
     f1: Spread
-    instead: str  # what it is taken for most often, where it isn't heard
+    top_confusion: str  # what it is taken for most often, where it isn't heard
     share: float  # how often, in percent of the spoken
 
 
@@ -62,13 +63,13 @@ class Group:
     """How well some of the utterances are heard, in percent."""
 
     name: str
-    spoken: int  # utterances, in all folds
+    support: int  # utterances, in all folds
     wa: Spread
     uar: Spread  # of the emotions that all groups speak
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class LoadedRun:
     """What one run left behind."""
 
     path: Path
@@ -77,10 +78,10 @@ class Trained:
     answers: Answers  # of the test, without features: those of many folds would fill the memory
     history: tuple[dict[str, float], ...]
     facts: dict[str, Any]  # run.json
-    heard: Heard | None  # under real conditions; None if that wasn't measured
+    robustness: RobustnessAnswers | None  # under real conditions; None if that wasn't measured
 
     @cached_property
-    def served(self) -> Answers:
+    def calibrated_answers(self) -> Answers:
         """With the probabilities that a user sees."""
         return replace(
             self.answers, probabilities=apply_temperature(self.answers.probabilities, self.metadata.temperature)
@@ -88,13 +89,13 @@ class Trained:
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class ResultSummary:
     """All runs together."""
 
-    seeds: tuple[tuple[Trained, ...], ...]  # for each seed its folds; every seed has the same
+    seeds: tuple[tuple[LoadedRun, ...], ...]  # for each seed its folds; every seed has the same
 
     @property
-    def runs(self) -> list[Trained]:
+    def runs(self) -> list[LoadedRun]:
         """By seed, then by fold."""
         return [run for folds in self.seeds for run in folds]
 
@@ -133,7 +134,7 @@ class Findings:
         named = some if len(folds) < total else _counted(total, "fold")
         return f"{named}, {_counted(len(self.seeds), 'seed')}"
 
-    def said(self, figure: Spread) -> str:
+    def format(self, figure: Spread) -> str:
         """With one decimal, and how much seeds differ if there are several."""
         return f"{figure.mean:.1f} ± {figure.std:.1f}" if len(self.seeds) > 1 else f"{figure.mean:.1f}"
 
@@ -143,19 +144,19 @@ class Findings:
         return [_joined([run.answers for run in folds]) for folds in self.seeds]
 
     @cached_property
-    def served(self) -> list[Answers]:
+    def calibrated_answers(self) -> list[Answers]:
         """The same, with the probabilities that a user sees."""
-        return [_joined([run.served for run in folds]) for folds in self.seeds]
+        return [_joined([run.calibrated_answers for run in folds]) for folds in self.seeds]
 
     @property
-    def everything(self) -> Answers:
+    def pooled_answers(self) -> Answers:
         """Of all seeds."""
         return _joined(self.answers)
 
     @property
-    def everything_served(self) -> Answers:
+    def pooled_calibrated_answers(self) -> Answers:
         """The same, with the probabilities that a user sees."""
-        return _joined(self.served)
+        return _joined(self.calibrated_answers)
 
     @cached_property
     def headline(self) -> dict[str, Interval]:
@@ -163,22 +164,26 @@ class Findings:
         return pooled([[run.answers for run in folds] for folds in self.seeds])
 
     @property
-    def calibrated(self) -> bool:
+    def is_calibrated(self) -> bool:
         """Whether a user sees other probabilities than the network's."""
         return any(run.metadata.temperature != 1 for run in self.runs)
 
     @property
-    def served_error(self) -> float:
+    def calibrated_ece(self) -> float:
         """Expected calibration error of what a user sees."""
-        return float(np.mean([score(a.labels, a.probabilities).ece for a in self.served]))
+        return float(np.mean([score(a.labels, a.probabilities).ece for a in self.calibrated_answers]))
 
     @property
-    def chosen(self) -> tuple[float, float] | None:
+    def at_threshold(self) -> tuple[float, float] | None:
         """Share of utterances answered at the runs' thresholds, and how many of these right, in percent."""
         if not any(run.metadata.threshold for run in self.runs):
             return None
-        sure = np.concatenate([run.served.probabilities.max(1) >= run.metadata.threshold for run in self.runs])
-        right = np.concatenate([run.served.probabilities.argmax(1) == run.served.labels for run in self.runs])
+        sure = np.concatenate(
+            [run.calibrated_answers.probabilities.max(1) >= run.metadata.threshold for run in self.runs]
+        )
+        right = np.concatenate(
+            [run.calibrated_answers.probabilities.argmax(1) == run.calibrated_answers.labels for run in self.runs]
+        )
         return 100 * float(sure.mean()), 100 * float(right[sure].mean()) if sure.any() else 0.0
 
     @property
@@ -232,7 +237,7 @@ class Findings:
     @property
     def conditions(self) -> Figures | None:
         """Under real conditions; None if a run wasn't measured."""
-        heard = [[run.heard for run in folds if run.heard] for folds in self.seeds]
+        heard = [[run.robustness for run in folds if run.robustness] for folds in self.seeds]
         return pool(heard) if sum(map(len, heard)) == len(self.runs) else None
 
     def _groups(self, told: Callable[[Answers], list[str]]) -> list[Group]:
@@ -252,7 +257,7 @@ class Findings:
         return found
 
 
-def gather(runs: Sequence[RunDirectory]) -> Findings:
+def gather(runs: Sequence[RunDirectory]) -> ResultSummary:
     """Reads finished runs, and checks that one figure can be made of them.
 
     Raises:
@@ -264,7 +269,7 @@ def gather(runs: Sequence[RunDirectory]) -> Findings:
     if len(kinds) != 1:
         named = sorted(f"{kind.label} by {kind.protocol} with recipe {kind.recipe or '-'}" for kind in kinds)
         raise CorpusError(f"a page is of one network, protocol and recipe; these are {len(kinds)}: {', '.join(named)}")
-    seeds: dict[int, dict[int, Trained]] = {}
+    seeds: dict[int, dict[int, LoadedRun]] = {}
     for run in read:
         if seeds.setdefault(run.settings.seed, {}).setdefault(run.settings.fold, run) is not run:
             raise CorpusError(f"{run.path}: there is another run of {run.settings.name}; give one of them")
@@ -272,15 +277,15 @@ def gather(runs: Sequence[RunDirectory]) -> Findings:
         raise CorpusError("these runs have different labels; a page is of one set of them")
     if len({tuple(folds) for folds in seeds.values()}) > 1:
         raise CorpusError(f"seeds {sorted(seeds)} have different folds; their mean would compare different voices")
-    return Findings(tuple(tuple(folds.values()) for folds in seeds.values()))
+    return ResultSummary(tuple(tuple(folds.values()) for folds in seeds.values()))
 
 
-def _read(run: RunDirectory) -> Trained:
+def _read(run: RunDirectory) -> LoadedRun:
     if not run.finished:
         raise CorpusError(f"{run.path}: not a finished run; train it with ser-train, or leave it out")
     try:
         test = run.answers.of_test()
-        return Trained(
+        return LoadedRun(
             run.path,
             run.settings,
             run.metadata,
@@ -299,11 +304,11 @@ def _sex(actor: int | str) -> str:
     return "" if isinstance(actor, str) else _RAVDESS.sexes.get(f"{actor:02}", "")
 
 
-def _heard(run: RunDirectory) -> Heard:
-    if [condition["name"] for condition in run.read("conditions.json")["conditions"]] != list(CONDITIONS):
+def _heard(run: RunDirectory) -> RobustnessAnswers:
+    if [condition["name"] for condition in run.read("conditions.json")["conditions"]] != list(CORRUPTIONS):
         raise CorpusError(f"{run.path}: measured under other conditions than today's; run ser-train conditions again")
     with np.load(run.path / "conditions.npz") as arrays:
-        return Heard(**arrays)
+        return RobustnessAnswers(**arrays)
 
 
 def _joined(parts: Sequence[Answers]) -> Answers:

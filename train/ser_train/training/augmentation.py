@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
 
-from ser_edge.features.frontend import Features, FrontEnd, mel_centres, mel_filters
+from ser_edge.features.frontend import Features, FrontEnd
+from ser_edge.features.mel import mel_centres, mel_filters
 from ser_train.networks.config import AugmentedConfig
 
 __all__ = ["Augmenter", "Source"]

@@ -31,7 +31,7 @@ from ser_train.evaluation.metrics import score
 from ser_train.networks.config import AugmentedConfig, BaselineConfig, Recipe, fingerprint, with_changes
 from ser_train.networks.logit_adjustment import adjust, logit_adjustment
 from ser_train.networks.zoo import NETWORKS, Network
-from ser_train.reporting.plots import picture_confusion, picture_curves
+from ser_train.reporting.plots import plot_confusion, plot_history
 from ser_train.reporting.tables import classification_text
 from ser_train.runs.run_directory import Answers, RunDirectory
 from ser_train.runs.settings import Settings
@@ -377,8 +377,8 @@ def _finish(
     run.write("history.json", progress.history)
     run.write("report.txt", classification_text(test, lesson.labels))
     run.write_answers(answers)
-    picture_confusion(test, lesson.labels, settings.name, run.path / "confusion.png")
-    picture_curves(progress.history, progress.best_epoch, settings.name, run.path / "curves.png")
+    plot_confusion(test, lesson.labels, settings.name, run.path / "confusion.png")
+    plot_history(progress.history, progress.best_epoch, settings.name, run.path / "curves.png")
     parts = {name: len(part) for name, part in asdict(split).items()}
     parts["others"] = parts.pop("extra")  # the key of 0.1
     run.write(
@@ -404,7 +404,7 @@ def _kept(split: Split) -> list[Utterance]:
 
 
 def _normalization(features: npt.NDArray[np.float32], warm_start: WarmStart | None) -> Normalization:
-    """Mean and standard deviation of each coefficient over the training set's frames; NaN where there is no frame.
+    """Mean and standard std of each coefficient over the training set's frames; NaN where there is no frame.
 
     A network that begins as another one goes on hearing as that one does.
     """

@@ -1,24 +1,25 @@
-"""Bytes that come once and in order, as from a pipe: with a look at those to come, and as a file for libsndfile."""
+"""Binary streams for decoders: one with lookahead for parsers, two that stand for files in front of C libraries."""
 
 import io
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO
 
+from ser_edge.audio.formats import read_error
 from ser_edge.errors import AudioError
 
 __all__ = ["BLOCK", "ForwardOnlyFile", "PeekableReader", "SafeFile"]
 
-BLOCK = 1 << 16  # bytes that are asked for at once
-_KEPT = 1 << 20  # bytes
-_END = 1 << 62  # where a file ends of which nobody knows how long it is
+BLOCK = 1 << 16  # bytes that are read at once
+_MAX_KEPT = 1 << 20  # bytes
+_END = 1 << 62  # place of the end of a file whose length is unknown
 
 
 class PeekableReader:
-    """Takes bytes in order from whatever gives them.
+    """Reads bytes in order, with lookahead.
 
     Args:
-        read: gives so many bytes at most, and none at the end.
+        read: returns so many bytes at most, and none at the end.
         name: of the sound, for messages.
     """
 
@@ -30,7 +31,7 @@ class PeekableReader:
         self.taken = 0  # bytes
 
     def peek(self, size: int) -> bytes:
-        """The next bytes; fewer only where it ends.
+        """The next bytes; fewer only at the end.
 
         Raises:
             AudioError: they can't be read.
@@ -43,55 +44,55 @@ class PeekableReader:
             self._place = 0
         return self._held[self._place : self._place + size]
 
-    def ahead(self, least: int = 1) -> bytes:
+    def buffered(self, least: int = 1) -> bytes:
         """All that was read and not taken; at least so many bytes, if there are."""
         self.peek(least)
         return self._held[self._place :]
 
     def take(self, size: int) -> bytes:
-        """The next bytes, which are then gone; fewer only where it ends."""
+        """The next bytes, which are then gone; fewer only at the end."""
         data = self.peek(size)
         self._place += len(data)
         self.taken += len(data)
         if self._kept is not None:
             self._kept.append(data)
-            if self.taken > _KEPT:
+            if self.taken > _MAX_KEPT:
                 self._kept = None
         return data
 
     def rewind(self) -> bool:
-        """Everything comes once more, if so little was taken that it is still there."""
+        """Goes back to the beginning; False where too much was taken for that."""
         if self._kept is None:
             return False
         self._held, self._place = b"".join([*self._kept, self._held[self._place :]]), 0
         self._kept, self.taken = [], 0
         return True
 
-    def some(self, most: int = BLOCK) -> bytes:
-        """What is there, of so many, without waiting for more than its first byte; empty at the end."""
+    def read_available(self, most: int = BLOCK) -> bytes:
+        """Takes the available bytes, without waiting for more than the first; empty at the end."""
         return self.take(min(most, len(self._held) - self._place)) if most and self.peek(1) else b""
 
     def skip(self, size: int) -> int:
-        """Takes so many, and says how many there were."""
+        """Takes so many bytes; returns how many there were."""
         left = size
-        while left and (data := self.some(left)):
+        while left and (data := self.read_available(left)):
             left -= len(data)
         return size - left
 
     def _more(self) -> bytes:
         try:
             return self._read(BLOCK) or b""
-        except (OSError, ValueError) as e:  # ValueError: somebody closed it
-            raise AudioError(f"{self._name}: can't be read: {getattr(e, 'strerror', None) or e}") from e
+        except (OSError, ValueError) as e:  # ValueError: it was closed
+            raise read_error(self._name, e) from e
 
 
 class ForwardOnlyFile:
-    """What libsndfile takes for a seekable file without an end: bytes in order, of which the first are kept.
+    """A stream that libsndfile takes for a seekable file without an end; the first bytes are kept.
 
-    While it reads a header it looks around; after that it goes straight on, and what was read is forgotten.
+    While libsndfile reads a header it seeks; after that it goes straight on, and what was read is forgotten.
 
     Args:
-        more: gives the next bytes, of any number, and none at the end.
+        more: returns the next bytes, of any number, and none at the end.
     """
 
     def __init__(self, more: Callable[[], bytes]):
@@ -99,7 +100,7 @@ class ForwardOnlyFile:
         self._held, self._start = b"", 0  # bytes, and the place of the first of them
         self._place = 0
         self._opening = True
-        self.error: AudioError | None = None  # what is raised inside libsndfile would be printed, not raised
+        self.error: AudioError | None = None  # libsndfile would print what is raised inside it
 
     def opened(self) -> None:
         """From now on it is read straight on."""
@@ -138,9 +139,9 @@ class ForwardOnlyFile:
 
 
 class SafeFile:
-    """A binary file for a library in C, which seeks to places that can't be when a sound is damaged.
+    """A binary file for a C library, which seeks to impossible places when a sound is damaged.
 
-    What is raised while that calls back isn't raised but printed, as a traceback.
+    Exceptions inside its callbacks would be printed as tracebacks, not raised.
     """
 
     def __init__(self, file: BinaryIO):
@@ -157,7 +158,7 @@ class SafeFile:
         """So many bytes, fewer at the end, none where they can't be read."""
         try:
             return self._file.read(size)
-        except (OSError, ValueError):  # what is missing is counted
+        except (OSError, ValueError):  # missing samples are counted
             return b""
 
     def readinto(self, buffer: Any) -> int:

@@ -1,7 +1,7 @@
 """A sound file, or a binary stream that holds one, decoded into float32 until nothing more comes.
 
-What decodes is given; what of it is missing, a hundredth or more, is said in one line (`notices.warn`). Nothing is cut,
-trimmed or mixed here.
+What decodes is given; a line warns (`errors.user_warnings`) where a hundredth of the sound or more is missing. Nothing
+is cut, trimmed or mixed here.
 """
 
 import os
@@ -13,6 +13,7 @@ from typing import BinaryIO, cast
 from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.libsndfile import DecodeStats
 from ser_edge.audio.decoding.seekable_files import Items, decode_file
+from ser_edge.audio.formats import read_error
 from ser_edge.audio.samples.arrays import check_finite
 from ser_edge.audio.sound import Channels, Sound
 from ser_edge.errors import AudioError, SerEdgeError
@@ -28,10 +29,10 @@ def open_sound(source: str | Path | BinaryIO, name: str | None = None) -> Iterat
 
     Args:
         source: path, or a binary file object (seekable or not).
-        name: for messages; by default the path, or what the file object is called.
+        name: for messages; by default the path, or the file object's `name`.
 
     Raises:
-        AudioError: not there, not a sound, unreadable, empty, or not finite; some of it only as its chunks are taken.
+        AudioError: missing, not a sound, unreadable, empty, or not finite; some of it only as its chunks are taken.
     """
     path = str(source) if isinstance(source, str | Path) else None
     name = name or path or str(getattr(source, "name", "the stream"))
@@ -49,7 +50,7 @@ def require_samples(chunks: Iterator[Channels], name: str) -> Iterator[Channels]
         empty = False
         yield chunk
     if empty:
-        raise AudioError(f"{name}: empty, no samples in it")
+        raise AudioError(f"{name}: empty, no samples in it", code="audio-empty")
 
 
 def _guarded(items: Items, name: str) -> Items:
@@ -59,7 +60,7 @@ def _guarded(items: Items, name: str) -> Items:
     except SerEdgeError:
         raise
     except Exception as e:
-        raise AudioError(f"{name}: can't be decoded: {type(e).__name__}: {e}") from e
+        raise AudioError(f"{name}: can't be decoded: {type(e).__name__}: {e}", code="audio-damaged") from e
 
 
 def _checked(chunks: Iterator[Channels], name: str, stats: DecodeStats) -> Iterator[Channels]:
@@ -87,7 +88,7 @@ def _decoded(file: BinaryIO, path: str | None, name: str, stats: DecodeStats) ->
 def _binary(source: str | Path | BinaryIO, path: str | None, name: str) -> Iterator[BinaryIO]:
     if path is None:
         if hasattr(source, "encoding"):
-            raise AudioError(f'{name}: opened as text; open it as open(path, "rb")')
+            raise AudioError(f'{name}: opened as text; open it as open(path, "rb")', code="audio-file-object")
         yield cast("BinaryIO", source)
         return
     with _opened(Path(path), name) as file:
@@ -97,10 +98,11 @@ def _binary(source: str | Path | BinaryIO, path: str | None, name: str) -> Itera
 def _opened(path: Path, name: str) -> BinaryIO:
     try:
         if not path.exists():
-            raise AudioError(f"{name}: no such file")
+            raise AudioError(f"{name}: no such file", code="audio-not-found")
         if path.is_dir():
-            os.scandir(path).close()  # or it isn't known what is in it
-            raise AudioError(f"{name}: a folder; expected a sound file, or a folder with sounds in it")
+            os.scandir(path).close()  # raises where it may not be read, and its content isn't known
+            problem = "a folder; expected a sound file, or a folder with sounds in it"
+            raise AudioError(f"{name}: {problem}", code="audio-folder")
         return cast("BinaryIO", path.open("rb", buffering=0))
     except (OSError, ValueError) as e:
-        raise AudioError(f"{name}: can't be read: {getattr(e, 'strerror', None) or e}") from e
+        raise read_error(name, e) from e

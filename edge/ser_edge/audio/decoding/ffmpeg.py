@@ -1,7 +1,7 @@
-"""What libsndfile doesn't decode and FFmpeg does: M4A, WebM, MP4, AMR, WMA and what else phones and browsers record.
+"""FFmpeg decodes what libsndfile doesn't: M4A, WebM, MP4, AMR, WMA and what else phones and browsers record.
 
-By PyAV where it is installed (`ser-edge[media]`), else by an `ffmpeg` on the path. Neither is asked for what libsndfile
-decodes, so that installing them changes no answer.
+By PyAV where it is installed (`ser-edge[media]`), else by an `ffmpeg` on the path. Neither decodes what libsndfile
+decodes, so that installing them changes no prediction.
 """
 
 import os
@@ -20,7 +20,7 @@ import numpy as np
 
 from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader, SafeFile
 from ser_edge.audio.decoding.containers.detection import segments_of
-from ser_edge.audio.decoding.containers.segments import Alike, decode_segments
+from ser_edge.audio.decoding.containers.segments import SegmentConverter, decode_segments
 from ser_edge.audio.decoding.libsndfile import DecodeStats
 from ser_edge.audio.samples.arrays import check_rate
 from ser_edge.audio.sound import Channels
@@ -33,19 +33,19 @@ _NO_SOUND = "no sound in it, or none that can be decoded"
 
 
 def decoder() -> str | None:
-    """What decodes here: "PyAV", "ffmpeg" or nothing."""
+    """The installed one of "PyAV" and "ffmpeg", the first of both, or None."""
     if find_spec("av") is not None:
         return "PyAV"
     return "ffmpeg" if shutil.which("ffmpeg") is not None else None
 
 
 def available() -> bool:
-    """Whether one of them is there."""
+    """Whether one of them is installed."""
     return decoder() is not None
 
 
 def install_command() -> str:
-    """The command that brings one to this machine."""
+    """The command that installs one on this machine."""
     managed = Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED"  # there pip would refuse
     if sys.prefix == sys.base_prefix and managed.exists():
         for manager, command in [("brew", "brew install ffmpeg"), ("apt-get", "sudo apt-get install ffmpeg")]:
@@ -57,7 +57,7 @@ def install_command() -> str:
 def decode_media(
     file: BinaryIO, path: str | None, name: str, stats: DecodeStats, seconds: float
 ) -> Generator[int | Channels, None, None]:
-    """The sample rate, then the samples of the stream of sound that FFmpeg takes for the main one.
+    """The sample rate, then the samples of the audio stream that FFmpeg takes for the main one.
 
     Args:
         file: seekable.
@@ -82,14 +82,14 @@ def _by_pyav(file: BinaryIO, name: str, stats: DecodeStats) -> Generator[int | C
         with av.open(SafeFile(file), metadata_errors="ignore") as container:
             stream = container.streams.best("audio")
             if stream is None:
-                raise AudioError(f"{name}: {_NO_SOUND}")
+                raise AudioError(f"{name}: {_NO_SOUND}", code="audio-unknown-format")
             yield from _frames(container, stream, name, stats)
     except AudioError:
         raise
     except Exception as e:  # FFmpeg's errors are of many classes
         problem = getattr(e, "strerror", None) or str(e) or type(e).__name__
         if not stats.seconds:
-            raise AudioError(f"{name}: can't be decoded: {problem}") from e
+            raise AudioError(f"{name}: can't be decoded: {problem}", code="audio-damaged") from e
         stats.problem = problem
 
 
@@ -99,7 +99,7 @@ def _frames(container: Any, stream: Any, name: str, stats: DecodeStats) -> Itera
 
     target: tuple[int, int] | None = None  # rate, channels
     kind: tuple[int, int] | None = None
-    alike: Alike | None = None
+    converter: SegmentConverter | None = None
     for packet in container.demux(stream):
         stats.taken += packet.size
         try:
@@ -113,19 +113,19 @@ def _frames(container: Any, stream: Any, name: str, stats: DecodeStats) -> Itera
                 check_rate(now[0], name)
                 target = now
                 yield now[0]
-            if alike is None or now != kind:
-                if alike is not None:
-                    yield from alike.finish()
-                kind, alike = now, Alike(now[0], *target)
+            if converter is None or now != kind:
+                if converter is not None:
+                    yield from converter.finish()
+                kind, converter = now, SegmentConverter(now[0], *target)
             stats.seconds += frame.samples / now[0]
-            yield from alike.process(_samples(frame, now[1]))
-    if alike is None:
-        raise AudioError(f"{name}: {_NO_SOUND}")
-    yield from alike.finish()
+            yield from converter.process(_samples(frame, now[1]))
+    if converter is None:
+        raise AudioError(f"{name}: {_NO_SOUND}", code="audio-unknown-format")
+    yield from converter.finish()
 
 
 def _samples(frame: Any, channels: int) -> Channels:
-    """(samples, channels), full scale +-1, of whatever samples a codec gives."""
+    """(samples, channels), full scale +-1, of any sample format."""
     data = frame.to_ndarray()  # (channels, samples), or one row of both
     data = data.T if frame.format.is_planar else data.reshape(-1, channels)
     samples: Channels = data.astype(np.float32)
@@ -139,14 +139,14 @@ def _samples(frame: Any, channels: int) -> Channels:
 def _by_ffmpeg(
     file: BinaryIO, path: str | None, name: str, stats: DecodeStats, seconds: float
 ) -> Generator[int | Channels, None, None]:
-    with _at_a_path(file, path) as place, tempfile.TemporaryFile() as said:
+    with _at_a_path(file, path) as place, tempfile.TemporaryFile() as messages:
         command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i", f"file:{place}"]
         command += ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
         with subprocess.Popen(
             [os.fsencode(part) if os.name == "posix" else part for part in command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=messages,
         ) as process:
             assert process.stdout is not None
             reader = PeekableReader(process.stdout.read1, name)  # type: ignore[attr-defined]
@@ -154,16 +154,17 @@ def _by_ffmpeg(
                 yield from decode_segments(segments_of(reader, stats) or iter(()), name, stats, seconds)
             except AudioError as e:
                 process.wait()
-                raise AudioError(f"{name}: can't be decoded: {_last_line(said) or _NO_SOUND}") from e
+                problem = f"can't be decoded: {_last_line(messages) or _NO_SOUND}"
+                raise AudioError(f"{name}: {problem}", code="audio-damaged") from e
             finally:
                 process.kill()
-        if problem := _last_line(said):
+        if problem := _last_line(messages):
             stats.problem = problem
 
 
 @contextmanager
 def _at_a_path(file: BinaryIO, path: str | None) -> Iterator[str]:
-    """Where another program can open and seek in it."""
+    """The path under which another program can open it."""
     if path is not None:
         yield path
         return
@@ -174,7 +175,7 @@ def _at_a_path(file: BinaryIO, path: str | None) -> Iterator[str]:
         yield str(place)
 
 
-def _last_line(said: Any) -> str:
-    said.seek(0)
-    lines = said.read(BLOCK).decode(errors="replace").split("\n")
+def _last_line(messages: Any) -> str:
+    messages.seek(0)
+    lines = messages.read(BLOCK).decode(errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,52 +1,92 @@
-"""libsndfile (soundfile), as it is used here: read straight on, until nothing comes, and past what it complains of."""
+"""libsndfile (soundfile) reads straight on until nothing comes, past damage, and counts what is missing."""
 
+import os
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from ser_edge.audio.formats import error_reason
+from ser_edge.audio.decoding.byte_streams import SafeFile
+from ser_edge.audio.formats import error_text, read_error
+from ser_edge.audio.samples.arrays import check_rate
 from ser_edge.audio.sound import Channels
-from ser_edge.errors import AudioError
 from ser_edge.errors.user_warnings import warn
 
-__all__ = ["DecodeStats", "decoded", "open_file"]
+__all__ = ["DecodeStats", "blocks", "decode_whole", "open_file"]
 
-_TOLERATED = 0.01  # of a sound: so much may be missing without a word
+_MAX_LENGTH = 1 << 56  # samples; libsndfile declares more where it doesn't know
+_TOLERATED = 0.01  # ratio of a sound that may be missing without a warning
 _DTYPES = {"PCM_16": "int16"}  # what libsndfile decodes to, where it isn't float32
-_AT_ONCE = 1 << 22  # values decoded in one go: memory grows with the sound that is there, not with what a header claims
-_UNWRITTEN = {"int16": -32_767, "float32": np.nan}  # what no decoder leaves at the end of what it wrote
+_AT_ONCE = 1 << 22  # values decoded at once: memory grows with the sound that is there, not with what a header claims
+_UNWRITTEN = {"int16": -32_767, "float32": np.nan}  # what no decoder leaves at the end of its output
 
 
 @dataclass
 class DecodeStats:
-    """What of a sound was decoded, and what wasn't."""
+    """How much of a sound was decoded, and how much wasn't."""
 
-    length: float | None = None  # seconds, about, as a header has it
+    length: float | None = None  # seconds, about, by a header
     seconds: float = 0.0  # decoded
-    missing: float = 0.0  # seconds that were declared, and didn't come
+    missing: float = 0.0  # seconds that were declared and didn't come
     taken: int = 0  # bytes
     skipped: int = 0  # bytes of them that are neither sound nor a tag
-    problem: str = ""  # what the decoder said, where it isn't known how much is missing
+    problem: str = ""  # the decoder's message, where it isn't known how much is missing
 
     def report(self, name: str) -> None:
         """Warns in a line, if a hundredth of the sound or more is missing."""
         whole = self.seconds + self.missing
-        if not self.seconds:  # an error says more
+        if not self.seconds:  # an error is raised for it
             return
         if self.missing >= _TOLERATED * whole > 0:
-            said = f"truncated or damaged: {self.seconds:.2f} s of {whole:.2f} s could be decoded"
+            text = f"truncated or damaged: {self.seconds:.2f} s of {whole:.2f} s could be decoded"
         elif self.skipped >= _TOLERATED * self.taken > 0:
-            said = f"damaged: {self.skipped} of {self.taken} bytes couldn't be decoded, {self.seconds:.2f} s could"
+            text = f"damaged: {self.skipped} of {self.taken} bytes couldn't be decoded, {self.seconds:.2f} s could"
         elif self.problem:
-            said = f"damaged ({self.problem}): {self.seconds:.2f} s could be decoded"
+            text = f"damaged ({self.problem}): {self.seconds:.2f} s could be decoded"
         else:
             return
-        warn(f"{name}: {said}; copy it again")
+        warn(f"{name}: {text}; copy it again")
+
+
+def decode_whole(
+    file: BinaryIO, path: str | None, name: str, stats: DecodeStats, seconds: float
+) -> Generator[int | Channels, None, None]:
+    """The sample rate of a file, then its samples, as far as libsndfile finds them alone.
+
+    Args:
+        file: seekable.
+        path: of it; None where it has none.
+        name: for messages.
+        stats: is filled in.
+        seconds: of sound in a chunk.
+
+    Raises:
+        AudioError: libsndfile can't read it.
+    """
+    file.seek(0)
+    # Names are bytes on POSIX systems: soundfile would refuse those that aren't UTF-8. It wants settings for a .raw.
+    by_name = path is not None and not path.lower().endswith(".raw")
+    place: Any = (os.fsencode(str(path)) if os.name == "posix" else path) if by_name else SafeFile(file)
+    with open_file(place, name) as sound:
+        check_rate(sound.samplerate, name)
+        rate = int(sound.samplerate)
+        frames = sound.frames if sound.frames < _MAX_LENGTH else 0
+        stats.length = frames / rate or None
+        yield rate
+        count = 0
+        for data, problem in blocks(sound, seconds):
+            count += len(data)
+            stats.seconds += len(data) / rate
+            stats.problem = problem or stats.problem
+            if len(data):
+                yield data
+    if sound.format != "MP3":  # whose length is a guess, where its index isn't right
+        stats.missing += max(0, frames - count) / rate
 
 
 def open_file(place: Any, name: str) -> Any:
-    """A `soundfile.SoundFile` that is read straight on, and isn't asked how long it is.
+    """A `soundfile.SoundFile` that is read straight on, whatever length it declares.
 
     Args:
         place: path in bytes, file object, or the descriptor of a pipe.
@@ -62,13 +102,23 @@ def open_file(place: Any, name: str) -> Any:
             return False
 
     try:
-        return StraightOn(place, closefd=False)  # whose the descriptor is, also where this fails
+        return StraightOn(place, closefd=False)  # the descriptor is the caller's, also where this fails
     except Exception as e:  # whatever it raises is about this file: the next one may be fine
-        raise AudioError(f"{name}: {error_reason(e)}") from e
+        raise read_error(name, e) from e
 
 
-def decoded(file: Any, count: int) -> tuple[Channels, str]:
-    """(samples, channels), the next `count` of an `open_file`, or as many as are left; and what kept it from more."""
+def blocks(file: Any, seconds: float) -> Iterator[tuple[Channels, str]]:
+    """An `open_file` in blocks of so many seconds, (samples, channels), each with the message of what shortened it."""
+    count = max(1, round(seconds * file.samplerate))
+    while True:
+        data, problem = _decode(file, count)
+        yield data, problem
+        if not len(data):
+            return
+
+
+def _decode(file: Any, count: int) -> tuple[Channels, str]:
+    """The next `count` samples, or as many as are left."""
     step = max(1, _AT_ONCE // file.channels)
     dtype = _DTYPES.get(file.subtype, "float32")
     parts: list[Channels] = [np.empty((0, file.channels), np.float32)]
@@ -79,7 +129,7 @@ def decoded(file: Any, count: int) -> tuple[Channels, str]:
             data = file.read(len(data), out=data)
             more = len(data) == min(step, count)
         except Exception as e:  # what was decoded before it stands in the array
-            problem = error_reason(e).removeprefix("can't be read: ")
+            problem = error_text(e)
             data = data[: _written(data)]
             more = len(data) > 0
         if data.dtype == np.int16:  # libsndfile's own conversion takes three times as long
@@ -90,7 +140,7 @@ def decoded(file: Any, count: int) -> tuple[Channels, str]:
 
 
 def _written(data: Any) -> int:
-    """How many of the samples hold more than `_UNWRITTEN`."""
+    """Number of samples up to the last that isn't `_UNWRITTEN`."""
     unwritten = np.isnan(data) if data.dtype == np.float32 else data == _UNWRITTEN["int16"]
     written = np.flatnonzero(~unwritten.all(axis=1))
     return int(written[-1]) + 1 if len(written) else 0

@@ -1,22 +1,19 @@
 """A seekable file becomes samples: by libsndfile alone where it gets all of them, else in segments, or by FFmpeg."""
 
 import io
-import os
 from collections.abc import Generator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from ser_edge.audio.decoding.byte_streams import PeekableReader, SafeFile
-from ser_edge.audio.decoding.containers.pcm_headers import begins_another, is_regular
-from ser_edge.audio.decoding.libsndfile import DecodeStats, decoded, open_file
-from ser_edge.audio.formats import MAYBE_OTHERS, RAW_SUFFIXES, format_name
-from ser_edge.audio.samples.arrays import check_rate
+from ser_edge.audio.decoding.byte_streams import PeekableReader
+from ser_edge.audio.decoding.containers import pcm_headers
+from ser_edge.audio.decoding.libsndfile import DecodeStats, decode_whole
+from ser_edge.audio.formats import MAYBE_OTHERS, RAW_SUFFIXES, format_name, read_error
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 
 __all__ = ["Items", "decode_file"]
 
-_START = 512  # bytes, by which it is known what a file is that libsndfile can't read
-_NO_LENGTH = 1 << 56  # samples; libsndfile says more where it doesn't know
+_START = 512  # bytes by which a file is known that libsndfile can't read
 
 Items = Generator[int | Channels, None, None]  # the sample rate, then samples
 
@@ -34,34 +31,37 @@ def decode_file(file: BinaryIO, path: str | None, name: str, stats: DecodeStats,
     Raises:
         AudioError: nothing can be decoded.
     """
-    file.seek(0)
-    head = PeekableReader(file.read, name).peek(_START)
-    stats.taken = file.seek(0, io.SEEK_END)
+    try:
+        file.seek(0)
+        start = file.read(_START) or b""
+        stats.taken = file.seek(0, io.SEEK_END)
+    except (OSError, ValueError) as e:
+        raise read_error(name, e) from e
     try:
         items = _by_libsndfile(file, path, name, stats, seconds)
         rate = next(items)
     except AudioError as refusal:
-        _refuse_placeholder(head, name)
-        items = _by_ffmpeg(file, path, name, stats, seconds, head, refusal)
+        _refuse_placeholder(start, name)
+        items = _by_ffmpeg(file, path, name, stats, seconds, start, refusal)
         rate = next(items)
     yield rate
     yield from items
 
 
-def _refuse_placeholder(head: bytes, name: str) -> None:
+def _refuse_placeholder(start: bytes, name: str) -> None:
     from ser_edge.errors.placeholder_files import describe_placeholder
 
-    if said := describe_placeholder(head):
-        raise AudioError(f"{name}: {said}")
+    if found := describe_placeholder(start):
+        raise AudioError(f"{name}: {found}", code="audio-placeholder")
 
 
 def _by_libsndfile(file: BinaryIO, path: str | None, name: str, stats: DecodeStats, seconds: float) -> Items:
-    items = _straight(file, path, name, stats, seconds)
+    items = decode_whole(file, path, name, stats, seconds)
     if not _is_regular(file, stats.taken, name):
         try:
             segments = _in_segments(file, name, stats, seconds)
             rate = next(segments)
-        except AudioError:  # libsndfile knows more kinds of these containers, and says what is wrong with others
+        except AudioError:  # libsndfile knows more kinds of these containers, and names what is wrong with others
             stats.skipped = 0
         else:
             yield rate
@@ -80,15 +80,16 @@ def _in_segments(file: BinaryIO, name: str, stats: DecodeStats, seconds: float) 
 
 def _is_regular(file: BinaryIO, size: int, name: str) -> bool:
     """Whether libsndfile alone decodes all of a file."""
-    file.seek(0)
-    reader = PeekableReader(file.read, name)
-    if begins_another(reader.peek(16)):
-        file.seek(0)
-        return is_regular(file, size, name)
+    try:
+        if (regular := pcm_headers.is_regular(file, size)) is not None:
+            return regular
+    except (OSError, ValueError) as e:
+        raise read_error(name, e) from e
     from ser_edge.audio.decoding.containers.detection import segments_of
 
+    file.seek(0)
     stats = DecodeStats()
-    segments = segments_of(reader, stats)
+    segments = segments_of(PeekableReader(file.read, name), stats)
     if segments is None or (first := next(segments, None)) is None or not first.piped:
         return False
     for _ in first.content:
@@ -96,52 +97,31 @@ def _is_regular(file: BinaryIO, size: int, name: str) -> bool:
     return first.regular and next(segments, None) is None and not stats.skipped
 
 
-def _straight(file: BinaryIO, path: str | None, name: str, stats: DecodeStats, seconds: float) -> Items:
-    file.seek(0)
-    # Names are bytes on POSIX systems; soundfile would refuse those that aren't UTF-8, and asks more of one in .raw.
-    by_name = path is not None and not path.lower().endswith(".raw")
-    place: Any = (os.fsencode(str(path)) if os.name == "posix" else path) if by_name else SafeFile(file)
-    with open_file(place, name) as sound:
-        check_rate(sound.samplerate, name)
-        rate = int(sound.samplerate)
-        frames = sound.frames if sound.frames < _NO_LENGTH else 0
-        stats.length = frames / rate or None
-        yield rate
-        got, more = 0, True
-        while more:
-            data, problem = decoded(sound, max(1, round(seconds * rate)))
-            more = len(data) > 0
-            got += len(data)
-            stats.seconds += len(data) / rate
-            stats.problem = problem or stats.problem
-            if more:
-                yield data
-    if sound.format != "MP3":  # whose length is a guess, where its index isn't right
-        stats.missing += max(0, frames - got) / rate
-
-
 def _by_ffmpeg(
-    file: BinaryIO, path: str | None, name: str, stats: DecodeStats, seconds: float, head: bytes, refusal: AudioError
+    file: BinaryIO, path: str | None, name: str, stats: DecodeStats, seconds: float, start: bytes, refusal: AudioError
 ) -> Items:
-    """By what is there of FFmpeg; where that can't either, the refusal of who knows the format better."""
+    """By PyAV or ffmpeg; where that can't either, the error of the library that knows the format better."""
     from shlex import quote
 
     from ser_edge.audio.decoding.ffmpeg import available, decode_media, install_command
 
-    what = format_name(head)
-    if what is None and path is not None and path.lower().endswith(RAW_SUFFIXES):
-        raise AudioError(f"{name}: samples without a header? try: ser-edge --rate 16000 - < {quote(path)}") from refusal
+    kind = format_name(start)
+    if kind is None and path is not None and path.lower().endswith(RAW_SUFFIXES):
+        advice = f"samples without a header? try: ser-edge --rate 16000 - < {quote(path)}"
+        raise AudioError(f"{name}: {advice}", code="audio-headerless") from refusal
     if available():
         items = decode_media(file, path, name, stats, seconds)
         try:
             rate = next(items)
         except AudioError as e:
-            raise (e if what else refusal) from None
+            raise (e if kind else refusal) from None
         yield rate
         yield from items
-    elif what is not None:
-        raise AudioError(f"{name}: {what}, which needs PyAV or ffmpeg; try: {install_command()}") from refusal
-    elif head.startswith(MAYBE_OTHERS):
-        raise AudioError(f"{refusal}; PyAV or ffmpeg may decode it, try: {install_command()}") from refusal
+        return
+    if kind is not None:
+        problem = f"{name}: {kind}, which needs PyAV or ffmpeg; try: {install_command()}"
+    elif start.startswith(MAYBE_OTHERS):
+        problem = f"{refusal}; PyAV or ffmpeg may decode it, try: {install_command()}"
     else:
         raise refusal
+    raise AudioError(problem, code="audio-needs-ffmpeg") from refusal

@@ -20,16 +20,16 @@ from ser_edge.errors import AudioError
 
 __all__ = ["SAMPLE_FORMATS", "RawFormat", "pipe_sound", "raw_sound"]
 
-_PIPE_SECONDS = 0.1  # a piece of a pipe: how long an answer can wait for the piece to be full
-_AHEAD = 50  # pieces read from a pipe before they are asked for; then its writer waits
+_PIPE_SECONDS = 0.1  # of sound in a chunk: what a prediction waits for
+_MAX_QUEUED = 50  # chunks read ahead; then the writer waits
 
-# The names that arecord, ffmpeg and sox know, in little-endian.
+# The names of arecord, ffmpeg and sox, in little-endian.
 SAMPLE_FORMATS = {"u8": "u1", "s16": "<i2", "s24": "i3", "s32": "<i4", "f32": "<f4", "f64": "<f8"}
 
 
 @dataclass(frozen=True)
 class RawFormat:
-    """What samples without a header are."""
+    """Format of samples without a header."""
 
     rate: int  # Hz
     channels: int = 1  # interleaved
@@ -38,12 +38,12 @@ class RawFormat:
 
 @contextmanager
 def pipe_sound(stream: BinaryIO, name: str) -> Iterator[Sound]:
-    """A sound file that comes through a pipe, in pieces as soon as they are there.
+    """A sound file that comes through a pipe, in chunks as soon as they are there.
 
-    Formats whose readers jump about in the file (MP4, ...) are taken to a temporary file first.
+    Formats whose decoders seek (MP4, ...) are copied to a temporary file first.
 
     Raises:
-        AudioError: nothing comes, or it isn't a sound.
+        AudioError: the pipe is empty, or isn't a sound.
     """
     stats = DecodeStats()
     chunks = _in_background(_from_pipe(stream, name, stats))
@@ -54,7 +54,7 @@ def pipe_sound(stream: BinaryIO, name: str) -> Iterator[Sound]:
 
 @contextmanager
 def raw_sound(stream: Any, raw: RawFormat, name: str = "-") -> Iterator[Sound]:
-    """Samples without a header. What is left of a frame at the end, where the writer was stopped, is dropped.
+    """Samples without a header; an incomplete frame at the end is dropped.
 
     Raises:
         AudioError: it can't be read.
@@ -66,7 +66,8 @@ def _from_pipe(stream: BinaryIO, name: str, stats: DecodeStats) -> Iterator[int 
     """The sample rate, then the samples."""
     reader = PeekableReader(getattr(stream, "read1", stream.read), name)
     if not reader.peek(1):
-        raise AudioError(f"{name}: empty; pipe a sound file into it, or samples with --rate")
+        problem = "empty; pipe a sound file into it, or samples with --rate"
+        raise AudioError(f"{name}: {problem}", code="audio-empty")
     yield from decode_stream(reader, name, stats, _PIPE_SECONDS)
     stats.report(name)
 
@@ -76,7 +77,7 @@ def _from_raw(stream: Any, raw: RawFormat, name: str) -> Iterator[Channels]:
     frame = int(kind[-1]) * raw.channels  # bytes
     left = b""
     reader = PeekableReader(stream.read1, name)
-    while data := reader.some():
+    while data := reader.read_available():
         data = left + data
         whole = len(data) // frame * frame
         left = data[whole:]
@@ -91,15 +92,15 @@ def _from_raw(stream: Any, raw: RawFormat, name: str) -> Iterator[Channels]:
 
 
 def _in_background(items: Iterator[int | Channels]) -> Iterator[int | Channels]:
-    """The same items, made in a thread: a reader that waits inside a library can't be stopped, a queue's can."""
-    made: queue.Queue[int | Channels | Exception | None] = queue.Queue(_AHEAD)
+    """The same items, read in a thread: reading blocks inside libraries and can't be interrupted, a queue can."""
+    made: queue.Queue[int | Channels | Exception | None] = queue.Queue(_MAX_QUEUED)
 
     def make() -> None:
         try:
             for item in items:
                 made.put(item)
             made.put(None)
-        except Exception as e:  # it is raised where the items are used
+        except Exception as e:  # raised where the items are used
             made.put(e)
 
     context = contextvars.copy_context()  # warnings go where the caller's go

@@ -1,4 +1,4 @@
-"""What can't be sought in (a pipe, a FIFO, a socket) becomes samples: while it comes, or from a temporary file."""
+"""Decodes pipes, FIFOs and sockets: while their bytes come, or from a temporary file."""
 
 import tempfile
 from contextlib import suppress
@@ -13,7 +13,7 @@ from ser_edge.errors import AudioError
 
 __all__ = ["decode_stream"]
 
-_LONGEST = 1 << 32  # bytes taken to a temporary file: what comes without end mustn't fill the disk
+_MAX_SIZE = 1 << 32  # bytes of a temporary file: an endless stream mustn't fill the disk
 
 
 def decode_stream(reader: PeekableReader, name: str, stats: DecodeStats, seconds: float) -> Items:
@@ -44,20 +44,20 @@ def decode_stream(reader: PeekableReader, name: str, stats: DecodeStats, seconds
             return
     reader.rewind()
     with tempfile.TemporaryFile() as whole:
-        _keep(reader, whole, name)
+        _copy(reader, whole, name)
         yield from decode_file(cast("BinaryIO", whole), None, name, stats, seconds)
 
 
-def _keep(reader: PeekableReader, whole: IO[bytes], name: str) -> None:
+def _copy(reader: PeekableReader, whole: IO[bytes], name: str) -> None:
     try:
-        while data := reader.some(BLOCK):
+        while data := reader.read_available(BLOCK):
             whole.write(data)
-            if reader.taken > _LONGEST:
-                raise AudioError(
-                    f"{name}: over {_LONGEST >> 30} GiB of a format that can't be streamed; send it as WAV"
-                )
+            if reader.taken > _MAX_SIZE:
+                problem = f"over {_MAX_SIZE >> 30} GiB of a format that can't be streamed; send it as WAV"
+                raise AudioError(f"{name}: {problem}", code="audio-too-long")
         whole.flush()
     except OSError as e:
-        with suppress(OSError):  # it would try once more to write what it still has
+        with suppress(OSError):  # closing writes the rest once more
             whole.close()
-        raise AudioError(f"{name}: no room for it in {tempfile.gettempdir()} ({e.strerror}); send it as WAV") from e
+        problem = f"no room for it in {tempfile.gettempdir()} ({e.strerror}); send it as WAV"
+        raise AudioError(f"{name}: {problem}", code="audio-disk-full") from e

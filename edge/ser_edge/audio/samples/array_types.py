@@ -1,7 +1,7 @@
-"""What samples come in: arrays, lists, tensors, columns of tables and buffers become NumPy arrays of the same values.
+"""Arrays, lists, tensors, columns of tables and buffers become NumPy arrays of the same values.
 
-Nothing is imported to know them: a tensor is known by its methods. What isn't meant as samples is refused with the line
-to type: bytes above all, which NumPy would take for samples of 8 bits.
+No library is imported for that: a tensor is known by its methods. Other objects are refused with the line to type:
+bytes above all, which NumPy would take for samples of 8 bits.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,11 +15,11 @@ from ser_edge.errors import AudioError
 
 __all__ = ["is_raw_bytes", "split_rate", "to_numpy"]
 
-_REASON = 200  # characters of what a library says
+_MAX_REASON = 200  # characters of a library's message
 
 
 def to_numpy(source: Any) -> npt.NDArray[Any]:
-    """The values that an object holds, in the type and shape they have there.
+    """The values that an object holds, in their type and shape.
 
     Raises:
         AudioError: no array can be made of it, or some of its values are masked.
@@ -27,26 +27,28 @@ def to_numpy(source: Any) -> npt.NDArray[Any]:
     """
     if isinstance(source, np.ndarray):
         if np.any(getattr(source, "mask", False)):
-            raise AudioError("array: some samples are masked; type array.filled(0) to have silence there")
+            raise AudioError(
+                "array: some samples are masked; type array.filled(0) to have silence there", code="audio-array"
+            )
         return np.asarray(source)
     _refuse_others(source)
     try:
         found = _converted(source)
     except Exception as e:  # each library of tensors has exceptions of its own
-        said = " ".join(str(e).split())[:_REASON] or type(e).__name__
-        if isinstance(source, list | tuple) and "inhomogeneous" in said:
-            said = "its parts differ in length; type np.concatenate(parts) if they are one sound"
-        raise AudioError(f"array: no array can be made of it: {said}") from e
+        reason = " ".join(str(e).split())[:_MAX_REASON] or type(e).__name__
+        if isinstance(source, list | tuple) and "inhomogeneous" in reason:
+            reason = "its parts differ in length; type np.concatenate(parts) if they are one sound"
+        raise AudioError(f"array: no array can be made of it: {reason}", code="audio-array") from e
     if found is None:
         kind = type(source).__name__
         raise TypeError(f"{kind}: holds no samples; give an array of them (predict takes a path or a file as well)")
     if isinstance(source, list | tuple) and type(_first_value(source)) is int and found.dtype.kind == "i":
-        return found.astype(np.int64)  # which they are but on Windows, with NumPy 1
+        return found.astype(np.int64)  # as on all systems but Windows with NumPy 1
     return found
 
 
 def split_rate(pair: Any) -> tuple[Any, Any] | None:
-    """(rate, samples) of what librosa, soundfile, SciPy and Gradio return, in either order; None if it is no such."""
+    """(rate, samples) of a pair of both in any order, as librosa, soundfile and SciPy return; None for others."""
     if not isinstance(pair, tuple) or len(pair) != 2:
         return None
     numbers = [_is_number(item) for item in pair]
@@ -56,7 +58,7 @@ def split_rate(pair: Any) -> tuple[Any, Any] | None:
 
 
 def is_raw_bytes(source: Any) -> bool:
-    """Whether it is raw memory, of which nothing says what the bytes mean."""
+    """Whether it is raw memory, without a sample format."""
     if isinstance(source, memoryview):
         return source.format in ("b", "B", "c", "<b", "<B")
     return isinstance(source, bytes | bytearray) or getattr(source, "typecode", None) in ("b", "B")  # array.array's
@@ -67,15 +69,15 @@ def _is_number(item: Any) -> bool:
 
 
 def _refuse_others(source: Any) -> None:
-    """A line for what people pass that isn't samples, and NumPy would make something of.
+    """Refuses objects that aren't samples, and that NumPy would convert nevertheless.
 
     Raises:
-        TypeError: it is such.
+        TypeError: it is one.
     """
     kind = type(source).__name__
     if is_raw_bytes(source):
         raise TypeError(
-            f"{kind}: bytes don't say what they are; type io.BytesIO(data) for a sound file's, "
+            f"{kind}: bytes have no sample format; type io.BytesIO(data) for a sound file's, "
             "np.frombuffer(data, np.int16) for 16-bit samples"
         )
     if isinstance(source, Mapping):

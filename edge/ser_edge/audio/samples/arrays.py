@@ -1,9 +1,8 @@
-"""Samples that are in memory: every sample format and layout becomes (samples, channels) float32.
+"""Samples in memory, of every format and layout, become (samples, channels) float32.
 
-What a value means is said by its type: floats have their full scale at +-1, signed integers at that of the type, 8-bit
-unsigned ones are centred first, as in a WAV file. Two types are also used for what is narrower: 64-bit integers, which
-lists of Python's integers become, and 32-bit ones. A whole sound says by its loudest sample which it is (`whole`). A
-chunk can't: the next one may be louder.
+The type defines the full scale: floats have it at +-1, signed integers at that of the type, 8-bit unsigned ones are
+centred first, as in a WAV file. Integers of 32 and 64 bits (lists of Python's become these) are also used for narrower
+samples. In a whole sound the loudest sample decides (`array_to_samples`); in a stream the next chunk may be louder.
 """
 
 from typing import Any
@@ -28,12 +27,12 @@ __all__ = [
     "parse_sample_rate",
 ]
 
-MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; outside this a header is damaged rather than unusual
-MAX_AMPLITUDE = 1e12  # full scale is 1; float32 couldn't hold the power of what is louder, and no recording is
-SILENCE_PEAK = 1e-4  # -80 dBFS: below the noise floor of any microphone, so nothing was recorded
-_MOST_CHANNELS = 32  # of an array that is (channels, samples); one with more must be (samples, channels)
+MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; outside it a header is damaged
+MAX_AMPLITUDE = 1e12  # full scale is 1; float32 couldn't hold the power of louder samples
+SILENCE_PEAK = 1e-4  # -80 dBFS: below the noise floor of any microphone
+_MAX_CHANNELS = 32  # of an array that is (channels, samples); one with more must be (samples, channels)
 _FULL_SCALES = (1 << 15, 1 << 31, 1 << 63)  # of integers that may be wider than their samples
-# What encoded sound begins with, at which byte: whoever has it as an array of bytes meant the sound.
+# First bytes of encoded sound, by their place: an array of these is a file, not samples.
 _ENCODED = {0: (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"caff", b"\x1aE\xdf\xa3"), 4: (b"ftyp",)}
 
 
@@ -44,11 +43,12 @@ def check_rate(rate: float, name: str) -> None:
         AudioError: it is outside MIN_RATE to MAX_RATE.
     """
     if not MIN_RATE <= rate <= MAX_RATE:
-        raise AudioError(f"{name}: a sample rate of {rate} Hz; expected {MIN_RATE} to {MAX_RATE}")
+        problem = f"a sample rate of {rate} Hz; expected {MIN_RATE} to {MAX_RATE}"
+        raise AudioError(f"{name}: {problem}", code="audio-sample-rate")
 
 
 def parse_sample_rate(value: Any, name: str) -> int:
-    """The sample rate that somebody gave as a number of any type.
+    """A sample rate given as a number of any type, checked.
 
     Raises:
         AudioError: no recording has it.
@@ -64,7 +64,7 @@ def parse_sample_rate(value: Any, name: str) -> int:
     rate = int(number) if number.is_integer() else number
     check_rate(rate, name)
     if not isinstance(rate, int):
-        raise AudioError(f"{name}: a sample rate of {rate} Hz; expected a whole number")
+        raise AudioError(f"{name}: a sample rate of {rate} Hz; expected a whole number", code="audio-sample-rate")
     return rate
 
 
@@ -75,7 +75,8 @@ def check_finite(samples: Channels, name: str, advice: str = "write it as 16-bit
         AudioError: NaN, infinite, or beyond `MAX_AMPLITUDE`.
     """
     if len(samples) and not max(samples.max(), -samples.min()) <= MAX_AMPLITUDE:  # NaN where there is one
-        raise AudioError(f"{name}: holds NaN or infinite samples, or some above {MAX_AMPLITUDE:g}; {advice}")
+        problem = f"holds NaN or infinite samples, or some above {MAX_AMPLITUDE:g}; {advice}"
+        raise AudioError(f"{name}: {problem}", code="audio-not-finite")
 
 
 def chunk_to_samples(chunk: npt.ArrayLike) -> Channels:
@@ -83,7 +84,7 @@ def chunk_to_samples(chunk: npt.ArrayLike) -> Channels:
 
     Args:
         chunk: (samples,), (samples, channels) or, with at most 32 channels and more samples, (channels, samples); of
-            any sample format, in whatever holds samples (`holders.to_numpy`). 64-bit integers are 16-bit samples.
+            any sample format, in any object of `array_types.to_numpy`. 64-bit integers are 16-bit samples.
 
     Raises:
         AudioError: another shape or type.
@@ -106,7 +107,7 @@ def array_to_samples(sound: npt.ArrayLike) -> Channels:
     _refuse_encoded(data)
     samples = _laid_out(_scaled(data, _full_scale(data, whole_sound=True)))
     if samples.size == 0:
-        raise AudioError("array: empty, no samples in it")
+        raise AudioError("array: empty, no samples in it", code="audio-empty")
     check_finite(samples, "array", "type np.nan_to_num(array)")
     return samples
 
@@ -132,9 +133,10 @@ class ChunkLayout:
             TypeError: as there.
         """
         if (pair := split_rate(chunk)) is not None:
-            given, chunk = parse_sample_rate(pair[0], self._name), pair[1]
-            if given != self._rate:
-                raise AudioError(f"{self._name}: a chunk of {given} Hz after {self._rate} Hz; open a listener for each")
+            rate, chunk = parse_sample_rate(pair[0], self._name), pair[1]
+            if rate != self._rate:
+                problem = f"a chunk of {rate} Hz after {self._rate} Hz; open a stream for each"
+                raise AudioError(f"{self._name}: {problem}", code="audio-sample-rate")
         data = to_numpy(chunk)
         _refuse_encoded(data)
         data = _scaled(data, _full_scale(data, whole_sound=False))
@@ -145,14 +147,12 @@ class ChunkLayout:
             self._channels, self._transposed = samples.shape[1], data.ndim == 2 and samples.shape != data.shape
         if samples.shape[1] != self._channels:
             plural = "s" * (samples.shape[1] != 1)
-            raise AudioError(
-                f"{self._name}: a chunk of {samples.shape[1]} channel{plural} after some of {self._channels}; "
-                "open a listener for each"
-            )
+            problem = f"a chunk of {samples.shape[1]} channel{plural} after some of {self._channels}"
+            raise AudioError(f"{self._name}: {problem}; open a stream for each", code="audio-channels")
         return samples
 
     def _laid_out(self, data: npt.NDArray[np.float32]) -> Channels:
-        """By the channels that are known, which a short chunk doesn't show."""
+        """By the known number of channels, where the shape of a short chunk is ambiguous."""
         known = self._channels
         if data.ndim != 2 or known not in data.shape:
             return _laid_out(data)
@@ -161,7 +161,7 @@ class ChunkLayout:
 
 
 def _full_scale(data: npt.NDArray[Any], whole_sound: bool) -> int:
-    """What an array's integers are divided by.
+    """The divisor of an array's integers.
 
     Raises:
         AudioError: a chunk of 64-bit integers that aren't 16-bit samples.
@@ -176,9 +176,9 @@ def _full_scale(data: npt.NDArray[Any], whole_sound: bool) -> int:
         return next((scale for scale in _FULL_SCALES if peak <= scale), full_scale)
     if data.dtype.itemsize == 8:
         if peak > _FULL_SCALES[0]:
+            problem = f"64-bit integers up to {peak}, which aren't 16-bit samples"
             raise AudioError(
-                f"array: 64-bit integers up to {peak}, which aren't 16-bit samples; "
-                "type array.astype(np.int32), or array / full_scale"
+                f"array: {problem}; type array.astype(np.int32), or array / full_scale", code="audio-array"
             )
         return _FULL_SCALES[0]
     return full_scale
@@ -196,7 +196,7 @@ def _scaled(data: npt.NDArray[Any], full_scale: int) -> npt.NDArray[np.float32]:
     if kind == "i":
         return data.astype(np.float32) / np.float32(full_scale)
     if kind != "f":
-        raise AudioError(f"array: {data.dtype} is no sample format; {_instead(kind, size)}")
+        raise AudioError(f"array: {data.dtype} is no sample format; {_advice(kind, size)}", code="audio-array")
     with np.errstate(over="ignore", invalid="ignore"):  # what float32 can't hold becomes infinite or NaN
         floats: npt.NDArray[np.float32] = data.astype(np.float32, copy=False)
     return floats
@@ -208,10 +208,11 @@ def _refuse_encoded(data: npt.NDArray[Any]) -> None:
         return
     head = data[:16].tobytes()
     if any(head[place:].startswith(begins) for place, begins in _ENCODED.items()):
-        raise AudioError("array: the bytes of an encoded sound; type predict(io.BytesIO(array.tobytes()))")
+        advice = "type predict(io.BytesIO(array.tobytes()))"
+        raise AudioError(f"array: the bytes of an encoded sound; {advice}", code="audio-array")
 
 
-def _instead(kind: str, size: int) -> str:
+def _advice(kind: str, size: int) -> str:
     """What to type for an array of such a type."""
     if kind == "u":
         half = 1 << (8 * size - 1)
@@ -234,15 +235,17 @@ def _laid_out(data: npt.NDArray[np.float32]) -> Channels:
     if data.ndim == 1:
         return data[:, None]
     if data.ndim == 0:
-        raise AudioError("array: a single number; expected (samples,) or (samples, channels)")
+        raise AudioError("array: a single number; expected (samples,) or (samples, channels)", code="audio-array")
     if data.ndim > 2:
-        advice = "; type array[0] for the first of them" if data.shape[0] < _MOST_CHANNELS else ""
-        raise AudioError(f"array: expected (samples,) or (samples, channels), got {data.ndim} dimensions{advice}")
+        advice = "; type array[0] for the first of them" if data.shape[0] < _MAX_CHANNELS else ""
+        problem = f"expected (samples,) or (samples, channels), got {data.ndim} dimensions{advice}"
+        raise AudioError(f"array: {problem}", code="audio-array")
     rows, columns = data.shape
-    if columns <= _MOST_CHANNELS:
+    if columns <= _MAX_CHANNELS:
         return data
-    if rows <= _MOST_CHANNELS:
+    if rows <= _MAX_CHANNELS:
         return data.T
     if columns > rows:
-        raise AudioError(f"array: {data.shape} looks like over {_MOST_CHANNELS} channels in rows; type array.T")
+        problem = f"{data.shape} looks like over {_MAX_CHANNELS} channels in rows; type array.T"
+        raise AudioError(f"array: {problem}", code="audio-array")
     return data

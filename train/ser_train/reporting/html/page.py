@@ -32,14 +32,14 @@ _BENCHMARKS = (TABLES["benchmarks"], ("what", "theirs", "ours", "ratio"))
 
 def report(options: argparse.Namespace) -> int:
     """The command `ser-train report`; returns the exit code."""
-    findings = gather([RunDirectory(path) for path in options.runs])
+    summary = gather([RunDirectory(path) for path in options.runs])
     tables = Tables(
         _rows(options.results, *_RESULTS),
         _rows(options.exported, *_EXPORTED),
         _rows(options.benchmarks, *_BENCHMARKS),
     )
-    path = options.out or Path(f"{findings.name}.html")
-    write_page(Subject(findings, tables, path))
+    path = options.out or Path(f"{summary.name}.html")
+    write_page(Subject(summary, tables, path))
     print(path)
     return 0
 

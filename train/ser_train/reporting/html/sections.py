@@ -14,13 +14,13 @@ from ser_train.evaluation.metrics import reliability
 from ser_train.evaluation.misclassified import mistakes
 from ser_train.reporting.html.markup import Cell, Share, bar, said, span, table, text
 from ser_train.reporting.plots import (
-    picture_actors,
-    picture_confusion,
-    picture_coverage,
-    picture_overlaid,
-    picture_reliability,
+    plot_confusion,
+    plot_coverage,
+    plot_histories,
+    plot_reliability,
+    plot_speakers,
 )
-from ser_train.reporting.statistics import Findings, Group, Spread
+from ser_train.reporting.statistics import Group, ResultSummary, Spread
 from ser_train.reporting.tables import caution, cell
 
 __all__ = ["PROTOCOL_MEANINGS", "SECTIONS", "Row", "Subject", "Tables", "headline"]
@@ -51,14 +51,14 @@ class Tables:
 class Subject:
     """What a page is about, and where it goes."""
 
-    findings: Findings
+    summary: ResultSummary
     tables: Tables
     page: Path  # pictures go beside it, named after it
 
     @property
     def title(self) -> str:
         """Of the page and its pictures."""
-        return f"{self.findings.settings.label} (protocol: {self.findings.settings.protocol})"
+        return f"{self.summary.settings.label} (protocol: {self.summary.settings.protocol})"
 
     def picture(self, name: str, alt: str, draw: Callable[[Path], None]) -> str:
         """A PNG beside the page, and the same inside it."""
@@ -71,25 +71,25 @@ class Subject:
 
     def share(self, figure: Spread) -> Share:
         """The same with a bar behind."""
-        return Share(figure.mean, self.findings.said(figure))
+        return Share(figure.mean, self.summary.format(figure))
 
 
 def headline(subject: Subject) -> str:
     """What the page begins with."""
-    findings, settings = subject.findings, subject.findings.settings
-    answers, actors = len(findings.answers[0].labels), len(findings.actors)
+    summary, settings = subject.summary, subject.summary.settings
+    answers, actors = len(summary.answers[0].labels), len(summary.actors)
     but = caution(settings.protocol, actors)
     tiles = []
     for metric, name in (("wa", "right (WA)"), ("uar", "mean recall (UAR)"), ("f1", "macro-F1")):
-        figure = findings.headline[metric]
+        figure = summary.headline[metric]
         interval = f"<span>95 % interval {figure.low:.1f} to {figure.high:.1f}</span>"
         tiles.append(
-            f"<div><strong>{findings.said(Spread(figure.mean, figure.std))}<small> %</small></strong>"
+            f"<div><strong>{summary.format(Spread(figure.mean, figure.std))}<small> %</small></strong>"
             f"<span>{name}</span>{'' if but else interval}</div>\n"
         )
-    words = f"{findings.counts}: {answers} answers about {actors} voices. Chance is {findings.chance:.1f} %. "
+    words = f"{summary.counts}: {answers} answers about {actors} voices. Chance is {summary.chance:.1f} %. "
     words += f"These figures {but}" if but else "The intervals are over actors"
-    words += ", ± is the spread over seeds." if len(findings.seeds) > 1 else "."
+    words += ", ± is the spread over seeds." if len(summary.seeds) > 1 else "."
     return (
         f"<h1>{escape(settings.label)} <small>protocol: {escape(settings.protocol)}</small></h1>\n"
         f'<p class="meaning">{PROTOCOL_MEANINGS[settings.protocol]}</p>\n'
@@ -109,27 +109,27 @@ def _protocols(subject: Subject) -> str:
     ]
     heads = (f"{protocol}: {PROTOCOL_MEANINGS[protocol].partition(':')[0].lower()}" for protocol in protocols)
     return text("WA / UAR / macro-F1 in percent, and the 95 % interval of WA.") + table(
-        ("network", *heads), body, mark=subject.findings.settings.label
+        ("network", *heads), body, mark=subject.summary.settings.label
     )
 
 
 def _confusions(subject: Subject) -> str:
-    findings = subject.findings
-    everything = findings.everything
+    summary = subject.summary
+    everything = summary.pooled_answers
     body: list[Sequence[Cell]] = [
         (
             emotion.name,
-            f"{emotion.spoken}",
+            f"{emotion.support}",
             *map(subject.share, (emotion.recall, emotion.precision, emotion.f1)),
-            f"{emotion.instead} {emotion.share:.0f} %" if emotion.instead else "",
+            f"{emotion.top_confusion} {emotion.share:.0f} %" if emotion.top_confusion else "",
         )
-        for emotion in findings.emotions
+        for emotion in summary.emotions
     ]
     return (
         subject.picture(
             "confusion",
             "Confusion matrix",
-            lambda path: picture_confusion(everything, findings.labels, subject.title, path),
+            lambda path: plot_confusion(everything, summary.labels, subject.title, path),
         )
         + text("Recall: how often it is heard when it is spoken. Precision: how often it is spoken when it is heard.")
         + table(("emotion", "spoken", "recall, %", "precision, %", "F1, %", "else mostly heard as"), body)
@@ -137,11 +137,11 @@ def _confusions(subject: Subject) -> str:
 
 
 def _mistakes(subject: Subject) -> str:
-    findings = subject.findings
-    found = mistakes(findings.served, findings.labels)
+    summary = subject.summary
+    found = mistakes(summary.calibrated_answers, summary.labels)
     if not found:
         return ""
-    recordings = len({name for answers in findings.answers for name in answers.names.tolist()})
+    recordings = len({name for answers in summary.answers for name in answers.names.tolist()})
     words = f"{len(found)} of {recordings} recordings are classified wrongly"
     words += f"; these {_MISTAKES} with the most confidence." if len(found) > _MISTAKES else ", the surest first."
     several = any(mistake.answers > 1 for mistake in found)  # seeds, or `notebook`, which has each recording twice
@@ -153,39 +153,39 @@ def _mistakes(subject: Subject) -> str:
 
 
 def _voices(subject: Subject) -> str:
-    findings = subject.findings
-    mean = findings.headline["wa"].mean
+    summary = subject.summary
+    mean = summary.headline["wa"].mean
     return (
         subject.picture(
             "actors",
             "Accuracy of each actor, the best first",
-            lambda path: picture_actors(findings.actors, mean, findings.chance, subject.title, path),
+            lambda path: plot_speakers(summary.actors, mean, summary.chance, subject.title, path),
         )
-        + _groups(subject, "sex", findings.sexes)
-        + _groups(subject, "intensity", findings.intensities, "UAR without neutral, %")
+        + _groups(subject, "sex", summary.sexes)
+        + _groups(subject, "intensity", summary.intensities, "UAR without neutral, %")
     )
 
 
 def _groups(subject: Subject, head: str, groups: Sequence[Group], uar: str = "UAR, %") -> str:
     if not groups:
         return ""
-    body = [(group.name, f"{group.spoken}", subject.share(group.wa), subject.share(group.uar)) for group in groups]
+    body = [(group.name, f"{group.support}", subject.share(group.wa), subject.share(group.uar)) for group in groups]
     return table((head, "spoken", "WA, %", uar), body)
 
 
 def _sureness(subject: Subject) -> str:
-    findings = subject.findings
-    raw, served = findings.everything, findings.everything_served
-    before, after = findings.headline["ece"].mean, findings.served_error
+    summary = subject.summary
+    raw, served = summary.pooled_answers, summary.pooled_calibrated_answers
+    before, after = summary.headline["ece"].mean, summary.calibrated_ece
     binned = {f"network, error {before:.3f}": reliability(raw.labels, raw.probabilities)}
     words = f"Expected calibration error: {before:.3f}"
-    if findings.calibrated:
+    if summary.is_calibrated:
         binned[f"as served, error {after:.3f}"] = reliability(served.labels, served.probabilities)
-        temperatures = span([run.metadata.temperature for run in findings.runs])
+        temperatures = span([run.metadata.temperature for run in summary.runs])
         words += f" as the network answers, {after:.3f} as it is served, with temperature {temperatures}"
-    chosen, given = findings.chosen, "How many answers are right, if only the surest are given."
+    chosen, given = summary.at_threshold, "How many answers are right, if only the surest are given."
     if chosen:
-        thresholds = span([run.metadata.threshold for run in findings.runs])
+        thresholds = span([run.metadata.threshold for run in summary.runs])
         given += (
             f" With the threshold {thresholds} it answers {chosen[0]:.0f} % of the time, and {chosen[1]:.0f} % of "
             "these answers are right; else it says that it is uncertain."
@@ -195,19 +195,19 @@ def _sureness(subject: Subject) -> str:
         + subject.picture(
             "reliability",
             "How often answers are right, by how sure they are",
-            lambda path: picture_reliability(binned, subject.title, path),
+            lambda path: plot_reliability(binned, subject.title, path),
         )
         + text(given)
         + subject.picture(
             "coverage",
             "How many answers are right, by how many are given",
-            lambda path: picture_coverage(served, chosen, subject.title, path),
+            lambda path: plot_coverage(served, chosen, subject.title, path),
         )
     )
 
 
 def _reality(subject: Subject) -> str:
-    figures = subject.findings.conditions
+    figures = subject.summary.conditions
     if figures is None:
         return ""
     whole = [(c.name, bar(c.wa), bar(c.uar), f"{c.lost:.1f}") for c in figures.conditions]
@@ -228,19 +228,19 @@ def _reality(subject: Subject) -> str:
 
 
 def _learning(subject: Subject) -> str:
-    curves = subject.findings.curves
+    curves = subject.summary.curves
     if not curves:
         return ""
     words = "The weights of the epoch with the best validation accuracy were taken."
     if not any("val_loss" in curve.history[0] for curve in curves):
         words = "Nothing is held out to stop the training: it goes on for its number of epochs."
     return text(words) + subject.picture(
-        "curves", "Loss and accuracy of each epoch", lambda path: picture_overlaid(curves, subject.title, path)
+        "curves", "Loss and accuracy of each epoch", lambda path: plot_histories(curves, subject.title, path)
     )
 
 
 def _cost(subject: Subject) -> str:
-    settings, tables = subject.findings.settings, subject.tables
+    settings, tables = subject.summary.settings, subject.tables
     of_network = [row for row in tables.exported if row["network"] == settings.network]
     proven = [row for row in of_network if row["bytes"] is not None]
     asked = [r for r in tables.results if (r["network"], r["protocol"]) == (settings.label, settings.protocol)]
@@ -277,25 +277,25 @@ def _proven(row: Row) -> Sequence[str]:
 
 
 def _provenance(subject: Subject) -> str:
-    findings, settings = subject.findings, subject.findings.settings
-    facts = findings.runs[0].facts
+    summary, settings = subject.summary, subject.summary.settings
+    facts = summary.runs[0].facts
     known = {
-        "data": sorted({str(run.metadata.training.get("data", "not told")) for run in findings.runs}),
-        "runs": [run.path.name for run in findings.runs],
+        "data": sorted({str(run.metadata.training.get("data", "not told")) for run in summary.runs}),
+        "runs": [run.path.name for run in summary.runs],
         "changed settings": settings.changes,
         "teachers": settings.teachers,
         "initial network": settings.init,
         "recipe": facts.get("recipe"),
-        "front-end": asdict(findings.runs[0].metadata.features),
+        "front-end": asdict(summary.runs[0].metadata.features),
         "parameters": facts.get("parameters"),
-        "epochs trained": sorted({run.facts["epochs"] for run in findings.runs if "epochs" in run.facts}),
+        "epochs trained": sorted({run.facts["epochs"] for run in summary.runs if "epochs" in run.facts}),
         "utterances of the first run": facts.get("utterances"),
-        "digests of recipe and recordings": [settings.recipe, *sorted({run.settings.corpus for run in findings.runs})],
+        "digests of recipe and recordings": [settings.recipe, *sorted({run.settings.corpus for run in summary.runs})],
         "versions": facts.get("versions"),
     }
     told = {name: said(value) for name, value in known.items()}
     items = "".join(f"<dt>{name}</dt><dd>{escape(words)}</dd>\n" for name, words in told.items() if words)
-    why = "Labels are what somebody took a voice for" if findings.own else "The emotions were acted"
+    why = "Labels are what somebody took a voice for" if summary.own else "The emotions were acted"
     return f"<dl>\n{items}</dl>\n" + text(
         f"{why}: this says little of what a person feels, and is no ground for decisions about people."
     )

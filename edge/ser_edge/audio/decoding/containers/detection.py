@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers import flac, mpeg, ogg, pcm
-from ser_edge.audio.decoding.containers.pcm_headers import begins_another, is_plain
+from ser_edge.audio.decoding.containers.pcm_headers import HEADER_START, begins_container, is_plain
 from ser_edge.audio.decoding.containers.segments import Segment
 from ser_edge.audio.decoding.libsndfile import DecodeStats
 from ser_edge.audio.formats import format_name
@@ -14,9 +14,9 @@ __all__ = ["segments_of"]
 
 def segments_of(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment] | None:
     """The segments of what comes next, by its first bytes; None where it is something else than those modules know."""
-    head = reader.peek(16)
-    if begins_another(head):
-        return pcm.segments(reader, stats) if is_plain(reader) else None
+    head = reader.peek(HEADER_START)
+    if begins_container(head):
+        return pcm.segments(reader, stats) if is_plain(head) else None
     if head[:4] == ogg.MAGIC:
         return ogg.segments(reader, stats) if ogg.is_known(reader) else None
     mpeg.skip_tags(reader)

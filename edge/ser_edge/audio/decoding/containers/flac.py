@@ -103,7 +103,7 @@ class _Given:
 
     def _more(self) -> bytes:
         """Empty at the end, and where another file begins."""
-        data = self._reader.ahead(8)
+        data = self._reader.buffered(8)
         places = [place for begin in _BEGINS if (place := data.find(begin)) >= 0]
         if data and not places:
             # what may be the first bytes of another file are looked at again, together with those after them

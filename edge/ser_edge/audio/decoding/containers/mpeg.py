@@ -117,7 +117,7 @@ def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
 def _skip_to_a_frame(reader: PeekableReader) -> int:
     """Takes what comes before two frames, or a tag; says how many bytes."""
     skipped = reader.skip(1)
-    while ahead := reader.ahead():
+    while ahead := reader.buffered():
         place = min((p for mark in _MARKS if (p := ahead.find(mark)) >= 0), default=len(ahead))
         skipped += reader.skip(place)
         if place < len(ahead):

@@ -72,7 +72,7 @@ def _next_page(reader: PeekableReader, stats: DecodeStats) -> bytes:
             page = reader.peek(size)
             if len(page) == size and _sum(page) == int.from_bytes(head[22:26], "little"):
                 return page
-        ahead = reader.ahead()
+        ahead = reader.buffered()
         place = ahead.find(MAGIC, 1)
         # what may be the first bytes of another page are looked at again, together with those after them
         stats.skipped += reader.skip(place if place > 0 else max(1, len(ahead) - len(MAGIC) + 1))

@@ -8,32 +8,51 @@ until nothing does. libsndfile gets the format and the samples under a new heade
 from collections.abc import Iterator
 
 from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader
-from ser_edge.audio.decoding.containers.pcm_headers import Layout, begins_another, ends, layout_of, skip_pad
+from ser_edge.audio.decoding.containers.pcm_headers import Layout, begins_container, parse_header
 from ser_edge.audio.decoding.containers.segments import Segment
 from ser_edge.audio.decoding.libsndfile import DecodeStats
 
 __all__ = ["segments"]
 
-_UNKNOWN_SIZE = 2**31 - 2**12  # bytes; from here on a size that isn't there is what programs write that don't know it
+_UNKNOWN_SIZE = 2**31 - 2**12  # bytes; from here on a missing size is what programs write that don't know it
 _PACKED = 1 << 14  # bytes of compressed samples under one header: a second or two
-_PART = 1 << 30  # bytes of samples under one header: less than any of them can hold
+_MAX_PART = 1 << 30  # bytes of samples under one header: less than any of them can hold
 
 
-def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
-    """The samples of a container, and of those that follow it immediately; nothing where the header is none."""
-    while (layout := layout_of(reader)) is not None:
+def segments(reader: PeekableReader, stats: DecodeStats, max_part: int = _MAX_PART) -> Iterator[Segment]:
+    """The samples of a container, and of those that follow it immediately; nothing where the header is damaged.
+
+    Args:
+        reader: at a container's beginning.
+        stats: is filled in.
+        max_part: bytes of samples in a segment.
+    """
+    while (layout := _next_header(reader)) is not None:
         if layout.is_mp3:
             from ser_edge.audio.decoding.containers import mpeg
 
             yield from mpeg.segments(reader, stats)
             return
         samples = _Samples(reader, layout)
-        while not samples.over:
-            segment = Segment(iter(()), piped=False)
-            segment.content = _part(samples, layout)
+        while not samples.ended:
+            segment = Segment(_part(samples, layout, max_part), piped=False)
             yield segment
-            segment.count(stats, samples.complete if samples.over else 1.0)
+            segment.count(stats, samples.received_ratio if samples.ended else 1.0)
         _skip_chunks(reader, layout)
+
+
+def _next_header(reader: PeekableReader) -> Layout | None:
+    """Parses and takes a header; its first bytes aren't taken where it is none."""
+    start = reader.taken
+
+    def read_at(place: int, size: int) -> bytes:
+        reader.skip(start + place - reader.taken)
+        return reader.peek(size)
+
+    layout = parse_header(read_at)
+    if layout is not None:
+        reader.skip(start + layout.start - reader.taken)
+    return layout
 
 
 class _Samples:
@@ -41,46 +60,46 @@ class _Samples:
 
     def __init__(self, reader: PeekableReader, layout: Layout):
         self._reader, self._layout = reader, layout
-        self._came, self._believed = 0, True
-        self.over = False
+        self._received, self._is_size_believed = 0, True
+        self.ended = False
 
     @property
-    def complete(self) -> float:
-        """The share of the declared size that came; all of it where that is none."""
+    def received_ratio(self) -> float:
+        """Ratio of the received to the declared bytes; 1 where none are declared."""
         declared = self._layout.size
-        return 1.0 if declared >= _UNKNOWN_SIZE or self._came >= declared else self._came / declared
+        return 1.0 if declared >= _UNKNOWN_SIZE or self._received >= declared else self._received / declared
 
-    def some(self, most: int) -> bytes:
-        """What is there, of so many bytes; empty at the end."""
-        left = self._layout.size - self._came
-        if self._believed and left == 0:
-            self._believed = False
-            self.over = ends(self._reader, self._layout)
-        if self.over:
+    def read(self, most: int) -> bytes:
+        """The available bytes, up to `most`; empty at the end."""
+        left = self._layout.size - self._received
+        if self._is_size_believed and left == 0:
+            self._is_size_believed = False
+            self.ended = self._layout.ends(self._reader.peek(self._layout.lookahead))
+        if self.ended:
             return b""
-        data = self._reader.some(min(most, left) if self._believed else most)
-        self._came += len(data)
-        self.over = not data
+        data = self._reader.read_available(min(most, left) if self._is_size_believed else most)
+        self._received += len(data)
+        self.ended = not data
         return data
 
 
-def _part(samples: _Samples, layout: Layout) -> Iterator[bytes]:
+def _part(samples: _Samples, layout: Layout, max_part: int) -> Iterator[bytes]:
     """A header, and as many samples as it promises."""
-    if layout.is_packed:  # its decoders go on for ever beyond the end: so many bytes, and no more
+    if layout.is_packed:  # these decoders don't stop at the end: the header declares exactly what follows
         most, data = max(1, _PACKED // layout.frame) * layout.frame, b""
-        while len(data) < most and (more := samples.some(most - len(data))):
+        while len(data) < most and (more := samples.read(most - len(data))):
             data += more
         yield layout.header(len(data)) + data
         return
-    left = _PART // layout.frame * layout.frame
+    left = max_part // layout.frame * layout.frame
     yield layout.header(left)
-    while left and (data := samples.some(min(BLOCK, left))):
+    while left and (data := samples.read(min(BLOCK, left))):
         left -= len(data)
         yield data
 
 
 def _skip_chunks(reader: PeekableReader, layout: Layout) -> None:
     """Up to the end, or to what no chunk begins with."""
-    skip_pad(reader, layout)
-    while (head := reader.peek(24)) and not begins_another(head) and (length := layout.chunk(head)):
+    reader.skip(layout.skipped_padding(reader.peek(layout.lookahead)))
+    while (head := reader.peek(24)) and not begins_container(head) and (length := layout.chunk_size(head)):
         reader.skip(length)

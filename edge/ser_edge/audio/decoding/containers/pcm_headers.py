@@ -1,21 +1,23 @@
-"""What the headers of WAV, RF64, W64, AIFF, AU and CAF say, and new ones that say it with another length."""
+"""Headers of WAV, RF64, W64, AIFF, AU and CAF: parsed into a `Layout`, and written anew with another length.
 
-import io
+The parser asks a function for bytes by place and size, so that it serves seekable files and streams alike: the places
+only grow.
+"""
+
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from ser_edge.audio.decoding.byte_streams import PeekableReader
+__all__ = ["HEADER_START", "Layout", "begins_container", "is_plain", "is_regular", "parse_header"]
 
-__all__ = ["Layout", "begins_another", "ends", "is_plain", "is_regular", "layout_of", "skip_pad"]
-
-_LONGEST_HEADER = 1 << 20  # bytes of a chunk that is kept
-_LONGEST_FRAME = 1 << 16  # bytes; what is longer is a damaged header
+HEADER_START = 32  # bytes at a container's beginning that tell its kind
+_MAX_CHUNK = 1 << 20  # bytes of a header's chunk that is kept
+_MAX_FRAME = 1 << 16  # bytes; a longer frame is a damaged header
 _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_ \xa9")
 _MP3 = 0x55  # a WAV's format
-_PLAIN = {1, 3, 6, 7, 0xFFFE}  # PCM, float, A-law, mu-law, and what says more elsewhere
-_NOBODY_KNOWS = 1 << 62  # bytes
+_PLAIN = {1, 3, 6, 7, 0xFFFE}  # PCM, float, A-law, mu-law, and the extensible format
+_UNBOUNDED = 1 << 62  # bytes
 _W64_RIFF = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
 _AIFF_PLAIN = {b"NONE", b"twos", b"sowt", b"raw ", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64", b"ulaw"}
 _AIFF_PLAIN |= {b"ULAW", b"alaw", b"ALAW"}
@@ -23,27 +25,42 @@ _AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # of a sample, by
 _CAF_PLAIN = {b"lpcm", b"ulaw", b"alaw"}
 _CAFF = b"caff\0\1\0\0"
 
-Chunk = Callable[[bytes], int | None]
+ReadAt = Callable[[int, int], bytes]  # (place, size) to bytes, fewer at the end
+ChunkSize = Callable[[bytes], int | None]  # of a chunk that begins with these bytes; None where no chunk does
 
 
 @dataclass(frozen=True)
 class Layout:
     """A header, up to the first sample."""
 
-    header: Callable[[int], bytes]  # one that promises so many bytes of samples
-    frame: int  # bytes that belong together: a sample of each channel, or a compressed block
+    header: Callable[[int], bytes]  # writes one that promises so many bytes of samples
+    frame: int  # bytes of a frame: a sample of each channel, or a compressed block
+    start: int  # place of the first sample
     size: int  # bytes of samples, as declared
-    pad: int = 0  # bytes after them, before a chunk
-    chunk: Chunk = lambda head: None  # bytes of the chunk that begins so; None if none does
+    padding: int = 0  # bytes between the samples and the next chunk
+    chunk_size: ChunkSize = lambda head: None
     is_mp3: bool = False
-    is_packed: bool = False  # compressed in blocks, which stand for themselves
+    is_packed: bool = False  # compressed in independent blocks
 
-    def without_pad(self) -> "Layout":
-        """The same, where what came before was no samples."""
-        return replace(self, pad=0)
+    @property
+    def lookahead(self) -> int:
+        """Bytes that `ends` and `skipped_padding` need."""
+        return 24 + self.padding
+
+    def ends(self, head: bytes) -> bool:
+        """Whether the samples end before these bytes: at the file's end, at a chunk, or at another container."""
+        return any(
+            len(head) < pad + 8 or begins_container(head, pad) or self.chunk_size(head[pad:]) is not None
+            for pad in {0, self.padding}
+        )
+
+    def skipped_padding(self, head: bytes) -> int:
+        """Bytes of padding at the beginning of these."""
+        is_padded = self.padding and not begins_container(head) and self.chunk_size(head) is None
+        return min(self.padding, len(head)) if is_padded else 0
 
 
-def begins_another(head: bytes, place: int = 0) -> bool:
+def begins_container(head: bytes, place: int = 0) -> bool:
     """Whether a container begins there."""
     head = head[place : place + 16]
     return (
@@ -55,119 +72,107 @@ def begins_another(head: bytes, place: int = 0) -> bool:
     )
 
 
-def is_plain(reader: PeekableReader) -> bool:
+def is_plain(head: bytes) -> bool:
     """False for a CAF of another codec, whose samples can't be counted in bytes; its format comes first."""
-    head = reader.peek(32)
     return head[:8] != _CAFF or head[8:12] != b"desc" or head[28:32] in _CAF_PLAIN
 
 
-def layout_of(reader: PeekableReader) -> Layout | None:
-    """Takes a header; None, and at least its first bytes not taken, where it is none that is known."""
-    head = reader.peek(16)
-    if not begins_another(head) or not is_plain(reader):
+def parse_header(read_at: ReadAt) -> Layout | None:
+    """The header at place 0; None where it isn't one of these or is damaged."""
+    head = read_at(0, HEADER_START)
+    if not begins_container(head) or not is_plain(head):
         return None
-    layout = (_wav if head[:1] == b"R" else {b"F": _aiff, b".": _au, b"c": _caf, b"r": _w64}[head[:1]])(reader)
-    return layout if layout is not None and layout.frame <= _LONGEST_FRAME else None
+    parse = {b"R": _wav, b"F": _aiff, b".": _au, b"c": _caf, b"r": _w64}[head[:1]]
+    layout = parse(head, read_at)
+    return layout if layout is not None and layout.frame <= _MAX_FRAME else None
 
 
-def ends(reader: PeekableReader, layout: Layout) -> bool:
-    """Whether what comes next is no sample: the end, or a chunk."""
-    head = reader.peek(24 + layout.pad)
-    return any(
-        len(head) < pad + 8 or begins_another(head, pad) or layout.chunk(head[pad:]) is not None
-        for pad in {0, layout.pad}
-    )
-
-
-def skip_pad(reader: PeekableReader, layout: Layout) -> int:
-    """Takes what fills up the samples before a chunk, and says how many bytes."""
-    head = reader.peek(24 + layout.pad)
-    if layout.pad and not begins_another(head) and layout.chunk(head) is None:
-        return reader.skip(layout.pad)
-    return 0
-
-
-def is_regular(file: BinaryIO, size: int, name: str) -> bool:
-    """Whether libsndfile alone decodes all of a file, because its header is right.
+def is_regular(file: BinaryIO, size: int) -> bool | None:
+    """Whether libsndfile alone decodes all of a file, because its header is right; None for other containers.
 
     Args:
         file: seekable.
         size: bytes of it.
-        name: for messages.
     """
-    reader = PeekableReader(file.read, name)
-    layout = layout_of(reader)
+
+    def read_at(place: int, count: int) -> bytes:
+        file.seek(place)
+        return file.read(count)
+
+    if not begins_container(read_at(0, HEADER_START)):
+        return None
+    layout = parse_header(read_at)
     if layout is None or layout.is_mp3 or layout.size == 0:
         return False
-    place = reader.taken + layout.size
+    place, end = layout.start + layout.size, layout.start + layout.size
     while place < size:
-        file.seek(place, io.SEEK_SET)
-        ahead = PeekableReader(file.read, name)
-        if not ends(ahead, layout) or begins_another(ahead.peek(24), layout.pad) or begins_another(ahead.peek(24)):
+        head = read_at(place, layout.lookahead)
+        if not layout.ends(head) or begins_container(head, layout.padding) or begins_container(head):
             return False
-        place += skip_pad(ahead, layout)
-        place += layout.chunk(ahead.peek(24)) or size
-        layout = layout.without_pad()
-    return reader.taken + layout.size <= size
+        skipped = layout.skipped_padding(head)
+        place += skipped + (layout.chunk_size(head[skipped:]) or size)
+        layout = replace(layout, padding=0)  # it lies between samples and chunks alone
+    return end <= size
 
 
-def _chunk(head_form: str, even: int, includes_head: bool = False, tail: int = 0) -> Chunk:
-    """What says how long a chunk is: four letters (and `tail` more bytes), then its size."""
-    at, width = 4 + tail, struct.calcsize(head_form)
+def _chunk_sizes(size_format: str, even: int, includes_head: bool = False, tail: int = 0) -> ChunkSize:
+    """For chunks of a name of four letters (and `tail` more bytes), their size, and their content."""
+    at, width = 4 + tail, struct.calcsize(size_format)
 
-    def length(head: bytes) -> int | None:
+    def chunk_size(head: bytes) -> int | None:
         if len(head) < at + width or not set(head[:4]) <= _LETTERS:
             return None
-        (size,) = struct.unpack_from(head_form, head, at)
+        (size,) = struct.unpack_from(size_format, head, at)
         size += 0 if includes_head else at + width
         return None if size < at + width or size >= 2**31 else size + -size % even
 
-    return length
+    return chunk_size
 
 
-def _next_chunk(reader: PeekableReader, length: Chunk, data: bytes, head: int) -> tuple[bytes, bytes] | None:
-    """(name, content) of a chunk that is then taken, or (`data`, its head alone); None at what is no chunk."""
-    begin = reader.peek(24)
-    if begin[:4] == data and len(begin) >= head:
-        return data, reader.take(head)
-    whole = length(begin)
-    if whole is None:
+def _find_samples(
+    read_at: ReadAt, place: int, chunk_size: ChunkSize, name: bytes, size: int
+) -> tuple[dict[bytes, bytes], bytes, int] | None:
+    """The chunks by name, up to that of the samples; the `size` bytes which that begins with; the place after them."""
+    chunks: dict[bytes, bytes] = {}
+    while True:
+        head = read_at(place, 24)
+        if head[:4] == name and len(head) >= size:
+            return chunks, head[:size], place + size
+        length = chunk_size(head)
+        if length is None:
+            return None
+        content = read_at(place, length) if length <= _MAX_CHUNK else b""
+        if length <= _MAX_CHUNK and len(content) < length:
+            return None
+        chunks[head[:4]] = content
+        place += length
+
+
+def _wav(head: bytes, read_at: ReadAt) -> Layout | None:
+    order = ">" if head[:4] == b"RIFX" else "<"
+    chunk_size = _chunk_sizes(order + "I", 2)
+    found = _find_samples(read_at, 12, chunk_size, b"data", 8)
+    if found is None:
         return None
-    if whole > _LONGEST_HEADER:
-        return (begin[:4], b"") if reader.skip(whole) == whole else None
-    content = reader.take(whole)
-    return (begin[:4], content) if len(content) == whole else None
+    chunks, data, start = found
+    (size,) = struct.unpack(order + "I", data[4:])
+    sizes = chunks.get(b"ds64", b"")
+    if size == 2**32 - 1 and len(sizes) >= 24:
+        (size,) = struct.unpack_from(order + "Q", sizes, 16)
+    return _as_wav(chunks.get(b"fmt ", b"")[8:], order, start, size, size % 2, chunk_size)
 
 
-def _wav(reader: PeekableReader) -> Layout | None:
-    order = ">" if reader.take(12)[:4] == b"RIFX" else "<"
-    chunk = _chunk(order + "I", 2)
-    form = wide = b""
-    while found := _next_chunk(reader, chunk, b"data", 8):
-        name, content = found
-        if name == b"data":
-            (size,) = struct.unpack(order + "I", content[4:])
-            if size == 2**32 - 1 and len(wide) >= 24:
-                (size,) = struct.unpack_from(order + "Q", wide, 16)
-            return _as_wav(form[8:], order, size, chunk, size % 2)
-        form, wide = (content if name == b"fmt " else form), (content if name == b"ds64" else wide)
-    return None
+def _w64(head: bytes, read_at: ReadAt) -> Layout | None:
+    chunk_size = _chunk_sizes("<Q", 8, includes_head=True, tail=12)
+    found = _find_samples(read_at, 40, chunk_size, b"data", 24)
+    if found is None:
+        return None
+    chunks, data, start = found
+    size = max(0, struct.unpack_from("<Q", data, 16)[0] - 24)
+    return _as_wav(chunks.get(b"fmt ", b"")[24:], "<", start, size, -size % 8, chunk_size)
 
 
-def _w64(reader: PeekableReader) -> Layout | None:
-    reader.take(40)
-    chunk = _chunk("<Q", 8, includes_head=True, tail=12)
-    form = b""
-    while found := _next_chunk(reader, chunk, b"data", 24):
-        name, content = found
-        if name == b"data":
-            size = max(0, struct.unpack_from("<Q", content, 16)[0] - 24)
-            return _as_wav(form[24:], "<", size, chunk, -size % 8)
-        form = content if name == b"fmt " else form
-    return None
-
-
-def _as_wav(form: bytes, order: str, size: int, chunk: Chunk, pad: int) -> Layout | None:
+def _as_wav(form: bytes, order: str, start: int, size: int, padding: int, chunk_size: ChunkSize) -> Layout | None:
     if len(form) < 16:
         return None
     tag, channels, _, _, frame, bits = struct.unpack_from(order + "HHIIHH", form)
@@ -178,74 +183,59 @@ def _as_wav(form: bytes, order: str, size: int, chunk: Chunk, pad: int) -> Layou
         head = struct.pack(f"{order}4sI4s4sI", riff, 20 + len(form) + size, b"WAVE", b"fmt ", len(form))
         return head + form + struct.pack(f"{order}4sI", b"data", size)
 
-    return Layout(header, frame or max(1, channels * bits // 8), size, pad, chunk, tag == _MP3, tag not in _PLAIN)
+    frame = frame or max(1, channels * bits // 8)
+    return Layout(header, frame, start, size, padding, chunk_size, tag == _MP3, tag not in _PLAIN)
 
 
-def _aiff(reader: PeekableReader) -> Layout | None:
-    kind = reader.take(12)[8:]
-    chunk = _chunk(">I", 2)
-    form = b""
-    while found := _next_chunk(reader, chunk, b"SSND", 16):
-        name, content = found
-        if name == b"SSND":
-            size, offset = struct.unpack_from(">II", content, 4)
-            if len(form) < 26 or (kind == b"AIFC" and form[26:30] not in _AIFF_PLAIN):
-                return None
-            reader.skip(min(offset, size))
-            return _as_aiff(kind, form, max(0, size - 8 - offset), chunk, size % 2)
-        form = content if name == b"COMM" else form
-    return None
-
-
-def _as_aiff(kind: bytes, form: bytes, size: int, chunk: Chunk, pad: int) -> Layout:
+def _aiff(head: bytes, read_at: ReadAt) -> Layout | None:
+    kind = head[8:12]
+    chunk_size = _chunk_sizes(">I", 2)
+    found = _find_samples(read_at, 12, chunk_size, b"SSND", 16)
+    if found is None:
+        return None
+    chunks, data, start = found
+    form = chunks.get(b"COMM", b"")
+    if len(form) < 26 or (kind == b"AIFC" and form[26:30] not in _AIFF_PLAIN):
+        return None
+    size, offset = struct.unpack_from(">II", data, 4)
     channels, _, bits = struct.unpack_from(">HIH", form, 8)
     frame = max(1, channels * -(-bits // 8))
 
     def header(size: int) -> bytes:
         comm = form[:10] + struct.pack(">I", size // frame) + form[14:]
-        return (
-            struct.pack(">4sI4s", b"FORM", 20 + len(comm) + size, kind)
-            + comm
-            + struct.pack(">4sIII", b"SSND", 8 + size, 0, 0)
-        )
+        head = struct.pack(">4sI4s", b"FORM", 20 + len(comm) + size, kind)
+        return head + comm + struct.pack(">4sIII", b"SSND", 8 + size, 0, 0)
 
-    return Layout(header, frame, size, pad, chunk)
+    return Layout(header, frame, start + min(offset, size), max(0, size - 8 - offset), size % 2, chunk_size)
 
 
-def _au(reader: PeekableReader) -> Layout | None:
-    fields = reader.peek(24)
-    if len(fields) < 24:
+def _au(head: bytes, read_at: ReadAt) -> Layout | None:
+    if len(head) < 24:
         return None
+    fields = head[:24]
     offset, size, encoding, _, channels = struct.unpack_from(">IIIII", fields, 4)
-    if encoding not in _AU_BYTES or not 24 <= offset <= _LONGEST_HEADER:
+    if encoding not in _AU_BYTES or not 24 <= offset <= _MAX_CHUNK:
         return None
-    reader.skip(offset)
 
     def header(size: int) -> bytes:
         return b".snd" + struct.pack(">II", 24, size) + fields[12:]
 
-    return Layout(header, max(1, channels * _AU_BYTES[encoding]), size)
+    return Layout(header, max(1, channels * _AU_BYTES[encoding]), offset, size)
 
 
-def _caf(reader: PeekableReader) -> Layout | None:
-    reader.take(8)
-    chunk = _chunk(">Q", 1)
-    form = b""
-    while found := _next_chunk(reader, chunk, b"data", 16):
-        name, content = found
-        if name == b"data":
-            (size,) = struct.unpack_from(">q", content, 4)
-            if len(form) < 44 or form[20:24] not in _CAF_PLAIN:
-                return None
-            return _as_caf(form, max(0, size - 4) if size >= 0 else _NOBODY_KNOWS, chunk)
-        form = content if name == b"desc" else form
-    return None
-
-
-def _as_caf(form: bytes, size: int, chunk: Chunk) -> Layout:
+def _caf(head: bytes, read_at: ReadAt) -> Layout | None:
+    chunk_size = _chunk_sizes(">Q", 1)
+    found = _find_samples(read_at, 8, chunk_size, b"data", 16)
+    if found is None:
+        return None
+    chunks, data, start = found
+    form = chunks.get(b"desc", b"")
+    if len(form) < 44 or form[20:24] not in _CAF_PLAIN:
+        return None
+    (size,) = struct.unpack_from(">q", data, 4)
     (frame,) = struct.unpack_from(">I", form, 28)
 
     def header(size: int) -> bytes:
         return _CAFF + form + struct.pack(">4sQI", b"data", 4 + size, 0)
 
-    return Layout(header, frame or 1, size, 0, chunk)
+    return Layout(header, frame or 1, start, max(0, size - 4) if size >= 0 else _UNBOUNDED, 0, chunk_size)

@@ -15,37 +15,37 @@ from typing import Any
 import numpy as np
 
 from ser_edge.audio.decoding.byte_streams import ForwardOnlyFile
-from ser_edge.audio.decoding.libsndfile import DecodeStats, decoded, open_file
-from ser_edge.audio.formats import error_reason
+from ser_edge.audio.decoding.libsndfile import DecodeStats, blocks, open_file
+from ser_edge.audio.formats import read_error
 from ser_edge.audio.resampling import Resampler
 from ser_edge.audio.samples.arrays import check_rate
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 
-__all__ = ["Alike", "Segment", "decode_segments"]
+__all__ = ["Segment", "SegmentConverter", "decode_segments"]
 
 
 @dataclass
 class Segment:
-    """A part of a sound, and what came of it: who made it looks at that when it is asked for the next."""
+    """A part of a sound, and the result of decoding it, which is complete when the next segment is asked for."""
 
     content: Iterator[bytes]
-    piped: bool  # libsndfile gets it through a pipe, where it believes no length; else as a file that it can look into
+    piped: bool  # libsndfile gets it through a pipe, where it believes no length; else as a file that it can seek in
     regular: bool = True  # libsndfile alone would have decoded all of it; known at the content's end
     samples: int = 0  # decoded
     rate: int = 0  # Hz; 0 where it couldn't even be opened
-    problem: str = ""  # what the decoder said last
+    problem: str = ""  # the decoder's last message
 
-    def count(self, stats: DecodeStats, share: float = 1.0) -> None:
+    def count(self, stats: DecodeStats, received_ratio: float = 1.0) -> None:
         """Adds what is missing.
 
         Args:
             stats: of the sound.
-            share: of what was declared that came.
+            received_ratio: of what was declared.
         """
         stats.skipped += sum(len(part) for part in self.content)  # what the decoder left
-        if self.rate and 0 < share < 1:
-            stats.missing += self.samples / self.rate * (1 / share - 1)
+        if self.rate and 0 < received_ratio < 1:
+            stats.missing += self.samples / self.rate * (1 / received_ratio - 1)
         elif self.problem:
             stats.problem = self.problem
 
@@ -71,48 +71,48 @@ def decode_segments(
             with _opened(segment, name) as file:
                 check_rate(file.samplerate, name)
                 segment.rate = int(file.samplerate)
-                alike = Alike(segment.rate, rate or segment.rate, channels or file.channels)
                 if not rate:
                     rate, channels = segment.rate, int(file.channels)
                     yield rate
-                count = max(1, round(seconds * segment.rate))
-                more = True
-                while more:
-                    data, problem = decoded(file, count)
-                    more = len(data) > 0
+                converter = SegmentConverter(segment.rate, rate, channels)
+                for data, problem in blocks(file, seconds):
                     segment.samples += len(data)
                     segment.problem = problem or segment.problem
                     stats.seconds += len(data) / segment.rate
-                    yield from alike.process(data)
-                yield from alike.finish()
+                    yield from converter.process(data)
+                yield from converter.finish()
         except AudioError as e:
             refusal = e
     if not rate:
-        raise refusal or AudioError(f"{name}: {error_reason('unknown format')}")
+        raise refusal or read_error(name, "unknown format")
 
 
-class Alike:
-    """Makes the samples of a segment like those of the first: so many channels, at its rate."""
+class SegmentConverter:
+    """Converts a segment to the rate and the number of channels of the first one.
+
+    Args:
+        rate: Hz of the segment.
+        target: Hz of the first one.
+        channels: of the first one.
+    """
 
     def __init__(self, rate: int, target: int, channels: int):
-        self._resamplers = [Resampler(rate, target) for _ in range(channels)] if rate != target else []
+        self._resampler = Resampler(rate, target, channels)
         self._channels = channels
 
     def process(self, data: Channels) -> Iterator[Channels]:
-        """(samples, channels) of it become the same of the first, as far as they are complete."""
+        """Converts (samples, channels), as far as they are complete."""
         if data.shape[1] != self._channels:
             data = np.repeat(data.mean(axis=1, keepdims=True), self._channels, axis=1)
-        if self._resamplers:
-            data = np.stack([one.process(data[:, i].copy()) for i, one in enumerate(self._resamplers)], axis=1)
+        data = self._resampler.process(data)
         if len(data):
             yield data
 
     def finish(self) -> Iterator[Channels]:
         """What is still held, at the segment's end."""
-        if self._resamplers:
-            data = np.stack([one.finish() for one in self._resamplers], axis=1)
-            if len(data):
-                yield data
+        data = self._resampler.finish()
+        if len(data):
+            yield data
 
 
 @contextmanager
@@ -145,15 +145,15 @@ def _through_a_pipe(segment: Segment, name: str) -> Iterator[Any]:
 
     feeder = threading.Thread(target=feed, daemon=True)
     feeder.start()
-    patience = None
+    timeout = None
     try:
         with open_file(receiver, name) as file:
             yield file
-    except GeneratorExit:  # nobody wants the rest, which the feeder may be waiting for
-        patience = 0.1
+    except GeneratorExit:  # the caller stopped early; the feeder may be waiting for the rest
+        timeout = 0.1
         raise
     finally:
         os.close(receiver)
-        feeder.join(patience)
+        feeder.join(timeout)
     if raised:
         raise raised[0]
