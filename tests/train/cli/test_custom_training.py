@@ -34,6 +34,8 @@ from ser_train.training.transfer.warm_start import find_warm_start
 from tests import messages
 from tests.conftest import make_recordings
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("bored", "engaged", "sad")
 TINY = ("channels=4,4,4", "dense=8", "units=4")
 OWN = Settings("crnn", "speaker", epochs=2, changes=TINY)

@@ -25,6 +25,8 @@ from ser_train.runs.settings import Settings
 from ser_train.training.loop import TrainingError, _seeded, fit
 from tests import messages
 
+pytestmark = pytest.mark.slow
+
 TINY = Settings("tiny", "speaker")  # of actors 1 to 6, fold 0 tests 2 and 5
 
 
