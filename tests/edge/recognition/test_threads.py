@@ -16,9 +16,8 @@ import pytest
 
 from ser_edge import ModelError, Prediction, Recognizer
 from ser_edge.features.config import FeatureConfig
-from ser_edge.models.loader import DEFAULT, warn_once
+from ser_edge.models.loader import DEFAULT, open_model, warn_once
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.models.network import Model
 from ser_edge.models.runtimes import litert
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.recognition.voice_activity import voice_detector
@@ -113,7 +112,7 @@ def test_a_failure_of_the_runtime_is_not_blamed_on_the_model(sounds: list[Path])
             return output
         raise RuntimeError("no memory\nleft")
 
-    recognizer = Recognizer(Model(ModelMetadata("fake", ("calm", "angry"), FeatureConfig()), FakeRuntime(compute)))
+    recognizer = Recognizer(open_model(ModelMetadata("fake", ("calm", "angry"), FeatureConfig()), FakeRuntime(compute)))
     with messages.raises(ModelError, "model-failed"):
         recognizer.predict(sounds[0])
 
@@ -175,6 +174,7 @@ print(codes, recognizer.predict(samples, 16_000) == expected)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize("suffix", RUNTIMES)
