@@ -24,8 +24,8 @@ from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS
 from ser_edge.capture.devices import devices
 from ser_edge.cli import args as options
 from ser_edge.cli.app import main
+from ser_edge.models.loader import DEFAULT
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.models.network import DEFAULT
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.tolerances import FORMATS
 from ser_edge.output.writers import WRITERS

@@ -31,7 +31,8 @@ from ser_train.evaluation.corruptions import (
     speech_span,
 )
 from ser_train.evaluation.robustness import RobustnessAnswers, _by_speaker, _talkers, markdown, measure, pool
-from ser_train.runs.run_directory import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory
+from ser_train.runs.settings import Settings
 
 SPEECH = FeatureConfig(
     n_fft=512,
@@ -384,7 +385,7 @@ def test_a_file_is_asked_only_about_the_run_it_was_exported_from(
         model.metadata = replace(model.metadata, training={"run": source.path.name})
         return model
 
-    monkeypatch.setattr(ser_train.cli.robustness, "Model", opened)
+    monkeypatch.setattr(ser_train.cli.robustness, "open_model", opened)
     command = [str(run.path), "--model", str(file), "--data", str(corpus), "--jobs", "1"]
     assert conditions(parse_robustness(command)) == 0
     said = capsys.readouterr().out

@@ -29,7 +29,8 @@ from ser_train.reporting.html.page import _BENCHMARKS, _EXPORTED, _RESULTS, _row
 from ser_train.reporting.html.sections import PROTOCOL_MEANINGS
 from ser_train.reporting.model_card import card, include_model_cards
 from ser_train.reporting.statistics import gather
-from ser_train.runs.run_directory import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory
+from ser_train.runs.settings import Settings
 
 FIGURE = {"mean": 40.0, "std": 0.0, "low": 38.0, "high": 42.0}
 RESULT = {"bytes": 2048, "parameters": 1, "folds": 5, "seeds": 2} | dict.fromkeys(("wa", "uar", "f1", "ece"), FIGURE)
@@ -406,8 +407,8 @@ def test_a_card_shows_the_network_that_its_marks_name(folder: Path, tmp_path: Pa
     text = page.read_text("utf-8")
     assert "5 folds, 2 seeds; in percent, ± is the spread over seeds." in text
     assert "| neutral | 97.9 ± 2.1 | 96.0 ± 4.0 | calm 2 |" in text
-    assert "Of 24 voices the worst is heard rightly" in text
-    assert "as it is served. With the threshold 0.50 it answers" in text
+    assert "Of 24 speakers the lowest accuracy is" in text
+    assert "calibrated. With the threshold 0.50, " in text
     assert "| white noise, 10 dB |" in text
     assert "nan" not in text
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import ser_train.evaluation.corruptions
+from ser_edge.models.loader import open_model
 from ser_edge.models.network import Model
 from ser_train.data.atomic import atomic_write, write_text
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
@@ -25,7 +26,8 @@ from ser_train.data.feature_cache import front_end_code, front_end_of
 from ser_train.evaluation.robustness import RobustnessAnswers, markdown, measure, pool
 from ser_train.networks.keras_backend import load
 from ser_train.reporting.tables import caution
-from ser_train.runs.run_directory import RunDirectory, Settings
+from ser_train.runs.run_directory import RunDirectory
+from ser_train.runs.settings import Settings
 
 __all__ = ["KerasModel", "conditions", "of_test"]
 
@@ -34,24 +36,21 @@ class KerasModel(Model):
     """A run's network in Keras, that normalises and calibrates as its exported file will."""
 
     def __init__(self, run: RunDirectory):
-        self.path = run.path / "model.keras"
-        self._runtime = _KerasRuntime(run.path)
-        self.metadata = run.metadata
-        self.front_end = front_end_of(self.metadata.features)
+        path = run.path / "model.keras"
+        super().__init__(run.metadata, _KerasRuntime(path), path, front_end_of(run.metadata.features))
 
 
 class _KerasRuntime:
-    """As `ser_edge.models.runtimes.base` has them, for a run directory."""
+    """A `Runtime` for Keras models."""
+
+    name = "Keras"
+    input_shape = ()
 
     def __init__(self, path: Path):
         load()
         import keras
 
-        self._path = path
-        self._model = keras.models.load_model(path / "model.keras", compile=False)
-
-    def metadata(self) -> str:
-        return (self._path / "description.json").read_text("utf-8")
+        self._model = keras.models.load_model(path, compile=False)
 
     def run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         answers: npt.NDArray[np.float32] = self._model.predict(inputs, batch_size=64, verbose=0)
@@ -163,7 +162,7 @@ def _read(run: RunDirectory) -> RobustnessAnswers:
 
 
 def _exported(path: Path, settings: Settings) -> Model:
-    model = Model(path)
+    model = open_model(path)
     if (source := model.metadata.training.get("run")) != settings.name:
         raise CorpusError(f"{path}: exported from {source}, which may have heard the test voices of {settings.name}")
     return model

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.metrics import accuracy_score, recall_score
 
+from ser_edge.models.loader import open_model
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_train.cli.robustness import KerasModel
@@ -22,8 +23,8 @@ from ser_train.data.corpus_registry import CORPORA, CUSTOM
 from ser_train.data.download import locate
 from ser_train.data.feature_cache import corpus_features
 from ser_train.reporting.tables import caution
+from ser_train.runs.provenance import seen_speakers, training_corpora
 from ser_train.runs.run_directory import RunDirectory
-from ser_train.training.transfer.lineage import seen_speakers, training_corpora
 
 __all__ = ["CrossCorpusResult", "across", "score_corpora"]
 
@@ -114,7 +115,7 @@ def across(options: argparse.Namespace) -> int:
         if run and not run.finished:
             print(f"ser-train: {path}: not a finished run, left out", file=sys.stderr)
             continue
-        model, name = (KerasModel(run), run.settings.label) if run else (Model(path), path.name)
+        model, name = (KerasModel(run), run.settings.label) if run else (open_model(path), path.name)
         found = score_corpora(model, name, utterances)
         if not found:
             print(f"ser-train: {path}: has heard all of it, left out", file=sys.stderr)

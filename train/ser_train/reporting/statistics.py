@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
-from ser_edge.models.metadata import ModelMetadata, apply_temperature
+from ser_edge.models.metadata import ModelMetadata
+from ser_edge.models.network import apply_temperature
 from ser_train.data.corpus_loader import CorpusError
 from ser_train.data.corpus_registry import CORPORA
 from ser_train.data.splits import PROTOCOLS
@@ -23,7 +24,8 @@ from ser_train.evaluation.corruptions import CORRUPTIONS
 from ser_train.evaluation.metrics import Interval, Scores, pooled, score
 from ser_train.evaluation.robustness import Figures, RobustnessAnswers, pool
 from ser_train.reporting.plots import Bar, Curve
-from ser_train.runs.run_directory import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory
+from ser_train.runs.settings import Settings
 
 __all__ = ["Emotion", "Group", "LoadedRun", "ResultSummary", "Spread", "gather"]
 

@@ -10,9 +10,9 @@ from ser_train.runs.run_directory import Answers
 __all__ = ["caution", "cell", "classification_text", "counts", "markdown_table"]
 
 _PROTOCOL_NOTES = {
-    "notebook": "each file twice, the test set stops the training: memory, not accuracy",
-    "utterance": "new sentences, but voices it was trained on",
-    "speaker": "**voices it never heard: what you will get**",
+    "notebook": "train/test leakage: each file twice, and the test set stops the training",
+    "utterance": "new recordings of the speakers it was trained on",
+    "speaker": "**speakers it was not trained on: what to expect**",
 }
 
 
