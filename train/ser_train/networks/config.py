@@ -21,6 +21,7 @@ _FORMER_NAMES = {
     "dynamic_range_db": "dynamic_range_db",
     "extra_corpora_ratio": "others",
     "trim_db": "trim_db",
+    "trim_margin": "trim_margin",
 }
 
 
