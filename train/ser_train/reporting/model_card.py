@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from ser_train.data.atomic import write_text
-from ser_train.data.corpus_loader import CorpusError
+from ser_train.data.utterance import CorpusError
 from ser_train.evaluation.metrics import reliability
-from ser_train.evaluation.robustness import markdown
-from ser_train.reporting.html.markup import span
 from ser_train.reporting.statistics import ResultSummary, gather
+from ser_train.reporting.tables import robustness_table, value_range
 from ser_train.runs.run_directory import RunDirectory
 
 __all__ = ["card", "include_model_cards"]
@@ -52,8 +51,10 @@ def card(summary: ResultSummary) -> str:
         _voices(summary),
         _confidence(summary),
     ]
-    if conditions := summary.conditions:
-        parts.append(markdown(conditions, "Damaged as sounds, before the network hears them: " + summary.counts))
+    if robustness := summary.robustness:
+        parts.append(
+            robustness_table(robustness, "Corruptions of the recordings, before the front-end: " + summary.counts)
+        )
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
@@ -64,9 +65,7 @@ def _emotions(summary: ResultSummary) -> str:
         rows.append(
             (emotion.name, *figures, f"{emotion.top_confusion} {emotion.share:.0f}" if emotion.top_confusion else "")
         )
-    return _table(
-        ("emotion", "heard when spoken (recall)", "spoken when heard (precision)", "else mostly heard as"), rows
-    )
+    return _table(("emotion", "recall", "precision", "most often confused with"), rows)
 
 
 def _speakers(summary: ResultSummary) -> str:
@@ -76,33 +75,33 @@ def _speakers(summary: ResultSummary) -> str:
         for groups, kind in kinds
         for group in groups
     ]
-    return _table(("spoken", "utterances", "WA", "UAR of the emotions that both speak"), rows) if rows else ""
+    return _table(("group", "utterances", "WA", "UAR of the emotions that both groups have"), rows) if rows else ""
 
 
 def _voices(summary: ResultSummary) -> str:
     if len(summary.actors) == 1:
         (only,) = summary.actors
-        return f"One voice alone, which says little of others: heard rightly {only.mean:.0f} % of the time."
+        return f"A single speaker, which says little about others: accuracy {only.mean:.0f} %."
     worst, *others, best = sorted(summary.actors, key=lambda actor: actor.mean)
     middle = others[len(others) // 2] if others else best
     return (
-        f"Of {len(others) + 2} voices the worst is heard rightly {worst.mean:.0f} % of the time (actor {worst.actor}), "
-        f"the middle one {middle.mean:.0f} %, the best {best.mean:.0f} % (actor {best.actor})."
+        f"Of {len(others) + 2} speakers the lowest accuracy is {worst.mean:.0f} % (actor {worst.actor}), "
+        f"the median {middle.mean:.0f} %, the highest {best.mean:.0f} % (actor {best.actor})."
     )
 
 
 def _confidence(summary: ResultSummary) -> str:
-    """As it is served: calibrated, with the runs' thresholds."""
+    """As the exported file gives it: calibrated, with the runs' thresholds."""
     before = np.mean([reliability(answers.labels, answers.probabilities).error for answers in summary.answers])
     after = summary.calibrated_ece
-    words = f"Expected calibration error: {before:.3f} as the network answers"
-    words += f", {after:.3f} as it is served." if summary.is_calibrated else "."
+    words = f"Expected calibration error: {before:.3f} uncalibrated"
+    words += f", {after:.3f} calibrated." if summary.is_calibrated else "."
     if summary.at_threshold:
         answered, right = summary.at_threshold
-        thresholds = span([run.metadata.threshold for run in summary.runs])
+        thresholds = value_range([run.metadata.threshold for run in summary.runs])
         words += (
-            f" With the threshold {thresholds} it answers {answered:.0f} % of the time, and {right:.0f} % of these "
-            "answers are right; else it says `uncertain`."
+            f" With the threshold {thresholds}, {answered:.0f} % of the utterances get a label, and {right:.0f} % of "
+            "these labels are right; the others are `uncertain`."
         )
     return words
 

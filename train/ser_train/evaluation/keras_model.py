@@ -1,0 +1,41 @@
+"""A run's Keras network behind the interface of `ser_edge.models.network.Model`."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_edge.models.network import Model
+from ser_train.data.feature_cache import front_end_of
+from ser_train.networks.keras_backend import load
+from ser_train.runs.run_directory import RunDirectory
+
+__all__ = ["KerasModel"]
+
+
+class KerasModel(Model):
+    """Normalises and calibrates as the file exported from the run will."""
+
+    def __init__(self, run: RunDirectory):
+        self.path = run.path / "model.keras"
+        self._runtime = _KerasRuntime(run.path)
+        self.metadata = run.metadata
+        self.front_end = front_end_of(self.metadata.features)
+
+
+class _KerasRuntime:
+    """The interface of `ser_edge.models.runtimes.base`, for a run directory."""
+
+    def __init__(self, path: Path):
+        load()
+        import keras
+
+        self._path = path
+        self._model = keras.models.load_model(path / "model.keras", compile=False)
+
+    def metadata(self) -> str:
+        return (self._path / "description.json").read_text("utf-8")
+
+    def run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        answers: npt.NDArray[np.float32] = self._model.predict(inputs, batch_size=64, verbose=0)
+        return answers
