@@ -17,7 +17,7 @@ BIN := .venv/bin
 DATA := $(if $(RAVDESS),--data "$(RAVDESS)")
 ALL := $(if $(RAVDESS),$(foreach path,$(RAVDESS) $(OTHERS),--data "$(path)"))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-PYTEST := $(BIN)/python -m pytest -q -p tests.progress -o console_output_style=classic -r fE -n $(WORKERS)
+PYTEST := $(BIN)/python -m pytest -q -p tests.progress -o console_output_style=classic -r fE -n $(WORKERS) --dist loadfile
 
 .PHONY: help run test test-all messages test-variations lint train evaluate export bundle bench wheel docs clean
 
@@ -40,9 +40,10 @@ messages: .venv/dev  ## accept the wording of error messages as it is now, in te
 test-variations: .venv/dev  ## the tests as on other processors, for other users, in other orders; VARIATION="haswell random", or --help
 	$(BIN)/python -m tests.variations $(VARIATION)
 
-lint: .venv/dev  ## style, types, and who may import whom; in seconds
+lint: .venv/dev  ## style, spelling, types, and who may import whom; in seconds
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -66,7 +67,7 @@ export: .venv/dev  ## convert to ONNX and TFLite in every precision, prove each 
 bundle: .venv/dev  ## make the bundled models from the crnn that heard all voices; `make evaluate` first, for its figures
 	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format onnx --precision int8 --out edge/ser_edge/models
 	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format tflite --precision int8-per-tensor --out edge/ser_edge/models
-	$(BIN)/python -c 'from ser_edge.models.integrity import store; store()'
+	$(BIN)/python -c 'from ser_edge.models.integrity import write_self_test; write_self_test()'
 
 bench: .venv/bench  ## measure what it costs beside what people would use instead; BENCH="--only network --rounds 9"
 	$(BIN)/python tests/benchmarks/bench.py $(DATA) $(BENCH)

@@ -6,6 +6,8 @@ messages`) also removes what none of them saw.
 """
 
 import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,13 @@ from ser_edge.errors import SerEdgeError
 from ser_edge.errors.codes import CODES
 
 SNAPSHOT = Path(__file__).parent / "messages.txt"  # a line for each message: its code, a tab, its wording
+
+_PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+_REQUIREMENTS = {
+    line.partition(";")[0]
+    for lines in (_PROJECT["dependencies"], *_PROJECT["optional-dependencies"].values())
+    for line in lines
+}
 
 updating = False  # set by the option --update-messages
 seen: set[str] = set()  # the snapshot's lines that tests of this process asserted
@@ -32,9 +41,9 @@ def template(message: str) -> str:
 
 
 def check(error: SerEdgeError, code: str) -> None:
-    """Asserts the code of an error, that it is documented, and its wording."""
+    """Asserts the code of an error, that it is documented, its wording, and that what it says to install is ours."""
     assert error.code == code
-    _check_wording(code, template(str(error)))
+    _check(code, str(error))
 
 
 @contextmanager
@@ -54,11 +63,10 @@ def codes_in(text: str) -> list[str]:
     found = []
     for line in text.splitlines():
         prefix, colon, message = line.partition(": ")
-        if colon and prefix in ("ser-edge", "ser-train", "ser-export"):
-            wording = template(message)
-            if code := _codes.get(wording):
-                _check_wording(code, wording)
-                found.append(code)
+        ours = colon and prefix in ("ser-edge", "ser-train", "ser-export")
+        if ours and (code := _codes.get(template(message))):
+            _check(code, message)
+            found.append(code)
     return found
 
 
@@ -84,8 +92,13 @@ def save(complete: bool) -> list[str]:
     return sorted(removed)
 
 
-def _check_wording(code: str, wording: str) -> None:
+def _check(code: str, message: str) -> None:
     assert code in CODES
+    for command in re.finditer(r"(\S+ -m )?pip3? install ([^;]*)", message):
+        assert command[1], f"whose pip? {message}"
+        assert sys.executable in message
+        assert set(re.findall(r"[a-z][\w-]+[<>=]=[\w.,<>=]+", command[2])) <= _REQUIREMENTS, message
+    wording = template(message)
     seen.add(f"{code}\t{wording}")
     stands = updating or f"{code}\t{wording}" in _known
     assert stands, f"not in {SNAPSHOT.name}: {wording!r}; if it is meant: pytest --update-messages"

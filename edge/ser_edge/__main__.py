@@ -5,8 +5,8 @@ from typing import NoReturn
 
 __all__ = ["main"]
 
-# NumPy's products are small here: BLAS threads would burn twice the CPU to be no faster. NumPy reads this once, when it
-# is imported, so it is set before anything else; the library leaves it to the program that imports it.
+# The matrices here are small: BLAS threads would take twice the CPU time and be no faster. NumPy reads these variables
+# once, at its import, so they are set before anything else; the library leaves them to the program that imports it.
 _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -16,8 +16,8 @@ def main() -> NoReturn:
         os.environ.setdefault(name, "1")
     from ser_edge.cli.app import main as run
 
-    # Everything is written and closed by now. Taking NumPy and the runtime apart would be a seventh of the CPU time of
-    # judging a file, and would wait for threads that hang in a sound system that hangs.
+    # Everything is written and closed by now. A regular exit would take another seventh of the CPU time of classifying
+    # a file, and would wait for threads that hang in a sound system that hangs.
     os._exit(run())
 
 

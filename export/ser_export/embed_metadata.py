@@ -1,7 +1,7 @@
-"""Writes the description into a model file, where ordinary tools still open it.
+"""Writes the metadata into a model file, which ordinary tools still open.
 
-ONNX has a place for it, `metadata_props`. For TFLite it is an associated file, appended as TFLite Metadata does: a zip
-behind the flatbuffer, whose readers never look so far.
+ONNX keeps it in `metadata_props`. For TFLite it is an associated file, appended as TFLite Metadata does: a zip archive
+behind the flatbuffer, where readers of flatbuffers don't look.
 """
 
 import json
@@ -12,20 +12,19 @@ import onnx
 
 from ser_edge.models.metadata import FILE_NAME, KEY, ModelMetadata
 
-__all__ = ["describe_onnx", "describe_tflite"]
+__all__ = ["embed_onnx", "embed_tflite"]
 
 
-def describe_onnx(model: onnx.ModelProto, metadata: ModelMetadata) -> None:
-    """Adds the description to a model in memory."""
-    onnx.helper.set_model_props(model, {KEY: _packed(metadata)})
+def embed_onnx(model: onnx.ModelProto, metadata: ModelMetadata) -> None:
+    """Adds the metadata to a model in memory."""
+    onnx.helper.set_model_props(model, {KEY: _compact_json(metadata)})
 
 
-def describe_tflite(path: Path, metadata: ModelMetadata) -> None:
-    """Appends the description to a file. The same description gives the same bytes: the zip carries no clock."""
+def embed_tflite(path: Path, metadata: ModelMetadata) -> None:
+    """Appends the metadata to a file. The same metadata give the same bytes: the zip has no timestamp."""
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(FILE_NAME), _packed(metadata))
+        archive.writestr(zipfile.ZipInfo(FILE_NAME), _compact_json(metadata))
 
 
-def _packed(metadata: ModelMetadata) -> str:
-    """The same JSON without what only people need."""
+def _compact_json(metadata: ModelMetadata) -> str:
     return json.dumps(json.loads(metadata.to_json()), separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""One run becomes one model file: converted, described, proven, and only then given its name."""
+"""Exports a run as one model file: convert, embed the metadata, verify, and only then give the file its name."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,73 +8,79 @@ import numpy as np
 import onnx
 
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.models.metadata import ModelMetadata, apply_temperature
+from ser_edge.models.loader import open_model
+from ser_edge.models.metadata import ModelMetadata
+from ser_edge.models.network import apply_temperature
 from ser_edge.models.tolerances import TOLERANCES
-from ser_export.embed_metadata import describe_onnx, describe_tflite
+from ser_export.embed_metadata import embed_onnx, embed_tflite
+from ser_export.errors import ExportError
 from ser_export.from_keras.run import Run
-from ser_export.to_onnx import graph as onnx_graph
+from ser_export.to_onnx.graph import build_graph
 from ser_export.to_onnx.quantize import ONNX_PRECISIONS
-from ser_export.to_tflite import convert as tflite
+from ser_export.to_tflite.convert import convert
 from ser_export.verification.operators import check_operators
-from ser_export.verification.verify import LIMITS, ExportError, Proof, check, gate_inputs
+from ser_export.verification.verify import PRECISIONS, VerificationReport, verification_inputs, verify
 
 __all__ = ["FORMATS", "export"]
 
-_REPRESENTATIVE = 100  # utterances that aren't the test's, from which full integers learn their ranges
+_REPRESENTATIVE = 100  # utterances outside the test set, which calibrate the ranges of "int8-full"
 _LESS_LOSS = {"float16": "float32", "int8": "float16", "int8-per-tensor": "float16", "int8-full": "int8"}
-_OTHERS = {".onnx": "tflite", ".tflite": "onnx"}
+_OTHER_FORMAT = {".onnx": "tflite", ".tflite": "onnx"}
 _RELOADED = TOLERANCES[".onnx", "float32"].kernels  # the run may come from another machine
 
 
-def export(run: Run, target: Path, precision: str = "float32") -> Proof:
-    """Writes a model file in the format its suffix names.
+def export(run: Run, target: Path, precision: str = "float32") -> VerificationReport:
+    """Writes a model file in the format of its suffix.
 
     Args:
-        run: the network, and the answers to check against.
+        run: the network, and the answers to compare with.
         target: ends in one of FORMATS.
-        precision: one of gates.LIMITS, of the stored weights.
+        precision: of the stored weights, one of `verify.PRECISIONS`.
 
     Raises:
-        ExportError: the network can't be converted, or the run directory doesn't hold together.
-        GateError: the file doesn't answer as Keras does; nothing is written under `target`.
+        ExportError: the network can't be converted, or the run directory is inconsistent.
+        VerificationError: the file doesn't answer as Keras does; nothing is written under `target`.
     """
     metadata = replace(run.metadata, precision=precision)
-    features = gate_inputs(run.features, FrontEnd(metadata.features))
+    features = verification_inputs(run.features, FrontEnd(metadata.features))
     expected = run.model.predict(metadata.inputs(features), batch_size=256, verbose=0)
     if np.abs(expected[: len(run.features)] - run.probabilities).max() > _RELOADED:
-        raise ExportError(f"{run.path}: model.keras doesn't give the answers stored beside it; train it again")
+        raise ExportError(
+            f"{run.path}: model.keras doesn't give the answers stored beside it; train it again", code="run-damaged"
+        )
     if metadata.temperature != 1.0:  # the file's answers are calibrated, so Keras's must be
         expected = apply_temperature(expected, metadata.temperature)
     target.parent.mkdir(parents=True, exist_ok=True)
-    unproven = target.with_name(f".unproven-{target.name}")
+    unverified = target.with_name(f".unverified-{target.name}")
     try:
-        FORMATS[target.suffix](run, metadata, unproven)
-        check_operators(unproven, precision)
-        limits = LIMITS[precision]
-        proof = check(unproven, features, expected, metadata.labels, run.labels, run.test, limits)
-        unproven.replace(target)
+        FORMATS[target.suffix](run, metadata, unverified)
+        check_operators(unverified, precision)
+        tolerances = PRECISIONS[precision]
+        report = verify(open_model(unverified), features, expected, metadata.labels, run.labels, run.test, tolerances)
+        unverified.replace(target)
     except ExportError as e:
-        raise type(e)(f"{target}: not written: {e}; try {_instead(target.suffix, precision)}") from e
+        message = f"{target}: not written: {e}; try {_alternative(target.suffix, precision)}"
+        raise type(e)(message, code=e.code) from e
     finally:
-        unproven.unlink(missing_ok=True)
-    return proof
+        unverified.unlink(missing_ok=True)
+    return report
 
 
-def _instead(suffix: str, precision: str) -> str:
-    """What to type where a file was refused: weights that lose less, or the other format."""
-    return f"--precision {_LESS_LOSS[precision]}" if precision in _LESS_LOSS else f"--format {_OTHERS[suffix]}"
+def _alternative(suffix: str, precision: str) -> str:
+    """The option to try next: weights that lose less, or the other format."""
+    return f"--precision {_LESS_LOSS[precision]}" if precision in _LESS_LOSS else f"--format {_OTHER_FORMAT[suffix]}"
 
 
 def _onnx(run: Run, metadata: ModelMetadata, path: Path) -> None:
-    model = ONNX_PRECISIONS[metadata.precision](onnx_graph.build(run.model))
-    describe_onnx(model, metadata)
+    model = ONNX_PRECISIONS[metadata.precision](build_graph(run.model))
+    embed_onnx(model, metadata)
     onnx.save_model(model, path)
 
 
 def _tflite(run: Run, metadata: ModelMetadata, path: Path) -> None:
-    others = metadata.inputs(run.features[~run.test][:_REPRESENTATIVE])
-    tflite.convert(run.path / "model.keras", path, metadata.precision, others)
-    describe_tflite(path, metadata)
+    representative = metadata.inputs(run.features[~run.test][:_REPRESENTATIVE])
+    convert(run.path / "model.keras", path, metadata.precision, representative)
+    embed_tflite(path, metadata)
 
 
 FORMATS: dict[str, Callable[[Run, ModelMetadata, Path], None]] = {".onnx": _onnx, ".tflite": _tflite}

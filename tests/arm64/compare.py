@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from ser_edge.models.network import Model
+from ser_edge.models.loader import open_model
 from ser_edge.models.tolerances import tolerance
 
 
@@ -22,7 +22,7 @@ def agree(model: Path, ours: Path, theirs: Path) -> bool:
     here, there = answers(ours), answers(theirs)
     alike = {name: label for name, (label, _) in here.items()} == {name: label for name, (label, _) in there.items()}
     off = max(abs(there[name][1][label] - p) for name, (_, row) in here.items() for label, p in row.items())
-    good = alike and off <= tolerance(model.suffix, Model(model).metadata.precision).kernels
+    good = alike and off <= tolerance(model.suffix, open_model(model).metadata.precision).kernels
     labels = "the same labels" if alike else "OTHER LABELS"
     print(
         f"{'ok' if good else '!!'}  {theirs.parent.name}  {ours.stem}: {len(here)} sounds, {labels}, off by {off:.4f}"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ser_edge.models.network import Model
+from ser_edge.models.loader import open_model
 
 PROJECT = Path(__file__).parents[2]
-MODELS = PROJECT / "edge/ser_edge/models"
+MODELS = PROJECT / "edge/ser_edge/models/bundled"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def measured() -> dict:
 
 @pytest.mark.parametrize("name", ["crnn.onnx", "crnn.tflite"])
 def test_bundled_files_carry_the_latest_figures(name: str, measured: dict) -> None:
-    said = Model(MODELS / name).metadata.accuracy
+    said = open_model(MODELS / name).metadata.accuracy
     assert said is not None
     assert (said.protocol, said.folds, said.seeds) == ("speaker", measured["folds"], measured["seeds"])
     assert said.wa == pytest.approx(measured["wa"]["mean"], abs=0.01)

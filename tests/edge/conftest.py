@@ -88,7 +88,7 @@ class Card:
     opened: int = 0
     stream: Any = None
 
-    def hear(self, sound: npt.NDArray[np.float32], overflow: bool = False) -> None:
+    def record(self, sound: npt.NDArray[np.float32], overflow: bool = False) -> None:
         """Calls back with (frames,) or (frames, channels), in blocks, at once; what is left over is lost."""
         size, channels = self.stream.settings["blocksize"], self.stream.settings["channels"]
         sound = np.broadcast_to(sound.reshape(len(sound), -1), (len(sound), channels))
@@ -168,6 +168,20 @@ def sounddevice(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSoundDevice]:
     yield fake
     running = [thread for thread in threading.enumerate() if thread.name == "ser-edge microphone"]
     assert not running, "a microphone wasn't closed"
+
+
+@pytest.fixture
+def broken_sounddevice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Puts a module sounddevice of this source on the path."""
+
+    def put(source: str) -> None:
+        folder = tmp_path / "broken"
+        folder.mkdir()
+        (folder / "sounddevice.py").write_text(source)
+        monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+        monkeypatch.syspath_prepend(folder)
+
+    return put
 
 
 @pytest.fixture

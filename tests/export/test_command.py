@@ -1,4 +1,4 @@
-"""The command line of `ser-export`, and that what is behind it is silent."""
+"""The command line of `ser-export`, and the silence of TensorFlow behind it."""
 
 import subprocess
 import sys
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ser_export.cli import args as options
+from ser_export.cli import args
 from ser_export.cli.app import main
-from ser_export.verification.verify import LIMITS
+from ser_export.verification.verify import PRECISIONS
 
 HEAVY = ("flatbuffers", "joblib", "keras", "matplotlib", "onnx", "onnxruntime", "scipy", "sklearn", "tensorflow")
 WITHOUT = f"""
@@ -30,27 +30,27 @@ def test_help_and_usage_need_nothing_but_the_base_install(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "the following arguments are required: RUN"),
         (["a", "b", "--name", "c"], "--name names one run's files"),
         (["a", "--precision", "int4"], "argument --precision: invalid choice: 'int4'"),
     ],
 )
-def test_a_wrong_call_is_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_usage_error_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ending:
         main(arguments)
     assert ending.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"ser-export: error: {said}")
+    assert line.startswith(f"ser-export: error: {message}")
     assert line.endswith(" (see ser-export --help)")
 
 
-def test_what_the_command_line_offers_is_what_there_is() -> None:
-    assert tuple(LIMITS) == options.PRECISIONS
+def test_the_command_line_offers_all_precisions() -> None:
+    assert tuple(PRECISIONS) == args.PRECISIONS
 
 
-# What TensorFlow says on a machine without the devices it looks for, and of a sixth network in one process.
+# What TensorFlow prints on a machine without a GPU, and about a sixth network in one process.
 LOUD = """
 import logging, os, sys
 from ser_edge.errors.native_stderr import suppress_native_stderr
@@ -66,8 +66,8 @@ logging.getLogger("tensorflow").warning("5 out of the last 5 calls triggered tf.
 @pytest.mark.parametrize(
     ("package", "module", "call"),
     [
-        ("ser_train", "keras_backend", "keras_backend.load()"),
-        ("ser_export", "cli", "cli.main(['nothing', '--out', sys.argv[1]])"),
+        ("ser_train.networks", "keras_backend", "keras_backend.load()"),
+        ("ser_export.cli", "app", "app.main(['nothing', '--out', sys.argv[1]])"),
     ],
 )
 def test_tensorflow_is_silent(package: str, module: str, call: str, tmp_path: Path) -> None:

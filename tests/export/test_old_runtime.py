@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from ser_edge import Recognizer
-from ser_edge.models.network import Model
+from ser_edge.models.loader import open_model
 from ser_edge.models.tolerances import tolerance
 from ser_export.from_keras.run import Run
 from ser_export.pipeline import export
 from ser_export.verification.operators import runtimes
-from ser_export.verification.verify import LIMITS
+from ser_export.verification.verify import PRECISIONS
+
+pytestmark = pytest.mark.slow
 
 EDGE = Path(__file__).parents[2] / "edge"
 CAN_BE_INSTALLED = pytest.mark.skipif(
@@ -51,7 +53,7 @@ def old_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_old_runtime_answers_as_the_new_one(
     any_run: Run, old_python: Path, tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(LIMITS, precision, replace(LIMITS[precision], points=100.0))  # of random weights
+    monkeypatch.setitem(PRECISIONS, precision, replace(PRECISIONS[precision], points=100.0))  # of random weights
     target, inputs, outputs = (tmp_path / name for name in ("model.tflite", "inputs.npy", "answers.npy"))
     export(any_run, target, precision)
     assert "tflite-runtime 2.14" in runtimes(target)
@@ -59,14 +61,14 @@ def test_the_old_runtime_answers_as_the_new_one(
     np.save(inputs, any_run.metadata.inputs(features))
     subprocess.run([old_python, "-c", ANSWER, target, inputs, outputs], check=True)
     bound = tolerance(".tflite", precision).kernels
-    np.testing.assert_allclose(np.load(outputs), Model(target).probabilities(features), rtol=0, atol=bound)
+    np.testing.assert_allclose(np.load(outputs), open_model(target).probabilities(features), rtol=0, atol=bound)
 
 
 @CAN_BE_INSTALLED
 def test_the_old_runtime_refuses_what_the_table_says_it_does(
     any_run: Run, old_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(LIMITS, "int8", replace(LIMITS["int8"], points=100.0))
+    monkeypatch.setitem(PRECISIONS, "int8", replace(PRECISIONS["int8"], points=100.0))
     target = tmp_path / "model.tflite"
     export(any_run, target, "int8")
     assert runtimes(target) == ("LiteRT",)

@@ -25,8 +25,8 @@ from ser_edge.audio.sound import Channels, Samples
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.container import READERS, metadata_in
+from ser_edge.models.loader import BUNDLED, DEFAULT
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.models.network import BUNDLED, DEFAULT
 
 RATE = 16_000
 SOUNDS = Path(__file__).parent.parent / "sounds"

@@ -18,8 +18,8 @@ from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.reading import read
 from ser_edge.audio.sound import Samples, Sound
 from ser_edge.features.config import FeatureConfig
-from ser_edge.features.frontend import FrontEnd
-from ser_edge.features.mel import hann, mel_filters
+from ser_edge.features.frontend import FrontEnd, hann
+from ser_edge.features.mel import mel_filters
 
 # What librosa warns of: bands narrower than a bin (ours are as empty), sounds shorter than a frame, Python 3.13
 pytestmark = [

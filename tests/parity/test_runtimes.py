@@ -12,15 +12,16 @@ import onnxruntime
 import pytest
 
 from ser_edge.features.frontend import FrontEnd
+from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import ModelMetadata, Normalization
-from ser_edge.models.network import Model
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export.from_keras.run import Run
 from ser_export.pipeline import export
-from ser_export.verification.verify import LIMITS, Limits, gate_inputs
+from ser_export.verification.verify import PRECISIONS, Tolerances, verification_inputs
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks.zoo import NETWORKS
 
+pytestmark = pytest.mark.slow
 ALIKE = TOLERANCES[".onnx", "float32"].keras  # float32 everywhere
 
 
@@ -71,7 +72,7 @@ def random_network(name: str, folder: Path) -> Exported:
             one[length:] = np.nan  # frames that aren't there
     normalization = Normalization((-3.0,) * config.coefficients, (60.0,) * config.coefficients)
     metadata = ModelMetadata(name, EMOTIONS, config, normalization)
-    features = gate_inputs(real, FrontEnd(config))
+    features = verification_inputs(real, FrontEnd(config))
     inputs = metadata.inputs(features)
     answers = model.predict(inputs, verbose=0)
     run = Run(folder, model, metadata, real, np.zeros(40, np.int64), answers[:40], np.ones(40, bool))
@@ -88,7 +89,7 @@ def test_the_answers_are_worth_comparing(exported: Exported) -> None:
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
 def test_a_model_file_answers_as_keras(exported: Exported, suffix: str) -> None:
-    answers = Model(exported.folder / f"model{suffix}").probabilities(exported.features)
+    answers = open_model(exported.folder / f"model{suffix}").probabilities(exported.features)
     np.testing.assert_allclose(answers, exported.keras, rtol=0, atol=ALIKE)  # and so the labels, but for ties
 
 
@@ -100,7 +101,7 @@ def test_tf2onnx_is_of_the_same_opinion(exported: Exported) -> None:
     session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
     (answers,) = session.run(None, {"features": exported.inputs})
     np.testing.assert_allclose(answers, exported.keras, rtol=0, atol=ALIKE)
-    ours = Model(exported.folder / "model.onnx").probabilities(exported.features)
+    ours = open_model(exported.folder / "model.onnx").probabilities(exported.features)
     np.testing.assert_allclose(ours, answers, rtol=0, atol=ALIKE)
 
 
@@ -130,7 +131,7 @@ def test_an_onnx_file_takes_any_length(exported: Exported, frames: int) -> None:
 )
 def test_int8_files_are_small(exported: Exported, suffix: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # What networks with random weights answer isn't worth much: labels are no measure, and an RNN amplifies.
-    monkeypatch.setitem(LIMITS, "int8", Limits(difference=0.25, labels_changed=None, points=100.0))
+    monkeypatch.setitem(PRECISIONS, "int8", Tolerances(difference=0.25, labels_changed=None, points=100.0))
     target = exported.folder / f"model-int8{suffix}"
     export(exported.run, target, "int8")
     assert target.stat().st_size <= limit * 1024

@@ -29,7 +29,7 @@ KERNELS = (  # what a model file's kernels can change, in the process of the tes
     "tests/edge/recognition/test_recognizer.py",
     "tests/edge/recognition/test_streaming.py",
     "tests/edge/recognition/test_voice_detector.py",
-    "tests/export/test_gates.py",
+    "tests/export/test_verification.py",
     "tests/parity/test_runtimes.py",
 )
 EMULATED = (*KERNELS[:5], "tests/edge/features/test_features.py")  # 20 times as slow: no training, and no conversion

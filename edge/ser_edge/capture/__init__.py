@@ -1,1 +1,1 @@
-"""Microphones: listing, opening, capturing, and reconnecting."""
+"""Microphones: listing, opening, capturing, reconnecting."""

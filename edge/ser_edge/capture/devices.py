@@ -1,7 +1,6 @@
-"""Which microphones there are: listed, chosen by number or name, opened at settings they take.
+"""Microphones: listed, chosen by number or name, opened at settings that they take.
 
-Whatever fails here fails as a `MicrophoneError` that says what to type next. Listening, and all that can happen
-meanwhile, is `microphone`'s.
+Every failure is a `MicrophoneError` with the next command to type. Reading a microphone is `microphone`'s.
 """
 
 import os
@@ -16,20 +15,21 @@ from ser_edge.capture.portaudio import on_this_system, portaudio
 from ser_edge.errors import MicrophoneError
 from ser_edge.errors.native_stderr import suppress_native_stderr
 
-__all__ = ["BLOCK", "Device", "choose", "choose_again", "devices", "open_input_stream"]
+__all__ = ["ALSA_DEVICES", "BLOCK", "Device", "choose", "choose_again", "devices", "open_input_stream"]
 
-BLOCK = 0.1  # seconds in a callback; PortAudio's own choice can be a single frame
-_LATENCY = 0.3  # seconds the system may keep for us: three callbacks, so that a late one loses nothing
+ALSA_DEVICES = Path("/dev/snd")
+BLOCK = 0.1  # seconds in a callback; PortAudio's default can be a single frame
+_LATENCY = 0.3  # seconds that the system buffers: three callbacks, so that a late one loses nothing
 _LIST = "ser-edge --list-devices"
 
 # What other settings may mend, by PaErrorCode: format -9994, rate -9997, channels -9998, and a host's own error -9999.
 _TRY_OTHERS = frozenset({-9994, -9997, -9998, -9999})
-_REASONS = {
-    -9985: f"in use by another program, or unplugged; close that program, or choose another: {_LIST}",
-    -9994: f"gives no format that can be read; choose another: {_LIST}",
-    -9996: f"isn't there any more; choose another: {_LIST}",
-    -9997: f"refuses every sample rate that was tried; choose another: {_LIST}",
-    -9998: f"refuses one channel, two, and all it has; choose another: {_LIST}",
+_REASONS = {  # by PaErrorCode: (code, message)
+    -9985: ("microphone-busy", "in use by another program, or unplugged; close that program, or choose another"),
+    -9994: ("microphone-unusable", "gives no format that can be read; choose another"),
+    -9996: ("microphone-not-found", "isn't there any more; choose another"),
+    -9997: ("microphone-unusable", "refuses every sample rate that was tried; choose another"),
+    -9998: ("microphone-unusable", "refuses one channel, two, and all it has; choose another"),
 }
 _PERMIT = {
     "linux": "run: sudo usermod -aG audio $USER, then log in again",
@@ -51,7 +51,7 @@ class Device:
     name: str
     channels: int  # the most it offers
     sample_rate: int  # Hz, its default; it may take others
-    is_default: bool  # what is used where nobody chooses
+    is_default: bool  # used where none is chosen
 
     def __str__(self) -> str:
         """A line of a list.
@@ -73,7 +73,8 @@ def devices() -> list[Device]:
     try:
         listed = list(sd.query_devices())
     except sd.PortAudioError as e:
-        raise MicrophoneError(f"PortAudio can't list the devices ({e}); run: ser-edge --doctor") from e
+        problem = f"PortAudio can't list the devices ({e}); run: ser-edge --doctor"
+        raise MicrophoneError(problem, code="microphone-portaudio") from e
     default = -1
     with suppress(sd.PortAudioError, ValueError):  # there is none
         default = sd.query_devices(kind="input")["index"]
@@ -91,7 +92,7 @@ def devices() -> list[Device]:
 
 
 def choose(wanted: int | str | None = None) -> Device:
-    """The device that is meant by a number, by its name or a part of it, or by nothing: the system's default.
+    """The device of a number, a name or a part of one; by default the system's.
 
     Raises:
         MicrophoneError: no device, none like that, or more than one.
@@ -103,19 +104,20 @@ def choose(wanted: int | str | None = None) -> Device:
         for device in found:
             if device.is_default:
                 return device
-        raise MicrophoneError(f"no default microphone; choose one with --device: {_named(found)}")
+        raise _not_found("no default microphone", found)
     text = str(wanted).strip()
     if text.isdecimal():
         for device in found:
             if str(device.index) == (text.lstrip("0") or "0"):
                 return device
-        raise MicrophoneError(f"no microphone has number {text}; choose one with --device: {_named(found)}")
+        raise _not_found(f"no microphone has number {text}", found)
     fitting = [device for device in found if text.lower() in device.name.lower()]
     exact = [device for device in fitting if device.name.lower() == text.lower()]
     if not fitting:
-        raise MicrophoneError(f"no microphone is called {text!r}; choose one with --device: {_named(found)}")
+        raise _not_found(f"no microphone is called {text!r}", found)
     if not exact and len({device.name for device in fitting}) > 1:
-        raise MicrophoneError(f"{text!r} fits {len(fitting)} microphones; choose one by number: {_named(fitting)}")
+        problem = f"{text!r} fits {len(fitting)} microphones; choose one by number: {_listed(fitting)}"
+        raise MicrophoneError(problem, code="microphone-ambiguous")
     return (exact or fitting)[0]  # a name that is there twice is one device under two interfaces
 
 
@@ -123,11 +125,11 @@ def choose_again(wanted: int | str | None, before: Device) -> Device:
     """The same device after it was gone: by name, for its number may have changed.
 
     Args:
-        wanted: what `choose` was asked for; nothing means the default, whatever it is now.
-        before: what it chose then.
+        wanted: the argument of `choose`; None means the current default.
+        before: the device that it returned.
 
     Raises:
-        MicrophoneError: it isn't there.
+        MicrophoneError: it isn't connected.
     """
     if wanted is None:
         return choose()
@@ -142,31 +144,32 @@ def choose_again(wanted: int | str | None, before: Device) -> Device:
 def open_input_stream(
     device: Device,
     sample_rate: int,
-    hear: Callable[[Any, int, Any, Any], None],
-    finished: Callable[[], None],
+    on_audio: Callable[[Any, int, Any, Any], None],
+    on_finished: Callable[[], None],
     channel: int | None = None,
     settings: Iterable[tuple[int, int]] | None = None,
 ) -> tuple[Any, int, int]:
-    """Opens and starts a device, at the rate that is wanted where it takes it, else at one of its own.
+    """Opens and starts a device, at the rate that is asked for where it takes it, else at one of its own.
 
     Args:
-        device: where to listen.
-        sample_rate: Hz that are wanted.
-        hear: called by PortAudio's thread with (frames, channels) float32, their number, times and flags, each `BLOCK`.
-        finished: called when the stream ends, for whatever reason.
-        channel: the one that is wanted, from 1 on; None is any.
-        settings: (Hz, channels) to try; by default the wanted rate and what devices usually take. Two channels first:
-            asked for one, a sound server adds both sides of a stereo jack, where a balanced microphone cancels.
+        device: to open.
+        sample_rate: Hz to ask for.
+        on_audio: called by PortAudio's thread for each `BLOCK`: (frames, channels) float32, their number, times, flags.
+        on_finished: called when the stream ends, for any reason.
+        channel: that has to be among the opened ones, from 1 on; None is any.
+        settings: (Hz, channels) to try; by default that rate and what devices usually take. Two channels first: opened
+            with one, a sound server adds both sides of a stereo jack, where a balanced microphone cancels.
 
     Returns:
         The running stream (sounddevice's), its rate in Hz and its channels.
 
     Raises:
-        MicrophoneError: it takes nothing of that, is busy, gone, or not permitted.
+        MicrophoneError: it takes none of these, is busy, gone, or not permitted.
     """
     sd = portaudio()
     if channel is not None and channel > device.channels:
-        raise MicrophoneError(f"{device.name}: no channel {channel}; it has {device.channels}")
+        problem = f"{device.name}: no channel {channel}; it has {device.channels}"
+        raise MicrophoneError(problem, code="microphone-channel")
     if settings is None:
         rates = dict.fromkeys((sample_rate, device.sample_rate, 48_000, 44_100))
         counts = (min(2, device.channels), 1, device.channels) if channel is None else (device.channels, channel)
@@ -183,42 +186,49 @@ def open_input_stream(
                     channels=channels,
                     dtype="float32",  # what 16-bit hardware gives, divided by 32768: exactly as from a file
                     latency=_LATENCY,
-                    callback=hear,
-                    finished_callback=finished,
+                    callback=on_audio,
+                    finished_callback=on_finished,
                 )
                 stream.start()
         except (sd.PortAudioError, ValueError) as e:
             if stream is not None:
                 stream.close()
             failure = e
-            if _code(e) not in _TRY_OTHERS:
+            if _portaudio_code(e) not in _TRY_OTHERS:
                 break
         else:
             return stream, rate, channels
     raise _explained(failure, device) from failure
 
 
-def _code(error: Exception) -> int:
+def _portaudio_code(error: Exception) -> int:
     """PortAudio's PaErrorCode, 0 where there is none."""
     code = error.args[1] if len(error.args) > 1 else 0
     return code if isinstance(code, int) else 0
 
 
 def _explained(error: Exception, device: Device) -> MicrophoneError:
-    code = _code(error)
-    host = str(error.args[2][2]) if len(error.args) > 2 else ""  # what ALSA, Core Audio, ... said
+    host = str(error.args[2][2]) if len(error.args) > 2 else ""  # the message of ALSA, Core Audio, ...
     if "permission" in host.lower() or "not permitted" in host.lower():
-        return MicrophoneError(f"{device.name}: no permission to listen; {on_this_system(_PERMIT)}")
-    reason = _REASONS.get(code, f"can't be opened ({host or str(error.args[0])}); choose another: {_LIST}")
-    return MicrophoneError(f"{device.name}: {reason}")
+        advice = on_this_system(_PERMIT)
+        return MicrophoneError(f"{device.name}: no permission to listen; {advice}", code="microphone-forbidden")
+    other = ("microphone-unusable", f"can't be opened ({host or str(error.args[0])}); choose another")
+    code, reason = _REASONS.get(_portaudio_code(error), other)
+    return MicrophoneError(f"{device.name}: {reason}: {_LIST}", code=code)
 
 
 def _none_found() -> MicrophoneError:
-    cards = list(Path("/dev/snd").glob("pcm*c"))  # ALSA's capture devices; hidden from who may not open them
+    cards = list(ALSA_DEVICES.glob("pcm*c"))  # hidden by ALSA without the permission to open them
     if cards and not any(os.access(card, os.R_OK | os.W_OK) for card in cards):
-        return MicrophoneError(f"no microphone that you are permitted to use; {on_this_system(_PERMIT)}")
-    return MicrophoneError(f"no microphone found; {on_this_system(_PLUG)}")
+        problem = f"no microphone that you are permitted to use; {on_this_system(_PERMIT)}"
+        return MicrophoneError(problem, code="microphone-forbidden")
+    return MicrophoneError(f"no microphone found; {on_this_system(_PLUG)}", code="microphone-not-found")
 
 
-def _named(found: list[Device]) -> str:
+def _not_found(problem: str, found: list[Device]) -> MicrophoneError:
+    advice = f"choose one with --device: {_listed(found)}"
+    return MicrophoneError(f"{problem}; {advice}", code="microphone-not-found")
+
+
+def _listed(found: list[Device]) -> str:
     return ", ".join(f"{device.index} ({device.name})" for device in found)

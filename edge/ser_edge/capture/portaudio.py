@@ -1,7 +1,7 @@
-"""The way into PortAudio, and its manners: loaded when asked for, and started anew.
+"""Access to PortAudio: loaded on demand, and restarted to list devices again.
 
-It comes through sounddevice, which needs a library that may be missing, and which talks to the sound system as it is
-imported: nothing imports it before a microphone is wanted.
+It comes through sounddevice, which needs a library that may be missing, and which connects to the sound system as it is
+imported: it is imported when a microphone is used, and not before. Tests put a double of it into `sys.modules`.
 """
 
 import sys
@@ -30,15 +30,17 @@ def portaudio() -> Any:
     try:
         return import_module("sounddevice")
     except ImportError as e:
-        raise MicrophoneError(f"no microphone without sounddevice ({e}); run: {pip_install('sounddevice>=0.5')}") from e
+        problem = f"no microphone without sounddevice ({e}); run: {pip_install('sounddevice>=0.5')}"
+        raise MicrophoneError(problem, code="microphone-portaudio") from e
     except OSError as e:
-        raise MicrophoneError(f"no microphone without PortAudio ({e}); run: {on_this_system(_INSTALL)}") from e
-    except Exception as e:  # its own PortAudioError can't be named while its import fails
-        raise MicrophoneError(f"PortAudio doesn't start ({e}); restart the sound server, or the machine") from e
+        problem = f"no microphone without PortAudio ({e}); run: {on_this_system(_INSTALL)}"
+        raise MicrophoneError(problem, code="microphone-portaudio") from e
+    except Exception as e:  # its PortAudioError can't be named while its import fails
+        raise _not_started(e) from e
 
 
 def refresh() -> None:
-    """Starts PortAudio anew, which lists devices only as it starts. Ends all streams of this process.
+    """Restarts PortAudio, which lists devices only as it starts. Ends all streams of this process.
 
     Raises:
         MicrophoneError: it doesn't start.
@@ -49,9 +51,14 @@ def refresh() -> None:
     try:
         sd._initialize()
     except sd.PortAudioError as e:
-        raise MicrophoneError(f"PortAudio doesn't start ({e}); restart the sound server, or the machine") from e
+        raise _not_started(e) from e
+
+
+def _not_started(error: Exception) -> MicrophoneError:
+    problem = f"PortAudio doesn't start ({error}); restart the sound server, or the machine"
+    return MicrophoneError(problem, code="microphone-portaudio")
 
 
 def on_this_system(advice: dict[str, str]) -> str:
-    """The line for this `sys.platform`; unixes that nobody listed are like Linux."""
+    """The line for this `sys.platform`; other unixes get that of Linux."""
     return advice.get(sys.platform, advice["linux"])

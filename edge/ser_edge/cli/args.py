@@ -1,10 +1,11 @@
-"""What can be typed after `ser-edge`, what it means, and what makes no sense together.
+"""The options of `ser-edge`, and the rules by which they go together.
 
-A command line is read before anything heavy is imported, so that `--help` is there at once. The tables and defaults of
-other modules that it offers are therefore written out here; a test compares them.
+The command line is parsed before anything heavy is imported, so that `--help` is quick. The tables and defaults of
+other modules that it offers are therefore repeated here; a test compares them.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,186 +15,167 @@ from ser_edge.cli.argument_parser import ArgumentParser
 if TYPE_CHECKING:
     from ser_edge.output.mqtt import Broker
 
-__all__ = [
-    "FORMATS",
-    "HOP",
-    "MODEL",
-    "MODEL_SUFFIXES",
-    "SAMPLE_FORMATS",
-    "SPEECH",
-    "STDIN",
-    "UNITS",
-    "format_of",
-    "parser",
-    "problem",
-]
+__all__ = ["FORMATS", "HOP", "MODEL", "MODEL_SUFFIXES", "SAMPLE_FORMATS", "SPEECH", "STDIN", "UNITS", "parse", "parser"]
 
 STDIN = "-"  # among the paths
 
 FORMATS = ("text", "json", "csv", "srt")  # writers.WRITERS
 _SUFFIXES = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".srt": "srt"}  # of --output
-MOST = 1024  # threads, jobs or channels
-HOP, SPEECH = 0.5, 0.2  # windowing.HOP, windowing.SPEECH
-MODEL, MODEL_SUFFIXES = "crnn", (".tflite", ".onnx")  # model.DEFAULT, runtimes.RUNTIMES
-SAMPLE_FORMATS = ("u8", "s16", "s24", "s32", "f32", "f64")  # blocks.SAMPLE_FORMATS
-UNITS = ("user", "system")  # unit.UNITS
+_MAX_COUNT = 1024  # threads, jobs or channels
+HOP, SPEECH = 0.5, 0.2  # windows.HOP, windows.SPEECH
+MODEL, MODEL_SUFFIXES = "crnn", (".tflite", ".onnx")  # network.DEFAULT, runtimes.RUNTIMES
+SAMPLE_FORMATS = ("u8", "s16", "s24", "s32", "f32", "f64")  # standard_input.SAMPLE_FORMATS
+UNITS = ("user", "system")  # systemd_unit.UNITS
 
 _MODELS = Path(__file__).parents[1] / "models" / "bundled"
 
 _EPILOG = """\
 examples:
-  ser-edge hello.wav                         one file, one answer
-  ser-edge recordings/                       every sound below a folder, on all cores
-  ser-edge --format json recordings/ > answers.jsonl
+  ser-edge hello.wav                         one prediction for one file
+  ser-edge recordings/                       every audio file below a folder, on all cores
+  ser-edge --format json recordings/ > predictions.jsonl
   ser-edge --cluster tcp://host:8786 recordings/   the same, on the machines of a Dask cluster
-  ser-edge --timeline interview.mp3          an answer for every half second
+  ser-edge --timeline interview.mp3          a prediction every half second
   ser-edge --format srt film.wav > film.srt  subtitles for a video player
-  ser-edge --mic                             what it hears now; Ctrl-C ends
-  ser-edge --mic --device usb --format json  of a microphone with usb in its name, a line for each window
-  ser-edge --list-devices                    the microphones that are there
-  ffmpeg -i film.mkv -f wav - | ser-edge -   standard input, while it comes
+  ser-edge --mic                             a live view of the microphone; Ctrl-C ends it
+  ser-edge --mic --device usb --format json  a microphone with usb in its name, a line for each window
+  ser-edge --list-devices                    the available microphones
+  ffmpeg -i film.mkv -f wav - | ser-edge -   standard input, as it arrives
   arecord -f S16_LE -r 16000 | ser-edge -
   nc -l 9000 | ser-edge - --rate 16000       samples without a header (see --sample-format, --channels)
-  ser-edge --mic --mqtt mqtt://host/voice    to an MQTT broker as well, and into Home Assistant
+  ser-edge --mic --mqtt mqtt://host/voice    published to an MQTT broker, and to Home Assistant
   ser-edge --unit user                       the systemd unit of a service that keeps --mic running
-  ser-edge --model mine.onnx hello.wav       a model made by ser-export
+  ser-edge --model mine.onnx hello.wav       a model exported by ser-export
   ser-edge --model mine.onnx --describe      its labels, front-end, accuracy and provenance
-  ser-edge --doctor                          what works here, and what to do about what doesn't
+  ser-edge --doctor                          checks this installation, and says how to fix what fails
 
-A file is taken to be one voice, and gets one answer. Streams (--mic, -), --timeline and srt get one for each window of
---window seconds, every --hop seconds. The answer for a file of more than a minute is the mean of its windows with
-speech. Where nobody speaks the answer is `no-speech`: in silence, noise, tones and most music (--speech, --no-gate).
+A file is taken to be one utterance, and gets one prediction. Streams (--mic, -), --timeline and srt get one for each
+window of --window seconds, every --hop seconds. The prediction for a file of more than a minute is the mean of its
+windows with speech. Audio without speech is `no-speech`: silence, noise, tones and most music (--speech, --no-gate).
 A DC offset is removed. Channels are mixed, or the strongest is taken where they cancel out (--channel takes one).
 
-Answers go to standard output; messages, the model's measured accuracy and progress go to standard error.
+Predictions go to standard output; messages, the model's measured accuracy and progress go to standard error.
 
 exit codes:
-  0  every sound was judged          3  no microphone that can be used
-  1  some could not be; the others   4  the model, or the runtime it needs, can't be used
-     were done
-  2  the command line makes no sense
+  0  everything was classified       3  no usable microphone
+  1  some files could not be         4  the model, or the runtime it needs, can't be used
+     classified; the others were
+  2  wrong command line
 
-What the figures mean: a confidence is the model's own. How often it is right on voices it never heard is
-printed after the answers in text (--describe tells it always), and it is far from always. The bundled model
-learned from emotions that were acted, by 24 North-American and nine Polish speakers.
+About accuracy: a confidence is the model's own estimate. How often the model is right on speakers that it was not
+trained on is printed after the predictions in text format, and by --describe; it is far from always. The bundled model
+was trained on acted emotions of 24 North American and nine Polish speakers.
 """
 
 
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parses and checks a command line; exits with code 2 and one line on standard error if it is wrong."""
+    command = parser()
+    options = command.parse_args(arguments)
+    options.format = options.format or _SUFFIXES.get(Path(options.output or "").suffix.lower(), "text")
+    from_stdin = STDIN in options.paths
+    streams = options.mic or from_stdin
+    ends_at_once = options.describe or options.doctor or options.list_devices or options.unit
+    if not (options.paths or options.mic or ends_at_once):
+        command.error("nothing to classify: give an audio file, a folder, - or --mic")
+    if "" in options.paths:
+        command.error("a PATH is empty; is a variable not set?")
+    if options.unit and (options.mic or options.paths or options.mqtt or options.device):
+        command.error("--unit only prints a unit; its options go into SER_EDGE_OPTIONS, as the unit explains")
+    if options.mic and options.paths:
+        command.error("--mic and PATH exclude each other; leave one out")
+    if options.rate is not None and not from_stdin:
+        command.error("--rate is for standard input; add -")
+    if options.duration is not None and not streams:
+        command.error("--duration is for --mic and standard input; add one of them")
+    if options.cluster is not None and streams:
+        command.error("--cluster classifies files; leave --mic and - out")
+    if options.cluster is not None and options.jobs is not None:
+        command.error("--jobs is for this machine; leave it out with --cluster")
+    return options
+
+
 def parser() -> ArgumentParser:
-    """Reads the command line; what it gives has passed the checks of single options, not those of `problem`."""
+    """The parser of the options, without the rules by which they go together."""
     parser = ArgumentParser(
         prog="ser-edge",
-        description="Hears which emotion a voice carries.",
+        description="Speech emotion recognition that runs on the device.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     bundled = ", ".join(sorted(path.name for path in _MODELS.glob("*") if path.suffix in MODEL_SUFFIXES))
     add = parser.add_argument
-    add("paths", nargs="*", metavar="PATH", help="a sound file, a folder of them, or - for standard input")
+    add("paths", nargs="*", metavar="PATH", help="an audio file, a folder of them, or - for standard input")
     add("--model", default=MODEL, metavar="NAME|FILE", help=f"bundled: {bundled} (default: %(default)s)")
     add("--threads", type=_count, default=1, metavar="N", help="threads for one inference (default: 1)")
-    add("--format", choices=FORMATS, help="how answers are printed (default: as FILE ends, else text)")
+    add("--format", choices=FORMATS, help="format of the predictions (default: by the suffix of FILE, else text)")
     add(
         "--output",
         metavar="FILE",
-        help="where answers go (default: standard output); .json, .jsonl, .csv and .srt choose their format",
+        help="where predictions go (default: standard output); .json, .jsonl, .csv and .srt set their format",
     )
     add(
         "--threshold",
-        type=_share,
+        type=_ratio,
         metavar="P",
-        help="confidence below which the answer is `uncertain`; 0 always names an emotion (default: the model's own)",
+        help="confidence below which the label is `uncertain`; 0 always names an emotion (default: the model's own)",
     )
-
     add(
         "--channel",
         type=_count,
         metavar="N",
-        help="listen to this channel alone, from 1 on: one caller of a recorded call, one microphone of an array "
+        help="use this channel only, counted from 1: one caller of a recorded call, one microphone of an array "
         "(default: all, mixed)",
     )
 
-    many = parser.add_argument_group("many files")
-    add = many.add_argument
-    add("--jobs", type=_count, metavar="N", help="files judged at the same time (default: one a core)")
+    add = parser.add_argument_group("many files").add_argument
+    add("--jobs", type=_count, metavar="N", help="files classified at the same time (default: one per core)")
     add(
         "--cluster",
         metavar="ADDRESS",
-        help="judge them on a Dask cluster, like tcp://host:8786, whose workers (dask worker) have ser-edge[cluster] "
+        help="classify on a Dask cluster, like tcp://host:8786, whose workers (dask worker) have ser-edge[cluster] "
         "and read the same files under the same paths",
     )
 
-    windows = parser.add_argument_group("windows")
-    add = windows.add_argument
-    add("--timeline", action="store_true", help="an answer for each window of a file, not one for all of it")
+    add = parser.add_argument_group("windows").add_argument
+    add("--timeline", action="store_true", help="a prediction for each window of a file, not one for the whole file")
     add("--window", type=_seconds, metavar="S", help="seconds in a window (default: as many as the model takes)")
     add("--hop", type=_seconds, default=HOP, metavar="S", help="seconds from window to window (default: %(default)s)")
     add(
         "--speech",
-        type=_share,
+        type=_ratio,
         default=SPEECH,
         metavar="P",
-        help="share of a window that must be speech, else it is `no-speech` (default: %(default)s); of a file, 0.4 s",
+        help="ratio of a window that must be speech, else it is `no-speech` (default: %(default)s); of a file, 0.4 s",
     )
-    add("--no-gate", action="store_true", help="don't ask whether anybody speaks; classify everything")
+    add("--no-gate", action="store_true", help="skip voice activity detection; classify everything")
     add("--duration", type=_seconds, metavar="S", help="stop after so many seconds of microphone or standard input")
 
-    microphone = parser.add_argument_group("microphone")
-    add = microphone.add_argument
-    add("--mic", action="store_true", help="listen to a microphone")
+    add = parser.add_argument_group("microphone").add_argument
+    add("--mic", action="store_true", help="classify a microphone's audio as it arrives")
     add("--device", metavar="N|NAME", help="its number, or part of its name (default: the system's)")
-    add("--list-devices", action="store_true", help="list the microphones, and end")
+    add("--list-devices", action="store_true", help="list the microphones, and exit")
 
-    raw = parser.add_argument_group("standard input without a header")
-    add = raw.add_argument
-    add("--rate", type=_positive, metavar="HZ", help="samples a second; says that there is no header")
+    add = parser.add_argument_group("standard input without a header").add_argument
+    add("--rate", type=_positive, metavar="HZ", help="sample rate; declares that there is no header")
     add("--channels", type=_count, default=1, metavar="N", help="interleaved channels (default: 1)")
     add("--sample-format", choices=SAMPLE_FORMATS, default="s16", help="little-endian (default: %(default)s)")
 
-    service = parser.add_argument_group("service")
-    add = service.add_argument
+    add = parser.add_argument_group("service").add_argument
     add(
         "--mqtt",
         type=_broker,
         metavar="URL",
-        help="publish the answers as well, as JSON: mqtt://host/topic, or mqtts://host:8883/topic; user and password "
+        help="also publish predictions as JSON: mqtt://host/topic, or mqtts://host:8883/topic; user and password "
         "go into SER_EDGE_MQTT_USER and SER_EDGE_MQTT_PASSWORD, or before the host as user:password@",
     )
-    add("--unit", choices=UNITS, help="print a systemd unit that keeps --mic running, and end")
+    add("--unit", choices=UNITS, help="print a systemd unit that keeps --mic running, and exit")
 
-    about = parser.add_argument_group("about")
-    add = about.add_argument
-    add("--describe", action="store_true", help="print what the model says of itself, as JSON, and end")
-    add("--doctor", action="store_true", help="check what works on this machine, and end")
+    add = parser.add_argument_group("about").add_argument
+    add("--describe", action="store_true", help="print the model's metadata as JSON, and exit")
+    add("--doctor", action="store_true", help="check this installation, and exit")
     add("--version", action="version", version=f"ser-edge {__version__}")
     return parser
-
-
-def format_of(options: argparse.Namespace) -> str:
-    """The format that is asked for: by --format, else by what --output ends in; text where neither says one."""
-    suffix = Path(options.output or "").suffix.lower()
-    return str(options.format or _SUFFIXES.get(suffix, "text"))
-
-
-def problem(options: argparse.Namespace) -> str | None:
-    """What makes no sense in the command line; None where all does."""
-    from_stdin = STDIN in options.paths
-    endless = options.mic or from_stdin
-    rules = {
-        "nothing to judge: give a sound file, a folder, - or --mic": (
-            options.paths or options.mic or options.describe or options.doctor or options.list_devices or options.unit
-        ),
-        "a PATH is empty; was a variable not set?": "" not in options.paths,
-        "--unit prints a unit and ends; its options go into SER_EDGE_OPTIONS, as it says": not (
-            options.unit and (options.mic or options.paths or options.mqtt or options.device)
-        ),
-        "--mic listens to the microphone alone; leave the paths out": not (options.mic and options.paths),
-        "--rate is about standard input; give - as well": options.rate is None or from_stdin,
-        "--duration is about --mic and standard input; give one of them": options.duration is None or endless,
-        "--cluster judges files; leave --mic and - out": options.cluster is None or not endless,
-        "--jobs is about this machine; leave it out with --cluster": options.cluster is None or options.jobs is None,
-    }
-    return next((rule for rule, holds in rules.items() if not holds), None)
 
 
 def _positive(text: str) -> int:
@@ -217,12 +199,12 @@ def _broker(url: str) -> "Broker":
 
 def _count(text: str) -> int:
     value = _positive(text)
-    if value > MOST:
-        raise argparse.ArgumentTypeError(f"must be {MOST} or less")
+    if value > _MAX_COUNT:
+        raise argparse.ArgumentTypeError(f"must be {_MAX_COUNT} or less")
     return value
 
 
-def _share(text: str) -> float:
+def _ratio(text: str) -> float:
     value = _number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError("must be 0 to 1")

@@ -1,90 +1,190 @@
-"""Listens to what has no end, until it ends after all, a time is up, or somebody stops it; then says what it heard."""
+"""Classifies a stream, from a microphone or standard input, until it ends, a duration is over, or a signal stops it."""
 
+import io
+import os
 import signal
+import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from types import FrameType
-from typing import TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import numpy as np
 
 from ser_edge.audio.sound import Channels, first
-from ser_edge.output.percentages import percent
+from ser_edge.cli.args import STDIN
+from ser_edge.errors import AudioError
+from ser_edge.output.progress import log_line
+from ser_edge.output.writers import percent
 from ser_edge.recognition.prediction import Prediction
-from ser_edge.recognition.streaming import Stream
+from ser_edge.recognition.recognizer import Recognizer
 
-__all__ = ["Summary", "level", "listen", "stoppable"]
+if TYPE_CHECKING:
+    from ser_edge.audio.decoding.standard_input import RawFormat
+    from ser_edge.capture.microphone import Health
+    from ser_edge.output.live_view import LiveView
+    from ser_edge.service.systemd_notify import SystemdNotifier
 
+__all__ = ["ListenOptions", "StreamSummary", "capture_incidents", "listen_to_microphone", "listen_to_stdin"]
+
+_MICROPHONE = "microphone"  # the path of its predictions
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What was heard."""
+class ListenOptions:
+    """How a stream is classified."""
 
-    seconds: float  # of sound
-    labels: dict[str, int]  # windows, by what they were called
-    busy: float  # CPU seconds that judging it took
+    duration: float | None = None  # seconds of audio after which to stop
+    raw: "RawFormat | None" = None  # of standard input without a header
+    channel: int | None = None  # of the microphone; None mixes them
+    view: "LiveView | None" = None  # shows the source's level and status
+
+
+@dataclass(frozen=True)
+class StreamSummary:
+    """What a stream contained."""
+
+    seconds: float  # of audio
+    labels: dict[str, int]  # windows, by their label
+    cpu_seconds: float  # that classifying it took
 
     def __str__(self) -> str:
         """One line, for a person."""
         windows = sum(self.labels.values())
-        shares = ", ".join(
+        ratios = ", ".join(
             f"{label} {percent(n / windows)}" for label, n in sorted(self.labels.items(), key=lambda i: -i[1])
         )
-        factor = self.busy / self.seconds if self.seconds else 0.0
-        heard = f"{self.seconds:.1f} s heard, {windows} window{'s' * (windows != 1)}"
-        return f"{heard}{': ' * bool(shares)}{shares}; real-time factor {factor:.3f}"
+        factor = self.cpu_seconds / self.seconds if self.seconds else 0.0
+        counts = f"{self.seconds:.1f} s of audio, {windows} window{'s' * (windows != 1)}"
+        return f"{counts}{': ' * bool(ratios)}{ratios}; real-time factor {factor:.3f}"
 
 
-def listen(
-    pieces: Iterable[Channels],
-    rate: int,
-    stream: Stream,
-    show: Callable[[Prediction], None],
-    seconds: float | None = None,
-    tick: Callable[[Channels], None] = lambda piece: None,
-) -> Summary:
-    """Judges pieces of sound as they come. Ctrl-C, SIGTERM and SIGHUP end it as if the sound had ended.
+@dataclass(frozen=True)
+class _Source:
+    """An audio source without a known end."""
 
-    Args:
-        pieces: (samples,) or (samples, channels) each.
-        rate: their Hz.
-        stream: judges them.
-        show: gets each prediction as soon as it is made.
-        seconds: of sound after which to stop; None is never.
-        tick: gets each piece after it was judged.
+    path: str  # of its predictions
+    chunks: Iterable[Channels]  # (samples,) or (samples, channels) each
+    rate: int  # Hz
+    status: Callable[[], str]  # one line for a person
+    alive: Callable[[], bool] = lambda: True  # whether audio arrives, not silence that replaces it
+
+
+def listen_to_microphone(
+    recognizer: Recognizer, device: int | str | None, options: ListenOptions
+) -> Generator[Prediction, None, None]:
+    """Yields a microphone's predictions, window by window, and logs a summary at the end.
+
+    Raises:
+        MicrophoneError: no usable one.
     """
+    from ser_edge.capture.microphone import Microphone
+
+    rate = recognizer.metadata.features.sample_rate
+    with Microphone(rate, device, options.channel) as microphone:
+        source = _Source(
+            _MICROPHONE,
+            microphone,
+            rate,
+            lambda: _capture_status(microphone.health),
+            lambda: microphone.health.arriving,
+        )
+        yield from _listen(recognizer, source, options)
+        health = microphone.health
+    if incidents := capture_incidents(health):
+        log_line(f"ser-edge: {incidents}")
+
+
+def _capture_status(health: "Health") -> str:
+    state = "" if health.listening else "  no audio"
+    reconnections = f"  reopened {health.reconnections} x" if health.reconnections else ""
+    dropped = f"  dropped {health.dropped:.1f} s" if health.dropped else ""
+    return f"{health.device}  {health.rate / 1000:g} kHz  lag {health.lag:.1f} s{dropped}{reconnections}{state}"
+
+
+def capture_incidents(health: "Health") -> str:
+    """Losses and reconnections of a microphone, in a line; empty if there were none."""
+    dropped = f"{health.dropped:.2f} s dropped" if health.dropped else ""
+    times = f"{health.reconnections} time{'s' * (health.reconnections != 1)}"
+    return ", ".join(filter(None, (dropped, f"reopened {times}" if health.reconnections else "")))
+
+
+def listen_to_stdin(recognizer: Recognizer, options: ListenOptions) -> Generator[Prediction, None, None]:
+    """Yields the predictions of standard input, window by window, and logs a summary at the end.
+
+    Raises:
+        AudioError: it can't be decoded.
+    """
+    from ser_edge.audio.decoding.standard_input import pipe_sound, raw_sound
+
+    stdin = _standard_input()
+    with raw_sound(stdin, options.raw) if options.raw else pipe_sound(stdin, STDIN) as sound:
+        status = f"standard input  {sound.rate / 1000:g} kHz"
+        yield from _listen(recognizer, _Source(STDIN, sound.chunks, sound.rate, lambda: status), options)
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise AudioError("-: standard input is closed", code="audio-not-found")
+    if not isinstance(sys.stdin.buffer, io.BufferedReader):
+        return sys.stdin.buffer
+    # A reader of our own: at exit Python closes sys.stdin, and aborts if a thread still waits in it.
+    return open(sys.stdin.fileno(), "rb", closefd=False)
+
+
+def _listen(recognizer: Recognizer, source: _Source, options: ListenOptions) -> Iterator[Prediction]:
+    view, notifier = options.view, _notifier()
     labels: Counter[str] = Counter()
     began = time.thread_time()
-
-    def shown(predictions: Iterable[Prediction]) -> None:
-        for prediction in predictions:
+    stream = recognizer.create_stream(source.rate, source.path)
+    samples = None if options.duration is None else round(options.duration * source.rate)
+    if notifier:
+        notifier.ready()
+    try:
+        for chunk in first(_until_signal(source.chunks), samples):
+            for prediction in stream.accept_channels(chunk if chunk.ndim == 2 else chunk[:, None]):
+                labels[prediction.label] += 1
+                yield prediction
+            if view:
+                view.update(_level(chunk), source.status())
+            if notifier:
+                notifier.tick(source.alive, source.status)
+        for prediction in stream.input_finished():
             labels[prediction.label] += 1
-            show(prediction)
+            yield prediction
+    finally:
+        if view:
+            view.close()  # before the summary is printed
+        if notifier:
+            notifier.stopping()
+    log_line(f"ser-edge: {StreamSummary(stream.seconds, dict(labels), time.thread_time() - began)}")
 
-    for piece in first(stoppable(pieces), None if seconds is None else round(seconds * rate)):
-        shown(stream.accept_channels(piece if piece.ndim == 2 else piece[:, None]))
-        tick(piece)
-    shown(stream.input_finished())
-    return Summary(stream.seconds, dict(labels), time.thread_time() - began)
+
+def _notifier() -> "SystemdNotifier | None":
+    """A notifier of the service manager; None where there is none."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return None
+    from ser_edge.service.systemd_notify import SystemdNotifier
+
+    return SystemdNotifier()
 
 
-def level(piece: Channels) -> float:
-    """The loudest sample, in dBFS; -120 is silence."""
-    peak = float(np.abs(piece).max(initial=0.0))
+def _level(chunk: Channels) -> float:
+    """The level of the loudest sample, in dBFS; -120 is silence."""
+    peak = float(np.abs(chunk).max(initial=0.0))
     return 20 * float(np.log10(max(peak, 1e-6)))
 
 
-def stoppable(items: Iterable[Item]) -> Iterator[Item]:
+def _until_signal(items: Iterable[Item]) -> Iterator[Item]:
     """The same items, until Ctrl-C, SIGTERM, or SIGHUP where that isn't ignored, as under nohup.
 
-    A signal ends the wait for the next item, and never interrupts what is done with one: no answer is torn.
+    A signal interrupts waiting for the next item, and never the work on one: no line is cut short.
     """
-    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield from items
         return
     stopped = waiting = False
@@ -95,7 +195,7 @@ def stoppable(items: Iterable[Item]) -> Iterator[Item]:
         if waiting:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in _endings()}
+    before = {number: signal.signal(number, stop) for number in _stop_signals()}
     source = iter(items)
     try:
         while True:
@@ -114,8 +214,7 @@ def stoppable(items: Iterable[Item]) -> Iterator[Item]:
             signal.signal(number, handler)
 
 
-def _endings() -> Iterator[int]:
-    """The signals that end listening."""
+def _stop_signals() -> Iterator[int]:
     yield from (signal.SIGINT, signal.SIGTERM)
     hangup = getattr(signal, "SIGHUP", None)  # of a terminal that is closed; Windows has none
     if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:

@@ -48,7 +48,7 @@ class FeatureConfig:
             raise ValueError("hop_length must be n_fft / 128 to n_fft")
         if not 1 <= self.n_mels <= 1024:
             raise ValueError("n_mels must be 1 to 1024")
-        if self.n_mfcc is not None and not 1 <= self.n_mfcc <= self.n_mels:
+        if not 1 <= self.coefficients <= self.n_mels:
             raise ValueError("n_mfcc must be 1 to n_mels")
         half = self.sample_rate / 2
         if not 0 <= self.f_min <= (self.f_max or half) - 1 <= half - 1:
@@ -80,7 +80,7 @@ class FeatureConfig:
         # A trimmed span is cut out of a longer spectrum, so it has no frame that is half padding.
         return self.samples // self.hop_length + (self.trim_db is None)
 
-    @property
+    @cached_property
     def coefficients(self) -> int:
         """Values in a frame."""
-        return self.n_mfcc or self.n_mels
+        return self.n_mels if self.n_mfcc is None else self.n_mfcc

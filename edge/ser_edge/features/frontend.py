@@ -13,9 +13,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ser_edge.audio.sound import Samples
 from ser_edge.features.config import FeatureConfig
-from ser_edge.features.mel import dct, filter_blocks, hann
+from ser_edge.features.mel import dct, filter_blocks
 
-__all__ = ["Features", "FrontEnd", "window_starts"]
+__all__ = ["Features", "FrontEnd", "hann", "window_starts"]
 
 Features = npt.NDArray[np.float32]  # (frames, coefficients), dB
 RealFFT = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
@@ -165,3 +165,8 @@ def window_starts(length: int, window: int, hop: int) -> list[int]:
     """
     last = max(0, length - window)
     return [*range(0, last, hop), last]
+
+
+def hann(n: int) -> npt.NDArray[np.float32]:
+    """(n,) periodic Hann window: `scipy.signal.get_window("hann", n)`."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)

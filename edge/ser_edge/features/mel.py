@@ -1,22 +1,17 @@
-"""Mel filter bank, DCT and window, as librosa 0.11 and SciPy define them, in NumPy."""
+"""Mel filter bank and DCT, as librosa 0.11 and SciPy define them, in NumPy."""
 
 import numpy as np
 import numpy.typing as npt
 
 from ser_edge.features.config import FeatureConfig
 
-__all__ = ["dct", "filter_blocks", "hann", "mel_centres", "mel_filters"]
+__all__ = ["dct", "filter_blocks", "mel_centres", "mel_filters"]
 
 # Slaney's mel scale (Auditory Toolbox, 1998): linear below 1 kHz, logarithmic above.
 _HZ_PER_MEL = 200 / 3  # below the knee
 _KNEE_HZ, _KNEE_MEL = 1000.0, 15.0  # 1000 / (200 / 3)
 _LOG_STEP = np.log(6.4) / 27  # above: 27 mels multiply the frequency by 6.4
 _BANDS = 16  # per matrix product: few enough to leave out most bins, enough to be worth a call
-
-
-def hann(n: int) -> npt.NDArray[np.float32]:
-    """(n,) periodic Hann window: `scipy.signal.get_window("hann", n)`."""
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
 
 
 def mel_filters(config: FeatureConfig) -> npt.NDArray[np.float32]:

@@ -1,10 +1,9 @@
-"""Whether a model file is what it was where it was made, and answers here as it did there.
+"""Self-test: whether a model file is the one that was shipped, and still gives the same answer here.
 
-Beside the bundled models lies what each of them answered for one sound. The sound isn't stored: it is computed, the
-same on every machine. A broken file, front-end or runtime answers otherwise.
+Beside the bundled models lies the answer of each for one sound, which is synthesised, and so the same on every machine.
+A broken file, front-end or runtime answers differently.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TypedDict
@@ -14,48 +13,49 @@ import numpy as np
 from ser_edge.audio.sound import Samples
 from ser_edge.errors import ModelError
 from ser_edge.errors.install_hints import reinstall
-from ser_edge.models.network import BUNDLED, Model
+from ser_edge.models.loader import BUNDLED, FileModel, open_model
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.tolerances import tolerance
 
-__all__ = ["SELF_TEST", "Answer", "model_files", "self_test", "self_test_answer", "store"]
+__all__ = ["SELF_TEST", "SelfTestAnswer", "model_files", "self_test", "self_test_answer", "write_self_test"]
 
 SELF_TEST = BUNDLED / "self_test.json"
 
 
-class Answer(TypedDict):
-    """What a model file said of the sound."""
+class SelfTestAnswer(TypedDict):
+    """A model file's answer for the synthesised sound."""
 
     digest: str  # BLAKE2b of the file, 128 bits
     probabilities: dict[str, float]
 
 
-def self_test(model: Path, stored: Path = SELF_TEST) -> float:
-    """Compares a model's answer with the stored one.
+def self_test(path: Path, stored: Path = SELF_TEST) -> float:
+    """Compares a model file's answer with the stored one.
 
     Returns:
         The largest difference of a probability.
 
     Raises:
-        ModelError: it can't be used, isn't the file that was stored, or answers otherwise.
+        ModelError: the file can't be used, isn't the one that was shipped, or answers differently.
     """
     try:
-        then: Answer = json.loads(stored.read_text(encoding="utf-8"))[model.name]
+        expected: SelfTestAnswer = json.loads(stored.read_text(encoding="utf-8"))[path.name]
     except (OSError, ValueError, KeyError) as e:
-        raise ModelError(f"no answer is stored to compare it with; {reinstall()}") from e
-    opened = Model(model)
-    now = _answer(opened)
-    if now["digest"] != then["digest"]:
-        raise ModelError(f"isn't the file that was shipped; {reinstall()}")
-    a, b = now["probabilities"], then["probabilities"]
-    off = max(abs(a.get(label, 0.0) - b.get(label, 0.0)) for label in a | b)
-    if off > tolerance(model.suffix, opened.metadata.precision).kernels:  # what is broken is far off
-        raise ModelError(f"answers otherwise than where it was made, by {off:.4f}; {reinstall()}")
-    return off
+        raise ModelError(f"no answer is stored to compare it with; {reinstall()}", code="model-self-test") from e
+    model = open_model(path)
+    answer = _answer(model)
+    if answer["digest"] != expected["digest"]:
+        raise ModelError(f"isn't the file that was shipped; {reinstall()}", code="model-changed")
+    a, b = answer["probabilities"], expected["probabilities"]
+    difference = max(abs(a.get(label, 0.0) - b.get(label, 0.0)) for label in a | b)
+    if difference > tolerance(path.suffix, model.metadata.precision).kernels:
+        message = f"answers differently from where it was made, by {difference:.4f}; {reinstall()}"
+        raise ModelError(message, code="model-self-test")
+    return difference
 
 
-def self_test_answer(model: str | Path) -> Answer:
-    """What a model says of the sound, here and now.
+def self_test_answer(model: str | Path) -> SelfTestAnswer:
+    """A model's answer for the synthesised sound on this machine.
 
     Args:
         model: a bundled model's name, or the path of a model file.
@@ -63,19 +63,17 @@ def self_test_answer(model: str | Path) -> Answer:
     Raises:
         ModelError: it can't be used.
     """
-    return _answer(Model(model))
+    return _answer(open_model(model))
 
 
-def _answer(opened: Model) -> Answer:
-    labels, probabilities = opened.metadata.labels, opened.predict_proba(_sound(opened.metadata.features.sample_rate))
-    return Answer(
-        digest=hashlib.blake2b(opened.path.read_bytes(), digest_size=16).hexdigest(),
-        probabilities={label: round(float(p), 6) for label, p in zip(labels, probabilities, strict=True)},
-    )
+def _answer(model: FileModel) -> SelfTestAnswer:
+    probabilities = model.predict_proba(_sound(model.metadata.features.sample_rate))
+    named = zip(model.metadata.labels, probabilities, strict=True)
+    return SelfTestAnswer(digest=model.digest(), probabilities={label: round(float(p), 6) for label, p in named})
 
 
-def store(path: Path = SELF_TEST) -> None:
-    """Writes the answers of all model files in the same folder: for whoever makes a bundle, on a machine that is well.
+def write_self_test(path: Path = SELF_TEST) -> None:
+    """Stores the answers of all model files in the same folder, after new ones were made.
 
     Raises:
         ModelError: one of them can't be used.

@@ -1,9 +1,9 @@
-"""What a model file says of itself: read, checked, refused.
+"""The metadata of a model file: its schema, reading and checking.
 
-The description is one JSON object, stored in the ONNX file's `metadata_props` under `KEY`, or in a TFLite file as the
-associated file `FILE_NAME` (such a file is also a zip). The runtime computes what it says, and refuses what it doesn't
-understand, so that training and serving can't drift apart. Whoever adds a field that changes the answer raises
-`VERSION`; a reader refuses versions it doesn't know and fields it has never heard of.
+It is one JSON object, stored in an ONNX file's `metadata_props` under `KEY`, or in a TFLite file as the associated file
+`FILE_NAME` (such a file is also a zip). Inference follows it, and refuses what it doesn't understand, so that training
+and inference can't drift apart. A new field that changes the answer needs a new `VERSION`; a reader refuses versions
+and fields that it doesn't know.
 """
 
 import json
@@ -13,19 +13,18 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
-import numpy.typing as npt
 
 from ser_edge.errors import ModelError
 from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import Features
 
-__all__ = ["FILE_NAME", "KEY", "VERSION", "Accuracy", "ModelMetadata", "Normalization", "apply_temperature"]
+__all__ = ["FILE_NAME", "KEY", "VERSION", "Accuracy", "ModelMetadata", "Normalization"]
 
 VERSION = 2
-MAX_LABELS, MAX_LABEL = 1000, 100  # of a model; characters of one: each is a column
-_LARGEST = 1e9  # of a statistic, in dB: beyond it, and below 1 / it, float32 would overflow
-_LEVELS = 20  # objects and lists in one another
-_REASON = 300  # characters: a file can make an error's text as long as it likes
+MAX_LABELS, MAX_LABEL = 1000, 100  # labels of a model; characters of a label, which is a column of tables
+_MAX_STATISTIC = 1e9  # dB; beyond it, and below its reciprocal, float32 would overflow
+_MAX_DEPTH = 20  # of nested objects and lists
+_MAX_REASON = 300  # characters: the text of an error can come from the file
 KEY = "ser_edge"
 # Fields whose keys in the file are those of its first version, which all versions read.
 _JSON_KEYS = {
@@ -46,14 +45,16 @@ class Normalization:
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std):
-            raise ValueError("normalization: mean and deviation differ in length")
-        if not all(abs(m) <= _LARGEST for m in self.mean) or not all(1 / _LARGEST <= d <= _LARGEST for d in self.std):
-            raise ValueError(f"normalization: means must be finite, deviations above 0, and none beyond {_LARGEST:g}")
+            raise ValueError("normalization: mean and std differ in length")
+        if not all(abs(m) <= _MAX_STATISTIC for m in self.mean) or not all(
+            1 / _MAX_STATISTIC <= d <= _MAX_STATISTIC for d in self.std
+        ):
+            raise ValueError(f"normalization: means must be finite, stds above 0, and none beyond {_MAX_STATISTIC:g}")
 
     def apply(self, features: Features) -> Features:
         """(..., coefficients) in and out, float32.
 
-        A frame that is NaN is one that isn't there: it becomes zeros, which is how a network's mask finds it.
+        Missing frames, which are NaN, become zeros, which the network masks.
         """
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         scaled: Features = (features - mean) / std
@@ -62,9 +63,9 @@ class Normalization:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often the network was right, in percent, and by which protocol: a figure without one means nothing."""
+    """Measured accuracy in percent, with its protocol, without which the figures mean nothing."""
 
-    protocol: str  # "notebook", "utterance" or "speaker"; only the last says what new voices will get
+    protocol: str  # "notebook", "utterance" or "speaker"; only the last holds for new voices
     folds: int
     seeds: int
     wa: float  # accuracy
@@ -74,14 +75,14 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """Everything a runtime must know to serve a network, and a person to judge it."""
+    """What inference needs to know of a network, and what people need to assess it."""
 
     name: str
     labels: tuple[str, ...]  # in the order of the network's output
     features: FeatureConfig
     normalization: Normalization | None = None
-    temperature: float = 1.0  # log-probabilities are divided by it; 1 leaves them alone
-    threshold: float = 0.0  # of confidence, below which the answer is `uncertain`; 0 always names an emotion
+    temperature: float = 1.0  # log-probabilities are divided by it; 1 has no effect
+    threshold: float = 0.0  # confidence below which the label is `uncertain`; 0 always names an emotion
     accuracy: Accuracy | None = None
     precision: str = "float32"
     training: dict[str, Any] = field(default_factory=dict, hash=False)  # provenance: run, data, licence; for people
@@ -107,9 +108,10 @@ class ModelMetadata:
             raise ValueError("normalization and features differ in the number of coefficients")
 
     def inputs(self, features: Features) -> Features:
-        """What enters the network, (..., coefficients) in and out; see `Normalization.apply`."""
-        count = self.features.coefficients
-        return (self.normalization or Normalization((0.0,) * count, (1.0,) * count)).apply(features)
+        """The network's input, (..., coefficients) in and out; see `Normalization.apply`."""
+        if self.normalization is None:
+            return np.where(np.isnan(features), np.float32(0), features)
+        return self.normalization.apply(features)
 
     def to_json(self) -> str:
         """The text that goes into the model file."""
@@ -128,45 +130,36 @@ class ModelMetadata:
             ModelError: missing, damaged, foreign or newer.
         """
         if text is None:
-            raise ModelError(f"{source}: a model without a ser-edge description; make one with ser-export")
+            message = f"{source}: a model without ser-edge's metadata; make one with ser-export"
+            raise ModelError(message, code="model-metadata")
         try:
             data = json.loads(text, parse_constant=_refuse_constant)
-            if _is_deeper(data, _LEVELS):
-                raise ValueError(f"over {_LEVELS} objects and lists in one another")
+            if _is_deeper(data, _MAX_DEPTH):
+                raise ValueError(f"over {_MAX_DEPTH} nested objects and lists")
         except (ValueError, RecursionError) as e:
-            raise ModelError(f"{source}: its description is damaged ({_short(e)}); export or download it again") from e
+            message = f"{source}: its metadata is damaged ({_short(e)}); export or download it again"
+            raise ModelError(message, code="model-damaged") from e
         if not isinstance(data, dict) or data.pop("format", None) != KEY:
-            raise ModelError(f"{source}: its description is not ser-edge's; make a model with ser-export")
+            message = f"{source}: its metadata is not ser-edge's; make a model with ser-export"
+            raise ModelError(message, code="model-metadata")
         version = data.get("version")
         if version != VERSION:
             older = type(version) is int and version < VERSION
             advice = "make it again" if older else "install a newer ser-edge"
-            raise ModelError(
-                f"{source}: description version {_short(ascii(version))}, this ser-edge reads {VERSION}; {advice}"
-            )
+            found = _short(ascii(version))
+            message = f"{source}: metadata version {found}, this ser-edge reads {VERSION}; {advice}"
+            raise ModelError(message, code="model-version")
         try:
-            metadata: ModelMetadata = _made(cls, data, "description")
+            metadata: ModelMetadata = _convert(cls, data, "metadata")
         except (TypeError, ValueError, OverflowError) as e:
-            raise ModelError(f"{source}: its description doesn't hold together ({_short(e)}); export it again") from e
+            raise ModelError(f"{source}: invalid metadata ({_short(e)}); export it again", code="model-metadata") from e
         return metadata
 
 
-def apply_temperature(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:
-    """(n, labels) in and out: log-probabilities divided by a temperature (Guo et al., 2017).
-
-    >>> apply_temperature(np.array([[0.9, 0.1]], np.float32), 2.0).round(2).tolist()
-    [[0.75, 0.25]]
-    """
-    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / np.float32(temperature)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    answers: npt.NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
-    return answers
-
-
-def _made(kind: Any, value: Any, where: str) -> Any:
-    """`value`, as JSON holds it, made into what the type hint `kind` says; `where` is for the message."""
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    """Converts `value` from JSON to the type hint `kind`; `where` is for the message."""
     if isinstance(kind, UnionType):  # X | None
-        return None if value is None else _made(get_args(kind)[0], value, where)
+        return None if value is None else _convert(get_args(kind)[0], value, where)
     if kind is float and type(value) is int:
         value = float(value)
     hints = get_type_hints(kind) if is_dataclass(kind) else {}
@@ -176,25 +169,25 @@ def _made(kind: Any, value: Any, where: str) -> Any:
     if kind is float and not math.isfinite(value):
         raise ValueError(f"{where} is not finite")
     if wanted is list:
-        return tuple(_made(get_args(kind)[0], item, where) for item in value)
+        return tuple(_convert(get_args(kind)[0], item, where) for item in value)
     if not hints:
         return value
     names = {_JSON_KEYS.get(name, name): name for name in hints}
-    if odd := sorted(set(value) ^ set(names)):
-        # A file can name a field anything: escaped, so that the message stays a line and moves no cursor.
-        named = ", ".join(f"{where}.{name if name.isidentifier() else ascii(name)}" for name in odd)
+    if unexpected := sorted(set(value) ^ set(names)):
+        # Escaped, since the file can hold any name.
+        named = ", ".join(f"{where}.{name if name.isidentifier() else ascii(name)}" for name in unexpected)
         raise ValueError(f"missing or unknown: {named}")
-    return kind(**{name: _made(hints[name], value[key], f"{where}.{key}") for key, name in names.items()})
+    return kind(**{name: _convert(hints[name], value[key], f"{where}.{key}") for key, name in names.items()})
 
 
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether that many objects and lists lie in one another, and more."""
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether objects and lists are nested deeper than that."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels < 0 or any(_is_deeper(item, levels - 1) for item in inner)
+    return depth < 0 or any(_is_deeper(item, depth - 1) for item in inner)
 
 
 def _short(text: object) -> str:
-    return str(text) if len(str(text)) <= _REASON else f"{str(text)[:_REASON]}..."
+    return str(text) if len(str(text)) <= _MAX_REASON else f"{str(text)[:_MAX_REASON]}..."
 
 
 def _refuse_constant(name: str) -> Any:

@@ -1,204 +1,128 @@
-"""Opens a model file and answers for a sound: front-end, normalisation, network, temperature, in that order.
+"""The model: front-end, normalisation, network and temperature, in that order.
 
-A model is for any number of threads, and survives a fork (`runtimes`). A pickled one is the place of its file, which is
-opened again where it arrives; the digest of the file goes with it, so that no other file answers in its stead. The last
-one that arrived stays open, since a process of a pool gets the same one again with each of its tasks.
+It knows no files: `loader.open_model` makes one from a model file, and anything with `Runtime`'s methods can stand in
+for the network.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from operator import index
-from os import PathLike
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.audio.sound import Samples
-from ser_edge.errors import ModelError, RuntimeUnavailable
+from ser_edge.errors import ModelError
 from ser_edge.features.frontend import Features, FrontEnd
-from ser_edge.models.container import metadata_in, model_bytes
-from ser_edge.models.metadata import ModelMetadata, apply_temperature
-from ser_edge.models.runtimes.base import RUNTIMES, Runtime, reason
+from ser_edge.models.metadata import ModelMetadata
+from ser_edge.models.runtimes.base import Runtime, one_line
 
-__all__ = ["BUNDLED", "DEFAULT", "Model"]
+__all__ = ["MAX_BATCH", "Model", "apply_temperature"]
 
-_AT_ONCE = 16  # windows; more need more memory and are no faster
-_ROUNDING = 0.1  # of probabilities that are int8, and of their sum
-
-BUNDLED = Path(__file__).parent / "bundled"
-DEFAULT = "crnn"
-
-_warned: dict[str, object] = {}
-_arrived: "tuple[tuple[Path, int, str], Model] | None" = None  # the last that was pickled, and what it was
+MAX_BATCH = 16  # windows per run of the network; more need more memory and are no faster
+_ROUNDING = 0.1  # of int8 probabilities, and of their sum
 
 
 class Model:
-    """A network, ready to answer.
+    """A network with everything around it that turns samples into probabilities; for any number of threads.
 
     Args:
-        name: a bundled model ("crnn" for the first format whose runtime is there, "crnn.onnx" for this one), or the
-            path of a model file.
-        threads: threads the runtime may use for one inference; more than one rarely pays for networks this small.
+        metadata: labels, front-end, normalisation, temperature.
+        runtime: runs the network. It is tried once, on silence.
+        path: of the model file, for messages; by default the name in the metadata.
+        front_end: by default one for `metadata.features`.
 
     Raises:
-        ModelError: no such model, or a file that can't be used.
-        TypeError: neither a name nor a path.
-        ValueError: less than one thread.
+        ModelError: the network doesn't fit the metadata.
     """
 
-    def __init__(self, name: "str | PathLike[str]" = DEFAULT, threads: int = 1):
-        if not isinstance(name, str | PathLike):
-            raise TypeError(f"a model is a name or a path, not {type(name).__name__}; the sound goes into predict(...)")
-        if isinstance(threads, bool) or not hasattr(threads, "__index__") or threads < 1:
-            raise ValueError(f"threads={threads!r}: must be a whole number, 1 or more")
-        self._threads = index(threads)
-        self.path, self._content, self.metadata, self._runtime = _open_first(_find(name), self._threads)
-        self._place = self.path.absolute()  # wherever this process works later
-        self.front_end = FrontEnd(self.metadata.features)
+    def __init__(
+        self, metadata: ModelMetadata, runtime: Runtime, path: Path | None = None, front_end: FrontEnd | None = None
+    ):
+        self.metadata = metadata
+        self.path = path or Path(metadata.name)
+        self.front_end = front_end or FrontEnd(metadata.features)
+        self._runtime = runtime
         self._check()
 
-    def __deepcopy__(self, memo: Any) -> "Model":
+    def __deepcopy__(self, memo: object) -> "Model":
         """Itself: nothing in it changes."""
         return self
 
-    def __reduce__(self) -> "tuple[Callable[..., Model], tuple[str, bool, int, str]]":
-        bundled = self._place.parent == BUNDLED
-        return _arriving, (str(self._place.name if bundled else self._place), bundled, self._threads, self._digest())
-
-    def _digest(self) -> str:
-        from hashlib import blake2b  # who pickles nothing needs none
-
-        return blake2b(self._content, digest_size=16).hexdigest()
-
     def features(self, samples: Samples) -> Features:
-        """(samples,) at the model's rate to (frames, coefficients), as the front-end gives them."""
+        """(samples,) at the model's rate to (frames, coefficients), by the front-end."""
         return self.front_end(samples)
 
     def predict_proba(self, samples: Samples) -> npt.NDArray[np.float32]:
-        """(samples,) at the model's rate, of any length, to (labels,): the mean of the answers for all its windows.
+        """(samples,) at the model's rate, of any length, to (labels,): the mean over all windows.
 
         Raises:
-            ModelError: the network takes something else, or answers no probabilities.
+            ModelError: the network fails, or its output isn't probabilities.
         """
-        windows = self.front_end.windows(samples)
-        parts = [self.probabilities(windows[i : i + _AT_ONCE]) for i in range(0, len(windows), _AT_ONCE)]
-        answer: npt.NDArray[np.float32] = np.concatenate(parts).mean(axis=0)
-        return answer
+        windows = self._inputs(samples)
+        batches = [self._calibrated(windows[i : i + MAX_BATCH]) for i in range(0, len(windows), MAX_BATCH)]
+        mean: npt.NDArray[np.float32] = np.concatenate(batches).mean(axis=0)
+        return mean
 
     def probabilities(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(batch, frames, coefficients) to (batch, labels), each row calibrated and summing to 1.
 
         Raises:
-            ModelError: the network takes something else, or answers no probabilities.
+            ModelError: the network fails, or its output isn't probabilities.
         """
-        answers = self._answers(features)
-        if self.metadata.temperature != 1.0:
-            return apply_temperature(answers, self.metadata.temperature)
-        return answers
+        return self._calibrated(self.metadata.inputs(features))
 
-    def _answers(self, features: npt.NDArray[np.float32], advice: str = "try again") -> npt.NDArray[np.float32]:
-        """(batch, frames, coefficients) to (batch, labels), as the network gives them."""
+    def _inputs(self, samples: Samples) -> npt.NDArray[np.float32]:
+        """(samples,) to normalised (windows, frames, coefficients)."""
+        return self.metadata.inputs(self.front_end.windows(samples))
+
+    def _calibrated(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        output = self._run(inputs)
+        return output if self.metadata.temperature == 1.0 else apply_temperature(output, self.metadata.temperature)
+
+    def _run(self, inputs: npt.NDArray[np.float32], advice: str = "try again") -> npt.NDArray[np.float32]:
+        """(batch, frames, coefficients), normalised, to (batch, labels), uncalibrated."""
         labels = len(self.metadata.labels)
         try:
-            answers = self._runtime.run(self.metadata.inputs(features))
-        except Exception as e:  # each runtime has exceptions of its own
-            raise ModelError(f"{self.path}: {self._runtime.name} failed ({reason(e)}); {advice}") from e
-        if np.shape(answers) != (len(features), labels) or answers.dtype.kind != "f":
-            raise ModelError(f"{self.path}: {labels} labels are described, the network answers {np.shape(answers)}")
-        if not np.isfinite(answers).all():
-            raise ModelError(f"{self.path}: the network answered NaN; export it again")
-        return answers
+            output = self._runtime.run(inputs)
+        except Exception as e:  # each runtime has its own exceptions
+            message = f"{self.path}: {self._runtime.name} failed ({one_line(e)}); {advice}"
+            raise ModelError(message, code="model-failed") from e
+        if np.shape(output) != (len(inputs), labels) or output.dtype.kind != "f":
+            message = f"{self.path}: the metadata has {labels} labels, the network's output is {np.shape(output)}"
+            raise ModelError(message, code="model-mismatched")
+        if not np.isfinite(output).all():
+            raise ModelError(f"{self.path}: the network's output is NaN; export it again", code="model-failed")
+        return output
 
     def _check(self) -> None:
-        """A description that doesn't fit its network would answer wrongly, and in silence."""
+        """Runs the network on silence: one that doesn't fit the metadata would give wrong answers without an error."""
         config = self.metadata.features
-        features = self.features(np.zeros(config.samples or config.sample_rate, np.float32))[None]
-        takes = self._runtime.takes
-        if takes and not _fits(self.metadata.inputs(features).shape, takes):
-            sizes = ", ".join("any" if size is None else str(size) for size in takes)
+        silence = np.zeros(config.samples or config.sample_rate, np.float32)
+        inputs = self._inputs(silence)[:1]
+        expected = self._runtime.input_shape
+        if expected and not _fits(inputs.shape, expected):
+            sizes = ", ".join("any" if size is None else str(size) for size in expected)
             raise ModelError(
-                f"{self.path}: the network doesn't take what its description says "
-                f"(it takes ({sizes}), described are {features.shape}); export it again"
+                f"{self.path}: the network takes ({sizes}), its metadata describes {inputs.shape}; export it again",
+                code="model-mismatched",
             )
-        answer = self._answers(features, advice="export it again")
-        if answer.min() < -_ROUNDING or abs(answer.sum() - 1) > _ROUNDING:
-            raise ModelError(f"{self.path}: the network answers no probabilities; end it with a softmax")
+        output = self._run(inputs, advice="export it again")
+        if output.min() < -_ROUNDING or abs(output.sum() - 1) > _ROUNDING:
+            message = f"{self.path}: the network's output isn't probabilities; end it with a softmax"
+            raise ModelError(message, code="model-mismatched")
 
 
-def _fits(shape: Sequence[int], takes: Sequence[int | None]) -> bool:
-    return len(shape) == len(takes) and all(b in (None, a) for a, b in zip(shape, takes, strict=True))
+def _fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
+    return len(shape) == len(expected) and all(b in (None, a) for a, b in zip(shape, expected, strict=True))
 
 
-def _open(path: Path, threads: int) -> tuple[Path, bytes, ModelMetadata, Runtime]:
-    """A stranger's file: it is read, and what it says of itself understood, before a runtime gets it."""
-    content = model_bytes(path)
-    metadata = ModelMetadata.from_json(metadata_in(content, path), str(path))
-    return path, content, metadata, RUNTIMES[path.suffix](content, str(path), threads)
+def apply_temperature(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:
+    """(n, labels) in and out: log-probabilities divided by a temperature (Guo et al., 2017).
 
-
-def _open_first(paths: Sequence[Path], threads: int) -> tuple[Path, bytes, ModelMetadata, Runtime]:
-    """The first whose runtime is there; if it isn't the first of all, the log says so."""
-    first, *others = paths
-    try:
-        return _open(first, threads)
-    except RuntimeUnavailable as unavailable:
-        for other in others:
-            with suppress(RuntimeUnavailable):
-                opened = _open(other, threads)
-                _warn(f"{unavailable}; {other.name} answers meanwhile")
-                return opened
-        raise
-
-
-def _arriving(place: str, bundled: bool, threads: int, digest: str) -> Model:
-    """What was pickled, opened in this process.
-
-    Raises:
-        ModelError: its file isn't there, or is another one by now.
+    >>> apply_temperature(np.array([[0.9, 0.1]], np.float32), 2.0).round(2).tolist()
+    [[0.75, 0.25]]
     """
-    global _arrived
-    path = BUNDLED / place if bundled else Path(place)
-    wanted, last = (path, threads, digest), _arrived  # two threads may open it twice, and no harm done
-    if last is not None and last[0] == wanted:
-        return last[1]
-    if not path.is_file():
-        raise ModelError(f"{path}: the model file of a pickled recognizer is gone; put it back, or make it anew")
-    model = Model(path, threads)
-    if model._digest() != digest:
-        why = "this is another version of ser-edge" if bundled else "the file was changed"
-        raise ModelError(f"{path}: not the model that was pickled: {why}; make the recognizer anew")
-    _arrived = (wanted, model)
-    return model
-
-
-def _warn(message: str) -> None:
-    """Once, however many recognizers judge a folder."""
-    mine = object()
-    if _warned.setdefault(message, mine) is not mine:
-        return
-    import logging  # 5 ms that nobody else needs
-
-    logging.getLogger(__name__).warning(message)
-
-
-def _find(name: "str | PathLike[str]") -> list[Path]:
-    """A path, or a bundled model's: one file where the name says the format, else all, the best first.
-
-    A file that is there comes before a bundled one of the same name.
-    """
-    if Path(name).suffix in RUNTIMES:
-        with suppress(OSError):  # a name too long to be one; opening it says so
-            if Path(name).is_file():
-                return [Path(name)]
-    bundled = {path.name: path for path in BUNDLED.iterdir() if path.suffix in RUNTIMES}
-    if found := [bundled[file] for file in (str(name), *(f"{name}{suffix}" for suffix in RUNTIMES)) if file in bundled]:
-        return found
-    if Path(name).suffix.lower() in AUDIO_SUFFIXES:
-        kinds = " or ".join(RUNTIMES)
-        raise ModelError(f"{name}: a sound, not a model file ({kinds}); it goes into Recognizer().predict(...)")
-    if Path(name).suffix in RUNTIMES or len(Path(name).parts) > 1:
-        return [Path(name)]
-    raise ModelError(f"no model called {name}; bundled: {', '.join(sorted(bundled))}; or give the path of a model file")
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / np.float32(temperature)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    calibrated: npt.NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+    return calibrated

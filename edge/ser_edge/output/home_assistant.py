@@ -1,4 +1,4 @@
-"""What Home Assistant is told over MQTT so that it shows the answers by itself: an emotion and a confidence.
+"""Discovery messages by which Home Assistant shows predictions as two sensors: an emotion and a confidence.
 
 The format is the single component discovery of its MQTT integration: a retained JSON message for each sensor at
 `homeassistant/sensor/<id>/config`. The keys and what they may hold are those of its page "MQTT Sensor".
@@ -15,17 +15,17 @@ __all__ = ["discovery", "identity"]
 
 
 def identity(topic: str) -> str:
-    """A name for a topic of letters that are allowed everywhere; the same whenever the same topic is published."""
+    """An identifier for a topic, of ASCII letters, digits and hyphens; always the same for the same topic."""
     return f"ser-edge-{sha256(topic.encode()).hexdigest()[:12]}"
 
 
 def discovery(topic: str, availability: str, metadata: ModelMetadata) -> dict[str, dict[str, Any]]:
-    """The message for each topic that Home Assistant looks at.
+    """The messages, by the topic that Home Assistant subscribes to.
 
     Args:
-        topic: where the answers are published, as JSON lines.
+        topic: where predictions are published, as JSON lines.
         availability: the topic that holds `online` or `offline`.
-        metadata: of the model that answers.
+        metadata: of the model that predicts.
     """
     name = identity(topic)
     sensors: dict[str, dict[str, Any]] = {

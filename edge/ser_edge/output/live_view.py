@@ -1,8 +1,8 @@
-"""The terminal picture of a model that listens: what it hears now, how sure it is, and what it heard before.
+"""The live view of a stream on a terminal: the present emotion, its confidence, and the windows before.
 
 `render` turns a `Picture` into lines and knows no terminal; `LiveView` paints them over the last ones and knows no
-audio. Rows never change their place or number, so that the eye finds them. Plain ANSI codes, because a library for them
-would outweigh the rest. A terminal that can't repaint (`can_paint`) gets the text writer's lines instead.
+audio. Rows never change their place or number, so that the eye finds them. Plain ANSI codes: a library for them would
+be larger than the rest. A terminal that can't repaint (`can_paint`) gets the text writer's lines.
 """
 
 import functools
@@ -12,12 +12,12 @@ import os
 import string
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TextIO
 
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.output.percentages import as_printed, percent
+from ser_edge.output.writers import percent, printed_ratio
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
 __all__ = ["LiveView", "Look", "Picture", "can_paint", "marks", "render"]
@@ -31,22 +31,22 @@ _ASCII = dict(zip("█▉▊▋▌▍▎▏●○·…", "#####   * -~", strict=
 
 @dataclass(frozen=True)
 class Picture:
-    """What is to be seen at one moment."""
+    """What the view shows at one moment."""
 
     labels: tuple[str, ...]  # in the model's order
     prediction: Prediction | None = None  # the newest; None before the first
     history: tuple[str, ...] = ()  # the labels of the windows so far, the newest last
-    level: float = -math.inf  # of the newest audio, dBFS
+    level: float = -math.inf  # dBFS, of the newest audio
     status: str = ""  # of the microphone, in one line
 
 
 @dataclass(frozen=True)
 class Look:
-    """What the terminal can show."""
+    """What the terminal can display."""
 
     width: int  # cells of a line; a wide character takes two
     colour: bool = False  # bold and dim included
-    blocks: bool = False  # block characters; else all is ASCII, whatever labels and status are written in
+    blocks: bool = False  # block characters; otherwise everything is printed in ASCII
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class _Span:
 def render(picture: Picture, look: Look) -> list[str]:
     """The picture's lines, as many for every picture of a model.
 
-    The answer and its time; a row for each label; the level of the newest audio; the window's share of speech, with a
-    dot where that is enough to be judged; the windows so far, in the marks that stand before the labels; the status.
+    The label and its time; a row for each label; the level of the newest audio; the window's speech ratio, with a dot
+    where it suffices to classify the window; the windows so far, in the letters before the labels; the status.
 
-    >>> heard = Prediction(None, 1.0, 4.0, "happy", 0.75, {"calm": 0.25, "happy": 0.75}, 1.0)
-    >>> for line in render(Picture(("calm", "happy"), heard, ("no-speech", "happy"), -30.0, "USB Mic"), Look(40)):
+    >>> newest = Prediction(None, 1.0, 4.0, "happy", 0.75, {"calm": 0.25, "happy": 0.75}, 1.0)
+    >>> for line in render(Picture(("calm", "happy"), newest, ("no-speech", "happy"), -30.0, "USB Mic"), Look(40)):
     ...     print(line)
       happy  75 %                      00:04
     <BLANKLINE>
@@ -91,21 +91,21 @@ class _Rendering:
         colours = itertools.cycle(_COLOURS)
         self._marks = {label: _Span(mark, next(colours)) for label, mark in marks(picture.labels).items()}
         self._prediction = prediction = picture.prediction or Prediction(None, 0, 0, NO_SPEECH, 0, {})
-        self._heard = prediction.label != NO_SPEECH
+        self._speaks = prediction.label != NO_SPEECH
         self._best = max(prediction.probabilities, key=prediction.probabilities.__getitem__, default="")
 
     def lines(self) -> list[str]:
         emotions = map(self._emotion, self._picture.labels)
-        rows = [self._answer(), [], *emotions, [], self._level(), self._speech(), self._history(), self._status()]
+        rows = [self._title(), [], *emotions, [], self._level(), self._speech(), self._history(), self._status()]
         return [self._line(row) for row in rows]
 
-    def _answer(self) -> list[_Span]:
-        title, style = self._prediction.label, _BOLD if self._heard else _DIM
+    def _title(self) -> list[_Span]:
+        title, style = self._prediction.label, _BOLD if self._speaks else _DIM
         if self._picture.prediction is None:
             title = "listening"
         elif title == UNCERTAIN:
             title = f"{UNCERTAIN}, perhaps {self._best}"
-        elif self._heard:
+        elif self._speaks:
             title, style = f"{title}  {percent(self._prediction.confidence)}", f"{_BOLD};{self._marks[title].style}"
         minutes, seconds = divmod(int(self._prediction.end), 60)
         clock = f"{minutes:02}:{seconds:02}"
@@ -114,8 +114,8 @@ class _Rendering:
 
     def _emotion(self, label: str) -> list[_Span]:
         probability = self._prediction.probabilities.get(label, 0.0)
-        style = _DIM if not self._heard else f"{_BOLD};{self._marks[label].style}" if label == self._best else _PLAIN
-        figure = percent(probability) if self._heard else ""
+        style = _DIM if not self._speaks else f"{_BOLD};{self._marks[label].style}" if label == self._best else _PLAIN
+        figure = percent(probability) if self._speaks else ""
         return self._row(self._marks[label], label, figure, self._bar(probability, style), style=style)
 
     def _level(self) -> list[_Span]:
@@ -123,10 +123,10 @@ class _Rendering:
         return self._row(_Span(" "), "level", f"{level} dB", self._bar(1 - level / _QUIETEST, _DIM))
 
     def _speech(self) -> list[_Span]:
-        share = self._prediction.speech
-        if share is None:
+        ratio = self._prediction.speech
+        if ratio is None:
             return self._row(_Span(" "), "speech", "")
-        return self._row(_Span("●" if self._heard else "○"), "speech", percent(share), self._bar(share, _DIM))
+        return self._row(_Span("●" if self._speaks else "○"), "speech", percent(ratio), self._bar(ratio, _DIM))
 
     def _history(self) -> list[_Span]:
         cells = {**self._marks, NO_SPEECH: _Span("·", _DIM), UNCERTAIN: _Span("?")}
@@ -139,9 +139,9 @@ class _Rendering:
     def _row(self, mark: _Span, name: str, figure: str, *bar: _Span, style: str = _PLAIN) -> list[_Span]:
         return [mark, _Span(f" {name}{' ' * (self._names - _cells(name))}  {figure:>6}  ", style), *bar]
 
-    def _bar(self, share: float, style: str) -> _Span:
-        # Of the share as it is printed: equal figures have equal bars. NaN is 0.
-        full, rest = divmod(round(8 * self._bars * min(1.0, max(0.0, as_printed(share)))), 8)
+    def _bar(self, ratio: float, style: str) -> _Span:
+        # NaN is 0.
+        full, rest = divmod(round(8 * self._bars * min(1.0, max(0.0, printed_ratio(ratio)))), 8)
         return _Span(("█" * full + " ▏▎▍▌▋▊▉"[rest]).rstrip(), style)
 
     def _line(self, spans: Sequence[_Span]) -> str:
@@ -156,7 +156,7 @@ class _Rendering:
 
 
 def marks(labels: Sequence[str]) -> dict[str, str]:
-    """A letter for each label: its first, where no label before has it, else the next of its own that is free.
+    """A letter for each label: its first that no label before it has.
 
     >>> marks(("sad", "surprised", "urgent"))
     {'sad': 's', 'surprised': 'r', 'urgent': 'u'}
@@ -172,17 +172,19 @@ def marks(labels: Sequence[str]) -> dict[str, str]:
 
 
 class LiveView:
-    """Paints what is heard, in place and at most ten times a second.
+    """Paints the predictions of a stream, in place and at most ten times a second.
 
     Args:
         out: a terminal; see `can_paint`.
-        metadata: of the model that listens.
+        metadata: of the model that predicts.
+        clock: monotonic, in seconds.
     """
 
     INTERVAL = 0.1  # seconds between two pictures, at least
 
-    def __init__(self, out: TextIO, metadata: ModelMetadata):
+    def __init__(self, out: TextIO, metadata: ModelMetadata, clock: Callable[[], float] = time.monotonic):
         self._out = out
+        self._clock = clock
         # The Linux console has UTF-8 but not the glyphs.
         self._blocks = "utf" in (out.encoding or "").lower() and os.environ.get("TERM") != "linux"
         self._picture = Picture(metadata.labels)
@@ -190,24 +192,26 @@ class LiveView:
         self._size = (0, 0)
         self._height = 0  # lines of the picture on the screen
 
-    def update(self, prediction: Prediction | None, level: float, status: str) -> None:
-        """Shows the news; what comes too soon after the last picture is in the next one.
+    def write(self, prediction: Prediction) -> None:
+        """Takes the newest window's prediction, for the next picture."""
+        history = (*self._picture.history, prediction.label)[-_WIDEST:]
+        self._picture = replace(self._picture, prediction=prediction, history=history)
+
+    def update(self, level: float, status: str) -> None:
+        """Takes the state of the source, and paints unless the last picture is too recent.
 
         Args:
-            prediction: the newest window's, once or again; None where there is no new one.
             level: of the newest audio, dBFS.
             status: of the microphone, in one line.
         """
-        if prediction is not None and prediction != self._picture.prediction:
-            history = (*self._picture.history, prediction.label)[-_WIDEST:]
-            self._picture = replace(self._picture, prediction=prediction, history=history)
         self._picture = replace(self._picture, level=level, status=status)
-        if time.monotonic() - self._painted_at >= self.INTERVAL:
+        now = self._clock()
+        if now - self._painted_at >= self.INTERVAL:
             self._paint()
-            self._painted_at = time.monotonic()
+            self._painted_at = now
 
     def close(self) -> None:
-        """Leaves the last picture, and the cursor below it."""
+        """Leaves the last picture, and the cursor below it; a second call does nothing."""
         if self._height:
             self._paint()
             self._out.write("\n\x1b[?25h")  # shows the cursor again
@@ -216,16 +220,16 @@ class LiveView:
 
     def _paint(self) -> None:
         columns, rows = size = _size(self._out)
-        # A column stays free: terminals differ in what they do behind the last one.
+        # The last column stays free: terminals differ in what they do after it.
         lines = render(self._picture, Look(columns - 1, not os.environ.get("NO_COLOR"), self._blocks))
         if len(lines) > rows:
             lines = [line for line in lines if line][:rows]
         if not self._height:
             start = "\x1b[?25l"  # hides the cursor
         elif size == self._size:
-            start = "\x1b[A" * (self._height - 1)  # up: it waits on the last line
+            start = "\x1b[A" * (self._height - 1)  # up from the last line
         else:
-            start = "\x1b[H\x1b[2J"  # clears the screen: who knows how the terminal wrapped the last picture
+            start = "\x1b[H\x1b[2J"  # clears the screen, as the terminal may have wrapped the last picture
         self._out.write(f"{start}\r" + "\x1b[K\n".join(lines) + "\x1b[J\r")
         self._out.flush()
         self._size, self._height = size, max(1, len(lines))
@@ -238,7 +242,7 @@ def can_paint(out: TextIO) -> bool:
 
 
 def _size(out: TextIO) -> tuple[int, int]:
-    """Columns and rows; the usual ones where the terminal doesn't know."""
+    """Columns and rows; 80 x 24 where the terminal doesn't know."""
     try:
         columns, rows = os.get_terminal_size(out.fileno())
     except (OSError, ValueError):
@@ -248,17 +252,17 @@ def _size(out: TextIO) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=256)
 def _cells(text: str) -> int:
-    """How wide a terminal shows it; only looked up once, because ten pictures a second ask for the same few texts."""
+    """Width on a terminal; cached, as ten pictures a second ask for the same few texts."""
     return sum(map(_character_cells, text))
 
 
 def _character_cells(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me"):  # stands on the one before
+    if unicodedata.category(character) in ("Mn", "Me"):  # combines with the one before
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def _cut(text: str, cells: int) -> str:
-    """As much of the beginning as fits."""
+    """The beginning that fits into so many cells."""
     widths = itertools.accumulate(map(_character_cells, text))
     return text if _cells(text) <= cells else text[: sum(width <= cells for width in widths)]

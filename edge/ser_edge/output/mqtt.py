@@ -1,10 +1,10 @@
-"""Answers go to an MQTT broker as well, for whatever listens there: Home Assistant, Node-RED, a program of one's own.
+"""Predictions published to an MQTT broker, for Home Assistant, Node-RED or any other subscriber.
 
-    <topic>                  a message for each answer: a line of `--format json`
-    <topic>/availability     online or offline, retained; the broker itself says offline of one that died
-    homeassistant/sensor/... how Home Assistant finds it (`home_assistant`), retained
+    <topic>                  a message for each prediction: a line of `--format json`
+    <topic>/availability     online or offline, retained; the broker itself publishes offline if the connection is lost
+    homeassistant/sensor/... how Home Assistant discovers it (`home_assistant`), retained
 
-A broker that goes away stops nothing: so many answers wait for it, and what comes then is lost, and counted.
+A broker that goes away stops nothing: up to `_MAX_QUEUED` predictions wait for it, later ones are lost and counted.
 """
 
 import json
@@ -30,22 +30,28 @@ if TYPE_CHECKING:
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
-__all__ = ["Broker", "MqttWriter"]
+__all__ = ["Broker", "MqttTimeouts", "MqttWriter"]
 
 USER, PASSWORD = "SER_EDGE_MQTT_USER", "SER_EDGE_MQTT_PASSWORD"  # environment variables, which `ps` doesn't show
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
-_ANSWERING = 10.0  # s, for a broker to take or refuse us
-_ENDING = 3.0  # s, for it to take what is left at the end
-_KEEP_ALIVE = 30  # s; the broker calls us offline when it heard nothing for half as long again
-_RETRY, _MAX_RETRY = 1, 30  # s between attempts to reach it again: at first, and after many
-_AHEAD = 1000  # answers that wait for the broker: eight minutes of listening
-_LONGEST = 1000  # bytes of a topic; MQTT takes 65535 with all that is added to it
+_KEEP_ALIVE = 30  # seconds; after half as long again without a message the broker publishes offline
+_RETRY, _MAX_RETRY = 1, 30  # seconds between attempts to reconnect: the first, and the longest
+_MAX_QUEUED = 1000  # predictions that wait for the broker: eight minutes of listening
+_MAX_TOPIC = 1000  # bytes; MQTT takes 65535 with all that is added to it
+
+
+@dataclass(frozen=True)
+class MqttTimeouts:
+    """How long to wait for a broker, in seconds."""
+
+    connect: float = 10.0  # for it to accept or refuse the connection
+    close: float = 3.0  # for it to confirm what is left at the end
 
 
 @dataclass(frozen=True)
 class Broker:
-    """Where answers are published, and as whom."""
+    """Where predictions are published, and as whom."""
 
     host: str
     port: int
@@ -56,17 +62,17 @@ class Broker:
 
     @classmethod
     def of(cls, url: str) -> "Broker":
-        """Of mqtt://[user[:password]@]host[:port]/topic, or mqtts://; the environment may hold user and password.
+        """Parses mqtt://[user[:password]@]host[:port]/topic, or mqtts://; the environment may hold user and password.
 
         Raises:
-            ValueError: no such URL; the message doesn't repeat it, for it may hold a password.
+            ValueError: not such a URL; the message doesn't repeat it, as it may hold a password.
         """
         try:
             parts = urlsplit(url)
             port = parts.port or _PORTS[parts.scheme]
             topic = unquote(parts.path).strip("/")
-            sensible = parts.hostname and topic and not (parts.query or parts.fragment)
-            if not sensible or set(topic) & set("+#\0") or len(topic.encode()) > _LONGEST:
+            valid = parts.hostname and topic and not (parts.query or parts.fragment)
+            if not valid or set(topic) & set("+#\0") or len(topic.encode()) > _MAX_TOPIC:
                 raise ValueError
         except (KeyError, ValueError) as e:
             raise ValueError("must be like mqtt://host/topic or mqtts://user@host:8883/topic; no + # ? in it") from e
@@ -88,30 +94,32 @@ class Broker:
 
 
 class MqttWriter:
-    """Publishes predictions, as the writers of `writers` print them. Only one may publish at a topic at a time.
+    """Publishes predictions as JSON lines. Only one may publish to a topic at a time.
 
     Args:
         broker: where.
         metadata: of the model that predicts.
+        timeouts: how long to wait for the broker.
 
     Raises:
         RuntimeUnavailable: paho-mqtt isn't installed.
-        SerEdgeError: no broker answers there, or it refuses us.
+        SerEdgeError: no broker answers there, or it refuses the connection.
     """
 
-    def __init__(self, broker: Broker, metadata: ModelMetadata):
+    def __init__(self, broker: Broker, metadata: ModelMetadata, timeouts: MqttTimeouts | None = None):
         paho = _paho()
+        self._timeouts = timeouts or MqttTimeouts()
         self._topic, self._availability = broker.topic, f"{broker.topic}/availability"
         self._discovery = discovery(broker.topic, self._availability, metadata)
         self._answered = Event()
         self._refusal = ""
         self._away = self._closing = False
         self._lost = 0
-        # Published by whoever writes, and by paho's thread; confirmed, in that thread. One thread changes each.
+        # Messages published by the caller's thread, published by paho's, and confirmed. One thread changes each.
         self._written = self._announced = self._confirmed = 0
 
-        # The same name at each start: so the broker drops a connection that died unnoticed when we come back, and
-        # doesn't call us offline for it later.
+        # The same name at each start, so that the broker drops an old connection of ours at once, and doesn't publish
+        # offline for it later.
         client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=identity(broker.topic))
         client.will_set(self._availability, "offline", qos=1, retain=True)
         client.reconnect_delay_set(_RETRY, _MAX_RETRY)
@@ -119,45 +127,54 @@ class MqttWriter:
             client.username_pw_set(broker.user or "", broker.password)
         if broker.encrypted:
             client.tls_set()
-        client.on_connect, client.on_disconnect = self._connected, self._disconnected
-        client.on_publish = self._published
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_publish = self._on_publish
         self._client: Client = client
         try:
             client.connect(broker.host, broker.port, _KEEP_ALIVE)
         except (OSError, ValueError) as e:
             reason = getattr(e, "strerror", None) or e
-            raise SerEdgeError(f"--mqtt {broker}: no broker answers there ({reason}); start it, or mend the URL") from e
+            raise SerEdgeError(
+                f"--mqtt {broker}: no broker answers there ({reason}); start it, or correct the URL",
+                code="mqtt-unreachable",
+            ) from e
         client.loop_start()
-        if not self._answered.wait(_ANSWERING):
+        if not self._answered.wait(self._timeouts.connect):
             client.disconnect()
-            raise SerEdgeError(f"--mqtt {broker}: what answers there is no MQTT broker; are scheme and port right?")
+            raise SerEdgeError(
+                f"--mqtt {broker}: no MQTT broker, but something else answers there; check scheme and port",
+                code="mqtt-unreachable",
+            )
         if self._refusal:
             client.disconnect()
-            raise SerEdgeError(f"--mqtt {broker}: it refuses us ({self._refusal}); are {USER} and {PASSWORD} right?")
+            raise SerEdgeError(
+                f"--mqtt {broker}: the broker refuses the connection ({self._refusal}); check {USER} and {PASSWORD}",
+                code="mqtt-refused",
+            )
 
     def write(self, prediction: Prediction) -> None:
-        """Publishes one prediction, or keeps it until the broker is back."""
-        while self._waiting >= _AHEAD and self._client.is_connected():  # files are judged faster than it takes
+        """Publishes one prediction, or queues it until the broker is back."""
+        while self._waiting >= _MAX_QUEUED and self._client.is_connected():  # files are classified faster than sent
             time.sleep(0.01)
-        if self._waiting < _AHEAD:
+        if self._waiting < _MAX_QUEUED:
             self._publish(self._topic, json_line(prediction))
         else:
             self._lost += 1
 
     def close(self) -> None:
-        """Says that we are offline, and waits a little until the broker has everything."""
+        """Publishes offline, and waits a little until the broker has everything."""
         self._closing = True
         self._publish(self._availability, "offline", retain=True)
-        end = time.monotonic() + _ENDING
+        end = time.monotonic() + self._timeouts.close
         while self._waiting and time.monotonic() < end:
             time.sleep(0.01)
-        if self._waiting:  # not disconnecting makes the broker say offline, as soon as the process ends
+        if self._waiting:  # not disconnecting makes the broker publish offline as soon as the process ends
             self._lost += self._waiting - 1
         else:
             self._client.disconnect()
             self._client.loop_stop()
         if self._lost:
-            log_line(f"ser-edge: the MQTT broker was away; answers not published: {self._lost}")
+            log_line(f"ser-edge: the MQTT broker was away; predictions not published: {self._lost}")
 
     @property
     def _waiting(self) -> int:
@@ -168,9 +185,9 @@ class MqttWriter:
         self._written += 1
         self._client.publish(topic, text, qos=1, retain=retain)
 
-    # What follows is called in paho's thread.
+    # Called in paho's thread:
 
-    def _connected(
+    def _on_connect(
         self, client: "Client", _: Any, flags: "ConnectFlags", reason: "ReasonCode", properties: "Properties | None"
     ) -> None:
         if reason.is_failure:
@@ -182,24 +199,24 @@ class MqttWriter:
                 client.publish(topic, text, qos=1, retain=True)
             if self._away:
                 self._away = False
-                _remark("the MQTT broker is back")
+                _log_unless_terminal("the MQTT broker is back")
         self._answered.set()
 
-    def _disconnected(
+    def _on_disconnect(
         self, client: "Client", _: Any, flags: "DisconnectFlags", reason: "ReasonCode", properties: "Properties | None"
     ) -> None:
         if self._answered.is_set() and not (self._refusal or self._away or self._closing):
             self._away = True
-            _remark(f"the MQTT broker is gone ({reason}); answers wait for it")
+            _log_unless_terminal(f"the MQTT broker is gone ({reason}); predictions wait for it")
 
-    def _published(
+    def _on_publish(
         self, client: "Client", _: Any, number: int, reason: "ReasonCode", properties: "Properties | None"
     ) -> None:
         self._confirmed += 1
 
 
-def _remark(text: str) -> None:
-    """In a log; across the picture on a terminal it isn't worth it, for `close` counts what was lost."""
+def _log_unless_terminal(text: str) -> None:
+    """In a log; on a terminal it would tear the live view, and `close` reports what was lost."""
     if not sys.stderr.isatty():
         log_line(f"ser-edge: {text}")
 
@@ -208,5 +225,7 @@ def _paho() -> ModuleType:
     try:
         import paho.mqtt.client
     except ImportError as e:
-        raise RuntimeUnavailable(f"paho-mqtt can't be loaded ({e}); try: {install_extra('mqtt')}") from e
+        raise RuntimeUnavailable(
+            f"paho-mqtt can't be loaded ({e}); try: {install_extra('mqtt')}", code="extra-missing"
+        ) from e
     return paho.mqtt.client

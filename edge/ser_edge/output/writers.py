@@ -7,34 +7,48 @@ from typing import Protocol, TextIO
 
 from ser_edge.errors import printable
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.output.percentages import as_printed, percent
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
-__all__ = ["WRITERS", "CsvWriter", "JsonWriter", "SrtWriter", "TextWriter", "Writer", "json_line"]
+__all__ = [
+    "WRITERS",
+    "CsvWriter",
+    "JsonWriter",
+    "Sink",
+    "SrtWriter",
+    "TextWriter",
+    "Writer",
+    "json_line",
+    "percent",
+    "printed_ratio",
+]
 
 _DIGITS = 4  # of a probability: float32 and int8 runtimes differ behind it
 
 
-class Writer(Protocol):
-    """What the command line needs of a format; what `write` and `close` print is out when they return.
+class Sink(Protocol):
+    """Where predictions go: a writer, the live view, an MQTT broker."""
+
+    def write(self, prediction: Prediction) -> None:
+        """Takes one prediction."""
+
+    def close(self) -> None:
+        """Writes what was held back."""
+
+
+class Writer(Sink, Protocol):
+    """A sink that prints to a stream; what `write` and `close` print is flushed when they return.
 
     Args:
-        out: where it is printed.
+        out: the stream; stays open.
         metadata: of the model that predicts; its labels are the columns.
-        windows: each input gives several predictions, so their times matter, not one for the whole of it.
+        windows: each input gives several predictions, so their times are printed.
     """
 
     def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False): ...
 
-    def write(self, prediction: Prediction) -> None:
-        """One prediction."""
-
-    def close(self) -> None:
-        """What was held back. `out` stays open."""
-
 
 class TextWriter:
-    """For people: the time of a window, emotion, confidence, a bar, what comes next, the file."""
+    """For people: the time of a window, emotion, confidence, a bar, the second likeliest emotion, the file."""
 
     BAR = 10  # characters
 
@@ -46,16 +60,17 @@ class TextWriter:
     def write(self, prediction: Prediction) -> None:
         """One line, aligned with the others."""
         time = f"{_clock(prediction.start)}-{_clock(prediction.end)}" if self._windows else ""
-        columns = [time, f"{prediction.label:{self._width}}", self._why(prediction), printable(prediction.path or "")]
+        label, path = f"{prediction.label:{self._width}}", printable(prediction.path or "")
+        columns = [time, label, self._confidence(prediction), path]
         print("  ".join(filter(None, columns)).rstrip(), file=self._out, flush=True)
 
-    def _why(self, prediction: Prediction) -> str:
+    def _confidence(self, prediction: Prediction) -> str:
         first, second = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:2]
-        bar = "#" * int(as_printed(first[1]) * self.BAR + 0.5)  # equal figures have equal bars
-        # The label names the likeliest already, unless it is `uncertain`.
-        word, (other, share) = ("like", first) if prediction.label == UNCERTAIN else ("then", second)
-        why = f"{percent(first[1]):>5}  {bar:.<{self.BAR}}  {word} {other:{self._width}} {percent(share):>5}"
-        return " " * len(why) if prediction.label == NO_SPEECH else why
+        bar = "#" * int(printed_ratio(first[1]) * self.BAR + 0.5)  # equal figures have equal bars
+        # The label is the likeliest emotion already, unless it is `uncertain`.
+        word, (other, probability) = ("like", first) if prediction.label == UNCERTAIN else ("then", second)
+        text = f"{percent(first[1]):>5}  {bar:.<{self.BAR}}  {word} {other:{self._width}} {percent(probability):>5}"
+        return " " * len(text) if prediction.label == NO_SPEECH else text
 
     def close(self) -> None:
         """Nothing is held back."""
@@ -96,7 +111,7 @@ class CsvWriter:
 
 @dataclass(frozen=True)
 class _Cue:
-    """A subtitle: equal answers in a row. Times in milliseconds, which is what the format counts."""
+    """A subtitle: equal labels in a row. Times in milliseconds, the unit of the format."""
 
     begin: int
     end: int
@@ -116,25 +131,25 @@ class _Cue:
 class SrtWriter:
     """SubRip subtitles of one input, for a video player; nothing is shown where nobody speaks.
 
-    Windows overlap and subtitles must not, so a window's answer stands for what it hears first: from the end of the
-    window before to its own. Equal answers in a row share a cue, with their mean confidence, until it is `LONGEST`:
-    whoever follows a stream waits no longer.
+    Windows overlap and subtitles must not, so a cue lasts from the end of the window before to the end of its own.
+    Equal labels in a row share a cue, with their mean confidence, up to `LONGEST`, so that a stream's cues aren't held
+    back any longer.
     """
 
     LONGEST = 5000  # ms; only a single window may be longer
 
     def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False):
         self._out = out
-        self._heard = 0  # ms: answers are given up to here
+        self._covered = 0  # ms: end of the windows so far
         self._cues = 0
         self._pending: _Cue | None = None
 
     def write(self, prediction: Prediction) -> None:
         """Prints the cue before, unless this prediction continues it."""
-        begin, end = max(self._heard, round(1000 * prediction.start)), round(1000 * prediction.end)
-        if end <= begin:  # nothing new
+        begin, end = max(self._covered, round(1000 * prediction.start)), round(1000 * prediction.end)
+        if end <= begin:  # adds nothing
             return
-        self._heard = end
+        self._covered = end
         cue = _Cue(begin, end, prediction.label, (prediction.confidence,))
         if self._pending and cue.continues(self._pending):
             self._pending = _Cue(self._pending.begin, end, cue.label, self._pending.confidences + cue.confidences)
@@ -157,6 +172,24 @@ def json_line(prediction: Prediction) -> str:
     record["probabilities"] = {label: _rounded(p) for label, p in prediction.probabilities.items()}
     record["speech"] = _rounded(prediction.speech)
     return json.dumps(record)
+
+
+def percent(ratio: float, digits: int = 0) -> str:
+    """A ratio as text, in percent.
+
+    >>> percent(0.684), percent(1 / 8, digits=1)
+    ('68 %', '12.5 %')
+    """
+    return f"{100 * ratio:.{digits}f} %"
+
+
+def printed_ratio(ratio: float) -> float:
+    """The ratio that `percent` prints; bars are drawn from it, so that equal figures have equal bars.
+
+    >>> printed_ratio(0.8462) == printed_ratio(0.8537) == 0.85
+    True
+    """
+    return float(f"{100 * ratio:.0f}") / 100
 
 
 def _rounded(value: float | None) -> float | None:

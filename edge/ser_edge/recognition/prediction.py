@@ -1,4 +1,4 @@
-"""An answer: what `Recognizer` gives, and what a writer prints."""
+"""`Prediction`: the answer that `Recognizer` gives and writers print."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ class Prediction:
     """The answer for one sound, or for one window of a longer one."""
 
     path: str | None  # as it was given; None for an array
-    start: float  # seconds, of what was judged
+    start: float  # seconds
     end: float  # seconds
-    label: str  # the likeliest emotion; `uncertain` where its probability is below the threshold; or `no-speech`
-    confidence: float  # probability of the likeliest emotion, 0..1; 0 where nobody speaks
-    probabilities: dict[str, float]  # every label's, in the model's order; they sum to 1, or are 0 where nobody speaks
-    speech: float | None = None  # share of it with speech, 0..1; None where the gate wasn't asked
+    label: str  # the likeliest emotion; `uncertain` if its probability is below the threshold; or `no-speech`
+    confidence: float  # probability of the likeliest emotion, 0..1; 0 for `no-speech`
+    probabilities: dict[str, float]  # of every label, in the model's order; they sum to 1, or are 0 for `no-speech`
+    speech: float | None = None  # ratio of speech, 0..1; None without voice activity detection
 
     @classmethod
     def of(
@@ -35,7 +35,7 @@ class Prediction:
         end: float,
         speech: float | None = None,
     ) -> "Prediction":
-        """From (labels,) probabilities; None where nobody speaks. Times are rounded to the millisecond."""
+        """From (labels,) probabilities; None for no speech. Times are rounded to the millisecond."""
         confidence = 0.0 if probabilities is None else float(probabilities.max())
         if probabilities is None:
             label, values = NO_SPEECH, [0.0] * len(labels)
@@ -43,5 +43,5 @@ class Prediction:
             label = labels[int(probabilities.argmax())] if confidence >= threshold else UNCERTAIN
             values = list(map(float, probabilities))
         named = dict(zip(labels, values, strict=True))
-        share = None if speech is None else round(speech, 3)
-        return cls(path, round(start, 3), round(end, 3), label, confidence, named, share)
+        ratio = None if speech is None else round(speech, 3)
+        return cls(path, round(start, 3), round(end, 3), label, confidence, named, ratio)

@@ -1,4 +1,4 @@
-"""The public face: `Recognizer().predict(path or array)` gives a `Prediction`, `.stream(chunks)` one a window."""
+"""`Recognizer`: `predict` gives one `Prediction` for a path or an array, `stream` one per window of a signal."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -17,8 +17,9 @@ from ser_edge.audio.sound import Samples, Sound
 from ser_edge.audio.sources import Source, check_chunks, open_source
 from ser_edge.errors import RuntimeUnavailable
 from ser_edge.errors.user_warnings import deprecated, warn
+from ser_edge.models.loader import DEFAULT, open_model
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.models.network import DEFAULT, Model
+from ser_edge.models.network import Model
 from ser_edge.recognition.prediction import NO_SPEECH, Prediction
 from ser_edge.recognition.windows import WindowConfig
 
@@ -28,32 +29,32 @@ if TYPE_CHECKING:
 
 __all__ = ["UTTERANCE", "Recognizer"]
 
-UTTERANCE = 60.0  # seconds; what is longer is no utterance: its windows are judged, those with speech are averaged
+UTTERANCE = 60.0  # seconds; a longer recording is classified window by window, and those with speech are averaged
 
 
 class Recognizer:
-    """Hears which emotion a voice carries. Opens its model once; keep it for many sounds.
+    """Recognises emotions in speech. Opens its model once; keep it for many sounds.
 
-    It is for any number of threads at the same time, and for the processes that are forked from this one. A copy shares
-    its model. Pickled, it takes its settings and the place of its model file along, and opens that where it arrives.
+    It can be used from any number of threads at the same time, and after a fork. A copy shares its model. A pickled one
+    is its settings and the place of its model file, which is opened again where it is unpickled.
 
     Args:
-        model: a bundled model's name, or the path of an .onnx or .tflite file made by ser-export.
+        model: a bundled model's name, the path of an .onnx or .tflite file made by ser-export, or an opened model.
         threads: threads for one inference.
-        threshold: confidence, 0..1, below which the label is `uncertain`; 0 always names an emotion, None is what the
-            model file says.
-        windowing: how what has no end, or lasts over a minute, is judged.
-        channel: the one to listen to, from 1 on; None mixes them (`downmix`).
+        threshold: confidence, 0..1, below which the label is `uncertain`; 0 always names an emotion, None is the
+            model file's.
+        windowing: how streams, and recordings of over a minute, are cut into windows.
+        channel: the one to use, from 1 on; None mixes them (`downmix`).
 
     Raises:
         ModelError: no such model, or one that can't be used.
-        TypeError: a model that is neither a name nor a path.
-        ValueError: a window that the model can't take, or a number that makes no sense.
+        TypeError: a model that is none of these.
+        ValueError: a window that the model doesn't take, or a number out of its range.
     """
 
     def __init__(
         self,
-        model: str | PathLike[str] = DEFAULT,
+        model: str | PathLike[str] | Model = DEFAULT,
         threads: int = 1,
         threshold: float | None = None,
         windowing: WindowConfig | None = None,
@@ -63,7 +64,7 @@ class Recognizer:
             raise ValueError(f"threshold={threshold!r}: must be 0 to 1")
         if channel is not None and (isinstance(channel, bool) or not hasattr(channel, "__index__") or channel < 1):
             raise ValueError(f"channel={channel!r}: must be a whole number, 1 for the first")
-        self._model = Model(model, threads)
+        self._model = model if isinstance(model, Model) else open_model(model, threads)
         self._threshold = self.metadata.threshold if threshold is None else threshold
         self._windowing = windowing or WindowConfig()
         self._windowing.frames(self.metadata.features)
@@ -72,7 +73,7 @@ class Recognizer:
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What the model file says of itself: labels, front-end, measured accuracy."""
+        """The model file's metadata: labels, front-end, measured accuracy."""
         return self._model.metadata
 
     @property
@@ -83,7 +84,7 @@ class Recognizer:
 
     @property
     def path(self) -> Path:
-        """The model file that answers."""
+        """The model file."""
         return self._model.path
 
     def predict(
@@ -98,17 +99,17 @@ class Recognizer:
             source: the path of a sound file; a binary file object that holds one; samples, as (samples,), (samples,
                 channels) or (channels, samples), in an array, a list or a tensor; or (samples, rate), (rate, samples).
             sample_rate: Hz of samples; files say theirs.
-            progress: called with the seconds done and the seconds of all, while a file of over a minute is judged.
+            progress: called with the seconds done and the seconds of all, while a file of over a minute is classified.
 
         Returns:
-            The prediction. It covers what the model listens to, `start` to `end`: the whole sound where its front-end
-            finds the speech by itself, else as much of the beginning as the network takes. Its label is `no-speech`
-            where nobody speaks (`utterance_gate`). What lasts over a minute is classified window by window, as
-            `stream` does; the prediction is the mean of the windows with speech.
+            The prediction, for `start` to `end`: the whole sound if the front-end trims it to the speech, else as much
+            of the beginning as the network takes. Its label is `no-speech` if nobody speaks (`utterance_gate`). A
+            recording of over a minute is classified window by window, as by `stream`; the prediction is the mean of
+            the windows with speech.
 
         Raises:
-            AudioError: nothing there that can be judged.
-            TypeError: no sound at all, or an array without a sample rate.
+            AudioError: no audio that can be classified.
+            TypeError: not a sound, or an array without a sample rate.
 
         >>> import numpy as np
         >>> hum = np.sin(np.arange(16_000) / 20)
@@ -121,22 +122,22 @@ class Recognizer:
     def stream(
         self, chunks: Iterable[npt.ArrayLike], sample_rate: float, path: str | None = None
     ) -> Iterator[Prediction]:
-        """Judges an endless sound window by window, as it comes.
+        """Classifies a signal window by window, as it comes.
 
         Args:
-            chunks: samples as `predict` takes them, of any length, all with the same channels; NaN is heard as silence.
-                For a microphone: `ser_edge.capture.microphone.Microphone`.
+            chunks: samples as `predict` takes them, of any length, all with the same channels; NaN is silence. For a
+                microphone: `ser_edge.Microphone`.
             sample_rate: Hz.
             path: goes into the predictions.
 
         Returns:
-            A prediction for each window as soon as it is complete, smoothed with the one before; the last ends where
-            the sound does. Without speech its label is `no-speech`.
+            A prediction for each window as soon as it is complete, smoothed with the one before; the last window ends
+            where the signal does. Without speech the label is `no-speech`.
 
         Raises:
-            AudioError: a sample rate that no recording has, or (later) a chunk that can't be used.
-            RuntimeUnavailable: the voice detector doesn't load.
-            TypeError: no chunks, or (later) a chunk that holds no samples.
+            AudioError: a sample rate out of its range, or (later) a chunk that can't be used.
+            RuntimeUnavailable: the voice detector's runtime isn't installed.
+            TypeError: not chunks, or (later) a chunk without samples.
 
         >>> import numpy as np
         >>> silence = (np.zeros(1600, np.int16) for _ in range(40))
@@ -144,20 +145,19 @@ class Recognizer:
         ['no-speech', 'no-speech']
         """
         check_chunks(chunks)
-        stream = self.create_stream(sample_rate, path)
-        return _answers(stream, chunks)
+        return _predictions(self.create_stream(sample_rate, path), chunks)
 
     def create_stream(self, sample_rate: float, path: str | None = None) -> "Stream":
-        """What `stream` uses, for those who would rather push samples than have them pulled.
+        """A stream that samples are pushed into, as `stream` does it.
 
-        Each is for one signal, and for one thread at a time; any number of them run side by side.
+        Each is for one signal, and for one thread at a time; there can be any number of them.
 
         Raises:
-            AudioError: a sample rate that no recording has.
-            RuntimeUnavailable: the voice detector doesn't load.
-            TypeError: a sample rate that is no number.
+            AudioError: a sample rate out of its range.
+            RuntimeUnavailable: the voice detector's runtime isn't installed.
+            TypeError: a sample rate that isn't a number.
         """
-        from ser_edge.recognition.streaming import Stream  # a file of a few seconds needs none
+        from ser_edge.recognition.streaming import Stream  # not needed for a file of a few seconds
 
         return Stream(self._model, sample_rate, self._windowing, self._threshold, path, self._channel)
 
@@ -168,30 +168,28 @@ class Recognizer:
 
     def _predict(self, sound: Sound, progress: Callable[[float, float], None] | None) -> Prediction:
         config = self.metadata.features
-        listens_to_all = config.trim_db is not None
-        blocks = mono_blocks(sound, self._channel, None if listens_to_all else config.seconds)
+        trims = config.trim_db is not None
+        blocks = mono_blocks(sound, self._channel, None if trims else config.seconds)
         most = UTTERANCE * sound.rate
         taken: list[Samples] = []
         count = 0
         for block in blocks:
             taken.append(block)
             count += len(block)
-            if listens_to_all and count > most:
+            if trims and count > most:
                 return self._predict_long(sound, chain(taken, blocks), progress)
         samples = resample(np.concatenate(taken), sound.rate, config.sample_rate)
         if np.abs(samples).max(initial=0.0) < SILENCE_PEAK:
             warn(f"{sound.name}: silent, nothing above -80 dBFS; check the microphone or the recording level")
         speech = self._find_speech(samples)
-        is_speech = (
-            speech is None or speech.found or self._windowing.min_speech_ratio == 0
-        )  # 0: as for a window, anything is
-        answer = self._model.predict_proba(samples) if is_speech else None
+        accepted = speech is None or speech.found or self._windowing.min_speech_ratio == 0
+        answer = self._model.predict_proba(samples) if accepted else None
         ratio = None if speech is None else speech.ratio
         end = len(samples) / config.sample_rate
         return Prediction.of(self.metadata.labels, answer, self._threshold, sound.path, 0.0, end, ratio)
 
     def _find_speech(self, samples: Samples) -> "Speech | None":
-        """None where the gate isn't asked, or can't be: Intel Macs have no LiteRT, and predict files without it."""
+        """None without the gate: switched off, or no LiteRT, as on Intel Macs."""
         if self._windowing.min_speech_ratio is None or self._gate_unavailable:
             return None
         from ser_edge.recognition.voice_activity.utterance_gate import find_speech
@@ -199,42 +197,43 @@ class Recognizer:
         try:
             return find_speech(samples, self.metadata.features.sample_rate)
         except RuntimeUnavailable as e:
-            self._go_on_without_gate(e)
+            self._continue_without_gate(e)
             return None
 
-    def _go_on_without_gate(self, reason: RuntimeUnavailable) -> None:
+    def _continue_without_gate(self, reason: RuntimeUnavailable) -> None:
         if not self._gate_unavailable:
             warn(f"every sound gets an emotion, speech or not: {reason}")
         self._gate_unavailable = True
 
-    def _listener_of_file(self, sound: Sound) -> "Stream":
+    def _stream_of_file(self, sound: Sound) -> "Stream":
         from ser_edge.recognition.streaming import Stream
 
         try:
             return self.create_stream(sound.rate, sound.path)
         except RuntimeUnavailable as e:  # as for a short file
-            self._go_on_without_gate(e)
+            self._continue_without_gate(e)
             ungated = replace(self._windowing, min_speech_ratio=None)
             return Stream(self._model, sound.rate, ungated, self._threshold, sound.path, self._channel)
 
     def _predict_long(
         self, sound: Sound, blocks: Iterable[Samples], progress: Callable[[float, float], None] | None
     ) -> Prediction:
-        """The mean over the windows with speech."""
-        stream = self._listener_of_file(sound)
-        answers: list[Prediction] = []
+        """Classifies a recording of over a minute: the mean over its windows with speech."""
+        stream = self._stream_of_file(sound)
+        predictions: list[Prediction] = []
         for block in blocks:
-            answers += stream.accept_block(block)
+            predictions += stream.accept_block(block)
             if progress:
                 progress(stream.seconds, sound.seconds or 0.0)
-        answers += stream.input_finished()
-        spoken = [list(p.probabilities.values()) for p in answers if p.label != NO_SPEECH]
-        mean = np.array(spoken, np.float32).mean(axis=0) if spoken else None
-        share = None if answers[0].speech is None else float(np.mean([p.speech or 0.0 for p in answers]))
-        return Prediction.of(self.metadata.labels, mean, self._threshold, sound.path, 0.0, stream.seconds, share)
+        predictions += stream.input_finished()
+        with_speech = [list(p.probabilities.values()) for p in predictions if p.label != NO_SPEECH]
+        mean = np.array(with_speech, np.float32).mean(axis=0) if with_speech else None
+        has_gate = predictions[0].speech is not None
+        ratio = float(np.mean([p.speech or 0.0 for p in predictions])) if has_gate else None
+        return Prediction.of(self.metadata.labels, mean, self._threshold, sound.path, 0.0, stream.seconds, ratio)
 
 
-def _answers(stream: "Stream", chunks: Iterable[npt.ArrayLike]) -> Iterator[Prediction]:
+def _predictions(stream: "Stream", chunks: Iterable[npt.ArrayLike]) -> Iterator[Prediction]:
     for chunk in chunks:
         yield from stream.accept_waveform(chunk)
     yield from stream.input_finished()

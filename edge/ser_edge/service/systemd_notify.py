@@ -1,54 +1,62 @@
-"""Tells systemd how a service is: ready, alive, stopping. sd_notify's protocol: datagrams to $NOTIFY_SOCKET.
+"""Notifies systemd that a service is ready, alive or stopping: sd_notify's datagrams to $NOTIFY_SOCKET.
 
-Imported only where that is set, which systemd does for `Type=notify`. See `unit` for the unit that uses it.
+Imported only where that is set, which systemd does for `Type=notify`. See `systemd_unit` for the unit that uses it.
 """
 
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 __all__ = ["SystemdNotifier"]
 
-_AGAIN = 1.0  # s, until it is looked again whether sound comes
-_STATUS = 30.0  # s from status to status where there is no watchdog
+_RECHECK = 1.0  # seconds, until a source that is not alive is asked again
+_STATUS_INTERVAL = 30.0  # seconds between two statuses where there is no watchdog
 
 
 class SystemdNotifier:
-    """What the service manager is told. That it can't be reached is no error: listening goes on."""
+    """Sends notifications; that the service manager can't be reached is no error.
 
-    def __init__(self) -> None:
-        address = os.environ["NOTIFY_SOCKET"]
+    Args:
+        environment: has NOTIFY_SOCKET, and WATCHDOG_USEC and WATCHDOG_PID where there is a watchdog.
+        clock: monotonic, in seconds.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        address = environment["NOTIFY_SOCKET"]
         self._address = f"\0{address[1:]}" if address.startswith("@") else address  # an abstract socket
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        self._limit = int(os.environ.get("WATCHDOG_USEC", 0)) / 1e6 if ours else 0.0  # s; 0 is no watchdog
-        self._interval = self._limit / 2 or _STATUS
+        ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        self._limit = int(environment.get("WATCHDOG_USEC", 0)) / 1e6 if ours else 0.0  # seconds; 0 is no watchdog
+        self._clock = clock
+        self._interval = self._limit / 2 or _STATUS_INTERVAL
         self._due = 0.0  # monotonic
 
     def ready(self) -> None:
-        """Listening has begun."""
-        self._tell("READY=1")
+        """Listening has started."""
+        self._send("READY=1")
 
     def tick(self, alive: Callable[[], bool], status: Callable[[], str]) -> None:
-        """Call it after each piece of sound; it asks and tells no more than is needed.
+        """Call it after each chunk of audio; it notifies only as often as the watchdog needs.
 
         Args:
-            alive: whether sound comes. Where it doesn't for `WatchdogSec`, systemd ends the service and starts it anew.
+            alive: whether audio arrives. If it doesn't for `WatchdogSec`, systemd restarts the service.
             status: for `systemctl status`.
         """
-        now = time.monotonic()
+        now = self._clock()
         if now < self._due:
             return
-        well = alive()
-        self._due = now + (self._interval if well else min(self._interval, _AGAIN))
-        self._tell(*["WATCHDOG=1"] * bool(well and self._limit), f"STATUS={' '.join(status().split())}")
+        arriving = alive()
+        self._due = now + (self._interval if arriving else min(self._interval, _RECHECK))
+        self._send(*["WATCHDOG=1"] * bool(arriving and self._limit), f"STATUS={' '.join(status().split())}")
 
     def stopping(self) -> None:
         """Listening has ended, and the process soon will."""
-        self._tell("STOPPING=1")
+        self._send("STOPPING=1")
 
-    def _tell(self, *lines: str) -> None:
+    def _send(self, *lines: str) -> None:
         with suppress(OSError):
             self._socket.sendto("\n".join(lines).encode(), self._address)

@@ -1,8 +1,8 @@
-"""The systemd units that keep `ser-edge --mic` running: of a user, and of the system.
+"""The systemd units that keep `ser-edge --mic` running: one for a user, one for the system.
 
-They differ in who runs it. A user's has the user's sound server and needs no root; the system's begins with the
-machine, as a user that exists only for it and may open sound cards and the network, and little else. Options and
-passwords stand in a file of their own, so that the unit needn't be edited.
+A user's runs with the user's sound server and needs no root. The system's starts with the machine, as a user that
+exists only for it and may open sound cards and the network, and little else. Options and passwords are in a file of
+their own, so that the unit needn't be edited.
 """
 
 import json
@@ -13,21 +13,21 @@ __all__ = ["UNITS", "unit"]
 
 _UNIT = """\
 [Unit]
-Description=ser-edge, which hears the emotions of voices
+Description=ser-edge, speech emotion recognition
 {after}
 [Service]
 Type=notify
-# SER_EDGE_OPTIONS (what else may stand after ser-edge --mic), SER_EDGE_MQTT_USER, SER_EDGE_MQTT_PASSWORD
+# SER_EDGE_OPTIONS (further options of ser-edge --mic), SER_EDGE_MQTT_USER, SER_EDGE_MQTT_PASSWORD
 EnvironmentFile=-%E/ser-edge.env
 Environment=SER_EDGE_OPTIONS=
 ExecStart={command} --mic $SER_EDGE_OPTIONS
-# Without sound for so long, be the microphone gone or stuck, it is started anew.
+# Restarted after so long without audio: the microphone is gone or stuck.
 WatchdogSec=60
 WatchdogSignal=SIGTERM
 TimeoutStopSec=20
 Restart=on-failure
 RestartSec=10
-# The command line, the model: trying again doesn't help.
+# A wrong command line or model: restarting doesn't help.
 RestartPreventExitStatus=2 4
 NoNewPrivileges=yes
 {confinement}
@@ -35,7 +35,7 @@ NoNewPrivileges=yes
 WantedBy={target}
 """
 
-# No MemoryDenyWriteExecute: PortAudio calls back into code that is made as it runs.
+# No MemoryDenyWriteExecute: PortAudio calls back into code generated at run time.
 _CONFINEMENT = """\
 DynamicUser=yes
 SupplementaryGroups=audio
@@ -69,11 +69,11 @@ UNITS = {
 
 
 def unit(kind: str) -> str:
-    """The text of a unit, of `UNITS`, that runs this installation."""
+    """The text of a unit that runs this installation; `kind` is a key of `UNITS`."""
     return _UNIT.format(command=f"{_quoted(sys.executable)} -P -m ser_edge", **UNITS[kind])
 
 
 def _quoted(path: str) -> str:
-    """As systemd reads it in ExecStart: C's escapes in quotes, and `%` is a specifier."""
+    """Quotes a path for ExecStart: C's escapes in quotes, and `%` doubled."""
     path = path.replace("%", "%%")
     return path if re.fullmatch(r"[\w%@+:,./-]+", path, re.ASCII) else json.dumps(path, ensure_ascii=False)

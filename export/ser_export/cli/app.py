@@ -1,5 +1,6 @@
-"""The command `ser-export`: run directories become proven model files."""
+"""The command `ser-export`: converts run directories to verified model files."""
 
+import argparse
 import logging
 import os
 import signal
@@ -16,7 +17,9 @@ from ser_edge.errors.native_stderr import suppress_native_stderr
 from ser_export.cli.args import FORMATS, PRECISIONS, SPECIAL, parse
 
 if TYPE_CHECKING:
-    from ser_export.verification.verify import Proof
+    from ser_export.from_keras.run import Run
+    from ser_export.verification.report import ExportResult
+    from ser_export.verification.verify import VerificationReport
 
 __all__ = ["main"]
 
@@ -24,13 +27,12 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors only
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # CPU times are compared, each of one thread
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # CPU times are compared on one thread
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that TFLite's converter reads
     try:
-        return _export(arguments)
+        return _export_runs(parse(arguments))
     except SerEdgeError as error:
-        print(f"ser-export: {error}", file=sys.stderr)
-        return error.exit_code
+        return _report_error(error)
     except OSError as error:  # a full disk, or a folder that can't be written
         print(f"ser-export: {error}", file=sys.stderr)
         return 1
@@ -38,76 +40,78 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ser-export: {error.name} is not installed; try: {install_extra('export')}", file=sys.stderr)
         return 4
     except KeyboardInterrupt:
-        print("ser-export: stopped; finished files are whole", file=sys.stderr)
+        print("ser-export: stopped; finished files are complete", file=sys.stderr)
         return 128 + signal.SIGINT
 
 
-def _export(arguments: Sequence[str] | None) -> int:
-    options = parse(arguments)
-    every = [precision for precision in PRECISIONS if precision not in SPECIAL or options.report]
-    precisions = every if options.precision == "all" else [options.precision]
-
-    with (
-        suppress_native_stderr()
-    ):  # it announces devices that aren't there, as it is imported and once more as it looks for them
+def _export_runs(options: argparse.Namespace) -> int:
+    with suppress_native_stderr():  # TensorFlow reports missing GPUs on import, and again when it lists devices
         import tensorflow
 
         tensorflow.config.list_logical_devices()
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # else it warns of several networks in one process
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns about several networks in one process
     from ser_export.from_keras.run import read_run
-    from ser_export.pipeline import export
-    from ser_export.verification.report import Cell, markdown, relative_cpu, write_report
+    from ser_export.verification.report import markdown, write_report
 
-    worst, cells = 0, []
+    exit_code, results = 0, []
     for path in options.runs:
         try:
             run = read_run(path)
         except SerEdgeError as error:
-            worst = _failed(error)
+            exit_code = _report_error(error)
             continue
-        network, name, made = run.metadata.name, options.name or path.name, {}
-        protocol = run.metadata.accuracy.protocol if run.metadata.accuracy else ""
-        run = replace(run, metadata=replace(run.metadata, name=name))
-        for precision, suffix in product(precisions, FORMATS[options.format]):
-            plain = precision == "float32" or (options.name and len(precisions) == 1)
-            target = options.out / f"{name}{'' if plain else f'-{precision}'}{suffix}"
-            try:
-                proof = export(run, target, precision)
-            except SerEdgeError as error:
-                code = _failed(error)
-                if options.precision != "all" or precision not in SPECIAL:
-                    worst = code  # else: a cell that may not exist, and the table says why
-                cells.append(Cell(network, suffix[1:], precision, _reason(error)))
-                continue
-            print(_line(target, proof, run.metadata.training.get("not_heard")), flush=True)
-            cells.append(Cell.proven(network, target, precision, protocol, proof))
-            made[target] = len(cells) - 1
-        if options.report:
-            print(f"{name}: measuring CPU time ...", file=sys.stderr)
-            for target, ratios in relative_cpu(list(made), run.model, run.features).items():
-                cells[made[target]] = replace(cells[made[target]], relative_cpu=ratios[0], relative_cpu_keras=ratios[1])
+        run_code, run_results = _export_run(run, options)
+        exit_code = run_code or exit_code
+        results += run_results
     if options.report:
-        write_report(cells, options.report)
-        print(markdown(cells), end="")
-    return worst
+        write_report(results, options.report)
+        print(markdown(results), end="")
+    return exit_code
 
 
-def _failed(error: SerEdgeError) -> int:
+def _export_run(run: "Run", options: argparse.Namespace) -> tuple[int, list["ExportResult"]]:
+    """Exports a run in each format and precision; returns the exit code and the table's rows."""
+    from ser_export.pipeline import export
+    from ser_export.verification.report import ExportResult, relative_cpu
+
+    offered = [precision for precision in PRECISIONS if precision not in SPECIAL or options.report]
+    precisions = offered if options.precision == "all" else [options.precision]
+    network, name = run.metadata.name, options.name or run.path.name
+    protocol = run.metadata.accuracy.protocol if run.metadata.accuracy else ""
+    run = replace(run, metadata=replace(run.metadata, name=name))
+    exit_code, results, written = 0, [], {}
+    for precision, suffix in product(precisions, FORMATS[options.format]):
+        plain_name = precision == "float32" or (options.name and len(precisions) == 1)
+        target = options.out / f"{name}{'' if plain_name else f'-{precision}'}{suffix}"
+        try:
+            report = export(run, target, precision)
+        except SerEdgeError as error:
+            code = _report_error(error)
+            if options.precision != "all" or precision not in SPECIAL:
+                exit_code = code  # else: a combination that may not exist, and the table gives the reason
+            reason = error.__cause__ if isinstance(error.__cause__, SerEdgeError) else error  # without name and advice
+            results.append(ExportResult(network, suffix[1:], precision, str(reason)))
+            continue
+        print(_summary(target, report, run.tested_on_training_speakers), flush=True)
+        written[target] = len(results)
+        results.append(ExportResult.verified(network, target, precision, protocol, report))
+    if options.report:
+        print(f"{name}: measuring CPU time ...", file=sys.stderr)
+        for target, (to_onnx, to_keras) in relative_cpu(list(written), run.model, run.features).items():
+            index = written[target]
+            results[index] = replace(results[index], relative_cpu=to_onnx, relative_cpu_keras=to_keras)
+    return exit_code, results
+
+
+def _report_error(error: SerEdgeError) -> int:
     print(f"ser-export: {error}", file=sys.stderr)
-    return 4
+    return error.exit_code
 
 
-def _reason(error: SerEdgeError) -> str:
-    """Why there is no file, without its name and what to do: the table has these."""
-    from ser_export.verification.verify import ExportError
-
-    return str(error.__cause__ if isinstance(error.__cause__, ExportError) else error)
-
-
-def _line(target: Path, proof: "Proof", new_voices: Sequence[object] | None) -> str:
-    known = ", of voices that trained it: this says nothing of new ones" if new_voices == [] else ""
+def _summary(target: Path, report: "VerificationReport", tested_on_training_speakers: bool) -> str:
+    note = " by speakers in the training set: says nothing about new ones" if tested_on_training_speakers else ""
     return (
-        f"{target}  {target.stat().st_size / 1024:.0f} KiB  differs by {proof.max_difference:.1e} at most on "
-        f"{proof.inputs} inputs, {proof.labels_changed} labels changed; "
-        f"UAR {proof.file.uar:.2f} % (Keras {proof.keras.uar:.2f} %) on {proof.utterances} utterances{known}"
+        f"{target}  {target.stat().st_size / 1024:.0f} KiB  differs by {report.max_difference:.1e} at most on "
+        f"{report.inputs} inputs, {report.labels_changed} labels changed; "
+        f"UAR {report.file.uar:.2f} % (Keras {report.keras.uar:.2f} %) on {report.utterances} utterances{note}"
     )

@@ -1,7 +1,7 @@
-"""What can be typed after `ser-export`.
+"""The arguments of `ser-export`.
 
-Read before anything heavy is imported, so that `--help` and what is said of a wrong call need no TensorFlow. The names
-that other modules' tables have are therefore written out here; a test compares them.
+They are parsed before anything heavy is imported, so `--help` and usage errors need no TensorFlow. Names defined in
+other modules' tables are therefore repeated here; a test compares them.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from ser_edge.cli.argument_parser import ArgumentParser
 __all__ = ["FORMATS", "PRECISIONS", "SPECIAL", "parse"]
 
 FORMATS = {"onnx": (".onnx",), "tflite": (".tflite",), "all": (".onnx", ".tflite")}
-PRECISIONS = ("float32", "float16", "int8", "int8-per-tensor", "int8-full")  # gates.LIMITS
+PRECISIONS = ("float32", "float16", "int8", "int8-per-tensor", "int8-full")  # as in verify.PRECISIONS
 SPECIAL = {"int8-per-tensor", "int8-full"}  # not for every format and network
 
 _EPILOG = """\
@@ -25,8 +25,8 @@ examples:
   ser-export runs/gru-speaker-fold0-seed0 --name mine     exported/mine.onnx and .tflite
   ser-edge --model exported/mine.onnx hello.wav           and use it
 
-Each file is opened in the runtime that will serve it, and asked at least 500 questions that Keras answered. One that
-answers otherwise than its precision may is not written, and the exit code is 4.
+Each file is opened in its runtime and compared with Keras on at least 500 inputs. One whose answers differ by more than
+its precision allows is not written, and the exit code is 4.
 """
 
 
@@ -34,7 +34,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = ArgumentParser(
         prog="ser-export",
-        description="Converts trained networks for ONNX Runtime and LiteRT, and proves that they answer alike.",
+        description="Converts trained networks for ONNX Runtime and LiteRT, and verifies the files against Keras.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -48,19 +48,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="of the weights; all: float32, float16, int8, and the special ones with --report (default: float32)",
     )
     add("--name", help="the file's and the model's name, for a single run (default: the run's)")
-    add(
-        "--out",
-        type=Path,
-        default=Path("exported"),
-        metavar="DIR",
-        help="where files go (default: %(default)s)",
-    )
-    add(
-        "--report",
-        type=Path,
-        metavar="DIR",
-        help="measure CPU time, print a table, write results.json, .md, .png there",
-    )
+    add("--out", type=Path, default=Path("exported"), metavar="DIR", help="folder of the files (default: %(default)s)")
+    add("--report", type=Path, metavar="DIR", help="measure CPU time; write results.json, .md and .png there")
     add("--version", action="version", version=f"ser-export {__version__}")
     options = parser.parse_args(arguments)
     if options.name and len(options.runs) > 1:

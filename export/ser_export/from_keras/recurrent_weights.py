@@ -1,27 +1,21 @@
-"""What both formats ask of a Keras layer: settings they can keep, and the weights of recurrent layers."""
+"""The weights of Keras's bidirectional recurrent layers, in ONNX's layout, from which both formats start."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from ser_export.verification.verify import ExportError
+from ser_export.errors import ExportError
+from ser_export.from_keras.layer_settings import require_settings
 
-__all__ = ["bidirectional", "require"]
+__all__ = ["bidirectional_weights"]
 
 Array = npt.NDArray[np.float32]
 
 
-def require(layer: layers.Layer, **wanted: object) -> None:
-    """Refuses settings that would change the numbers without a word."""
-    config = layer.get_config()
-    for name, value in wanted.items():
-        if config[name] != value:
-            raise ExportError(f"layer {layer.name!r}: {name}={config[name]!r} can't be exported, only {value!r}")
-
-
-def bidirectional(layer: layers.Bidirectional) -> tuple[str, tuple[Array, Array, Array]]:
+def bidirectional_weights(layer: layers.Bidirectional) -> tuple[str, tuple[Array, Array, Array]]:
     """A recurrent layer as ONNX defines it.
 
     Returns:
@@ -30,43 +24,47 @@ def bidirectional(layer: layers.Bidirectional) -> tuple[str, tuple[Array, Array,
         i, o, f, c; a GRU's are z, r, h, and its reset comes after the product.
 
     Raises:
-        ExportError: another layer, or a setting that isn't the usual one.
+        ExportError: another layer, or a setting other than the default.
     """
-    require(layer, merge_mode="concat")
-    both = layer.forward_layer, layer.backward_layer
-    if type(both[0]) not in _RECURRENT:
-        raise ExportError(f"layer {layer.name!r}: Bidirectional({type(both[0]).__name__}) can't be exported")
-    name, weights_of = _RECURRENT[type(both[0])]
-    require(both[0], return_state=False, stateful=False, go_backwards=False)
-    kernels, recurrent, biases = (np.stack(pair) for pair in zip(*map(weights_of, both), strict=True))
+    require_settings(layer, merge_mode="concat")
+    forward, backward = layer.forward_layer, layer.backward_layer
+    if type(forward) not in _RECURRENT:
+        raise ExportError(
+            f"Bidirectional({type(forward).__name__}) ({layer.name}) can't be exported", code="export-unsupported-layer"
+        )
+    name, read_weights = _RECURRENT[type(forward)]
+    require_settings(forward, return_state=False, stateful=False, go_backwards=False)
+    kernels, recurrent, biases = (
+        np.stack(pair) for pair in zip(read_weights(forward), read_weights(backward), strict=True)
+    )
     return name, (kernels, recurrent, biases)
 
 
 def _rnn(layer: layers.SimpleRNN) -> tuple[Array, Array, Array]:
-    require(layer, activation="tanh", use_bias=True)
+    require_settings(layer, activation="tanh", use_bias=True)
     kernel, recurrent, bias = layer.get_weights()
     return kernel.T, recurrent.T, np.concatenate([bias, np.zeros_like(bias)])
 
 
 def _lstm(layer: layers.LSTM) -> tuple[Array, Array, Array]:
-    require(layer, activation="tanh", recurrent_activation="sigmoid", use_bias=True)
-    kernel, recurrent, bias = (_gates(array, "ifco", "iofc") for array in layer.get_weights())
+    require_settings(layer, activation="tanh", recurrent_activation="sigmoid", use_bias=True)
+    kernel, recurrent, bias = (_reorder_gates(array, "ifco", "iofc") for array in layer.get_weights())
     return kernel.T, recurrent.T, np.concatenate([bias, np.zeros_like(bias)])
 
 
 def _gru(layer: layers.GRU) -> tuple[Array, Array, Array]:
-    require(layer, activation="tanh", recurrent_activation="sigmoid", use_bias=True, reset_after=True)
+    require_settings(layer, activation="tanh", recurrent_activation="sigmoid", use_bias=True, reset_after=True)
     kernel, recurrent, bias = layer.get_weights()  # gates z, r, h in both; bias (2, 3 * units): input's, recurrent's
     return kernel.T, recurrent.T, bias.ravel()
 
 
-def _gates(array: Array, order: str, wanted: str) -> Array:
-    """Puts the gates, side by side along the last axis, into another order."""
-    parts = dict(zip(order, np.split(array, len(order), axis=-1), strict=True))
-    return np.concatenate([parts[gate] for gate in wanted], axis=-1)
+def _reorder_gates(array: Array, order: str, new_order: str) -> Array:
+    """Reorders gates that lie side by side along the last axis."""
+    gates = dict(zip(order, np.split(array, len(order), axis=-1), strict=True))
+    return np.concatenate([gates[gate] for gate in new_order], axis=-1)
 
 
-_RECURRENT: dict[type[layers.Layer], tuple[str, Callable[..., tuple[Array, Array, Array]]]] = {
+_RECURRENT: dict[type[Any], tuple[str, Callable[[Any], tuple[Array, Array, Array]]]] = {
     layers.SimpleRNN: ("RNN", _rnn),
     layers.LSTM: ("LSTM", _lstm),
     layers.GRU: ("GRU", _gru),

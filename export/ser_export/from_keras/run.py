@@ -1,4 +1,4 @@
-"""A run directory, as export reads it: the network, its description, and answers to check against."""
+"""Reads a finished run directory of ser-train: the network, its metadata, and Keras's answers to compare with."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,43 +9,50 @@ import numpy.typing as npt
 
 from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import ModelMetadata
-from ser_export.verification.verify import ExportError
+from ser_export.errors import ExportError
 
 __all__ = ["Run", "read_run"]
+
+_UNSEEN_SPEAKERS = "not_heard"  # key of the metadata's `training`: speakers whose recordings trained nothing
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a training left behind. Arrays have a row an utterance."""
+    """The result of a training. Arrays have a row for each utterance."""
 
     path: Path
     model: keras.Model
     metadata: ModelMetadata
     features: npt.NDArray[np.float32]  # (n, frames, coefficients), not normalised
     labels: npt.NDArray[np.int64]  # (n,)
-    probabilities: npt.NDArray[np.float32]  # (n, labels), what Keras answered when it was trained
+    probabilities: npt.NDArray[np.float32]  # (n, labels), Keras's answers after the training
     test: npt.NDArray[np.bool_]  # (n,), where accuracy is measured
+
+    @property
+    def tested_on_training_speakers(self) -> bool:
+        """Whether no speaker was held out, so that accuracy says nothing about new ones."""
+        return self.metadata.training.get(_UNSEEN_SPEAKERS) == []
 
 
 def read_run(path: Path) -> Run:
     """Opens a finished run directory.
 
     Raises:
-        ExportError: not a run directory, or one whose training isn't finished.
-        ModelError: its description can't be used.
+        ExportError: not a run directory, or one that isn't finished or whole.
+        ModelError: its metadata can't be used.
     """
     if not (path / "run.json").is_file():
-        raise ExportError(f"{path}: no finished run; train one with ser-train")
+        raise ExportError(f"{path}: no finished run; train one with ser-train", code="run-not-found")
     metadata = path / "description.json"
     try:
         for file in (path / "answers.npz", path / "model.keras"):
             with file.open("rb") as opened:
-                if instead := describe_placeholder(opened.read(START)):
-                    raise ExportError(f"{file}: {instead}")
+                if reason := describe_placeholder(opened.read(START)):
+                    raise ExportError(f"{file}: {reason}", code="run-damaged")
         with np.load(path / "answers.npz") as arrays:
             columns = {name: arrays[name] for name in ("features", "labels", "probabilities", "test")}
         model = keras.models.load_model(path / "model.keras", compile=False)
         text = metadata.read_text("utf-8")
     except (OSError, ValueError, KeyError) as e:
-        raise ExportError(f"{path}: a run directory that is damaged ({e}); train it again") from e
+        raise ExportError(f"{path}: the run directory is damaged ({e}); train it again", code="run-damaged") from e
     return Run(path, model, ModelMetadata.from_json(text, str(metadata)), **columns)

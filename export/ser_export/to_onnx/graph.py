@@ -1,7 +1,4 @@
-"""A Keras network to an ONNX graph, written by hand: operation by operation, from the tables.
-
-Batch and length are free.
-"""
+"""Converts a Keras network to an ONNX graph with free batch size and length, operation by operation."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,31 +8,31 @@ import keras
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ser_export.errors import ExportError
 from ser_export.to_onnx.layers import LAYERS
 from ser_export.to_onnx.nodes import Graph, Tensor
 from ser_export.to_onnx.operations import OPERATIONS
-from ser_export.verification.verify import ExportError
 
-__all__ = ["OPSET", "build", "operators"]
+__all__ = ["OPSET", "build_graph", "graph_operators"]
 
 OPSET = 17
-IR_VERSION = 8  # what goes with opset 17: old readers can open the file
+IR_VERSION = 8  # belongs to opset 17: old readers can open the file
 INPUT, OUTPUT = "features", "probabilities"
 
 
-def build(model: keras.Model) -> onnx.ModelProto:
-    """Translates a Keras model, Sequential or functional.
+def build_graph(model: keras.Model) -> onnx.ModelProto:
+    """Converts a Keras model, Sequential or functional.
 
     Args:
-        model: takes (batch, frames, coefficients), gives (batch, labels).
+        model: takes (batch, frames, coefficients), returns (batch, labels).
 
     Raises:
-        ExportError: an operation, or a setting of one, that the tables don't know; the message names it.
+        ExportError: an operation, or a setting of one, that the tables don't support; the message names it.
     """
     graph = Graph()
     network = keras.Function(model.inputs, model.outputs)
-    # Keras's own walk through a network, from inputs to outputs; it calls what it is given instead of an operation.
-    (answer,) = network._run_through_graph([Tensor(INPUT, (0, 1, 2))], partial(_writing, graph))
+    # Keras's own traversal, from inputs to outputs; it calls what the function returns instead of each operation.
+    (answer,) = network._run_through_graph([Tensor(INPUT, (0, 1, 2))], partial(_converter, graph))
     for node in graph.nodes:
         if list(node.output) == [answer.name]:
             node.output[0] = OUTPUT
@@ -53,23 +50,25 @@ def build(model: keras.Model) -> onnx.ModelProto:
     return made
 
 
-def operators(model: onnx.ModelProto) -> dict[str, int]:
+def graph_operators(model: onnx.ModelProto) -> dict[str, int]:
     """Name of each operator a graph uses, and the opset version that defines it; 0 for one that isn't ONNX's own."""
     names = sorted({(node.op_type, node.domain) for node in model.graph.node})
     opset = model.opset_import[0].version
     return {name: 0 if domain else onnx.defs.get_schema(name, opset).since_version for name, domain in names}
 
 
-def _writing(graph: Graph, operation: keras.Operation) -> Callable[..., Tensor]:
-    """What writes an operation's nodes when it is called as Keras calls the operation."""
+def _converter(graph: Graph, operation: keras.Operation) -> Callable[..., Tensor]:
+    """A function that is called as Keras calls the operation, and adds its nodes to the graph."""
     name = type(operation).__name__
-    table = LAYERS if isinstance(operation, keras.Layer) else OPERATIONS
-    writer = LAYERS.get(type(operation)) if table is LAYERS else OPERATIONS.get(name)
-    if writer is None:
-        known = ", ".join(sorted(getattr(kind, "__name__", kind) for kind in table))
-        raise ExportError(f"layer {operation.name!r}: no ONNX nodes are known for {name}; there are: {known}")
+    is_layer = isinstance(operation, keras.Layer)
+    convert = LAYERS.get(type(operation)) if is_layer else OPERATIONS.get(name)
+    if convert is None:
+        supported = ", ".join(sorted([kind.__name__ for kind in LAYERS] if is_layer else OPERATIONS))
+        raise ExportError(
+            f"{name} ({operation.name}) can't be exported to ONNX, only: {supported}", code="export-unsupported-layer"
+        )
 
-    def write(*args: Any, training: bool | None = None, **kwargs: Any) -> Tensor:
-        return writer(graph, operation, *args, **{name: given for name, given in kwargs.items() if given is not None})
+    def call(*args: Any, training: bool | None = None, **kwargs: Any) -> Tensor:
+        return convert(graph, operation, *args, **{name: value for name, value in kwargs.items() if value is not None})
 
-    return write
+    return call

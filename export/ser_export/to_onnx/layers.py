@@ -1,8 +1,8 @@
-"""Keras layers to ONNX nodes: a table of layer types.
+"""Converts Keras layers to ONNX nodes.
 
 Recurrent layers become ONNX's own RNN, LSTM and GRU nodes, which ONNX Runtime runs 3 to 5 times faster than the loops
-that tf2onnx makes of them. Between recurrent layers the graph stays time-major, as these nodes want it.
-What can be computed now isn't left to the runtime: batch normalisation is folded into the convolution before it.
+that tf2onnx makes of them. Between recurrent layers the graph stays time-major, as these nodes require. Batch
+normalisation is folded into the convolution before it.
 """
 
 from collections.abc import Callable
@@ -14,22 +14,22 @@ import numpy as np
 from keras import layers
 from onnx import TensorProto
 
-from ser_export.from_keras import recurrent_weights as keras_layers
-from ser_export.from_keras.recurrent_weights import require
+from ser_export.errors import ExportError
+from ser_export.from_keras.layer_settings import require_settings
+from ser_export.from_keras.recurrent_weights import bidirectional_weights
 from ser_export.to_onnx.nodes import CHANNELS_FIRST, TIME_MAJOR, Graph, Tensor
-from ser_export.verification.verify import ExportError
 
 __all__ = ["LAYERS"]
 
 
 # -- recurrent layers ---------------------------------------------------------------------------------------------
 
-_ATTRIBUTES = {"GRU": {"linear_before_reset": 1}}
+_ATTRIBUTES: dict[str, dict[str, Any]] = {"GRU": {"linear_before_reset": 1}}
 
 
 def _bidirectional(graph: Graph, layer: layers.Bidirectional, x: Tensor, mask: Tensor | None = None) -> Tensor:
-    op, weights = keras_layers.bidirectional(layer)
-    inputs: list[Tensor | str] = [graph.arranged(x, TIME_MAJOR)]
+    op, weights = bidirectional_weights(layer)
+    inputs: list[Tensor | str] = [graph.transposed(x, TIME_MAJOR)]
     inputs += [graph.weight(f"{layer.name}/{part}", array) for part, array in zip("WRB", weights, strict=True)]
     if mask is not None:
         inputs.append(_lengths(graph, layer, mask))
@@ -38,16 +38,17 @@ def _bidirectional(graph: Graph, layer: layers.Bidirectional, x: Tensor, mask: T
     outputs, attributes = (sequence, "") if whole_sequence else ("", last), _ATTRIBUTES.get(op, {})
     graph.add(op, inputs, sequence, outputs=outputs, direction="bidirectional", hidden_size=units, **attributes)
     if whole_sequence:  # (frames, 2, batch, units) to (frames, batch, 2 * units)
-        whole, perm, shape, order = sequence, [0, 2, 1, 3], [0, 0, -1], TIME_MAJOR
+        whole, perm, shape = sequence, [0, 2, 1, 3], [0, 0, -1]
     else:  # (2, batch, units) to (batch, 2 * units)
-        whole, perm, shape, order = last, [1, 0, 2], [0, -1], (0, 1)
+        whole, perm, shape = last, [1, 0, 2], [0, -1]
+    order = TIME_MAJOR if whole_sequence else (0, 1)
     y = graph.add("Transpose", [whole], f"{layer.name}/directions", order, perm=perm)
     return graph.add("Reshape", [y, graph.weight(f"{layer.name}/shape", np.array(shape))], layer.name)
 
 
 def _lengths(graph: Graph, layer: layers.Layer, mask: Tensor) -> Tensor:
-    """(batch, frames) to (batch,): how many frames there are. Those that are missing are missing at the end."""
-    numbers = graph.add("Cast", [graph.arranged(mask)], f"{layer.name}/mask", to=TensorProto.INT32)
+    """(batch, frames) to (batch,): the number of frames. Missing frames are at the end."""
+    numbers = graph.add("Cast", [graph.transposed(mask)], f"{layer.name}/mask", to=TensorProto.INT32)
     axes = graph.weight(f"{layer.name}/frames", np.array([1]))
     return graph.add("ReduceSum", [numbers, axes], f"{layer.name}/lengths", (0,), keepdims=0)
 
@@ -56,28 +57,32 @@ def _lengths(graph: Graph, layer: layers.Layer, mask: Tensor) -> Tensor:
 
 
 def _zero_padding(graph: Graph, layer: layers.ZeroPadding2D, x: Tensor) -> Tensor:
-    """Left to the convolution that follows."""
+    """Deferred to the convolution that follows."""
     (top, bottom), (left, right) = layer.padding
     return replace(x, pads=(top, left, bottom, right))
 
 
 def _convolution(graph: Graph, layer: layers.Conv2D, x: Tensor) -> Tensor:
-    require(layer, activation="linear", padding="valid", groups=1, dilation_rate=(1, 1), data_format="channels_last")
+    require_settings(
+        layer, activation="linear", padding="valid", groups=1, dilation_rate=(1, 1), data_format="channels_last"
+    )
     kernel, *bias = layer.get_weights()  # (height, width, inputs, outputs); ONNX has the last two first
     names = [
         graph.weight(f"{layer.name}/kernel", kernel.transpose(3, 2, 0, 1)),
         graph.weight(f"{layer.name}/bias", bias[0] if bias else np.zeros(layer.filters, np.float32)),
     ]
-    pads, x = x.pads or (0, 0, 0, 0), graph.arranged(replace(x, pads=()), CHANNELS_FIRST)
+    pads, x = x.pads or (0, 0, 0, 0), graph.transposed(replace(x, pads=()), CHANNELS_FIRST)
     return graph.add("Conv", [x, *names], layer.name, pads=pads, strides=layer.strides)
 
 
 def _batch_normalization(graph: Graph, layer: layers.BatchNormalization, x: Tensor) -> Tensor:
     """Folded into the convolution that made `x`."""
-    require(layer, axis=-1, center=True, scale=True)
+    require_settings(layer, axis=-1, center=True, scale=True)
     kernel, bias = f"{x.name}/kernel", f"{x.name}/bias"
     if x.order != CHANNELS_FIRST or kernel not in graph.weights:
-        raise ExportError(f"layer {layer.name!r}: BatchNormalization can be exported behind a Conv2D only")
+        raise ExportError(
+            f"BatchNormalization ({layer.name}) can be exported after a Conv2D only", code="export-unsupported-layer"
+        )
     gamma, beta, mean, variance = layer.get_weights()
     scale = gamma / np.sqrt(variance + layer.epsilon)
     graph.weight(kernel, graph.weights[kernel] * scale[:, None, None, None])
@@ -87,7 +92,7 @@ def _batch_normalization(graph: Graph, layer: layers.BatchNormalization, x: Tens
 
 # -- other layers -------------------------------------------------------------------------------------------------
 
-_ACTIVATIONS: dict[str, tuple[str, dict[str, int]]] = {
+_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
     "sigmoid": ("Sigmoid", {}),
     "softmax": ("Softmax", {"axis": -1}),
@@ -98,9 +103,11 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, int]]] = {
 def _dense(graph: Graph, layer: layers.Dense, x: Tensor) -> Tensor:
     activation = layer.get_config()["activation"]
     if activation != "linear" and activation not in _ACTIVATIONS:
-        raise ExportError(f"layer {layer.name!r}: activation {activation!r} can't be exported")
+        raise ExportError(
+            f"Dense ({layer.name}) with activation={activation!r} can't be exported", code="export-unsupported-layer"
+        )
     names = [graph.weight(f"{layer.name}/{w.name}", w.numpy()) for w in layer.weights]  # kernel, and bias if any
-    x = graph.arranged(x) if x.order[-1] != x.in_keras[-1] else x
+    x = graph.transposed(x) if x.order[-1] != x.keras_order[-1] else x
     if len(x.order) == 2:
         y = graph.add("Gemm", [x, *names], f"{layer.name}/linear")
     else:
@@ -113,18 +120,18 @@ def _dense(graph: Graph, layer: layers.Dense, x: Tensor) -> Tensor:
 
 
 def _relu(graph: Graph, layer: layers.ReLU, x: Tensor) -> Tensor:
-    require(layer, max_value=None, negative_slope=0.0, threshold=0.0)
+    require_settings(layer, max_value=None, negative_slope=0.0, threshold=0.0)
     return graph.add("Relu", [x], layer.name)
 
 
 def _reshape(graph: Graph, layer: layers.Reshape, x: Tensor) -> Tensor:
     shape = (0, *layer.target_shape)  # 0: the batch, as it is
     names = graph.weight(f"{layer.name}/shape", np.array(shape))
-    return graph.add("Reshape", [graph.arranged(x), names], layer.name, tuple(range(len(shape))))
+    return graph.add("Reshape", [graph.transposed(x), names], layer.name, tuple(range(len(shape))))
 
 
-def _nothing(graph: Graph, layer: layers.Layer, x: Tensor) -> Tensor:
-    """Layers that only act in training."""
+def _identity(graph: Graph, layer: layers.Layer, x: Tensor) -> Tensor:
+    """Layers that only act during training."""
     return x
 
 
@@ -133,7 +140,7 @@ LAYERS: dict[type[keras.Operation], Callable[..., Any]] = {
     layers.Bidirectional: _bidirectional,
     layers.Conv2D: _convolution,
     layers.Dense: _dense,
-    layers.Dropout: _nothing,
+    layers.Dropout: _identity,
     layers.ReLU: _relu,
     layers.Reshape: _reshape,
     layers.ZeroPadding2D: _zero_padding,

@@ -1,19 +1,20 @@
-"""An ONNX graph in the making: its tensors, nodes and weights.
+"""An ONNX graph under construction: its tensors, nodes and weights.
 
-Keras and ONNX want axes in different orders: Keras has the batch first and the channels last, ONNX's convolutions want
-the channels second and its recurrent layers the time first. So each tensor knows the order of its axes, operators that
-don't care about order leave it alone, and a `Transpose` is written only for one that does.
+Keras has the batch first and the channels last; ONNX's convolutions need the channels second and its recurrent layers
+the time first. So each tensor records the order of its axes, operators that work in any order keep it, and a
+`Transpose` is added only before one that needs another.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from ser_export.verification.verify import ExportError
+from ser_export.errors import ExportError
 
 __all__ = ["CHANNELS_FIRST", "TIME_MAJOR", "Array", "Graph", "Tensor"]
 
@@ -28,26 +29,26 @@ class Tensor:
     """A tensor of the graph."""
 
     name: str
-    order: tuple[int, ...]  # which of the axes that it has in Keras each of its axes is
-    pads: tuple[int, ...] = ()  # zeros that are yet to be put around it, as ONNX's Conv has them
+    order: tuple[int, ...]  # for each axis, its index in Keras
+    pads: tuple[int, ...] = ()  # zeros that the next convolution adds around it, in the order of ONNX's Conv
 
     @property
-    def in_keras(self) -> tuple[int, ...]:
-        """The order that Keras has."""
+    def keras_order(self) -> tuple[int, ...]:
+        """The order of its axes in Keras."""
         return tuple(range(len(self.order)))
 
-    def axis(self, of_keras: int) -> int:
-        """The place of one of Keras's axes; negative ones count from its last."""
-        return self.order.index(of_keras % len(self.order))
+    def axis(self, keras_axis: int) -> int:
+        """The index of one of Keras's axes; negative ones count from the last."""
+        return self.order.index(keras_axis % len(self.order))
 
 
 @dataclass
 class Graph:
-    """What was written so far."""
+    """The nodes and constants so far."""
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     weights: dict[str, Array] = field(default_factory=dict)
-    _arranged: dict[tuple[str, tuple[int, ...]], Tensor] = field(default_factory=dict)
+    _transposed: dict[tuple[str, tuple[int, ...]], Tensor] = field(default_factory=dict)
 
     def add(
         self,
@@ -56,16 +57,16 @@ class Graph:
         name: str,
         order: tuple[int, ...] | None = None,
         outputs: Sequence[str] = (),
-        **attributes: object,
+        **attributes: Any,
     ) -> Tensor:
-        """Writes a node.
+        """Adds a node.
 
         Args:
             op: ONNX's name of the operator.
             inputs: tensors, or names of weights.
             name: the node's, and its output's.
-            order: the output's; that of the first tensor where it isn't given.
-            outputs: names of all outputs where `name` isn't the only one.
+            order: the output's axes; by default as the first tensor's.
+            outputs: names of all outputs, if there are others than `name`.
             attributes: of the operator.
 
         Returns:
@@ -73,7 +74,10 @@ class Graph:
         """
         tensors = [tensor for tensor in inputs if isinstance(tensor, Tensor)]
         if any(tensor.pads for tensor in tensors):
-            raise ExportError(f"{name}: zeros around a tensor can be exported in front of a convolution only")
+            raise ExportError(
+                f"ZeroPadding2D ({name}) can be exported before a Conv2D only",
+                code="export-unsupported-layer",
+            )
         names = [tensor.name if isinstance(tensor, Tensor) else tensor for tensor in inputs]
         self.nodes.append(helper.make_node(op, names, list(outputs) or [name], name=name, **attributes))
         return Tensor(name, tensors[0].order if order is None else order)
@@ -83,14 +87,14 @@ class Graph:
         self.weights[name] = np.ascontiguousarray(value) if np.ndim(value) else np.asarray(value)
         return name
 
-    def arranged(self, tensor: Tensor, order: tuple[int, ...] | None = None) -> Tensor:
-        """The same tensor with its axes in another order; in Keras's where none is given."""
-        wanted = tensor.in_keras if order is None else order
-        if tensor.order == wanted:
+    def transposed(self, tensor: Tensor, order: tuple[int, ...] | None = None) -> Tensor:
+        """The same tensor with its axes in another order, by default Keras's."""
+        order = tensor.keras_order if order is None else order
+        if tensor.order == order:
             return tensor
-        key = (tensor.name, wanted)
-        if key not in self._arranged:
-            perm = [tensor.order.index(axis) for axis in wanted]
-            name = f"{tensor.name}/{''.join(map(str, wanted))}"
-            self._arranged[key] = self.add("Transpose", [tensor], name, wanted, perm=perm)
-        return self._arranged[key]
+        key = (tensor.name, order)
+        if key not in self._transposed:
+            perm = [tensor.order.index(axis) for axis in order]
+            name = f"{tensor.name}/{''.join(map(str, order))}"
+            self._transposed[key] = self.add("Transpose", [tensor], name, order, perm=perm)
+        return self._transposed[key]

@@ -1,6 +1,6 @@
-"""Operations of Keras (what `keras.ops` and arithmetic leave in a network) to ONNX nodes: a table of names.
+"""Converts Keras's operations (from `keras.ops` and arithmetic on tensors) to ONNX nodes.
 
-Keras has no public names for their classes, so that the table goes by what the classes are called.
+Their classes aren't public in Keras, so the table has the classes' names.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,34 +9,34 @@ import keras
 import numpy as np
 from onnx import TensorProto, helper
 
+from ser_export.errors import ExportError
 from ser_export.to_onnx.nodes import Graph, Tensor
-from ser_export.verification.verify import ExportError
 
 __all__ = ["OPERATIONS"]
 
 _END = np.iinfo(np.int64).max
 
 
-def _alike(graph: Graph, operation: keras.Operation, operands: Sequence[Tensor | float]) -> list[Tensor | str]:
-    """Operands as nodes take them: tensors with their axes in the order of the first one's, numbers as weights."""
+def _align_axes(graph: Graph, operation: keras.Operation, operands: Sequence[Tensor | float]) -> list[Tensor | str]:
+    """Gives all tensors the axes of the first one, and stores numbers as weights."""
     first = next(operand for operand in operands if isinstance(operand, Tensor))
     return [
-        graph.arranged(operand, first.order)
+        graph.transposed(operand, first.order)
         if isinstance(operand, Tensor)
-        else graph.weight(f"{operation.name}/{place}", np.float32(operand))
-        for place, operand in enumerate(operands)
+        else graph.weight(f"{operation.name}/{index}", np.float32(operand))
+        for index, operand in enumerate(operands)
     ]
 
 
 def _elementwise(op: str) -> Callable[..., Tensor]:
-    def write(graph: Graph, operation: keras.Operation, *operands: Tensor | float) -> Tensor:
-        return graph.add(op, _alike(graph, operation, operands), operation.name)
+    def convert(graph: Graph, operation: keras.Operation, *operands: Tensor | float) -> Tensor:
+        return graph.add(op, _align_axes(graph, operation, operands), operation.name)
 
-    return write
+    return convert
 
 
 def _not_equal(graph: Graph, operation: keras.Operation, *operands: Tensor | float) -> Tensor:
-    equal = graph.add("Equal", _alike(graph, operation, operands), f"{operation.name}/equal")
+    equal = graph.add("Equal", _align_axes(graph, operation, operands), f"{operation.name}/equal")
     return graph.add("Not", [equal], operation.name)
 
 
@@ -45,13 +45,17 @@ def _cast(graph: Graph, operation: keras.Operation, x: Tensor) -> Tensor:
 
 
 def _reduced(x: Tensor, operation: keras.Operation) -> tuple[int, tuple[int, ...]]:
-    """The axis that an operation reduces, and the order that is left."""
+    """The axis that an operation reduces, and the order of the remaining ones."""
     if operation.axis is None or len(operation.axis) != 1:
-        raise ExportError(f"{operation.name}: axis={operation.axis!r} can't be exported, only a single one")
+        raise ExportError(
+            f"{type(operation).__name__} ({operation.name}) with axis={operation.axis!r} can't be exported, "
+            "only over a single axis",
+            code="export-unsupported-layer",
+        )
     (axis,) = operation.axis
-    gone = axis % len(x.order)
-    left = x.order if operation.keepdims else tuple(a - (a > gone) for a in x.order if a != gone)
-    return x.axis(axis), left
+    reduced = axis % len(x.order)
+    order = x.order if operation.keepdims else tuple(a - (a > reduced) for a in x.order if a != reduced)
+    return x.axis(axis), order
 
 
 def _sum(graph: Graph, operation: keras.Operation, x: Tensor) -> Tensor:
@@ -66,7 +70,7 @@ def _max(graph: Graph, operation: keras.Operation, x: Tensor) -> Tensor:
 
 
 def _any(graph: Graph, operation: keras.Operation, x: Tensor) -> Tensor:
-    """The largest of zeros and ones: ONNX reduces no bools before opset 20."""
+    """As the maximum of floats: ONNX can't reduce bools before opset 20."""
     axis, order = _reduced(x, operation)
     x = graph.add("Cast", [x], f"{operation.name}/numbers", to=TensorProto.FLOAT)
     x = graph.add("ReduceMax", [x], f"{operation.name}/max", order, axes=[axis], keepdims=int(operation.keepdims))
@@ -78,17 +82,20 @@ def _softmax(graph: Graph, operation: keras.Operation, x: Tensor) -> Tensor:
 
 
 def _get_item(graph: Graph, operation: keras.Operation, x: Tensor, key: Sequence[slice | None]) -> Tensor:
-    """Slices, and new axes where the key has None."""
-    x, parts = graph.arranged(x), [part for part in key if part is not None]
+    """Slices; new axes where the key has None."""
+    x, parts = graph.transposed(x), [part for part in key if part is not None]
     if not all(isinstance(part, slice) and (part.step or 1) > 0 for part in parts):
-        raise ExportError(f"{operation.name}: {key!r} can't be exported, only slices forward and new axes")
-    cut = {axis: part for axis, part in enumerate(parts) if part != slice(None)}
-    if cut:
+        raise ExportError(
+            f"GetItem ({operation.name}) of {key!r} can't be exported, only forward slices and new axes",
+            code="export-unsupported-layer",
+        )
+    slices = {axis: part for axis, part in enumerate(parts) if part != slice(None)}
+    if slices:
         columns = {
-            "starts": [part.start or 0 for part in cut.values()],
-            "ends": [_END if part.stop is None else part.stop for part in cut.values()],
-            "axes": list(cut),
-            "steps": [part.step or 1 for part in cut.values()],
+            "starts": [part.start or 0 for part in slices.values()],
+            "ends": [_END if part.stop is None else part.stop for part in slices.values()],
+            "axes": list(slices),
+            "steps": [part.step or 1 for part in slices.values()],
         }
         names = [graph.weight(f"{operation.name}/{name}", np.array(column)) for name, column in columns.items()]
         x = graph.add("Slice", [x, *names], f"{operation.name}/slice")
@@ -100,19 +107,19 @@ def _get_item(graph: Graph, operation: keras.Operation, x: Tensor, key: Sequence
 
 
 def _stack(graph: Graph, operation: keras.Operation, xs: Sequence[Tensor]) -> Tensor:
-    """The new axis goes where a convolution wants its channels, whichever Keras's is."""
+    """The new axis goes where a convolution needs its channels, wherever Keras has it."""
     new, one = operation.axis % (len(xs[0].order) + 1), graph.weight(f"{operation.name}/new", np.array([1]))
     batch, *rest = (axis + (axis >= new) for axis in xs[0].order)
     order = (batch, new, *rest)
     parts = [
-        graph.add("Unsqueeze", [x, one], f"{operation.name}/{place}", order)
-        for place, x in enumerate(_alike(graph, operation, xs))
+        graph.add("Unsqueeze", [x, one], f"{operation.name}/{index}", order)
+        for index, x in enumerate(_align_axes(graph, operation, xs))
     ]
     return graph.add("Concat", parts, operation.name, axis=1)
 
 
 def _concatenate(graph: Graph, operation: keras.Operation, xs: Sequence[Tensor]) -> Tensor:
-    return graph.add("Concat", _alike(graph, operation, xs), operation.name, axis=xs[0].axis(operation.axis))
+    return graph.add("Concat", _align_axes(graph, operation, xs), operation.name, axis=xs[0].axis(operation.axis))
 
 
 OPERATIONS: dict[str, Callable[..., Tensor]] = {

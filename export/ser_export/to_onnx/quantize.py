@@ -1,10 +1,7 @@
-"""Smaller weights: float16, or int8 with a scale for each output row.
+"""Stores the weights of an ONNX graph in float16, or in int8 with a scale for each output row.
 
-In ONNX the stored weights are followed by `Cast` and `Mul`, which ONNX Runtime folds when it opens the file: a smaller
-file, no slower, whose arithmetic stays float32; and it shrinks GRU and RNN, which onnxruntime's own `quantize_dynamic`
-leaves alone.
-TFLite's converter makes weights small by itself (`tflite`), given the precision's name. What LiteRT multiplies int8
-weights with it rounds to int8 as well: see `ser_edge.models.tolerances`.
+`Cast` and `Mul` nodes restore them, which ONNX Runtime folds when it opens the file: the file is smaller, no slower,
+and its arithmetic stays float32. Unlike onnxruntime's `quantize_dynamic` this includes GRU and RNN.
 """
 
 from collections.abc import Callable
@@ -14,19 +11,19 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ser_export.verification.verify import ExportError
+from ser_export.errors import ExportError
 
 __all__ = ["ONNX_PRECISIONS", "rows_to_int8"]
 
-_SMALLEST = 256  # values; below it a weight isn't worth its nodes
-# Axes that an output adds up, by the number of axes: of Dense, of recurrent layers, of convolutions.
-_INPUTS = {2: (0,), 3: (2,), 4: (1, 2, 3)}
+_MIN_SIZE = 256  # values; for fewer the added nodes cost more than they save
+# Axes that an output sums over, by the number of axes: of Dense, recurrent and convolution layers.
+_INPUT_AXES = {2: (0,), 3: (2,), 4: (1, 2, 3)}
 
 
 def rows_to_int8(
     weights: npt.NDArray[np.float32], axes: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float16]]:
-    """Symmetric int8, with a scale for all that lies along `axes`.
+    """Quantises to symmetric int8 with a scale shared along `axes`.
 
     Returns:
         (same shape) int8, and float16 scales that broadcast: weights = values * scales, within half a scale.
@@ -44,9 +41,9 @@ def _to_float16(weight: onnx.TensorProto) -> tuple[list[onnx.TensorProto], list[
 
 def _to_int8(weight: onnx.TensorProto) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
     array = numpy_helper.to_array(weight)
-    if weight.name.endswith("/B"):  # a recurrent layer's biases: a row has too few values to share a scale
+    if weight.name.endswith("/B"):  # biases of a recurrent layer: too few values in a row to share a scale
         return _to_float16(weight)
-    values, scales = rows_to_int8(array, _INPUTS[array.ndim])
+    values, scales = rows_to_int8(array, _INPUT_AXES[array.ndim])
     stored = [
         numpy_helper.from_array(part, f"{weight.name}/{name}") for part, name in ((values, "int8"), (scales, "scale"))
     ]
@@ -55,42 +52,42 @@ def _to_int8(weight: onnx.TensorProto) -> tuple[list[onnx.TensorProto], list[onn
     return stored, [*casts, product]
 
 
-_Shrink = Callable[[onnx.TensorProto], tuple[list[onnx.TensorProto], list[onnx.NodeProto]]]
+_Quantize = Callable[[onnx.TensorProto], tuple[list[onnx.TensorProto], list[onnx.NodeProto]]]
 
 
-def _shrunk(model: onnx.ModelProto, shrink: _Shrink) -> onnx.ModelProto:
-    """A copy whose weights are stored small."""
+def _quantized(model: onnx.ModelProto, quantize: _Quantize) -> onnx.ModelProto:
+    """A copy with quantised weights."""
     made = onnx.ModelProto()
     made.CopyFrom(model)
     graph = made.graph
     weights, nodes = [], []
     for weight in graph.initializer:
         array = numpy_helper.to_array(weight)
-        if array.dtype == np.float32 and array.size >= _SMALLEST:
-            stored, before = shrink(weight)
+        if array.dtype == np.float32 and array.size >= _MIN_SIZE:
+            stored, restoring = quantize(weight)
             weights += stored
-            nodes += before
+            nodes += restoring
         else:
             weights.append(weight)
-    everything = [*nodes, *graph.node]
+    nodes += graph.node
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend(weights)
-    graph.node.extend(everything)
+    graph.node.extend(nodes)
     onnx.checker.check_model(made, full_check=True)
     return made
 
 
-def _impossible(reason: str) -> Callable[[onnx.ModelProto], onnx.ModelProto]:
+def _unsupported(reason: str) -> Callable[[onnx.ModelProto], onnx.ModelProto]:
     def refuse(model: onnx.ModelProto) -> onnx.ModelProto:
-        raise ExportError(reason)
+        raise ExportError(reason, code="export-unsupported-precision")
 
     return refuse
 
 
 ONNX_PRECISIONS: dict[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
     "float32": lambda model: model,
-    "float16": lambda model: _shrunk(model, _to_float16),
-    "int8": lambda model: _shrunk(model, _to_int8),
-    "int8-per-tensor": _impossible("for tflite-runtime 2.14 only: any ONNX Runtime reads int8"),
-    "int8-full": _impossible("ONNX Runtime has no integer kernels for RNN, LSTM and GRU"),
+    "float16": lambda model: _quantized(model, _to_float16),
+    "int8": lambda model: _quantized(model, _to_int8),
+    "int8-per-tensor": _unsupported("for tflite-runtime 2.14 only: any ONNX Runtime reads int8"),
+    "int8-full": _unsupported("ONNX Runtime has no integer kernels for RNN, LSTM and GRU"),
 }

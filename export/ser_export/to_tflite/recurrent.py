@@ -1,10 +1,9 @@
-"""Recurrent layers as LiteRT likes them: Keras's numbers in a third to two thirds of the CPU time.
+"""Recurrent layers as loops that LiteRT runs fast: Keras's results in a third to two thirds of the CPU time.
 
-TFLite has no GRU operator, and its operators for RNN and LSTM keep state between calls. So a recurrent layer is a loop.
-Keras writes one for each direction, which projects a frame at a time, and copies the whole sequence to write a step.
-Here one product projects the whole input, both directions share a loop that takes two steps an iteration, and what a
-loop answers is overwritten in place. More steps an iteration, or none but all of them, make larger files that are
-slower.
+TFLite has no GRU operator, and its operators for RNN and LSTM keep state between calls, so a recurrent layer is a loop.
+Keras builds one for each direction, which projects a frame at a time and copies the whole sequence to store a step.
+Here one product projects the whole input, both directions share a loop of two steps an iteration, and the output is
+overoutputs in place. More steps an iteration, or unrolling all, makes larger and slower files.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,72 +13,84 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_dynamic_update_slice
 
-from ser_export.from_keras.recurrent_weights import bidirectional
-from ser_export.verification.verify import ExportError
+from ser_export.errors import ExportError
+from ser_export.from_keras.recurrent_weights import bidirectional_weights
 
-__all__ = ["answer"]
+__all__ = ["run_bidirectional", "run_network"]
 
-State = tuple[tf.Tensor, ...]  # (directions, units) each, the layer's answer first
+State = tuple[tf.Tensor, ...]  # (directions, units) each, the layer's output first
 
 _OUT_OF_REACH = 1e4  # added to a gate's input: the sigmoid is then exactly 0 or 1
 
 
-def answer(model: keras.Model, features: tf.Tensor, unrolled: bool = False) -> tf.Tensor:
-    """What a network answers, computed by other operations than Keras's.
+def run_network(model: keras.Model, features: tf.Tensor, unrolled: bool = False) -> tf.Tensor:
+    """A network's output, with recurrent layers computed by the loops of this module.
 
     Args:
         model: Sequential or functional.
         features: (1, frames, coefficients), in a `tf.function`.
-        unrolled: write out all steps instead of a loop: TFLite's converter crashes where it has to make a loop integer.
+        unrolled: all steps instead of a loop, which TFLite's converter can't quantise to integers (it crashes).
 
     Raises:
-        ExportError: a setting of a recurrent layer that would change the numbers.
+        ExportError: a recurrent layer has a setting that isn't supported.
     """
 
     def run(operation: keras.Operation) -> Callable[..., tf.Tensor]:
         def recurrent(x: tf.Tensor, mask: tf.Tensor | None = None, **_: object) -> tf.Tensor:
-            return _bidirectional(operation, x, mask, unrolled)
+            return run_bidirectional(operation, x, mask, unrolled)
 
         return recurrent if isinstance(operation, keras.layers.Bidirectional) else operation
 
     network = keras.Function(model.inputs, model.outputs)
-    (answers,) = network._run_through_graph([features], run)  # Keras's own walk, as `onnx_graph` takes it
-    return answers
+    (output,) = network._run_through_graph([features], run)  # Keras's own traversal, as in to_onnx.graph
+    return output
 
 
-def _bidirectional(
-    layer: keras.layers.Bidirectional, x: tf.Tensor, mask: tf.Tensor | None, unrolled: bool
+def run_bidirectional(
+    layer: keras.layers.Bidirectional, x: tf.Tensor, mask: tf.Tensor | None = None, unrolled: bool = False
 ) -> tf.Tensor:
-    """(1, frames, values) to (1, frames, 2 * units) where the layer returns sequences, else to (1, 2 * units)."""
-    with tf.init_scope():  # a graph in the making has no numbers
-        kind, (kernels, recurrent, biases) = bidirectional(layer)
+    """The output of a recurrent layer.
+
+    Args:
+        layer: a SimpleRNN, LSTM or GRU in both directions.
+        x: (1, frames, values)
+        mask: (1, frames), for a GRU only; None if all frames are present.
+        unrolled: all steps instead of a loop.
+
+    Returns:
+        (1, frames, 2 * units) if the layer returns sequences, else (1, 2 * units).
+    """
+    with tf.init_scope():  # a graph under construction has no values
+        kind, (kernels, recurrent, biases) = bidirectional_weights(layer)
     units, frames = recurrent.shape[2], x.shape[1]
     step, states = _STEPS[kind]
     if kind == "GRU":
         for weights in (kernels, recurrent, *np.split(biases, 2, axis=1)):
             weights[:, :units] *= -1  # of the update gate: 1 - sigmoid(z) = sigmoid(-z)
     elif mask is not None:
-        raise ExportError(f"layer {layer.name!r}: a mask can be exported for TFLite with a GRU only")
+        raise ExportError(
+            f"{kind} ({layer.name}) with a mask can't be exported to TFLite, only GRU", code="export-unsupported-layer"
+        )
     of_input, of_state = np.split(biases, 2, axis=1)
-    ways = [_linear(x[0], *weights) for weights in zip(kernels, of_input, strict=True)]
-    if mask is not None:  # nothing new comes from a frame that isn't there
-        closed = np.repeat(np.float32([_OUT_OF_REACH, 0]), [units, ways[0].shape[1] - units])[None]
-        there = tf.cast(mask, tf.float32)[0, :, None]
-        ways = [way - (1 - there) * closed for way in ways]
-    projected = tf.stack([ways[0], tf.reverse(ways[1], [0])], axis=1)  # (frames, directions, gates * units)
+    directions = [_linear(x[0], *weights) for weights in zip(kernels, of_input, strict=True)]
+    if mask is not None:  # a missing frame leaves the state as it is
+        closed = np.repeat(np.array([_OUT_OF_REACH, 0], np.float32), [units, directions[0].shape[1] - units])[None]
+        present = tf.cast(mask, tf.float32)[0, :, None]
+        directions = [direction - (1 - present) * closed for direction in directions]
+    projected = tf.stack([directions[0], tf.reverse(directions[1], [0])], axis=1)  # (frames, directions, gates * units)
 
     def advance(row: tf.Tensor, state: State) -> State:
-        sides = zip(tf.split(state[0], 2), recurrent, of_state, strict=True)
-        return step(row, tf.concat([_linear(*side) for side in sides], 0), state)
+        halves = zip(tf.split(state[0], 2), recurrent, of_state, strict=True)
+        return step(row, tf.concat([_linear(*half) for half in halves], 0), state)
 
     state: State = tuple(tf.zeros((2, units)) for _ in range(states))
     run = _unrolled if unrolled else _looped
     sequence, last = run(advance, projected, state, layer.forward_layer.return_sequences)
     if sequence is None:
         return tf.reshape(last, (1, 2 * units))
-    one_way, other_way = tf.unstack(tf.reshape(sequence, (frames, 2, units)), axis=1)
-    answers = tf.concat([one_way, tf.reverse(other_way, [0])], axis=1)
-    return (answers if mask is None else answers * there)[None]
+    forward, backward = tf.unstack(tf.reshape(sequence, (frames, 2, units)), axis=1)
+    outputs = tf.concat([forward, tf.reverse(backward, [0])], axis=1)
+    return (outputs if mask is None else outputs * present)[None]
 
 
 _Advance = Callable[[tf.Tensor, State], State]
@@ -88,26 +99,26 @@ _Advance = Callable[[tf.Tensor, State], State]
 def _looped(
     advance: _Advance, projected: tf.Tensor, state: State, sequence: bool
 ) -> tuple[tf.Tensor | None, tf.Tensor]:
-    """All answers, if they are wanted, and the last one."""
+    """The outputs of all steps (None unless `sequence`), and of the last one."""
     frames, directions, width = projected.shape
-    at_once = 1 if frames % 2 else 2
-    rows = tf.reshape(projected, (frames // at_once, at_once * directions, width))
+    steps = 1 if frames % 2 else 2
+    rows = tf.reshape(projected, (frames // steps, steps * directions, width))
     units = state[0].shape[1]
-    # Where answers go. What is there before doesn't matter, but zeros would be stored in the file.
-    written = (rows[:, :, :units],) if sequence else ()
+    # The output's buffer. Its first content doesn't matter, but zeros would be stored in the file.
+    outputs = (rows[:, :, :units],) if sequence else ()
 
-    def body(place: tf.Tensor, state: State, written: State) -> tuple[tf.Tensor, State, State]:
+    def body(index: tf.Tensor, state: State, outputs: State) -> tuple[tf.Tensor, State, State]:
         made = []
-        for row in tf.split(tf.gather(rows, place), at_once):
+        for row in tf.split(tf.gather(rows, index), steps):
             state = advance(row, state)
             made.append(state[0])
         if sequence:
-            start = tf.stack([place, 0, 0])
-            written = (xla_dynamic_update_slice(written[0], tf.concat(made, 0)[None], start),)
-        return place + 1, state, written
+            start = tf.stack([index, 0, 0])
+            outputs = (xla_dynamic_update_slice(outputs[0], tf.concat(made, 0)[None], start),)
+        return index + 1, state, outputs
 
-    _, state, written = tf.while_loop(lambda place, *_: place < rows.shape[0], body, (0, state, written))
-    return (written[0] if sequence else None), state[0]
+    _, state, outputs = tf.while_loop(lambda index, *_: index < rows.shape[0], body, (0, state, outputs))
+    return (outputs[0] if sequence else None), state[0]
 
 
 def _unrolled(
@@ -130,25 +141,26 @@ def _rnn(row: tf.Tensor, recurrent: tf.Tensor, state: State) -> State:
 
 
 def _lstm(row: tf.Tensor, recurrent: tf.Tensor, state: State) -> State:
-    gates, new = _cut(row + recurrent, 3)
+    gates, new = _split_gates(row + recurrent, 3)
     i, o, f = tf.split(tf.sigmoid(gates), 3, axis=1)
     cell = f * state[1] + i * tf.tanh(new)
     return o * tf.tanh(cell), cell
 
 
 def _gru(row: tf.Tensor, recurrent: tf.Tensor, state: State) -> State:
-    (gates, new), (recurrent_gates, recurrent_new) = _cut(row, 2), _cut(recurrent, 2)
+    (gates, new), (recurrent_gates, recurrent_new) = _split_gates(row, 2), _split_gates(recurrent, 2)
     update, reset = tf.split(tf.sigmoid(gates + recurrent_gates), 2, axis=1)
     return (state[0] + update * (tf.tanh(new + reset * recurrent_new) - state[0]),)
 
 
-def _cut(values: tf.Tensor, gates: int) -> Sequence[tf.Tensor]:
-    """What goes through sigmoids, and what goes through tanh."""
+def _split_gates(values: tf.Tensor, gates: int) -> Sequence[tf.Tensor]:
+    """Splits the gates of the sigmoid from the values of tanh."""
     units = values.shape[1] // (gates + 1)
-    return tf.split(values, [gates * units, units], axis=1)
+    parts: Sequence[tf.Tensor] = tf.split(values, [gates * units, units], axis=1)
+    return parts
 
 
-# ONNX's name of a layer: a step of it, and of how many parts its state is.
+# By ONNX's name of a layer: its step function, and the number of tensors of its state.
 _STEPS: dict[str, tuple[Callable[[tf.Tensor, tf.Tensor, State], State], int]] = {
     "RNN": (_rnn, 1),
     "LSTM": (_lstm, 2),

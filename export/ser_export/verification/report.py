@@ -1,4 +1,4 @@
-"""What was exported, as a table, a picture and JSON: each cell of network x format x precision, made or not and why."""
+"""The table of exported files as JSON, Markdown and a plot: a row for each network, format and precision."""
 
 import json
 import time
@@ -15,15 +15,15 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ser_edge.models.network import Model
+from ser_edge.models.loader import open_model
 from ser_export.verification.operators import operators, runtimes
-from ser_export.verification.verify import Proof
+from ser_export.verification.verify import VerificationReport
 
-__all__ = ["Cell", "draw", "markdown", "picture", "relative_cpu", "write_report"]
+__all__ = ["ExportResult", "draw_figure", "markdown", "relative_cpu", "write_report"]
 
 matplotlib.use("Agg")  # files only: no screen is needed
 
-_ROUNDS, _WARM_UP = 45, 5  # inferences of each side, in turn; the first ones don't count
+_ROUNDS, _WARM_UP = 45, 5  # inferences of each file in turn; the first ones don't count
 _COLUMNS = (
     "network",
     "format",
@@ -41,19 +41,19 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Cell:
+class ExportResult:
     """A row of `results.json`; the figures are None where no file was made."""
 
     network: str
     format: str  # "onnx" or "tflite"
     precision: str
-    status: str  # "proven", or why there is no file
-    protocol: str = ""  # of the utterances that UAR is measured on
+    status: str  # "proven" (verified), or why there is no file
+    protocol: str = ""  # that selected the test utterances
     bytes: int | None = None
-    max_difference: float | None = None  # of a probability, from Keras
+    max_difference: float | None = None  # of a probability from Keras's
     labels_changed: int | None = None
-    inputs: int | None = None  # that the numbers were compared on
-    utterances: int | None = None  # that accuracy, UAR and macro-F1 were measured on
+    inputs: int | None = None  # on which answers were compared
+    utterances: int | None = None  # on which accuracy, UAR and macro-F1 were measured
     wa: float | None = None  # percent
     wa_keras: float | None = None
     uar: float | None = None
@@ -62,13 +62,15 @@ class Cell:
     f1_keras: float | None = None
     relative_cpu: float | None = None  # CPU time of an inference; the network's first file (float32 ONNX) is 1
     relative_cpu_keras: float | None = None  # the same; `keras.Model.predict` is 1
-    operators: dict[str, int] | None = None  # what the file needs of its runtime: names and versions
-    runtimes: tuple[str, ...] = ()  # that have these operators
+    operators: dict[str, int] | None = None  # names and versions
+    runtimes: tuple[str, ...] = ()  # that support these operators
 
     @classmethod
-    def proven(cls, network: str, path: Path, precision: str, protocol: str, proof: Proof) -> "Cell":
-        """Of a file that passed the gates."""
-        pairs = {name: (getattr(proof.file, name), getattr(proof.keras, name)) for name in ("wa", "uar", "f1")}
+    def verified(
+        cls, network: str, path: Path, precision: str, protocol: str, report: VerificationReport
+    ) -> "ExportResult":
+        """The row of a file that passed its verification."""
+        pairs = {name: (getattr(report.file, name), getattr(report.keras, name)) for name in ("wa", "uar", "f1")}
         return cls(
             network,
             path.suffix[1:],
@@ -76,10 +78,10 @@ class Cell:
             "proven",
             protocol,
             path.stat().st_size,
-            proof.max_difference,
-            proof.labels_changed,
-            proof.inputs,
-            proof.utterances,
+            report.max_difference,
+            report.labels_changed,
+            report.inputs,
+            report.utterances,
             **{name: round(file, 2) for name, (file, _) in pairs.items()},
             **{f"{name}_keras": round(keras, 2) for name, (_, keras) in pairs.items()},
             operators=operators(path),
@@ -93,24 +95,24 @@ def relative_cpu(
     """CPU time of an inference of one utterance, measured in turn in this process.
 
     Args:
-        files: proven files of one network, the first its float32 ONNX file.
+        files: of one network, the first its float32 ONNX file.
         model: the network in Keras.
         features: (n, frames, coefficients), not normalised.
 
     Returns:
         For each file: (times the first one's, times `keras.Model.predict`'s).
     """
-    opened = {path: Model(path) for path in files}
+    opened = {path: open_model(path) for path in files}
     seconds: dict[Path | None, list[float]] = {path: [] for path in (*files, None)}
-    inputs = opened[files[0]].metadata.inputs(features)  # Keras has it done; a file does it as it answers
+    inputs = opened[files[0]].metadata.inputs(features)  # normalised; a file does that itself
     sides: list[tuple[Path | None, Callable[..., object], npt.NDArray[np.float32]]] = [
         *((path, file.probabilities, features) for path, file in opened.items()),
         (None, partial(model.predict, verbose=0), inputs),
     ]
     random = np.random.default_rng(0)
-    for turn in range(_ROUNDS):
-        row = turn % len(features)
-        for side in random.permutation(len(sides)):  # whoever follows Keras finds the caches cold
+    for repeat in range(_ROUNDS):
+        row = repeat % len(features)
+        for side in random.permutation(len(sides)):  # after Keras, caches are cold
             path, infer, items = sides[side]
             started = time.process_time()
             infer(items[row : row + 1])
@@ -119,21 +121,21 @@ def relative_cpu(
     return {path: (medians[path] / medians[files[0]], medians[path] / medians[None]) for path in files}
 
 
-def write_report(cells: Sequence[Cell], folder: Path) -> None:
+def write_report(results: Sequence[ExportResult], folder: Path) -> None:
     """`results.json`, `results.md` and `results.png`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps([asdict(cell) for cell in cells], indent=1) + "\n", "utf-8")
-    (folder / "results.md").write_text(markdown(cells), "utf-8")
-    picture(cells, folder / "results.png")
+    (folder / "results.json").write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n", "utf-8")
+    (folder / "results.md").write_text(markdown(results), "utf-8")
+    draw_figure(results).savefig(folder / "results.png", dpi=120)
 
 
-def markdown(cells: Sequence[Cell]) -> str:
-    """A row a cell."""
+def markdown(results: Sequence[ExportResult]) -> str:
+    """The table, and a note on what accuracy was measured on."""
     lines = [
         f"| {' | '.join(_COLUMNS)} |",
         "|---" * len(_COLUMNS) + "|",
     ]
-    for c in cells:
+    for c in results:
         start = f"| `{c.network}` | {c.format} | {c.precision} | "
         if c.bytes is None:
             lines.append(f"{start}- | {c.status} |{' |' * (len(_COLUMNS) - 5)}")
@@ -145,27 +147,22 @@ def markdown(cells: Sequence[Cell]) -> str:
             f"{start}{c.bytes / 1024:.0f} | {c.max_difference:.1e} | {c.labels_changed} of {c.inputs} | "
             f"{' | '.join(percent)} | {cpu} | {', '.join(c.runtimes)} |"
         )
-    measured = {(c.protocol, c.utterances) for c in cells if c.bytes is not None}
+    measured = {(c.protocol, c.utterances) for c in results if c.bytes is not None}
     notes = "; ".join(
         f"by protocol `{protocol}`, {count} test utterances, 1 seed"
         if protocol
-        else f"of {count} utterances that trained the network, so it means nothing"
+        else f"of {count} utterances of the training set, so it says nothing about new speakers"
         for protocol, count in sorted(measured)
     )
     return "\n".join([*lines, "", f"Accuracy {notes}." if notes else ""]) + "\n"
 
 
-def picture(cells: Sequence[Cell], path: Path) -> None:
-    """`draw`, as a PNG."""
-    draw(cells).savefig(path, dpi=120)
+def draw_figure(results: Sequence[ExportResult]) -> Figure:
+    """Plots size and UAR of each file in a row of its own, grouped by network.
 
-
-def draw(cells: Sequence[Cell]) -> Figure:
-    """A block a network, a row a file: its size, with the CPU time behind it, and beside that its UAR and Keras's.
-
-    Rows, not points in a plane: files are of nearly the same size and UAR, and their names would lie over each other.
+    Not as points in a plane: many files have nearly the same size and UAR, and their names would overlap.
     """
-    made = [cell for cell in cells if cell.bytes is not None]
+    made = [result for result in results if result.bytes is not None]
     networks = {name: [c for c in made if c.network == name] for name in dict.fromkeys(c.network for c in made)}
     networks = networks or {"": []}
     heights = [len(files) + 1.5 for files in networks.values()]
@@ -174,20 +171,21 @@ def draw(cells: Sequence[Cell]) -> Figure:
     for (network, files), (sizes, uars) in zip(networks.items(), panels, strict=True):
         rows = range(len(files))
         colors = ["C0" if c.format == "onnx" else "C1" for c in files]
-        bars = sizes.barh(rows, [c.bytes / 1024 for c in files], color=colors, height=0.7)
-        figures = [f"{c.bytes / 1024:.0f} KiB{f', CPU {c.relative_cpu:.1f}x' if c.relative_cpu else ''}" for c in files]
-        sizes.bar_label(bars, figures, padding=3, fontsize=8)
+        kib = [(c.bytes or 0) / 1024 for c in files]
+        cpu = [f", CPU {c.relative_cpu:.1f}x" if c.relative_cpu else "" for c in files]
+        bars = sizes.barh(rows, kib, color=colors, height=0.7)
+        sizes.bar_label(bars, [f"{k:.0f} KiB{c}" for k, c in zip(kib, cpu, strict=True)], padding=3, fontsize=8)
         sizes.set_yticks(rows, [c.precision for c in files], fontsize=8)
         sizes.set_title(network, loc="left")
-        sizes.margins(x=0.3)  # room for the figures
-        for row, cell, color in zip(rows, files, colors, strict=True):
-            uars.plot(cell.uar, row, marker="o" if cell.format == "onnx" else "^", color=color, ls="")
+        sizes.margins(x=0.3)  # room for the labels
+        for row, result, color in zip(rows, files, colors, strict=True):
+            uars.plot(result.uar, row, marker="o" if result.format == "onnx" else "^", color=color, ls="")
             place = {"xytext": (7, 0), "textcoords": "offset points", "va": "center"}
-            uars.annotate(f"{cell.uar:.1f}", (cell.uar, row), fontsize=8, **place)
+            uars.annotate(f"{result.uar:.1f}", (result.uar, row), fontsize=8, **place)
         if files:
             uars.axvline(files[0].uar_keras, color="gray", lw=0.8, ls=":")
         uars.set_yticks([])
-        uars.set_xlim(0, 112)  # room for a figure behind 100
+        uars.set_xlim(0, 112)  # room for a label right of 100
         uars.set_xticks(range(0, 101, 20))
         for axes in (sizes, uars):
             axes.set_ylim(len(files) - 0.4, -0.6)  # the first on top

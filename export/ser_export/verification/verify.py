@@ -1,61 +1,57 @@
-"""Whether a model file may leave: it must answer as Keras does, in the runtime that will serve it.
+"""Verifies a model file: it must answer as Keras does, in the runtime that will run it.
 
-The gates see a file only through `ser_edge`, as a user would. A file that fails is not written under its name.
+The file is run through `ser_edge` only, as a user would.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import f1_score, recall_score
 
-from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.network import Model
 from ser_edge.models.tolerances import BATCH, TOLERANCES
+from ser_export.errors import VerificationError
 
-__all__ = ["LIMITS", "ExportError", "Figures", "GateError", "Limits", "Proof", "check", "gate_inputs"]
+__all__ = [
+    "MIN_INPUTS",
+    "PRECISIONS",
+    "Scores",
+    "Tolerances",
+    "VerificationReport",
+    "verification_inputs",
+    "verify",
+]
 
-INPUTS = 500  # a file is proven on at least so many
-
-
-class ExportError(SerEdgeError):
-    """A network that can't be exported."""
-
-    exit_code = 4
-
-
-class GateError(ExportError):
-    """A file that doesn't answer as Keras does."""
+MIN_INPUTS = 500
+_EDGE_CASES, _REPEATED = 5, 20  # edge cases after the real utterances; how many of those are predicted again
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a precision may change."""
+class Tolerances:
+    """How far a file's answers may differ from Keras's."""
 
     difference: float  # largest absolute difference of a probability
-    labels_changed: int | None  # inputs where one label is clearly the likeliest; None for any number
-    points: float  # of accuracy, UAR and macro-F1 that the test utterances may lose; one answer may always be another
+    labels_changed: int | None  # among inputs with one label clearly ahead; None: any number
+    points: float  # of accuracy, UAR and macro-F1 lost on the test utterances; one changed label is always allowed
 
 
-def _limits(precision: str, labels_changed: int | None, points: float) -> Limits:
-    return Limits(TOLERANCES[".tflite", precision].keras, labels_changed, points)  # the same in both formats
-
-
-LIMITS = {
-    "float32": _limits("float32", labels_changed=0, points=0.0),
-    "float16": _limits("float16", labels_changed=None, points=0.2),
-    "int8": _limits("int8", labels_changed=None, points=1.0),  # weights; what each runtime does with them: `tolerances`
-    "int8-per-tensor": _limits("int8-per-tensor", labels_changed=None, points=1.0),  # a scale a matrix: tflite-runtime
-    "int8-full": _limits("int8-full", labels_changed=None, points=1.0),  # all arithmetic in integers
+PRECISIONS = {
+    precision: Tolerances(TOLERANCES[".tflite", precision].keras, labels_changed, points)  # the same in both formats
+    for precision, labels_changed, points in (
+        ("float32", 0, 0.0),
+        ("float16", None, 0.2),
+        ("int8", None, 1.0),  # weights; what each runtime computes with them: `ser_edge.models.tolerances`
+        ("int8-per-tensor", None, 1.0),  # one scale for a matrix, for tflite-runtime
+        ("int8-full", None, 1.0),  # all arithmetic in integers
+    )
 }
-_EDGES, _ASKED_AGAIN = 5, 20  # edge cases behind the real utterances; how many of those are asked once more
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Of the test utterances, in percent."""
+class Scores:
+    """Accuracy on the test utterances, in percent."""
 
     wa: float
     uar: float
@@ -63,30 +59,30 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Proof:
-    """What was measured on the way through the gates."""
+class VerificationReport:
+    """The measurements of a file that passed."""
 
     inputs: int
     max_difference: float
     labels_changed: int
-    utterances: int  # real ones, where accuracy is measured
-    file: Figures
-    keras: Figures
+    utterances: int  # real ones, on which accuracy is measured
+    file: Scores
+    keras: Scores
 
 
-def gate_inputs(features: npt.NDArray[np.float32], front_end: FrontEnd) -> npt.NDArray[np.float32]:
-    """Real utterances, then edge cases, then mixtures where real ones are few.
+def verification_inputs(features: npt.NDArray[np.float32], front_end: FrontEnd) -> npt.NDArray[np.float32]:
+    """Real utterances, then edge cases, then mixtures of utterances up to MIN_INPUTS.
 
-    The edge cases are silence, a click, one sample alone, and noise and a square wave at full scale. A mixture is of
-    two different utterances (of one with itself nothing new would come but rounding, and on some processors not even
-    that), and as long as the shorter: a frame that isn't there (NaN) isn't there in any mixture.
+    The edge cases are silence, a click, a single sample, and noise and a square wave at full scale. A mixture is of two
+    different utterances (one with itself would differ only by rounding, and on some processors not even that), and as
+    long as the shorter: a missing frame (NaN) is missing from the mixture.
 
     Args:
         features: (n, frames, coefficients) of real utterances, not normalised.
         front_end: the model's.
 
     Returns:
-        (at least INPUTS, frames, coefficients): the real ones first.
+        (at least MIN_INPUTS, frames, coefficients): the real ones first.
     """
     random = np.random.default_rng(0)
     length = front_end.config.samples or front_end.config.sample_rate
@@ -94,88 +90,88 @@ def gate_inputs(features: npt.NDArray[np.float32], front_end: FrontEnd) -> npt.N
     click[length // 2] = 1
     noise = np.sign(random.standard_normal(length)).astype(np.float32)
     square = np.where(np.arange(length) // 40 % 2, -1, 1).astype(np.float32)  # 200 Hz at 16 kHz
-    alone = np.ones(1 if front_end.config.samples else length, np.float32)
-    edges = np.stack([front_end(signal) for signal in (silence, click, alone, noise, square)])
-    missing = max(0, INPUTS - len(features) - len(edges))
-    one, further = random.integers([[len(features)], [max(1, len(features) - 1)]], size=(2, missing))
-    other = (one + 1 + further) % len(features)
-    share = random.random((missing, 1, 1), np.float32)
-    return np.concatenate([features, edges, share * features[one] + (1 - share) * features[other]])
+    single_sample = np.ones(1 if front_end.config.samples else length, np.float32)
+    edge_cases = np.stack([front_end(signal) for signal in (silence, click, single_sample, noise, square)])
+    missing = max(0, MIN_INPUTS - len(features) - len(edge_cases))
+    first, step = random.integers([[len(features)], [max(1, len(features) - 1)]], size=(2, missing))
+    second = (first + 1 + step) % len(features)
+    weight = random.random((missing, 1, 1), np.float32)
+    return np.concatenate([features, edge_cases, weight * features[first] + (1 - weight) * features[second]])
 
 
-def check(
-    path: Path,
+def verify(
+    model: Model,
     features: npt.NDArray[np.float32],
     expected: npt.NDArray[np.float32],
     names: tuple[str, ...],
     labels: npt.NDArray[np.int64],
     test: npt.NDArray[np.bool_],
-    limits: Limits,
-) -> Proof:
-    """Proves a model file, or refuses it.
+    tolerances: Tolerances,
+) -> VerificationReport:
+    """Compares a model file's answers with Keras's.
 
     Args:
-        path: the file, under any name.
-        features: (n, frames, coefficients) from `gate_inputs`.
+        model: the opened file.
+        features: (n, frames, coefficients) from `verification_inputs`.
         expected: (n, labels), Keras's probabilities for them.
-        names: the labels' names, in the order of Keras's output; the file's own names must say the same.
+        names: the labels' names, in the order of Keras's output; compared with the file's own.
         labels: (m,) of the first m inputs, the real utterances.
         test: (m,) where accuracy is measured.
-        limits: of the file's precision.
+        tolerances: of the file's precision.
 
     Raises:
-        GateError: a figure outside its limit; the message has all of them.
-        ModelError: the runtime refuses the file, or it answers NaN.
+        VerificationError: a tolerance is exceeded; the message lists all.
+        ModelError: the file answers NaN.
     """
-    model = Model(path)
     answers = model.probabilities(features)
-    rows = [*range(_ASKED_AGAIN), *range(len(labels), len(labels) + _EDGES)]
-    once, again = (model.probabilities(features[rows]) for _ in range(2))
-    single = np.concatenate([model.probabilities(features[row][None]) for row in rows])
-    differences = np.abs(answers - expected).max(axis=1)
-    heard = np.array(model.metadata.labels)[answers.argmax(1)]
-    heard_by_keras, spoken = np.array(names)[expected.argmax(1)], np.array(names)[labels]
+    rows = [*range(_REPEATED), *range(len(labels), len(labels) + _EDGE_CASES)]
+    repeated, again = (model.probabilities(features[rows]) for _ in range(2))
+    alone = np.concatenate([model.probabilities(features[row][None]) for row in rows])
+    predicted = np.array(model.metadata.labels)[answers.argmax(1)]
+    keras_predicted, true = np.array(names)[expected.argmax(1)], np.array(names)[labels]
+    changed = predicted != keras_predicted
     tested = np.flatnonzero(test)
-    file, keras = (_figures(spoken[tested], guesses[tested]) for guesses in (heard, heard_by_keras))
-    lost = max(keras.wa - file.wa, keras.uar - file.uar, keras.f1 - file.f1)
-    changed = heard != heard_by_keras
-    second, first = np.partition(expected, -2, axis=1)[:, -2:].T
-    decided = first - second > 2 * limits.difference  # else the difference that is allowed can turn them round
-    proof = Proof(
+    file, keras = (_scores(true[tested], found[tested]) for found in (predicted, keras_predicted))
+    report = VerificationReport(
         inputs=len(features),
-        max_difference=float(differences.max()),
+        max_difference=float(np.abs(answers - expected).max()),
         labels_changed=int(changed.sum()),
         utterances=len(tested),
         file=file,
         keras=keras,
     )
-    failures = {
-        f"a probability is off by {proof.max_difference:.2g}, {limits.difference:.2g} is allowed": (
-            proof.max_difference > limits.difference
-        ),
-        f"{proof.labels_changed} of {proof.inputs} labels changed, {limits.labels_changed} may": (
-            limits.labels_changed is not None and int((changed & decided).sum()) > limits.labels_changed
-        ),
-        f"{lost:.2f} points lost on {len(tested)} test utterances, {limits.points} or one answer are allowed": (
-            lost > limits.points + 1e-9 and int(changed[tested].sum()) > 1  # of few, one is more than the points
-        ),
-        "the same input gives another answer the second time: state leaks between calls": (
-            not np.array_equal(again, once)
-        ),
-        "an input gives another answer alone than among others": (
-            max(np.abs(single - few).max() for few in (once, answers[rows])) > BATCH
-        ),
-        f"{proof.inputs} inputs, {INPUTS} are needed": proof.inputs < INPUTS,
-    }
-    if any(failures.values()):
-        raise GateError("; ".join(reason for reason, failed in failures.items() if failed))
-    return proof
+    failures = []
+    if report.max_difference > tolerances.difference:
+        failures.append(
+            f"a probability differs by more than allowed ({report.max_difference:.2g} > {tolerances.difference:.2g})"
+        )
+    second, first = np.partition(expected, -2, axis=1)[:, -2:].T
+    clear = first - second > 2 * tolerances.difference  # closer ones may change places within the tolerance
+    if tolerances.labels_changed is not None and (changed & clear).sum() > tolerances.labels_changed:
+        failures.append(f"more labels changed than allowed ({report.labels_changed} > {tolerances.labels_changed})")
+    lost = max(keras.wa - file.wa, keras.uar - file.uar, keras.f1 - file.f1)
+    if lost > tolerances.points + 1e-9 and changed[tested].sum() > 1:  # of few utterances one is more than the points
+        failures.append(
+            "more accuracy lost than allowed "
+            f"({lost:.2f} > {tolerances.points} percentage points or one of {len(tested)} test utterances)"
+        )
+    if stateful := not np.array_equal(again, repeated):
+        failures.append("the same input gets another answer the second time: the file keeps state between calls")
+    if max(np.abs(alone - batch).max() for batch in (repeated, answers[rows])) > BATCH:
+        failures.append("an input gets another answer alone than in a batch")
+    if len(features) < MIN_INPUTS:
+        failures.append(f"too few inputs to verify with ({len(features)} < {MIN_INPUTS})")
+    if failures:
+        raise VerificationError(
+            "; ".join(failures), code="export-stateful" if stateful else "export-verification-failed"
+        )
+    return report
 
 
-def _figures(spoken: npt.NDArray[np.str_], heard: npt.NDArray[np.str_]) -> Figures:
-    every = np.unique(spoken)
-    return Figures(
-        wa=100 * float((spoken == heard).mean()),
-        uar=100 * float(recall_score(spoken, heard, labels=every, average="macro", zero_division=0)),
-        f1=100 * float(f1_score(spoken, heard, labels=every, average="macro", zero_division=0)),
+def _scores(true: npt.NDArray[np.str_], predicted: npt.NDArray[np.str_]) -> Scores:
+    present = np.unique(true)
+    return Scores(
+        wa=100 * float((true == predicted).mean()),
+        uar=100 * float(recall_score(true, predicted, labels=present, average="macro", zero_division=0)),
+        f1=100 * float(f1_score(true, predicted, labels=present, average="macro", zero_division=0)),
     )

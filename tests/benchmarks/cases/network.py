@@ -24,9 +24,9 @@ from peers.notebook import SHAPE, network
 from peers.numpy_gru import NumpyGRU
 from timing import Figures, in_turn
 
-from ser_export.to_onnx import graph as onnx_graph
+from ser_export.to_onnx.graph import build_graph
 from ser_export.to_onnx.quantize import ONNX_PRECISIONS
-from ser_export.to_tflite import convert as tflite
+from ser_export.to_tflite.convert import convert
 
 TURNS, CALLS = 12, 3  # for a round
 PREDICT = "keras.Model.predict"
@@ -84,11 +84,11 @@ def _makers(model: Any, folder: Path) -> dict[str, Callable[[], Callable[[Any], 
 
     def litert(precision: str) -> converted.Answer:
         path = folder / f"{precision}.tflite"
-        tflite.convert(saved, path, precision, np.zeros((1, *SHAPE), np.float32))
+        convert(saved, path, precision, np.zeros((1, *SHAPE), np.float32))
         return converted.in_interpreter(path, ai_edge_litert.interpreter.Interpreter)
 
     def ours(precision: str) -> converted.Answer:
-        graph = ONNX_PRECISIONS[precision](onnx_graph.build(model))
+        graph = ONNX_PRECISIONS[precision](build_graph(model))
         return converted.in_onnxruntime(graph.SerializeToString())
 
     compiled = tf.function(lambda item: model(item, training=False))

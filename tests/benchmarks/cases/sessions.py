@@ -17,7 +17,7 @@ from case import Settings, Table, main
 from timing import Figures, in_turn
 
 from ser_edge.audio.reading import read
-from ser_edge.models.network import BUNDLED, Model
+from ser_edge.models.loader import BUNDLED, open_model
 
 TURNS, CALLS = 12, 3  # for a round
 Level = onnxruntime.GraphOptimizationLevel
@@ -34,7 +34,7 @@ OURS = next(iter(SETTINGS))
 
 def measure(settings: Settings) -> list[Table]:
     """One table."""
-    model = Model("crnn.onnx")
+    model = open_model("crnn.onnx")
     samples = read(settings.some_files(1)[0], model.metadata.features.sample_rate)
     item = model.metadata.inputs(model.front_end.windows(samples)[:1])
     onnx, litert = BUNDLED / "crnn.onnx", BUNDLED / "crnn.tflite"

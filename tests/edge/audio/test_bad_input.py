@@ -281,7 +281,7 @@ def test_a_bad_sound_is_a_line_and_the_others_are_judged(
     code, answered, told = command("--jobs", "1", sounds[0], path, sounds[1])
     assert (code, answered) == (1, [str(sounds[0]), str(sounds[1])])
     assert re.fullmatch(f"ser-edge: {path}: {says}", told[0])
-    assert told[1:] == ["ser-edge: 2 judged, 1 failed"]
+    assert told[1:] == ["ser-edge: 2 classified, 1 failed"]
 
 
 @pytest.mark.parametrize("bad", SOUNDS)
@@ -292,7 +292,7 @@ def test_a_bad_sound_in_windows_is_a_line_too(bad: str, command: Any, sounds: li
     assert {str(sounds[0])} <= set(answered) <= {path, str(sounds[0])}  # windows may come before the fault is met
     assert code == 1
     assert re.fullmatch(f"ser-edge: {path}: {says}", told[0])
-    assert told[1:] == ["ser-edge: 1 judged, 1 failed"]
+    assert told[1:] == ["ser-edge: 1 classified, 1 failed"]
 
 
 @pytest.mark.parametrize("name", QUIET)
@@ -343,7 +343,7 @@ def test_a_bad_standard_input_is_a_line(name: str, command: Any, monkeypatch: py
     if says is None:
         assert code == 0
         assert set(answered) <= {"-"}
-        assert re.fullmatch("ser-edge: .* s heard, .*", told[0])
+        assert re.fullmatch("ser-edge: .* s of audio, .*", told[0])
     else:
         assert (code, answered) == (1, [])
         assert re.fullmatch(f"ser-edge: -: {says}", told[0])
@@ -361,7 +361,7 @@ def test_a_bad_path_is_a_line_and_the_others_are_judged(
     code, answered, told = command(path, sounds[0])
     assert (code, answered) == (1, [str(sounds[0])])
     assert re.fullmatch(f"ser-edge: {re.escape(printable(path))}: {says}", told[0])
-    assert told[1:] == ["ser-edge: 1 judged, 1 failed"]
+    assert told[1:] == ["ser-edge: 1 classified, 1 failed"]
 
 
 @pytest.mark.parametrize("line", USAGE)

@@ -239,8 +239,8 @@ class TestFolders:
         code, answered, said = command("--jobs", "1", folder)
         assert (code, answered) == (1, [str(good)])
         assert said == [
-            f"ser-edge: 3 files passed over (.m4a, .webm), which need PyAV or ffmpeg; try: {media.install_command()}",
-            "ser-edge: 1 judged, 3 failed",
+            f"ser-edge: 3 files skipped (.m4a, .webm), which need PyAV or ffmpeg; try: {media.install_command()}",
+            "ser-edge: 1 classified, 3 failed",
         ]
 
     def test_a_folder_of_nothing_else_says_no_more(self, nothing_decodes: None, command: Any, tmp_path: Path) -> None:
@@ -248,9 +248,7 @@ class TestFolders:
         (tmp_path / "folder" / "a.m4a").touch()
         code, answered, said = command(tmp_path / "folder")
         assert (code, answered) == (1, [])
-        assert said == [
-            f"ser-edge: 1 file passed over (.m4a), which need PyAV or ffmpeg; try: {media.install_command()}"
-        ]
+        assert said == [f"ser-edge: 1 file skipped (.m4a), which need PyAV or ffmpeg; try: {media.install_command()}"]
 
     def test_links_are_followed_once_around(self, sounds: list[Path], command: Any, tmp_path: Path) -> None:
         folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"

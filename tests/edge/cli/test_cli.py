@@ -24,8 +24,8 @@ from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS
 from ser_edge.capture.devices import devices
 from ser_edge.cli import args as options
 from ser_edge.cli.app import main
+from ser_edge.models.loader import DEFAULT
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.models.network import DEFAULT
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.tolerances import FORMATS
 from ser_edge.output.writers import WRITERS
@@ -139,7 +139,7 @@ def test_one_broken_file_does_not_stop_the_others(sounds: list[Path], tmp_path: 
     assert [Path(record["path"]).stem for record in records] == [f"{n:02}" for n in range(60) if n != 31]
     assert done.stderr.splitlines() == [
         f"ser-edge: {broken}: not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)",
-        "ser-edge: 59 judged, 1 failed",
+        "ser-edge: 59 classified, 1 failed",
     ]
     assert done.returncode == 1
 

@@ -19,7 +19,7 @@ import soundfile
 from ser_edge import Recognizer
 from ser_edge.capture.microphone import Health
 from ser_edge.cli.app import main
-from ser_edge.cli.predict import capture_incidents
+from ser_edge.cli.listen import capture_incidents
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
 RATE = 16_000
@@ -67,7 +67,7 @@ def test_a_summary_tells_what_was_heard(talk: Path) -> None:
     done = ser_edge("--format", "json", "-", input=talk.read_bytes())
     windows = len(done.stdout.splitlines())
     line = done.stderr.decode()
-    assert line.startswith(f"ser-edge: {soundfile.info(talk).duration:.1f} s heard, {windows} windows: ")
+    assert line.startswith(f"ser-edge: {soundfile.info(talk).duration:.1f} s of audio, {windows} windows: ")
     assert "real-time factor 0." in line
     assert line.count("\n") == 1
 
@@ -93,7 +93,7 @@ def test_a_signal_ends_it_within_a_second_with_a_summary(number: int, talk: Path
         assert process.wait(timeout=60) == 0
         assert time.monotonic() - began < 15  # one, and the rest for a machine that is busy; the input never ends
     assert all(record["label"] for record in records(rest))  # whole lines
-    assert b" s heard, " in said
+    assert b" s of audio, " in said
 
 
 @pytest.mark.skipif(shutil.which("nohup") is None, reason="no nohup here")
@@ -118,10 +118,10 @@ def test_a_microphone_that_lost_nothing_has_no_line_about_it(
     sounddevice: Any, card: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     microphone = sounddevice.plug(card("USB", channels=1, rate=RATE))
-    microphone.on_start = lambda: microphone.hear(np.zeros(RATE, np.float32))
+    microphone.on_start = lambda: microphone.record(np.zeros(RATE, np.float32))
     assert main(["--mic", "--duration", "0.5", "--format", "json"]) == 0
     (summary,) = capsys.readouterr().err.splitlines()
-    assert summary.startswith("ser-edge: 0.5 s heard, ")
+    assert summary.startswith("ser-edge: 0.5 s of audio, ")
 
 
 @pytest.mark.parametrize(

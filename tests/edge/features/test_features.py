@@ -11,8 +11,8 @@ import scipy.fft
 
 from ser_edge.audio.reading import read
 from ser_edge.features.config import FeatureConfig
-from ser_edge.features.frontend import FrontEnd
-from ser_edge.features.mel import hann, mel_filters
+from ser_edge.features.frontend import FrontEnd, hann
+from ser_edge.features.mel import mel_filters
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 80_000).astype(np.float32)  # five seconds
 

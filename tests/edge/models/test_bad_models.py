@@ -19,8 +19,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ser_edge.features.config import FeatureConfig
 from ser_edge.models.container import MAX_FILE, MAX_METADATA
+from ser_edge.models.loader import BUNDLED, DEFAULT
 from ser_edge.models.metadata import FILE_NAME, KEY, ModelMetadata
-from ser_edge.models.network import BUNDLED, DEFAULT
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 LABELS = ("calm", "happy", "angry")

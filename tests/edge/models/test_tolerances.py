@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser_edge.models.network import DEFAULT, Model
+from ser_edge.models.loader import DEFAULT, open_model
+from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.tolerances import TOLERANCES, tolerance
 
@@ -31,7 +32,7 @@ def moved(values: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
 
 @pytest.mark.parametrize("suffix", RUNTIMES)
 def test_rounded_features_move_no_probability_further_than_the_table_says(suffix: str, sounds: list[Path]) -> None:
-    model = Model(DEFAULT + suffix)
+    model = open_model(DEFAULT + suffix)
     once = features(model, sounds)
     answers = model.probabilities(once)
     bound = tolerance(suffix, model.metadata.precision).inputs
@@ -41,7 +42,7 @@ def test_rounded_features_move_no_probability_further_than_the_table_says(suffix
 def test_int8_in_litert_moves_further_than_float32_and_that_is_why_it_has_a_line_of_its_own(
     sounds: list[Path],
 ) -> None:
-    model = Model(f"{DEFAULT}.tflite")
+    model = open_model(f"{DEFAULT}.tflite")
     once = features(model, sounds)
     answers = model.probabilities(once)
     furthest = max(np.abs(model.probabilities(again) - answers).max() for again in moved(once))
@@ -50,7 +51,7 @@ def test_int8_in_litert_moves_further_than_float32_and_that_is_why_it_has_a_line
 
 @pytest.mark.parametrize("suffix", RUNTIMES)
 def test_the_same_bits_get_the_same_answer(suffix: str, sounds: list[Path]) -> None:
-    once, again = Model(DEFAULT + suffix), Model(DEFAULT + suffix)
+    once, again = open_model(DEFAULT + suffix), open_model(DEFAULT + suffix)
     inputs = features(once, sounds)
     np.testing.assert_array_equal(once.probabilities(inputs), again.probabilities(inputs.copy()))
 

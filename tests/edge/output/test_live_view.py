@@ -1,10 +1,11 @@
-"""The terminal picture: exact frames, then what a terminal makes of them."""
+"""The live view: exact frames, then what a terminal displays."""
 
 import io
 import math
 import os
 import re
 import string
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -12,24 +13,28 @@ from hypothesis import strategies as st
 
 from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.output import live_view
 from ser_edge.output.live_view import LiveView, Look, Picture, can_paint, marks, render
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
 LABELS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
-DESCRIPTION = ModelMetadata("ravdess", LABELS, FeatureConfig())
-SHARES = (0.05, 0.08, 0.7, 0.03, 0.1, 0.0, 0.004, 0.036)
+METADATA = ModelMetadata("ravdess", LABELS, FeatureConfig())
+RATIOS = (0.05, 0.08, 0.7, 0.03, 0.1, 0.0, 0.004, 0.036)
 STATUS = "USB Mic 48 kHz · lag 0.1 s · dropped 0.0 s"
-SAID = ("no-speech", "no-speech", "sad", "surprised", "uncertain", "happy", "happy")
+PAST = ("no-speech", "no-speech", "sad", "surprised", "uncertain", "happy", "happy")
 
 
 def answer(label: str = "happy", end: float = 83.5) -> Prediction:
     if label == NO_SPEECH:
         return Prediction(None, end - 3, end, label, 0.0, dict.fromkeys(LABELS, 0.0), 0.1)
-    return Prediction(None, end - 3, end, label, max(SHARES), dict(zip(LABELS, SHARES, strict=True)), 1.0)
+    return Prediction(None, end - 3, end, label, max(RATIOS), dict(zip(LABELS, RATIOS, strict=True)), 1.0)
 
 
-HAPPY = Picture(LABELS, answer(), SAID, -30.0, STATUS)
+def show(view: LiveView, prediction: Prediction, level: float, status: str) -> None:
+    view.write(prediction)
+    view.update(level, status)
+
+
+HAPPY = Picture(LABELS, answer(), PAST, -30.0, STATUS)
 SIXTY = """\
   happy  70 %                                         01:23
 
@@ -123,7 +128,11 @@ u surprised
         (HAPPY, Look(59, blocks=True), SIXTY),
         (HAPPY, Look(119, blocks=True), HUNDRED_AND_TWENTY),
         (HAPPY, Look(59), ASCII),
-        (Picture(LABELS, answer(NO_SPEECH, 84), (*SAID, NO_SPEECH), -math.inf, STATUS), Look(59, blocks=True), SILENCE),
+        (
+            Picture(LABELS, answer(NO_SPEECH, 84), (*PAST, NO_SPEECH), -math.inf, STATUS),
+            Look(59, blocks=True),
+            SILENCE,
+        ),
         (Picture(LABELS), Look(59, blocks=True), LISTENING),
     ],
     ids=["60", "120", "ascii", "silence", "listening"],
@@ -196,6 +205,13 @@ def test_a_status_is_cut_where_the_line_ends(status: str, blocks: bool, expected
     assert render(Picture(LABELS, status=status), Look(20, blocks=blocks))[-1] == expected
 
 
+def cells(line: str) -> int:
+    """Width on a terminal."""
+    combining = sum(unicodedata.category(c) in ("Mn", "Me") for c in line)
+    wide = sum(unicodedata.east_asian_width(c) in "WF" and unicodedata.category(c) not in ("Mn", "Me") for c in line)
+    return len(line) - combining + wide
+
+
 LEVELS = st.floats(allow_nan=True, allow_infinity=True)
 NAMES = st.lists(
     st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12), min_size=2, max_size=12, unique=True
@@ -213,12 +229,12 @@ def test_no_picture_is_wider_or_higher_than_it_may_be(
     prediction = Prediction(None, 0, 3, label, 0.5, dict(zip(names, shares, strict=True)), data.draw(st.floats(0, 1)))
     lines = render(Picture(tuple(names), prediction, history, level, status), Look(width, blocks=blocks))
     assert len(lines) == len(render(Picture(tuple(names)), Look(width))) == len(names) + 7
-    assert max(map(live_view._cells, lines)) <= min(width, 80)
+    assert max(map(cells, lines)) <= min(width, 80)
     assert all(line.isprintable() and (blocks or line.isascii()) for line in lines)
 
 
 class Terminal(io.StringIO):
-    """As much of one as the view uses; what it doesn't know is an error."""
+    """Interprets what the view uses; any other code is an error."""
 
     def __init__(self, columns: int = 60, rows: int = 24, encoding: str | None = "utf-8"):
         super().__init__()
@@ -273,9 +289,8 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What time it is; colourless, and no terminal but Terminal."""
+    """The time; in an environment without colour and another terminal."""
     now = [100.0]
-    monkeypatch.setattr(live_view.time, "monotonic", lambda: now[0])
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     return now
@@ -293,55 +308,49 @@ def history(lines: list[str]) -> str:
 
 
 def test_pictures_are_painted_over_each_other(clock: list[float], terminal: Terminal) -> None:
-    view = LiveView(terminal, DESCRIPTION)
-    for second, label in enumerate(SAID[:-1]):
-        view.update(answer(label, end=3 + second), -20.0, "a longer status than the one that follows")
+    view = LiveView(terminal, METADATA, lambda: clock[0])
+    for second, label in enumerate(PAST[:-1]):
+        show(view, answer(label, end=3 + second), -20.0, "a longer status than the one that follows")
         clock[0] += 1
-    view.update(answer(), -30.0, STATUS)
+    show(view, answer(), -30.0, STATUS)
     assert terminal.screen == ["$ ser-edge --mic", *SIXTY.splitlines()]
     assert (terminal.scrolled, terminal.cursor) == (0, False)
 
 
 def test_closing_leaves_the_last_picture_and_a_visible_cursor_below_it(clock: list[float], terminal: Terminal) -> None:
-    view = LiveView(terminal, DESCRIPTION)
-    view.update(None, -50.0, STATUS)
-    for second, label in enumerate(SAID[:-1]):
-        view.update(answer(label, end=3 + second), -50.0, STATUS)
-    view.update(answer(), -30.0, STATUS)  # all too soon to be painted
+    view = LiveView(terminal, METADATA, lambda: clock[0])
+    view.update(-50.0, STATUS)
+    for second, label in enumerate(PAST[:-1]):
+        show(view, answer(label, end=3 + second), -50.0, STATUS)
+    show(view, answer(), -30.0, STATUS)  # all too soon to be painted
     view.close()
-    terminal.write("listened 83 s")
-    assert terminal.screen == ["$ ser-edge --mic", *SIXTY.splitlines(), "listened 83 s"]
+    terminal.write("summary")
+    assert terminal.screen == ["$ ser-edge --mic", *SIXTY.splitlines(), "summary"]
     assert terminal.cursor
     view.close()
-    assert terminal.at == (16, 13)
+    assert terminal.at == (16, 7)
 
 
 def test_a_view_that_showed_nothing_leaves_nothing(terminal: Terminal) -> None:
-    LiveView(terminal, DESCRIPTION).close()
+    LiveView(terminal, METADATA).close()
     assert terminal.frames == 0
 
 
 def test_ten_pictures_a_second_are_enough_and_none_is_forgotten(clock: list[float], terminal: Terminal) -> None:
-    view = LiveView(terminal, DESCRIPTION)
+    view = LiveView(terminal, METADATA, lambda: clock[0])
     for block in range(100):
-        view.update(answer("sad", end=block) if block % 10 == 0 else None, -20.0, STATUS)
+        if block % 10 == 0:
+            view.write(answer("sad", end=block))
+        view.update(-20.0, STATUS)
         clock[0] += 0.02
     assert 15 <= terminal.frames <= 20
     assert history(terminal.screen) == "s" * 10
 
 
-def test_a_window_that_comes_again_is_not_a_new_one(clock: list[float], terminal: Terminal) -> None:
-    view = LiveView(terminal, DESCRIPTION)
-    for end in (3.0, 3.0, 3.5, 3.5):
-        view.update(answer(end=end), -20.0, STATUS)
-        clock[0] += 1
-    assert history(terminal.screen) == "hh"
-
-
 def test_the_history_shows_the_newest_windows(clock: list[float], terminal: Terminal) -> None:
-    view = LiveView(terminal, DESCRIPTION)
+    view = LiveView(terminal, METADATA, lambda: clock[0])
     for count in range(300):
-        view.update(answer("sad" if count == 299 else "happy", end=count), -20.0, STATUS)
+        show(view, answer("sad" if count == 299 else "happy", end=count), -20.0, STATUS)
         clock[0] += 1
     assert history(terminal.screen) == "h" * 37 + "s"
 
@@ -350,12 +359,12 @@ def test_the_history_shows_the_newest_windows(clock: list[float], terminal: Term
 def test_a_terminal_of_another_size_is_painted_anew(
     columns: int, rows: int, clock: list[float], terminal: Terminal
 ) -> None:
-    view = LiveView(terminal, DESCRIPTION)
-    view.update(answer(), -30.0, STATUS)
+    view = LiveView(terminal, METADATA, lambda: clock[0])
+    show(view, answer(), -30.0, STATUS)
     terminal.columns, terminal.rows = columns, rows
     for _ in range(3):
         clock[0] += 1
-        view.update(None, -30.0, STATUS)
+        view.update(-30.0, STATUS)
     lines = render(Picture(LABELS, answer(), ("happy",), -30.0, STATUS), Look(columns - 1, blocks=True))
     fitting = lines if rows >= len(lines) else [line for line in lines if line][:rows]
     assert terminal.screen == fitting
@@ -365,9 +374,9 @@ def test_a_terminal_of_another_size_is_painted_anew(
 def test_the_smallest_terminal_gets_its_cursor_back(clock: list[float], terminal: Terminal) -> None:
     terminal.columns = terminal.rows = 1
     terminal.screen, terminal.at = [], (0, 0)
-    view = LiveView(terminal, DESCRIPTION)
+    view = LiveView(terminal, METADATA, lambda: clock[0])
     for _ in range(3):
-        view.update(answer(), -30.0, STATUS)
+        show(view, answer(), -30.0, STATUS)
         clock[0] += 1
     assert (terminal.scrolled, terminal.cursor) == (0, False)
     view.close()
@@ -376,7 +385,7 @@ def test_the_smallest_terminal_gets_its_cursor_back(clock: list[float], terminal
 
 def test_a_low_terminal_goes_without_blank_lines_first(clock: list[float], terminal: Terminal) -> None:
     terminal.rows = 13
-    LiveView(terminal, DESCRIPTION).update(answer(), -30.0, STATUS)
+    show(LiveView(terminal, METADATA), answer(), -30.0, STATUS)
     assert terminal.screen[-1].startswith("  USB Mic")
     assert "" not in terminal.screen
 
@@ -389,9 +398,9 @@ def test_without_block_characters_all_is_ascii(
 ) -> None:
     monkeypatch.setenv("TERM", term)
     terminal._encoding = encoding
-    view = LiveView(terminal, DESCRIPTION)
-    for second, label in enumerate(SAID):
-        view.update(answer(label, end=77.5 + second), -30.0, STATUS)
+    view = LiveView(terminal, METADATA, lambda: clock[0])
+    for second, label in enumerate(PAST):
+        show(view, answer(label, end=77.5 + second), -30.0, STATUS)
     view.close()
     assert "\n".join(terminal.screen[1:]) == ASCII
 
@@ -401,7 +410,7 @@ def test_no_color_means_no_colour(clock: list[float], terminal: Terminal, monkey
     for value in ("1", ""):  # empty is as if it weren't set
         monkeypatch.setenv("NO_COLOR", value)
         out = io.StringIO()
-        LiveView(out, DESCRIPTION).update(answer(), -30.0, STATUS)
+        show(LiveView(out, METADATA), answer(), -30.0, STATUS)
         styles.append(len(re.findall("\x1b\\[[0-9;]*m", out.getvalue())))
     assert styles[0] == 0 < styles[1]
 

@@ -222,7 +222,7 @@ def test_a_signal_ends_it_with_a_summary_and_offline(number: int, broker: Mosqui
         listening.process.send_signal(number)
         _, said = listening.end()
         assert listening.process.returncode == 0
-    assert " s heard, " in said
+    assert " s of audio, " in said
     assert retained(broker)[AVAILABILITY] == "offline"
     assert f"Received DISCONNECT from {identity()}" in broker.log.read_text()  # it was no last will
 
@@ -258,7 +258,7 @@ def test_a_broker_that_comes_back_gets_all_answers(broker: Mosquitto, talk: Path
     first, second, summary = said.splitlines()
     assert first.startswith("ser-edge: the MQTT broker is gone (")
     assert second == "ser-edge: the MQTT broker is back"
-    assert " s heard, " in summary
+    assert " s of audio, " in summary
 
 
 @needs_mosquitto
@@ -272,7 +272,7 @@ def test_what_a_broker_that_stays_away_missed_is_told_at_the_end(broker: Mosquit
         _, said = listening.end()
         assert listening.process.returncode == 0  # the answers were printed
     summary, last = said.splitlines()[-2:]
-    assert " s heard, " in summary
+    assert " s of audio, " in summary
     lost = int(last.removeprefix("ser-edge: the MQTT broker was away; answers not published: "))
     assert lost >= 10
 
@@ -365,7 +365,7 @@ def test_without_a_broker_it_is_one_line(sounds: list[Path], tmp_path: Path) -> 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"ser-edge: --mqtt mqtt://127.0.0.1:{port}/t: no broker answers there (Connection refused); "
-        "start it, or mend the URL\n"
+        "start it, or correct the URL\n"
     )
     assert answers.read_text() == "of yesterday"
 

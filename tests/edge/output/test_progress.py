@@ -1,9 +1,12 @@
-"""The bar on a terminal, as the terminal shows it in the end."""
+"""The progress bar, as a terminal shows it in the end, and lines beside it."""
 
+import ctypes
 import io
-import re
+import os
 import shutil
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,9 @@ import pytest
 import soundfile
 
 from ser_edge.cli.app import main
-from ser_edge.output.progress import Progress, log_line
+from ser_edge.errors.native_stderr import STDERR_LOCK, keep_freed_memory, suppress_native_stderr
+from ser_edge.output import progress
+from ser_edge.output.progress import advance_within_file, finish_file, log_line, progress_bar
 
 RATE = 16_000
 
@@ -37,11 +42,11 @@ class Terminal(io.StringIO):
         return [line.rstrip() for line in lines]
 
 
-def terminal_of(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """A terminal as standard error, on which a bar comes at once. Called in the test: pytest captures anew for it."""
+def attach(monkeypatch: pytest.MonkeyPatch, delay: float = 0) -> Terminal:
+    """A terminal as standard error. Called in the test, as pytest replaces standard error before it."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(Progress, "DELAY", 0)
+    monkeypatch.setattr(progress, "DELAY", delay)
     return terminal
 
 
@@ -49,7 +54,7 @@ def terminal_of(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 def test_the_bar_ends_with_all_files_on_a_line_of_its_own(
     jobs: int, sounds: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terminal = terminal_of(monkeypatch)
+    terminal = attach(monkeypatch)
     for number in range(24):
         shutil.copy(sounds[number % len(sounds)], tmp_path / f"{number:02}.wav")
     (tmp_path / "12.wav").write_text("no sound")
@@ -57,49 +62,73 @@ def test_the_bar_ends_with_all_files_on_a_line_of_its_own(
     broken, bar, model, summary, end = terminal.screen()
     assert broken.startswith(f"ser-edge: {tmp_path / '12.wav'}: ")
     assert bar.startswith("100 %|█")
-    assert "█| 24/24 files [00:" in bar
+    assert "█| 24.0/24 files [00:" in bar
     assert bar.endswith("<00:00]")
     assert model.startswith("model crnn: ")
-    assert (summary, end) == ("ser-edge: 23 judged, 1 failed", "")
+    assert (summary, end) == ("ser-edge: 23 classified, 1 failed", "")
 
 
-def test_a_long_file_moves_the_bar_and_counts_when_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = terminal_of(monkeypatch)
-    sound = 0.1 * np.random.default_rng(0).standard_normal(90 * RATE).astype(np.float32)
-    soundfile.write(tmp_path / "long.wav", sound, RATE)
+def test_a_long_file_moves_the_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = attach(monkeypatch)
+    noise = 0.1 * np.random.default_rng(0).standard_normal(90 * RATE).astype(np.float32)
+    soundfile.write(tmp_path / "long.wav", noise, RATE)
     assert main(["--no-gate", "--timeline", str(tmp_path / "long.wav")]) == 0
-    assert "1/1 files" in terminal.screen()[0]
-    assert "| 0/1 files" in terminal.getvalue()
+    assert "1.0/1 files" in terminal.screen()[0]
+    assert "| 0." in terminal.getvalue()
 
 
-def test_parts_of_a_file_are_never_counted_as_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = terminal_of(monkeypatch)
-    progress = Progress(lambda: 2)
-    progress._bar.mininterval = 0
-    for done in (0.1, 0.5, 0.9):
-        progress.within(done, 1.0)
-    progress.next()
-    progress.within(0.25, 1.0)
-    log_line("a line between")
-    progress.next()
-    progress.close()
-    counted = re.findall(r"\| (\S+ files) \[", terminal.getvalue())
-    assert list(dict.fromkeys(counted)) == ["0/2 files", "1/2 files", "2/2 files"]
-    assert terminal.screen()[0] == "a line between"
-    assert terminal.screen()[-1] == ""
+def test_parts_of_files_add_up_and_lines_stand_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = attach(monkeypatch)
+    with progress_bar(2) as bar:
+        for seconds in (1, 5, 10, 11):  # a header may state too few
+            advance_within_file(bar, seconds, 10)
+            assert bar.n < 1
+        finish_file(bar)
+        advance_within_file(bar, 3, 0)  # of unknown length
+        assert bar.n == 1
+        log_line("a line between")
+        advance_within_file(bar, 1, 3)
+        finish_file(bar)
+    line, last, end = terminal.screen()
+    assert (line, end) == ("a line between", "")
+    assert "| 2.0/2 files [" in last
 
 
-def test_what_is_done_in_a_moment_has_no_bar(sounds: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = terminal_of(monkeypatch)
-    monkeypatch.setattr(Progress, "DELAY", 1e9)
+def test_short_work_shows_no_bar(sounds: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = attach(monkeypatch, delay=1e9)
     assert main([str(sounds[0])]) == 0
     assert [line.partition(":")[0] for line in terminal.screen()] == ["model crnn", ""]
 
 
-def test_a_terminal_that_was_closed_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Gone(Terminal):
+def test_a_closed_terminal_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(Terminal):
         def write(self, text: str) -> int:
             raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(sys, "stderr", Gone())
+    monkeypatch.setattr(sys, "stderr", Closed())
     log_line("nobody reads this")
+
+
+def test_lines_are_printed_while_threads_suppress_native_messages(capfd: pytest.CaptureFixture[str]) -> None:
+    def suppress() -> None:
+        for _ in range(50):
+            with suppress_native_stderr():
+                os.write(2, b"native message\n")
+
+    threads = [threading.Thread(target=suppress) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(50):
+        log_line(f"line {number}")
+        time.sleep(0.0005)
+    for thread in threads:
+        thread.join()
+    with STDERR_LOCK:
+        os.write(2, b"end\n")
+    assert capfd.readouterr().err.splitlines() == [*(f"line {number}" for number in range(50)), "end"]
+
+
+def test_other_c_libraries_than_glibc_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_freed_memory()
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    keep_freed_memory()

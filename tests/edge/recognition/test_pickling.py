@@ -14,8 +14,8 @@ import pytest
 from ser_edge import ModelError, Recognizer, WindowConfig
 from ser_edge.features.config import FeatureConfig
 from ser_edge.models import network as model
+from ser_edge.models.loader import BUNDLED, DEFAULT
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.models.network import BUNDLED, DEFAULT
 from ser_edge.models.runtimes.base import RUNTIMES
 from tests.conftest import RATE, voice
 
@@ -113,6 +113,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 @pytest.mark.parametrize("suffix", RUNTIMES)
 def test_a_pool_maps_predict(method: str, suffix: str, sounds: list[Path], tmp_path: Path) -> None:

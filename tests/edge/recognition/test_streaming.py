@@ -16,6 +16,7 @@ from ser_edge.errors import AudioError
 from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.features.online import IncrementalLogMel
+from ser_edge.models.loader import open_model
 from ser_edge.models.network import Model
 from ser_edge.models.tolerances import tolerance
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
@@ -199,7 +200,7 @@ class Says:
 
 def said(labels: list[int], samples: Samples) -> list[Prediction]:
     """The stream's answers, if the network says these."""
-    model: Any = Says(labels, Model())
+    model: Any = Says(labels, open_model())
     stream = Stream(model, RATE, WindowConfig(min_speech_ratio=None))
     return [*stream.accept_waveform(samples), *stream.input_finished()]
 
@@ -208,12 +209,13 @@ def test_smoothing_hides_a_flicker_and_delays_a_change_by_at_most_a_window() -> 
     samples = np.zeros(8 * RATE, np.float32)
     count = len(said([0] * 50, samples))
     change = count // 2
-    names = Model().metadata.labels
+    names = open_model().metadata.labels
     told = [p.label for p in said([0] * change + [1] * count, samples)]
     assert told[:change] == [names[0]] * change
     assert told[change + 1 :] == [names[1]] * (count - change - 1)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow(recognizer: Recognizer) -> None:
     stream = recognizer.create_stream(RATE)
     minute = np.random.default_rng(0).normal(0, 0.01, 60 * RATE).astype(np.float32)

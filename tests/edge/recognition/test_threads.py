@@ -16,7 +16,7 @@ import pytest
 
 from ser_edge import ModelError, Prediction, Recognizer
 from ser_edge.models import network as model
-from ser_edge.models.network import DEFAULT
+from ser_edge.models.loader import DEFAULT
 from ser_edge.models.runtimes import base as runtimes
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.recognition.voice_activity import voice_detector
@@ -88,9 +88,9 @@ def test_streams_that_take_turns_get_the_answers_of_one(recognizer: Recognizer) 
 
 
 def test_many_threads_may_open_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(voice_detector, "_shared", None)
+    voice_detector.shared_network.cache_clear()
     expected = list(Recognizer().stream(chunks(1), RATE))
-    monkeypatch.setattr(voice_detector, "_shared", None)
+    voice_detector.shared_network.cache_clear()
     barrier = Barrier(THREADS)
 
     def opened(_: int) -> list[Prediction]:
@@ -171,6 +171,7 @@ print(codes, recognizer.predict(samples, 16_000) == expected)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize("suffix", RUNTIMES)

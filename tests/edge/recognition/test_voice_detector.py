@@ -51,6 +51,7 @@ def talk(sounds: list[Path]) -> Samples:
     return np.concatenate(parts).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_it_answers_as_the_published_one(talk: Samples) -> None:
     published, ours = answers(Published(), talk), answers(VoiceDetector(), talk)
     assert len(ours) > 1000
@@ -97,11 +98,11 @@ def test_what_was_heard_before_a_reset_is_forgotten(talk: Samples) -> None:
 
 
 def test_it_is_small() -> None:
-    assert voice_detector._FILE.stat().st_size <= 700 * 1024
+    assert voice_detector.VAD_FILE.stat().st_size <= 700 * 1024
 
 
 def test_its_license_is_beside_it() -> None:
-    text = voice_detector._FILE.with_suffix(".LICENSE").read_text(encoding="utf-8")
+    text = voice_detector.VAD_FILE.with_suffix(".LICENSE").read_text(encoding="utf-8")
     assert "MIT License\n\nCopyright (c) 2020-present Silero Team\n" in text
 
 
@@ -109,7 +110,7 @@ def test_its_license_is_beside_it() -> None:
 def test_without_a_runtime_the_error_says_what_to_type(
     make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(voice_detector, "_shared", None)  # the network that all detectors of a process share
+    voice_detector.shared_network.cache_clear()  # the network that all detectors of a process share
 
     def refuse(name: str) -> Any:
         raise ImportError(f"No module named {name!r}")
@@ -123,9 +124,9 @@ def test_without_a_runtime_the_error_says_what_to_type(
 
 
 def test_a_damaged_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(voice_detector, "_shared", None)
+    voice_detector.shared_network.cache_clear()
     damaged = tmp_path / "silero_vad.tflite"
-    monkeypatch.setattr(voice_detector, "_FILE", damaged)
+    monkeypatch.setattr(voice_detector, "VAD_FILE", damaged)
     with pytest.raises(ModelError, match="no such model file"):
         VoiceDetector()
     damaged.write_bytes(b"TFL3")

@@ -84,7 +84,7 @@ def test_it_is_ready_then_alive_as_long_as_sound_comes_then_stopping(systemd: Sy
         process.send_signal(signal.SIGTERM)
         assert systemd.told() == ["STOPPING=1"]
         assert process.wait(timeout=60) == 0
-        assert b" s heard, " in process.stderr.read()
+        assert b" s of audio, " in process.stderr.read()
 
 
 @needs_unix

@@ -16,8 +16,8 @@ import ser_train.training.loop
 from ser_edge import Recognizer
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.config import FeatureConfig
+from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import Accuracy
-from ser_edge.models.network import Model
 from ser_train.cli.app import main
 from ser_train.cli.robustness import KerasModel, of_test
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
@@ -31,6 +31,8 @@ from ser_train.training.loop import TrainingError, fit
 from ser_train.training.transfer.lineage import seen_speakers
 from ser_train.training.transfer.warm_start import find_warm_start
 from tests.conftest import make_recordings
+
+pytestmark = pytest.mark.slow
 
 LABELS = ("bored", "engaged", "sad")
 TINY = ("channels=4,4,4", "dense=8", "units=4")
@@ -166,7 +168,7 @@ def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_pr
 def test_a_file_that_quotes_voices_it_was_trained_on_says_so(run: RunDirectory) -> None:
     accuracy = Accuracy("all", 1, 1, 100.0, 100.0, 100.0)
     said = ser_edge.cli.app.accuracy_notice(replace(run.metadata, accuracy=accuracy))
-    assert said == "model crnn: its accuracy was never measured on voices that it wasn't trained on"
+    assert said == "model crnn: its accuracy was never measured on speakers that it wasn't trained on"
 
 
 def test_the_table_says_what_it_is_about(run: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -182,10 +184,10 @@ def test_another_corpus_is_judged_by_the_labels_both_have(run: RunDirectory, utt
     assert of_test(run, utterances) == [u for u in utterances if u.actor == "anna"]
     (figure,) = score_corpora(KerasModel(run), "mine", utterances)
     assert (figure.corpus, figure.utterances, figure.emotions) == ("own", 30, 3)
-    (foreign,) = score_corpora(Model("crnn"), "crnn", [u for u in utterances if u.emotion == "sad"])
+    (foreign,) = score_corpora(open_model("crnn"), "crnn", [u for u in utterances if u.emotion == "sad"])
     assert (foreign.utterances, foreign.uar) == (10, 100.0)  # sad is all that it may answer
     with pytest.raises(CorpusError, match=r"^crnn: knows neutral, calm, .*; there are bored$"):
-        score_corpora(Model("crnn"), "crnn", [u for u in utterances if u.emotion == "bored"])
+        score_corpora(open_model("crnn"), "crnn", [u for u in utterances if u.emotion == "bored"])
 
 
 # Beginning as another network.
@@ -198,7 +200,7 @@ def tuned(utterances: Sequence[Utterance], tmp_path_factory: pytest.TempPathFact
 
 
 def test_a_network_begins_as_the_bundled_one_and_passes_on_what_that_learned_from(tuned: RunDirectory) -> None:
-    metadata, bundled = tuned.metadata, Model("crnn.onnx").metadata
+    metadata, bundled = tuned.metadata, open_model("crnn.onnx").metadata
     assert tuned.path.name == "crnn-speaker-fold0-seed0-tuned"
     assert tuned.settings.init == "crnn"
     assert metadata.labels == LABELS
@@ -304,7 +306,7 @@ def test_a_file_of_a_known_corpus_under_another_label_is_still_that_voice(
 
 
 def test_a_name_that_only_looks_like_a_known_corpuss_is_nobodys_voice(utterances: Sequence[Utterance]) -> None:
-    bundled = Model("crnn.onnx").metadata
+    bundled = open_model("crnn.onnx").metadata
     for name, heard in (("AB1_angry_1.wav", set()), ("EB0_anger_1.wav", {"anna"})):  # nEMO has no AB1
         mine = [replace(u, path=u.path.with_name(name)) for u in utterances if u.actor == "anna"]
         assert seen_speakers(bundled, mine) == heard

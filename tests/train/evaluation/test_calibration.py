@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ser_edge.models.metadata import apply_temperature
+from ser_edge.models.network import apply_temperature
 from ser_train.evaluation.calibration import calibrate
 
 

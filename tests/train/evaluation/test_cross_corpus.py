@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_edge.models.network import Model
+from ser_edge.models.loader import open_model
 from ser_train.cli.args import parse_cross_corpus
 from ser_train.data.corpus_loader import CorpusError, read_corpora
 from ser_train.evaluation.cross_corpus import CrossCorpusResult, across, markdown, score_corpora
@@ -27,7 +27,7 @@ class Calm:
     """A network that always says calm first, angry next."""
 
     def __init__(self, data: str = "", not_heard: Sequence[int] = ()) -> None:
-        metadata = Model("crnn").metadata
+        metadata = open_model("crnn").metadata
         training = {**metadata.training, "data": data, "not_heard": list(not_heard)} if data else metadata.training
         self.metadata = replace(metadata, training=training)
 

@@ -130,8 +130,8 @@ def test_the_table_has_a_row_a_network_and_says_what_each_protocol_means() -> No
         "|---|---|---|\n"
         "| `rnn` | 50.0 / 50.0 / 50.0 (48-53) |  |\n"
         "| `gru` | 94.0 / 94.0 / 94.0 (92-97) | 40.1 / 40.1 / 40.1 (38-43) |\n"
-        "| | each file twice, the test set stops the training: memory, not accuracy "
-        "| **voices it never heard: what you will get** |\n"
+        "| | train/test leakage: each file twice, and the test set stops the training "
+        "| **speakers it was not trained on: what to expect** |\n"
         "\n"
         "Test accuracy on RAVDESS speech, 8 emotions (chance 12.5 %). `notebook`: 1 fold x 1 seed; "
         "`speaker`: 5 folds x 3 seeds. Brackets: 95 % interval over actors.\n"
@@ -306,7 +306,7 @@ class Exported:
 def test_each_kind_of_file_that_is_there_for_every_fold_is_a_row(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ser_train.evaluation.results, "Model", Exported)
+    monkeypatch.setattr(ser_train.evaluation.results, "open_model", Exported)
     runs = [make_run(crnn("speaker", fold), wrong=4) for fold in range(5)]
     folder = tmp_path / "exported"
     folder.mkdir()
@@ -333,7 +333,7 @@ def test_each_kind_of_file_that_is_there_for_every_fold_is_a_row(
 def test_the_readmes_table_shows_the_network_not_its_files(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ser_train.evaluation.results, "Model", Exported)
+    monkeypatch.setattr(ser_train.evaluation.results, "open_model", Exported)
     run = make_run(Settings("gru", "utterance"), wrong=10)
     (tmp_path / "gru-utterance-seed0.onnx").write_bytes(b"x")
     rows = evaluate([run], tmp_path)

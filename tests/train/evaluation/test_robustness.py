@@ -384,7 +384,7 @@ def test_a_file_is_asked_only_about_the_run_it_was_exported_from(
         model.metadata = replace(model.metadata, training={"run": source.path.name})
         return model
 
-    monkeypatch.setattr(ser_train.cli.robustness, "Model", opened)
+    monkeypatch.setattr(ser_train.cli.robustness, "open_model", opened)
     command = [str(run.path), "--model", str(file), "--data", str(corpus), "--jobs", "1"]
     assert conditions(parse_robustness(command)) == 0
     said = capsys.readouterr().out

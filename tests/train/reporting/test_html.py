@@ -406,8 +406,8 @@ def test_a_card_shows_the_network_that_its_marks_name(folder: Path, tmp_path: Pa
     text = page.read_text("utf-8")
     assert "5 folds, 2 seeds; in percent, ± is the spread over seeds." in text
     assert "| neutral | 97.9 ± 2.1 | 96.0 ± 4.0 | calm 2 |" in text
-    assert "Of 24 voices the worst is heard rightly" in text
-    assert "as it is served. With the threshold 0.50 it answers" in text
+    assert "Of 24 speakers the lowest accuracy is" in text
+    assert "calibrated. With the threshold 0.50, " in text
     assert "| white noise, 10 dB |" in text
     assert "nan" not in text
 

@@ -19,6 +19,8 @@ from ser_train.cli.app import main
 from ser_train.runs.run_directory import RunDirectory
 from tests.conftest import make_corpus
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-m", "ser_train"]
 SMALL = ["channels=2,2,2", "dense=2", "units=2"]
 PATIENCE = 300.0  # s, on a machine that has other things to do

@@ -23,6 +23,8 @@ from ser_train.networks.zoo import NETWORKS, Network
 from ser_train.runs.run_directory import RunDirectory, Settings
 from ser_train.training.loop import TrainingError, _seeded, fit
 
+pytestmark = pytest.mark.slow
+
 TINY = Settings("tiny", "speaker")  # of actors 1 to 6, fold 0 tests 2 and 5
 
 

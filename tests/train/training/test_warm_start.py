@@ -11,6 +11,7 @@ import pytest
 
 from ser_edge.audio.reading import read
 from ser_edge.errors import SerEdgeError
+from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import KEY
 from ser_edge.models.network import Model
 from ser_train.data.corpus_loader import EMOTIONS
@@ -32,7 +33,7 @@ def bundled() -> WarmStart:
 
 @pytest.fixture(scope="module")
 def served() -> Model:
-    return Model("crnn.onnx")
+    return open_model("crnn.onnx")
 
 
 @pytest.fixture

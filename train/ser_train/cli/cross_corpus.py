@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the table; returns the exit code."""
-    from ser_edge.models.network import Model
+    from ser_edge.models.loader import open_model
     from ser_edge.models.runtimes.base import RUNTIMES
     from ser_train.data.corpus_loader import read_corpora
     from ser_train.data.download import locate
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     results = []
     for path in options.networks:
         if path.suffix in RUNTIMES:
-            model, name = Model(path), path.name
+            model, name = open_model(path), path.name
         elif runs := finished_runs([path]):
             model, name = KerasModel(runs[0]), runs[0].settings.label
         else:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from ser_edge.models.metadata import apply_temperature
+from ser_edge.models.network import apply_temperature
 
 __all__ = ["Calibration", "calibrate"]
 

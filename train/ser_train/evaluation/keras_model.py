@@ -17,24 +17,21 @@ class KerasModel(Model):
     """Normalises and calibrates as the file exported from the run will."""
 
     def __init__(self, run: RunDirectory):
-        self.path = run.path / "model.keras"
-        self._runtime = _KerasRuntime(run.path)
-        self.metadata = run.metadata
-        self.front_end = front_end_of(self.metadata.features)
+        path = run.path / "model.keras"
+        super().__init__(run.metadata, _KerasRuntime(path), path, front_end_of(run.metadata.features))
 
 
 class _KerasRuntime:
-    """The interface of `ser_edge.models.runtimes.base`, for a run directory."""
+    """A `Runtime` for Keras models."""
+
+    name = "Keras"
+    input_shape = ()
 
     def __init__(self, path: Path):
         load()
         import keras
 
-        self._path = path
-        self._model = keras.models.load_model(path / "model.keras", compile=False)
-
-    def metadata(self) -> str:
-        return (self._path / "description.json").read_text("utf-8")
+        self._model = keras.models.load_model(path, compile=False)
 
     def run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         answers: npt.NDArray[np.float32] = self._model.predict(inputs, batch_size=64, verbose=0)

@@ -6,8 +6,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ser_edge.models.metadata import Accuracy, ModelMetadata, apply_temperature
-from ser_edge.models.network import Model
+from ser_edge.models.loader import open_model
+from ser_edge.models.metadata import Accuracy, ModelMetadata
+from ser_edge.models.network import apply_temperature
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_train.data.splits import PROTOCOLS
 from ser_train.evaluation.calibration import calibrate
@@ -131,7 +132,7 @@ def _accuracy(row: Row) -> Accuracy:
 def _file_answers(run: RunDirectory, file: Path) -> Answers:
     """A model file's, in the runtime that serves it."""
     test = run.answers.of_test()
-    return replace(test, probabilities=Model(file).probabilities(test.features))
+    return replace(test, probabilities=open_model(file).probabilities(test.features))
 
 
 def _file(folder: Path, run: RunDirectory, suffix: str, precision: str) -> Path:

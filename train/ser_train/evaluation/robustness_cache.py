@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import ser_train.evaluation.corruptions
+from ser_edge.models.loader import open_model
 from ser_edge.models.network import Model
 from ser_train.data.atomic import replacing
 from ser_train.data.feature_cache import front_end_code
@@ -105,7 +106,7 @@ def tested_utterances(run: RunDirectory, corpus: Sequence[Utterance]) -> list[Ut
 
 
 def _exported(path: Path, settings: Settings) -> Model:
-    model = Model(path)
+    model = open_model(path)
     if (source := model.metadata.training.get("run")) != settings.name:
         raise CorpusError(
             f"{path}: exported from {source}, which may have been trained on the test speakers of {settings.name}",

@@ -1,8 +1,8 @@
-"""Native objects that a fork doesn't survive: the child opens its own when it first needs one.
+"""Native objects and forks: a forked child opens its own when it first needs one.
 
-The thread pools of LiteRT, XNNPACK and ONNX Runtime have no threads in a forked child: to run them can hang there, and
-so can to free them. A lock that another thread held at that moment stays locked, and a network that another thread was
-running stays half run. So the child begins with a new lock and without the object, and never frees the one it got.
+The thread pools of LiteRT, XNNPACK and ONNX Runtime have no threads in a forked child: running them can hang there, and
+so can freeing them. A lock that another thread held at the fork stays locked, and a network that was running stays half
+run. So a child starts with a new lock and without the object, and never frees the one it inherited.
 """
 
 import ctypes  # NumPy has imported it
@@ -19,55 +19,56 @@ T = TypeVar("T")
 
 
 class ForkSafe(Generic[T]):
-    """An object that is opened now, and once more in each process that is forked from this one and uses it.
+    """Holds a native object as `value`, which is opened anew in each forked process that uses it.
 
     Args:
-        open_one: opens it; called again in a child.
+        value: the object.
+        reopen: opens another one, in a child; what it raises is raised when `value` is read.
 
-    Raises:
-        Exception: whatever `open_one` raises.
-
-    >>> numbers = ForkSafe(lambda: [1, 2])
+    >>> numbers = ForkSafe([1, 2], lambda: [1, 2])
     >>> with numbers.lock:
-    ...     numbers.get().append(3)
-    >>> numbers.get()
+    ...     numbers.value.append(3)
+    >>> numbers.value
     [1, 2, 3]
     """
 
-    def __init__(self, open_one: Callable[[], T]):
-        self.lock = RLock()  # for those whose object takes one thread at a time
-        self._open_one = open_one
-        self._opened: T | None = open_one()
-        with _LIVE_LOCK:
-            _LIVE.add(self)
+    value: T
 
-    def get(self) -> T:
-        """The object of this process."""
-        if (opened := self._opened) is not None:
-            return opened
+    def __init__(self, value: T, reopen: Callable[[], T]):
+        self.lock = RLock()  # for objects that take one thread at a time
+        self.value = value
+        self._reopen = reopen
+        with _INSTANCES_LOCK:
+            _INSTANCES.add(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """Called only when an attribute is missing, as `value` is in a forked child."""
+        if name != "value":
+            raise AttributeError(name)
         with self.lock:
-            if self._opened is None:
-                self._opened = self._open_one()
-            return self._opened
+            if "value" not in self.__dict__:
+                self.value = self._reopen()
+            return self.__dict__["value"]
 
-    def _leave(self) -> None:
+    def _forget(self) -> None:
         """In a child that was just forked, whose only thread this is."""
         self.lock = RLock()
-        if self._opened is not None:
-            with suppress(AttributeError):  # not CPython
-                ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._opened))  # or it would be freed
-            self._opened = None
+        value = self.__dict__.pop("value", None)
+        with suppress(AttributeError):  # not CPython
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))  # so that it is never freed
 
 
-_LIVE: "WeakSet[ForkSafe[Any]]" = WeakSet()
-_LIVE_LOCK = RLock()
+_INSTANCES: "WeakSet[ForkSafe[Any]]" = WeakSet()
+_INSTANCES_LOCK = RLock()
 
 
 def _after_fork() -> None:
-    for reopening in list(_LIVE):
-        reopening._leave()
-    _LIVE_LOCK.release()
+    for instance in list(_INSTANCES):
+        instance._forget()
+    _INSTANCES_LOCK.release()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(before=_LIVE_LOCK.acquire, after_in_parent=_LIVE_LOCK.release, after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_INSTANCES_LOCK.acquire, after_in_parent=_INSTANCES_LOCK.release, after_in_child=_after_fork
+    )

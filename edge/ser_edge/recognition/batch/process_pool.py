@@ -1,10 +1,8 @@
-"""Many files on all cores: judged by processes, a few files at a time, and answered in the order they were given.
+"""Many files on all cores: processes classify a few files at a time, results come in the order of the files.
 
-Processes, not threads: Python runs one thread at a time, and of judging a file a fifth is Python's. Two threads on two
-cores are 1.3 times as fast as one, two processes 1.9 times. A process takes 55 MB and a tenth of a second to start, so
-a few short files are better judged without (`batch.worth_processes`). For more machines there is `cluster`.
-
-Each process has a recognizer of its own: they share nothing that changes, and an answer doesn't depend on who gave it.
+Processes, not threads: a fifth of the work on a file is Python's, which runs one thread at a time. On two cores two
+threads are 1.3 times as fast as one, two processes 1.9 times. A process takes 55 MB and a tenth of a second to start,
+so a few short files are faster without (`tasks.worth_processes`). Each process has its own recognizer.
 """
 
 import multiprocessing
@@ -19,69 +17,65 @@ from typing import Any
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.native_stderr import keep_freed_memory
-from ser_edge.output.progress import Progress
-from ser_edge.recognition.batch.tasks import FileResult, RecognizerConfig, group_files, judged, map_ordered
-from ser_edge.recognition.recognizer import Recognizer
+from ser_edge.recognition.batch.tasks import FileResult, RecognizerConfig, classify_file, group_files, map_ordered
 
 __all__ = ["predict_in_processes"]
 
-_AHEAD = 32  # groups begun before the first is given back: what is judged meanwhile waits in memory
+_MIN_IN_FLIGHT = 32  # tasks; results that wait for their turn stay in memory
 
-_mine: dict[str, Any] = {}  # of this process, where it is one of those that judge: what `_begin` got and `_judge` made
+_worker: dict[str, Any] = {}  # of a worker process: its config, stop event and recognizer
 
 
 def predict_in_processes(
-    setup: RecognizerConfig, paths: Iterable[str], jobs: int, timeline: bool, progress: Progress
+    config: RecognizerConfig, paths: Iterable[str], jobs: int, timeline: bool = False
 ) -> Generator[FileResult, None, None]:
-    """Judges files, so many at the same time.
+    """Classifies files in several processes.
 
     Args:
-        setup: makes the recognizer of each process.
+        config: of each process's recognizer.
         paths: of the files; taken as they are needed.
-        jobs: processes.
-        timeline: judge windows.
-        progress: is told.
+        jobs: number of processes.
+        timeline: predict each window of a file, not the file as a whole.
 
     Yields:
-        The outcome of each file, in the order of `paths`. Closing it stops the processes, within a piece of a long
-        file.
+        The result of each file, in the order of `paths`. Closing the generator stops the processes, within a chunk of
+        a long file.
 
     Raises:
         ModelError: the network, or the voice detector's runtime, can't be used.
         SerEdgeError: processes can't be started here, or one died.
     """
-    context = multiprocessing.get_context("spawn")  # what a fork leaves of LiteRT's and BLAS's threads may hang
+    context = multiprocessing.get_context("spawn")  # LiteRT's and BLAS's threads may hang after a fork
     try:
-        stopped, parts = context.Event(), context.Value("d", 0.0)
-        pool = ProcessPoolExecutor(jobs, context, _begin, (setup, stopped, parts))
+        stopped = context.Event()
+        pool = ProcessPoolExecutor(jobs, context, _start_worker, (config, stopped))
     except (ImportError, NotImplementedError, OSError, ValueError) as e:  # ValueError: more than Windows can wait for
-        raise SerEdgeError(f"processes can't be started on this system ({e}); try: --jobs 1") from e
+        raise SerEdgeError(
+            f"processes can't be started on this system ({e}); try: --jobs 1", code="processes-unavailable"
+        ) from e
 
-    def submit(bundle: tuple[str, ...]) -> "Future[list[FileResult]]":
-        with _uninterrupted():
-            future = pool.submit(_judge, bundle, timeline)
-        future.add_done_callback(lambda _: progress.next(len(bundle)))
-        return future
+    def submit(group: tuple[str, ...]) -> "Future[list[FileResult]]":
+        with _sigint_blocked():
+            return pool.submit(_classify_files, group, timeline)
 
     with pool:
         try:
-            ahead = 2 * jobs if timeline else max(_AHEAD, 2 * jobs)
-            waiting = map_ordered(submit, group_files(paths), ahead, lambda: progress.parts(parts.value))
-            with closing(waiting) as futures:
+            max_in_flight = 2 * jobs if timeline else max(_MIN_IN_FLIGHT, 2 * jobs)
+            with closing(map_ordered(submit, group_files(paths), max_in_flight)) as futures:
                 for future in futures:
                     yield from future.result()
         except BrokenProcessPool as e:
             raise SerEdgeError(
-                "a process that judged files died, perhaps for want of memory; try fewer: --jobs 1"
+                "a worker process died, perhaps for lack of memory; try fewer: --jobs 1", code="process-died"
             ) from e
         finally:
             stopped.set()
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """What is started inside never hears of Ctrl-C, which a terminal sends to all: this process stops the others."""
-    if not hasattr(signal, "pthread_sigmask"):  # on Windows `_begin` sees to it, a little later
+def _sigint_blocked() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C, which a terminal sends to all of them: the parent stops its workers."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, where `_start_worker` ignores it a little later
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -91,48 +85,32 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(setup: RecognizerConfig, stopped: Any, parts: Any) -> None:
-    """Makes a new process one that judges."""
+def _start_worker(config: RecognizerConfig, stopped: Any) -> None:
+    """Initialises a new worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, daemon=True).start()
+    Thread(target=_exit_with_parent, daemon=True).start()
     keep_freed_memory()
-    _mine.update(setup=setup, stopped=stopped, parts=parts)
+    _worker.update(config=config, stopped=stopped)
 
 
-def _end_with_parent() -> None:
-    """Processes whose parent was killed would wait for more to do for ever."""
+def _exit_with_parent() -> None:
+    """Ends this process when its parent was killed; it would wait for tasks forever."""
     if parent := multiprocessing.parent_process():
         parent.join()
     os._exit(1)
 
 
-def _judge(paths: Sequence[str], timeline: bool) -> list[FileResult]:
-    if "recognizer" not in _mine:
-        _mine["recognizer"] = _mine["setup"].open()
-    return [_judge_one(_mine["recognizer"], path, timeline) for path in paths]
+def _classify_files(paths: Sequence[str], timeline: bool) -> list[FileResult]:
+    if "recognizer" not in _worker:
+        _worker["recognizer"] = _worker["config"].build()
+    return [classify_file(_worker["recognizer"], path, timeline, _check_stopped) for path in paths]
 
 
-def _judge_one(recognizer: Recognizer, path: str, timeline: bool) -> FileResult:
-    stopped, parts = _mine["stopped"], _mine["parts"]
-    told = 0.0  # of this file, in `parts`
-
-    def tell(part: float) -> None:
-        nonlocal told
-        if part != told:
-            with parts.get_lock():
-                parts.value += part - told
-            told = part
-
-    def within(done: float, total: float) -> None:
-        if stopped.is_set():
-            raise _Stopped
-        tell(min(1.0, done / total) if total else 0.0)
-
-    try:
-        return judged(recognizer, path, timeline, within)
-    finally:
-        tell(0.0)
+def _check_stopped(seconds: float, total: float) -> None:
+    """Called between the chunks of a long file."""
+    if _worker["stopped"].is_set():
+        raise _Stopped
 
 
 class _Stopped(Exception):
-    """Nobody wants the outcome any more."""
+    """The parent has closed the pool and drops the result."""

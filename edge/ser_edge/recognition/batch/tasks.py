@@ -1,6 +1,6 @@
-"""What judging many files is made of, wherever it is done: groups of files, what comes of each, and their order.
+"""Many files: what a recognizer is built from, the result of a file, and how files are grouped into ordered tasks.
 
-Memory doesn't grow with the number of files: so many are judged ahead of the one whose turn it is, and no more.
+Memory doesn't grow with the number of files: `map_ordered` keeps a bounded number of tasks in flight.
 """
 
 import os
@@ -19,97 +19,69 @@ from ser_edge.recognition.windows import WindowConfig
 
 __all__ = [
     "FileResult",
-    "FutureLike",
-    "OnPrediction",
+    "OnProgress",
     "RecognizerConfig",
+    "classify_file",
     "default_jobs",
     "group_files",
-    "judged",
     "map_ordered",
-    "predictions",
+    "predict_file",
     "worth_processes",
 ]
 
-_FILES, _BYTES = 16, 1 << 22  # of a bundle, at most: tenths of a second of work, where asking takes milliseconds
-_WORTH = 8 << 20  # bytes of sound, which take about as long to judge as processes to start
+_MAX_FILES, _MAX_BYTES = 16, 1 << 22  # of a task: tenths of a second of work, where a request takes milliseconds
+_WORTH_PROCESSES = 8 << 20  # bytes of audio, which take about as long to classify as processes take to start
 
-OnPrediction = Callable[[Prediction], None]
-OnProgress = Callable[[float, float], None]  # seconds done, seconds in all
+OnProgress = Callable[[float, float], None]  # seconds classified, seconds in the file (0 where unknown)
 Item = TypeVar("Item")
-
-
-class FutureLike(Protocol):
-    """What a future is here: concurrent.futures' and Dask's are alike in this."""
-
-    def done(self) -> bool:
-        """It has a result, an exception, or was cancelled."""
-
-    def cancel(self) -> Any:
-        """Asks not to begin with it."""
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Waits for its end, so long; TimeoutError if that wasn't enough."""
-
-
-Begun = TypeVar("Begun", bound=FutureLike)
 
 
 @dataclass(frozen=True)
 class RecognizerConfig:
-    """What a recognizer is made of, so that another process or machine makes the same; see `Recognizer`."""
+    """The arguments of a `Recognizer`, so that another process or machine can build the same one."""
 
     model: str
     threads: int
     threshold: float | None
-    windowing: WindowConfig
+    windows: WindowConfig
     channel: int | None = None
 
     def build(self) -> Recognizer:
-        """Makes one.
+        """Opens the model.
 
         Raises:
             ModelError: no such model, or one that can't be used.
             ValueError: a window that the model can't take.
         """
-        return Recognizer(self.model, self.threads, self.threshold, self.windowing, self.channel)
+        return Recognizer(self.model, self.threads, self.threshold, self.windows, self.channel)
 
 
 @dataclass(frozen=True)
 class FileResult:
-    """What came of a file."""
+    """What came of a file: iterating yields its predictions, then issues its warnings and raises its error."""
 
-    predictions: tuple[Prediction, ...]
-    problem: str | None = None  # why there are no more
-    warnings: tuple[str, ...] = ()  # what should be known although there are answers
+    predictions: Iterable[Prediction]
+    error: AudioError | None = None
+    warnings: tuple[str, ...] = ()
 
-    def tell(self, show: OnPrediction) -> None:
-        """Shows the predictions, and warns.
-
-        Raises:
-            AudioError: the file couldn't be judged, or not to its end.
-        """
-        for prediction in self.predictions:
-            show(prediction)
+    def __iter__(self) -> Generator[Prediction, None, None]:
+        yield from self.predictions
         for warning in self.warnings:
             warn(warning)
-        if self.problem is not None:
-            raise AudioError(self.problem)
+        if self.error is not None:
+            raise self.error
 
 
-def predictions(recognizer: Recognizer, path: str, timeline: bool, within: OnProgress) -> Iterator[Prediction]:
-    """One for the file, or one for each window of it as soon as it is made.
-
-    Args:
-        recognizer: judges it.
-        path: of the file.
-        timeline: judge its windows.
-        within: is called with the seconds done and the seconds of all, while a long file is judged.
+def predict_file(
+    recognizer: Recognizer, path: str, timeline: bool, on_progress: OnProgress | None = None
+) -> Iterator[Prediction]:
+    """Yields one prediction for the file, or with `timeline` one for each window as soon as it is complete.
 
     Raises:
-        AudioError: it can't be judged, or not to its end.
+        AudioError: the file can't be decoded, or not to its end.
     """
     if not timeline:
-        yield recognizer.predict(path, progress=within)
+        yield recognizer.predict(path, progress=on_progress)
         return
     from ser_edge.audio.decoding.decoder import open_sound
 
@@ -117,31 +89,34 @@ def predictions(recognizer: Recognizer, path: str, timeline: bool, within: OnPro
         stream = recognizer.create_stream(sound.rate, path)
         for chunk in sound.chunks:
             yield from stream.accept_channels(chunk)
-            within(stream.seconds, sound.seconds or 0.0)
+            if on_progress:
+                on_progress(stream.seconds, sound.seconds or 0.0)
         yield from stream.input_finished()
 
 
-def judged(recognizer: Recognizer, path: str, timeline: bool, within: OnProgress) -> FileResult:
-    """All `predictions` of a file, what kept it from giving more, and the warnings on the way."""
-    found: list[Prediction] = []
+def classify_file(
+    recognizer: Recognizer, path: str, timeline: bool, on_progress: OnProgress | None = None
+) -> FileResult:
+    """Classifies a file to its end: all of `predict_file`, its error and its warnings as one picklable result."""
+    predictions: list[Prediction] = []
     warnings: list[str] = []
-    problem = None
+    error = None
     try:
         with capture_warnings(warnings.append):
-            for prediction in predictions(recognizer, path, timeline, within):
-                found.append(prediction)  # noqa: PERF402 - those before an error count
-    except AudioError as error:
-        problem = str(error)
-    return FileResult(tuple(found), problem, tuple(warnings))
+            for prediction in predict_file(recognizer, path, timeline, on_progress):
+                predictions.append(prediction)  # noqa: PERF402 - those before an error count
+    except AudioError as e:
+        error = AudioError(str(e), code=e.code)  # without its cause, which may not be picklable
+    return FileResult(tuple(predictions), error, tuple(warnings))
 
 
 def default_jobs(threads: int) -> int:
-    """Files at the same time that suit this machine, where an inference takes so many threads."""
+    """How many files to classify at the same time where each takes so many threads: one per usable core."""
     return max(1, _cores() // threads)
 
 
 def _cores() -> int:
-    """Those that this process may use."""
+    """Cores that this process may use."""
     count: Callable[[], int | None] | None = getattr(os, "process_cpu_count", None)  # from Python 3.13 on
     if count is None and hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -149,67 +124,81 @@ def _cores() -> int:
 
 
 def worth_processes(paths: Sequence[str]) -> bool:
-    """Whether these files are worth starting processes for."""
-    return len(paths) > 1 and sum(map(_size, paths)) >= _WORTH
+    """Whether these files take longer to classify than processes take to start."""
+    return len(paths) > 1 and sum(map(_size, paths)) >= _WORTH_PROCESSES
 
 
 def group_files(paths: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    """So many files that asking somebody else for them is worth it, and so few that all have some."""
-    bundle: list[str] = []
+    """Groups files into tasks large enough to amortise communication and small enough to balance load."""
+    group: list[str] = []
     total = 0
     for path in paths:
         size = _size(path)
-        if bundle and (len(bundle) == _FILES or total + size > _BYTES):
-            yield tuple(bundle)
-            bundle, total = [], 0
-        bundle.append(path)
+        if group and (len(group) == _MAX_FILES or total + size > _MAX_BYTES):
+            yield tuple(group)
+            group, total = [], 0
+        group.append(path)
         total += size
-    if bundle:
-        yield tuple(bundle)
+    if group:
+        yield tuple(group)
 
 
 def _size(path: str) -> int:
     try:
         return Path(path).stat().st_size
-    except OSError:  # not there, or only for others: judging it says so
+    except OSError:  # missing or unreadable: opening it will report that
         return 0
 
 
+class FutureLike(Protocol):
+    """What `map_ordered` needs of a future: both concurrent.futures' and Dask's have it."""
+
+    def done(self) -> bool:
+        """Whether it has a result, an exception, or was cancelled."""
+
+    def cancel(self) -> Any:
+        """Cancels it if it hasn't started."""
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Waits until it is done; raises TimeoutError after `timeout` seconds."""
+
+
+Future = TypeVar("Future", bound=FutureLike)
+
+
 def map_ordered(
-    submit: Callable[[Item], Begun], items: Iterable[Item], ahead: int, meanwhile: Callable[[], None] = lambda: None
-) -> Generator[Begun, None, None]:
-    """Has items worked on, and gives the finished ones back in the same order.
+    submit: Callable[[Item], Future], items: Iterable[Item], max_in_flight: int
+) -> Generator[Future, None, None]:
+    """Submits items, and yields their finished futures in the order of the items.
 
     Args:
-        submit: begins the work on an item, somewhere else.
+        submit: starts the work on an item.
         items: taken as they are needed.
-        ahead: no more than so many are begun before the first of them is given back.
-        meanwhile: is called now and then while there is nothing to give.
+        max_in_flight: futures submitted and not yet yielded, at most.
 
     Yields:
-        Futures that are done. After Ctrl-C those that are done by then, before it is raised again; on the way out the
-        others are cancelled.
+        Finished futures. After Ctrl-C those that have finished by then, before KeyboardInterrupt is raised again;
+        unfinished ones are cancelled at the end.
     """
-    waiting: deque[Begun] = deque()
+    in_flight: deque[Future] = deque()
     try:
         for item in items:
-            waiting.append(submit(item))
-            while waiting and (waiting[0].done() or len(waiting) >= ahead):
-                yield _first(waiting, meanwhile)
-        while waiting:
-            yield _first(waiting, meanwhile)
+            in_flight.append(submit(item))
+            while in_flight and (in_flight[0].done() or len(in_flight) >= max_in_flight):
+                yield _wait(in_flight)
+        while in_flight:
+            yield _wait(in_flight)
     except KeyboardInterrupt:
-        yield from [future for future in waiting if future.done()]
+        yield from [future for future in in_flight if future.done()]
         raise
     finally:
-        for future in waiting:
+        for future in in_flight:
             future.cancel()
 
 
-def _first(waiting: deque[Begun], meanwhile: Callable[[], None]) -> Begun:
-    """Waits for the first, in steps: on Windows, Ctrl-C is heard between them."""
-    while not waiting[0].done():
-        meanwhile()
+def _wait(in_flight: deque[Future]) -> Future:
+    """Waits for the first future, a second at a time: Windows delivers Ctrl-C only between waits."""
+    while not in_flight[0].done():
         with suppress(TimeoutError):
-            waiting[0].exception(timeout=1)
-    return waiting.popleft()
+            in_flight[0].exception(timeout=1)
+    return in_flight.popleft()

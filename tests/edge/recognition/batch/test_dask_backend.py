@@ -1,6 +1,5 @@
-"""A Dask cluster judges as this machine does, in the same order; a worker that is killed costs nothing."""
+"""A Dask cluster gives this machine's results in the same order; files of a killed worker are classified by another."""
 
-import re
 import shutil
 import signal
 import socket
@@ -13,24 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from ser_edge import ModelError, WindowConfig
+from ser_edge import ModelError, Recognizer, RuntimeUnavailable, SerEdgeError, WindowConfig
 from ser_edge.cli.app import main
 from ser_edge.errors.install_hints import install_extra
-from ser_edge.output.progress import Progress
-from ser_edge.recognition.batch import dask_backend as cluster
+from ser_edge.recognition.batch import dask_backend
 from ser_edge.recognition.batch.dask_backend import cluster_client, predict_in_cluster
 from ser_edge.recognition.batch.tasks import RecognizerConfig
+from tests import messages
 
-PATIENCE = 120.0  # s, on a machine that has other things to do
+TIMEOUT = 120.0  # seconds, on a busy machine
 SCHEDULER = "from distributed.cli.dask_scheduler import main; main()"
 WORKER = "from distributed.cli.dask_worker import main; main()"
 LOCAL = {"processes": False, "protocol": "tcp", "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-WITHOUT = "import sys; sys.modules['ser_edge'] = None; "  # which is as if it weren't installed
+WITHOUT = "import sys; sys.modules['ser_edge'] = None; "  # as if it weren't installed
 Capture = pytest.CaptureFixture[str]
 
 
 class Process:
-    """A part of a cluster, or the command, started by hand."""
+    """A scheduler, a worker or the command, as a process of its own."""
 
     def __init__(self, folder: Path, *command: str):
         self.log = folder / f"{time.monotonic_ns()}.log"
@@ -39,9 +38,9 @@ class Process:
                 [sys.executable, *command], cwd=folder, stdout=subprocess.PIPE, stderr=log, encoding="utf-8"
             )
 
-    def until(self, said: str) -> None:
-        end = time.monotonic() + PATIENCE
-        while said not in self.log.read_text():
+    def wait_for_log(self, text: str) -> None:
+        end = time.monotonic() + TIMEOUT
+        while text not in self.log.read_text():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()
             time.sleep(0.02)
@@ -54,7 +53,7 @@ class Process:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator["type[Process]"]:
-    """Starts processes; none of them outlives the test."""
+    """Starts processes, and ends them after the test."""
     processes: list[Process] = []
 
     def starts(*command: str) -> Process:
@@ -77,7 +76,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def folder(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """200 sounds, one of which is none."""
+    """200 files, one of which is no audio."""
     folder = tmp_path_factory.mktemp("many")
     for number in range(200):
         (folder / f"{number:03}.wav").symlink_to(sounds[number % len(sounds)])
@@ -92,8 +91,9 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["--format", "csv"], ["--format", "json", "--timeline", "--no-gate"]])
-def test_a_cluster_answers_as_this_machine_does(
+def test_a_cluster_prints_what_this_machine_prints(
     options: list[str],
     address: str,
     sounds: list[Path],
@@ -105,87 +105,93 @@ def test_a_cluster_answers_as_this_machine_does(
         shutil.copy(sounds[number % len(sounds)], tmp_path / f"{number:02}.wav")
     (tmp_path / "11.wav").write_text("no sound")
     monkeypatch.chdir(tmp_path.parent)
-    paths = [tmp_path.name, str(sounds[0]), "gone.wav"]
+    paths = [tmp_path.name, str(sounds[0]), "missing.wav"]
     assert main([*options, "--jobs", "1", *paths]) == 1
-    here = capsys.readouterr()
+    expected = capsys.readouterr()
     assert main([*options, "--cluster", address, *paths]) == 1
-    assert capsys.readouterr() == here
-    assert here.err.splitlines() == [
-        f"ser-edge: {tmp_path.name}/11.wav: not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)",
-        "ser-edge: gone.wav: no such file",
-        "ser-edge: 40 judged, 2 failed",
-    ]
+    assert capsys.readouterr() == expected
+    broken, missing, summary = expected.err.splitlines()
+    assert broken.startswith(f"ser-edge: {tmp_path.name}/11.wav: ")
+    assert missing.startswith("ser-edge: missing.wav: ")
+    assert summary == "ser-edge: 40 classified, 2 failed"
 
 
-def test_a_killed_worker_s_files_are_judged_by_another(folder: Path, tmp_path: Path, start: "type[Process]") -> None:
-    """A scheduler that knows nothing of ser-edge, two workers and the command, which all begin in different folders."""
+@pytest.mark.slow
+def test_files_of_a_killed_worker_are_classified_by_another(
+    folder: Path, tmp_path: Path, start: "type[Process]"
+) -> None:
+    """A scheduler without ser-edge, two workers and the command, each in another working directory."""
     address = f"tcp://127.0.0.1:{free_port()}"
     quiet = ["--no-dashboard"]
     start("-c", WITHOUT + SCHEDULER, "--host", address, *quiet, "--no-show", "--no-jupyter")
     workers = [start("-c", WORKER, address, "--nthreads", "1", "--no-nanny", *quiet) for _ in range(2)]
     for worker in workers:
-        worker.until("Registered to")
+        worker.wait_for_log("Registered to")
     place = tmp_path / "place"
     place.mkdir()
     (place / "many").symlink_to(folder)
-    shutil.copy(Path(cluster.__file__).parent / "models" / "crnn.onnx", place / "mine.onnx")
+    shutil.copy(Recognizer("crnn.onnx").path, place / "mine.onnx")
     command = [sys.executable, "-m", "ser_edge", "--format", "json", "--model", "mine.onnx", "many"]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8", "cwd": place}
     with subprocess.Popen([*command, "--cluster", address], **options) as process:  # type: ignore[call-overload]
         first = process.stdout.readline()
         workers[0].process.send_signal(signal.SIGKILL)
         assert process.poll() is None
-        rest, said = process.stdout.read(), process.stderr.read()
-    here = subprocess.run(command, **options, check=False)  # type: ignore[call-overload]
-    assert first + rest == here.stdout
-    assert said == here.stderr
-    assert said.endswith("ser-edge: 199 judged, 1 failed\n")
-    assert process.returncode == here.returncode == 1
+        rest, errors = process.stdout.read(), process.stderr.read()
+    expected = subprocess.run(command, **options, check=False)  # type: ignore[call-overload]
+    assert first + rest == expected.stdout
+    assert errors == expected.stderr
+    assert errors.endswith("ser-edge: 199 classified, 1 failed\n")
+    assert process.returncode == expected.returncode == 1
 
 
-def test_a_scheduler_that_goes_and_ctrl_c_are_a_line_each(
+@pytest.mark.slow
+def test_ctrl_c_and_a_lost_scheduler_are_a_line_each(
     sounds: list[Path], tmp_path: Path, start: "type[Process]"
 ) -> None:
     address = f"tcp://127.0.0.1:{free_port()}"
     scheduler = start("-c", SCHEDULER, "--host", address, "--no-dashboard", "--no-show", "--no-jupyter")
-    scheduler.until("Scheduler at:")
+    scheduler.wait_for_log("Scheduler at:")
     commands = [start("-m", "ser_edge", "--cluster", address, str(sounds[0])) for _ in range(2)]
     waiting = "ser-edge: no worker yet, waiting: dask worker\n"
     for command in commands:
-        command.until(waiting)
+        command.wait_for_log(waiting)
     commands[0].process.send_signal(signal.SIGINT)
-    assert commands[0].process.wait(PATIENCE) == 130
+    assert commands[0].process.wait(TIMEOUT) == 130
     assert commands[0].log.read_text() == f"{waiting}ser-edge: stopped\n"
     scheduler.process.kill()
-    assert commands[1].process.wait(PATIENCE) == 1
+    assert commands[1].process.wait(TIMEOUT) == 1
     assert commands[1].log.read_text() == f"{waiting}ser-edge: the Dask scheduler is gone; run the same command again\n"
 
 
-def test_a_worker_without_ser_edge_is_a_line_that_says_what_to_do(
-    sounds: list[Path], start: "type[Process]", capsys: Capture
-) -> None:
+@pytest.mark.slow
+def test_a_worker_without_ser_edge_is_an_error(sounds: list[Path], start: "type[Process]") -> None:
     from distributed import LocalCluster
 
+    config = RecognizerConfig("crnn", 1, None, WindowConfig())
     with LocalCluster(n_workers=0, **LOCAL) as local:
-        start("-c", WITHOUT + WORKER, local.scheduler_address, "--nthreads", "1", "--no-nanny").until("Registered to")
-        assert main(["--cluster", local.scheduler_address, str(sounds[0])]) == 4
-    line = capsys.readouterr().err
-    assert re.fullmatch(r"ser-edge: a worker has no ser-edge \(.*\); install it there as here\n", line)
+        worker = start("-c", WITHOUT + WORKER, local.scheduler_address, "--nthreads", "1", "--no-nanny")
+        worker.wait_for_log("Registered to")
+        with cluster_client(local.scheduler_address) as client:
+            results = predict_in_cluster(client, config, config.build().metadata, [str(sounds[0])])
+            with messages.raises(RuntimeUnavailable, "worker-without-ser-edge"):
+                list(results)
 
 
+@pytest.mark.slow
 def test_a_worker_with_another_model_is_refused(address: str, sounds: list[Path]) -> None:
-    setup = RecognizerConfig("crnn", 1, None, WindowConfig())
-    metadata = setup.build().metadata
+    config = RecognizerConfig("crnn", 1, None, WindowConfig())
+    metadata = config.build().metadata
     path = [str(sounds[0])]
     with cluster_client(address) as client:
-        other = predict_in_cluster(client, setup, replace(metadata, name="other"), path, False, Progress(lambda: 1))
-        with pytest.raises(ModelError, match=r"^the worker tcp://.* has another ser-edge, or another model crnn$"):
-            list(other)
-        gone = predict_in_cluster(
-            client, replace(setup, model="/gone.onnx"), metadata, path, False, Progress(lambda: 1)
-        )
-        with pytest.raises(ModelError, match=r"^the worker tcp://.*: /gone.onnx: no such model file$"):
-            list(gone)
+        with messages.raises(ModelError, "worker-mismatch"):
+            list(predict_in_cluster(client, config, replace(metadata, name="other"), path))
+        missing = replace(config, model="/missing.onnx")
+        with pytest.raises(ModelError) as caught:
+            list(predict_in_cluster(client, missing, metadata, path))
+        with pytest.raises(ModelError) as expected:
+            missing.build()
+        assert caught.value.code == expected.value.code
 
 
 class DeadlyClient:
@@ -210,37 +216,36 @@ class DeadlyClient:
         raise KilledWorker("task", None, 3)
 
 
-def test_files_that_workers_die_of_are_named_and_the_others_go_on(sounds: list[Path]) -> None:
-    setup = RecognizerConfig("crnn", 1, None, WindowConfig())
-    outcomes = predict_in_cluster(
-        DeadlyClient(), setup, setup.build().metadata, ["a.wav"] * 16 + ["b.wav"], False, Progress(lambda: 17)
-    )
-    problems = [outcome.problem for outcome in outcomes]
-    with_others = ": several workers died of it, or of one of the 15 files that went with it; judge it alone"
-    assert problems == [f"a.wav{with_others}"] * 16 + ["b.wav: several workers died of it; judge it alone"]
+@pytest.mark.slow
+def test_files_that_kill_workers_are_errors_of_their_own() -> None:
+    config = RecognizerConfig("crnn", 1, None, WindowConfig())
+    paths = ["a.wav"] * 16 + ["b.wav"]
+    results = list(predict_in_cluster(DeadlyClient(), config, config.build().metadata, paths))
+    assert [str(result.error).partition(":")[0] for result in results] == paths
+    for result in (results[0], results[-1]):
+        messages.check(result.error, "audio-kills-worker")
 
 
-def test_without_dask_the_line_says_how_to_get_it(
-    sounds: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
+def test_without_dask_the_error_has_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    assert main(["--cluster", "tcp://127.0.0.1:1", str(sounds[0])]) == 4
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("ser-edge: distributed can't be loaded (")
-    assert line.endswith(f"); try: {install_extra('cluster')}")
+    with messages.raises(RuntimeUnavailable, "extra-missing") as caught, cluster_client("tcp://127.0.0.1:1"):
+        pass
+    assert str(caught.value).endswith(f"; try: {install_extra('cluster')}")
 
 
 @pytest.mark.parametrize(
     "address", ["tcp://127.0.0.1:{port}", "127.0.0.1:{port}", "nonsense", "what://127.0.0.1:1", "tcp://"]
 )
-def test_an_address_where_no_scheduler_answers_is_one_line(
-    address: str, sounds: list[Path], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cluster, "CONNECT_TIMEOUT", 0.5)
+def test_an_address_without_a_scheduler_is_an_error(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_backend, "CONNECT_TIMEOUT", 0.5)
     address = address.format(port=free_port())
-    assert main(["--format", "csv", "--cluster", address, str(sounds[0])]) == 1
+    with messages.raises(SerEdgeError, "cluster-unreachable") as caught, cluster_client(address):
+        pass
+    assert str(caught.value).startswith(f"--cluster {address}: ")
+
+
+def test_without_a_cluster_the_command_prints_no_header(sounds: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--format", "csv", "--cluster", "nonsense", str(sounds[0])]) == 1
     captured = capfd.readouterr()
     assert captured.out == ""
-    (line,) = captured.err.splitlines()
-    assert line.startswith(f"ser-edge: --cluster {address}: no Dask scheduler answers there (")
-    assert line.endswith("); start: dask scheduler")
+    assert captured.err.count("\n") == 1

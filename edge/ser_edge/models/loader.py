@@ -1,0 +1,132 @@
+"""Finds a model file, reads and checks it, and opens it in the runtime for its format.
+
+A pickled model is the place of its file, which is opened again where it is unpickled; a digest goes with it, so that no
+other file is used instead.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, lru_cache
+from importlib import import_module
+from operator import index
+from os import PathLike
+from pathlib import Path
+
+from ser_edge.audio.formats import AUDIO_SUFFIXES
+from ser_edge.errors import ModelError, RuntimeUnavailable
+from ser_edge.models.container import read_model_file
+from ser_edge.models.network import Model
+from ser_edge.models.runtimes.base import RUNTIMES, Runtime
+
+__all__ = ["BUNDLED", "DEFAULT", "FileModel", "open_model", "warn_once"]
+
+BUNDLED = Path(__file__).parent / "bundled"
+DEFAULT = "crnn"
+
+
+class FileModel(Model):
+    """A model that was opened from a file; can be pickled.
+
+    Args:
+        path: of the file.
+        threads: for one inference.
+
+    Raises:
+        ModelError: no such file, or one that can't be used.
+        RuntimeUnavailable: the runtime for its format isn't installed.
+    """
+
+    def __init__(self, path: Path, threads: int):
+        metadata, self._content = read_model_file(path)
+        module, name = RUNTIMES[path.suffix]
+        runtime: Runtime = getattr(import_module(module), name)(self._content, str(path), threads)
+        super().__init__(metadata, runtime, path)
+        self._absolute = path.absolute()  # whatever the working directory is later
+        self._threads = threads
+
+    def digest(self) -> str:
+        """BLAKE2b of the file, 128 bits."""
+        from hashlib import blake2b  # only for pickling and self-tests
+
+        return blake2b(self._content, digest_size=16).hexdigest()
+
+    def __reduce__(self) -> "tuple[Callable[..., Model], tuple[str, bool, int, str]]":
+        bundled = self._absolute.parent == BUNDLED
+        return _unpickle, (
+            str(self._absolute.name if bundled else self._absolute),
+            bundled,
+            self._threads,
+            self.digest(),
+        )
+
+
+@lru_cache(maxsize=1)  # a process of a pool gets the same model with each of its tasks
+def _unpickle(place: str, bundled: bool, threads: int, digest: str) -> Model:
+    path = BUNDLED / place if bundled else Path(place)
+    if not path.is_file():
+        message = f"{path}: the model file of a pickled recognizer is gone; put it back, or make the recognizer anew"
+        raise ModelError(message, code="model-not-found")
+    model = FileModel(path, threads)
+    if model.digest() != digest:
+        why = "this is another version of ser-edge" if bundled else "the file was changed"
+        message = f"{path}: not the model that was pickled: {why}; make the recognizer anew"
+        raise ModelError(message, code="model-changed")
+    return model
+
+
+def open_model(name: "str | PathLike[str]" = DEFAULT, threads: int = 1) -> FileModel:
+    """Opens a model file.
+
+    Args:
+        name: a bundled model ("crnn" for the first format whose runtime is installed, "crnn.onnx" for this one), or the
+            path of a model file.
+        threads: for one inference; more than one rarely pays for networks this small.
+
+    Raises:
+        ModelError: no such model, or a file that can't be used.
+        TypeError: neither a name nor a path.
+        ValueError: less than one thread.
+    """
+    if not isinstance(name, str | PathLike):
+        raise TypeError(f"a model is a name or a path, not {type(name).__name__}; the sound goes into predict(...)")
+    if isinstance(threads, bool) or not hasattr(threads, "__index__") or threads < 1:
+        raise ValueError(f"threads={threads!r}: must be a whole number, 1 or more")
+    first, *others = _find(name)
+    try:
+        return FileModel(first, index(threads))
+    except RuntimeUnavailable as unavailable:
+        for other in others:
+            with suppress(RuntimeUnavailable):
+                model = FileModel(other, index(threads))
+                warn_once(f"{unavailable}; using {other.name} meanwhile")
+                return model
+        raise
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Logs a warning the first time, however many recognizers are made."""
+    import logging  # 5 ms
+
+    logging.getLogger(__name__).warning(message)
+
+
+def _find(name: "str | PathLike[str]") -> list[Path]:
+    """The path, or the bundled model's: one if the name has a suffix, else each format, the preferred first.
+
+    An existing file comes before a bundled one of the same name.
+    """
+    if Path(name).suffix in RUNTIMES:
+        with suppress(OSError):  # a name that is too long; opening it says so
+            if Path(name).is_file():
+                return [Path(name)]
+    bundled = {path.name: path for path in BUNDLED.iterdir() if path.suffix in RUNTIMES}
+    if found := [bundled[file] for file in (str(name), *(f"{name}{suffix}" for suffix in RUNTIMES)) if file in bundled]:
+        return found
+    if Path(name).suffix.lower() in AUDIO_SUFFIXES:
+        message = f"{name}: a sound, not a model file ({' or '.join(RUNTIMES)}); type Recognizer().predict(...) for it"
+        raise ModelError(message, code="model-not-found")
+    if Path(name).suffix in RUNTIMES or len(Path(name).parts) > 1:
+        return [Path(name)]
+    message = f"no model called {name}; bundled: {', '.join(sorted(bundled))}; or give the path of a model file"
+    raise ModelError(message, code="model-not-found")
