@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     from ser_train.data.download import locate
     from ser_train.data.utterance import CorpusError
     from ser_train.evaluation.cross_corpus import score_corpora
-    from ser_train.evaluation.keras_model import KerasModel
+    from ser_train.evaluation.keras_model import open_run
     from ser_train.reporting.tables import cross_corpus_table
 
     utterances = read_corpora([locate(path) for path in options.data])
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         if path.suffix in RUNTIMES:
             model, name = open_model(path), path.name
         elif runs := finished_runs([path]):
-            model, name = KerasModel(runs[0]), runs[0].settings.label
+            model, name = open_run(runs[0]), runs[0].settings.label
         else:
             continue
         scored = score_corpora(model, name, utterances)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ser_edge.errors import SerEdgeError
 from ser_train.data.utterance import Utterance
-from ser_train.runs.run_directory import RunDirectory, Settings
+from ser_train.runs.run_directory import RunDirectory
+from ser_train.runs.settings import Settings
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -125,7 +125,7 @@ def _train(options: argparse.Namespace, client: "Client | None") -> int:
     from ser_train.data.download import locate
     from ser_train.data.splits import PROTOCOLS
     from ser_train.reporting.tables import caution
-    from ser_train.runs.run_directory import Settings
+    from ser_train.runs.settings import Settings
 
     folders = [locate(path, options.mirror) for path in options.data or [None]]
     if client is not None:  # its workers have working directories of their own

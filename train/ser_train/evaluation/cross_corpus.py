@@ -15,7 +15,7 @@ from ser_edge.models.network import Model
 from ser_train.data.corpus_registry import CORPORA, CUSTOM
 from ser_train.data.feature_cache import corpus_features
 from ser_train.data.utterance import CorpusError, Utterance, labels_of, unique
-from ser_train.training.transfer.lineage import seen_speakers, training_corpora
+from ser_train.runs.provenance import seen_speakers, training_corpora
 
 __all__ = ["CrossCorpusResult", "score_corpora"]
 

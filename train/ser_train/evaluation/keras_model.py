@@ -1,4 +1,4 @@
-"""A run's Keras network behind the interface of `ser_edge.models.network.Model`."""
+"""Opens a run's Keras network behind the interface of the model file that will be exported from it."""
 
 from pathlib import Path
 
@@ -10,15 +10,13 @@ from ser_train.data.feature_cache import front_end_of
 from ser_train.networks.keras_backend import load
 from ser_train.runs.run_directory import RunDirectory
 
-__all__ = ["KerasModel"]
+__all__ = ["open_run"]
 
 
-class KerasModel(Model):
-    """Normalises and calibrates as the file exported from the run will."""
-
-    def __init__(self, run: RunDirectory):
-        path = run.path / "model.keras"
-        super().__init__(run.metadata, _KerasRuntime(path), path, front_end_of(run.metadata.features))
+def open_run(run: RunDirectory) -> Model:
+    """A model that normalises and calibrates as the exported file will; for a finished run."""
+    path = run.path / "model.keras"
+    return Model(run.metadata, _KerasRuntime(path), path, front_end_of(run.metadata.features))
 
 
 class _KerasRuntime:

@@ -15,13 +15,14 @@ import numpy as np
 import ser_train.evaluation.corruptions
 from ser_edge.models.loader import open_model
 from ser_edge.models.network import Model
-from ser_train.data.atomic import replacing
+from ser_train.data.atomic import atomic_write
 from ser_train.data.feature_cache import front_end_code
 from ser_train.data.utterance import CorpusError, Utterance
 from ser_train.evaluation.corruptions import CORRUPTIONS
-from ser_train.evaluation.keras_model import KerasModel
+from ser_train.evaluation.keras_model import open_run
 from ser_train.evaluation.robustness import RobustnessAnswers, RobustnessFigures, measure, pool
-from ser_train.runs.run_directory import RunDirectory, Settings
+from ser_train.runs.run_directory import RunDirectory
+from ser_train.runs.settings import Settings
 
 __all__ = ["is_measured", "measure_run", "read_answers", "tested_utterances"]
 
@@ -57,11 +58,11 @@ def measure_run(run: RunDirectory, model: Path | None, corpus: Sequence[Utteranc
         ModelError: a file that can't be used.
     """
     utterances, settings = tested_utterances(run, corpus), run.settings
-    network = _exported(model, settings) if model else KerasModel(run)
+    network = _exported(model, settings) if model else open_run(run)
     speech = [u for u in corpus if u.corpus == "ravdess" or u.is_custom]
     (run.path / FIGURES).unlink(missing_ok=True)
     answers = measure(network, utterances, speech, jobs, run.path.name)
-    with replacing(run.path / ANSWERS) as unfinished:
+    with atomic_write(run.path / ANSWERS) as unfinished:
         np.savez_compressed(unfinished, **asdict(answers))
     about = {
         "protocol": settings.protocol,

@@ -15,7 +15,8 @@ from ser_train.data.utterance import CorpusError
 from ser_train.evaluation.robustness import RobustnessAnswers
 from ser_train.evaluation.robustness_cache import FIGURES, read_answers
 from ser_train.runs.grouping import single_group
-from ser_train.runs.run_directory import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory
+from ser_train.runs.settings import Settings
 
 __all__ = ["LoadedRun", "load_runs"]
 

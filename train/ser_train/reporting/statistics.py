@@ -18,7 +18,8 @@ from ser_train.data.splits import PROTOCOLS
 from ser_train.evaluation.metrics import Interval, Scores, pooled, score
 from ser_train.evaluation.robustness import RobustnessFigures, pool
 from ser_train.reporting.loaded_runs import LoadedRun, load_runs
-from ser_train.runs.run_directory import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory
+from ser_train.runs.settings import Settings
 
 __all__ = ["EmotionScores", "GroupScores", "ResultSummary", "SpeakerAccuracy", "Spread", "gather"]
 
