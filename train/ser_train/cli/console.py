@@ -1,5 +1,6 @@
 """What several commands share: ranges of numbers, the finished runs among the paths given, and a table's two places."""
 
+import argparse
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,11 +20,14 @@ def at_least(lowest: int) -> Callable[[str], int]:
     """
 
     def number(text: str) -> int:
-        if int(text) < lowest:
-            raise ValueError
-        return int(text)
+        try:
+            value = int(text)
+        except ValueError:
+            value = lowest - 1
+        if value < lowest:
+            raise argparse.ArgumentTypeError(f"must be {lowest} or more")
+        return value
 
-    number.__name__ = f"number of {lowest} or more"  # argparse: invalid number of 1 or more value: '0'
     return number
 
 

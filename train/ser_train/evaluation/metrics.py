@@ -11,7 +11,7 @@ from ser_train.runs.run_directory import Answers
 
 __all__ = ["METRICS", "Interval", "Reliability", "Scores", "joined", "pooled", "reliability", "score"]
 
-_BOOTSTRAPS = 1000
+BOOTSTRAP_DRAWS = 1000
 _BINS = 15  # of the expected calibration error
 
 
@@ -118,7 +118,7 @@ def _bootstrap(seeds: Sequence[_Joined]) -> list[Scores]:
     random = np.random.default_rng(0)
     draws = []
     rows = [{actor: np.flatnonzero(actors == actor) for actor in np.unique(actors)} for _, _, actors in seeds]
-    for _ in range(_BOOTSTRAPS):
+    for _ in range(BOOTSTRAP_DRAWS):
         seed = int(random.integers(len(seeds)))
         labels, probabilities, _ = seeds[seed]
         drawn = random.choice(list(rows[seed]), len(rows[seed]))

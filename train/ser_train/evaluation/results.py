@@ -1,6 +1,6 @@
 """Many runs become rows of one table, `train/results.json`, and each run gets its calibration and pooled accuracy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -17,13 +17,12 @@ from ser_train.evaluation.model_selection import unseen_answers
 from ser_train.runs.grouping import RunGroup, check_calibration, group_runs
 from ser_train.runs.run_directory import Answers, RunDirectory
 
-__all__ = ["Evaluation", "evaluate", "update_runs"]
+__all__ = ["Evaluation", "calibration_answers", "evaluate", "update_runs"]
 
 REPORTED = ("notebook", "utterance", "speaker")  # protocols whose accuracy is reported
 _PRECISIONS = ("float32", "float16", "int8", "int8-per-tensor")
 
 Row = dict[str, Any]  # of results.json
-_Groups = dict[tuple[str, str], RunGroup]  # by label and protocol
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,9 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> Eval
     for group in groups.values():
         if group.protocol in REPORTED:
             group.require_all_folds()
-    metadata = {run: _calibrated(run, groups) for group in groups.values() for run in group.runs}
+    metadata = {
+        run: _calibrated(run, calibration_answers(run, groups)) for group in groups.values() for run in group.runs
+    }
 
     def calibrated_answers(run: RunDirectory, file: Path) -> Answers:
         test = run.answers.of_test()
@@ -83,15 +84,24 @@ def update_runs(evaluation: Evaluation) -> None:
             run.write("description.json", metadata.to_json())
 
 
-def _calibrated(run: RunDirectory, groups: _Groups) -> ModelMetadata:
-    """A run's metadata with fitted temperature and threshold; without answers to fit, as it is."""
+def calibration_answers(run: RunDirectory, groups: Mapping[tuple[str, str], RunGroup]) -> list[Answers]:
+    """What a run is calibrated on; empty for runs that stay as they are.
+
+    Args:
+        run: a finished run.
+        groups: runs by label and protocol.
+    """
     label, protocol = run.settings.label, run.settings.protocol
-    answers: list[Answers] = []
     if protocol == "speaker" and (label, "inner") in groups:
         inner = groups[label, "inner"].seeds.values()
-        answers = [a for folds in inner for a in unseen_answers(folds, run.settings.fold)]
+        return [answers for folds in inner for answers in unseen_answers(folds, run.settings.fold)]
     if protocol == "all" and (label, "speaker") in groups:
-        answers = [tested.answers.of_test() for tested in groups[label, "speaker"].runs]
+        return [tested.answers.of_test() for tested in groups[label, "speaker"].runs]
+    return []
+
+
+def _calibrated(run: RunDirectory, answers: Sequence[Answers]) -> ModelMetadata:
+    """A run's metadata with fitted temperature and threshold; without answers, as it is."""
     if not answers:
         return run.metadata
     labels, probabilities, _ = joined(answers)

@@ -40,6 +40,7 @@ __all__ = [
     "babble_sources",
     "measure",
     "pool",
+    "recordings_by_speaker",
 ]
 
 _CHUNK = 8  # utterances in one task; some 200 inputs of the network
@@ -135,9 +136,9 @@ def measure(
     if metadata.features.sample_rate != RATE:
         raise CorpusError(
             f"{metadata.name}: takes {metadata.features.sample_rate} Hz; the corruptions are for {RATE} Hz",
-            code="robustness-sample-rate",
+            code="sample-rate-unsupported",
         )
-    by_speaker = _by_speaker(speech)
+    by_speaker = recordings_by_speaker(speech)
     tasks = [(u, babble_sources(u, by_speaker)) for u in utterances]
     chunks = [tasks[i : i + _CHUNK] for i in range(0, len(tasks), _CHUNK)]
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
@@ -206,8 +207,8 @@ def babble_sources(utterance: Utterance, by_speaker: Mapping[str, Sequence[Path]
     return [paths[int(random.integers(len(paths)))] for paths in recordings]
 
 
-def _by_speaker(speech: Sequence[Utterance]) -> dict[str, list[Path]]:
-    """Sorted by names, so that nothing depends on where the files are."""
+def recordings_by_speaker(speech: Sequence[Utterance]) -> dict[str, list[Path]]:
+    """Paths by speaker, sorted by names, so that nothing depends on where the files are."""
     paths: dict[str, list[Path]] = defaultdict(list)
     for utterance in sorted(speech, key=lambda u: (u.speaker, u.path.stem)):
         paths[utterance.speaker].append(utterance.path)

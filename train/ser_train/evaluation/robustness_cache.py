@@ -24,7 +24,7 @@ from ser_train.evaluation.robustness import RobustnessAnswers, RobustnessFigures
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.runs.settings import Settings
 
-__all__ = ["is_measured", "measure_run", "read_answers", "tested_utterances"]
+__all__ = ["figures_to_json", "is_measured", "measure_run", "read_answers", "tested_utterances"]
 
 FIGURES, ANSWERS = "conditions.json", "conditions.npz"  # names and keys of 0.1
 CORRUPTED = "conditions"  # key of the figures of whole recordings
@@ -71,7 +71,7 @@ def measure_run(run: RunDirectory, model: Path | None, corpus: Sequence[Utteranc
         "file": model.name if model else "keras",
         "of": _digest(run, model),
     }
-    run.write(FIGURES, about | _to_json(pool([[answers]])))
+    run.write(FIGURES, about | figures_to_json(pool([[answers]])))
 
 
 def read_answers(run: RunDirectory) -> RobustnessAnswers:
@@ -83,7 +83,7 @@ def read_answers(run: RunDirectory) -> RobustnessAnswers:
     if [figures["name"] for figures in run.read(FIGURES)[CORRUPTED]] != list(CORRUPTIONS):
         raise CorpusError(
             f"{run.path}: measured on other corruptions than today's; run ser-train robustness again",
-            code="runs-outdated",
+            code="run-outdated",
         )
     with np.load(run.path / ANSWERS) as arrays:
         return RobustnessAnswers(**arrays)
@@ -124,7 +124,7 @@ def _digest(run: RunDirectory, model: Path | None) -> str:
     return hashlib.blake2b(b"".join(content) + metadata.encode(), digest_size=16).hexdigest()
 
 
-def _to_json(figures: RobustnessFigures) -> dict[str, Any]:
+def figures_to_json(figures: RobustnessFigures) -> dict[str, Any]:
     """With the keys of 0.1."""
     written = asdict(figures)
     return {"utterances": figures.utterances, CORRUPTED: written["corrupted"], "live": written["live"]}

@@ -56,7 +56,7 @@ def load_runs(runs: Sequence[RunDirectory]) -> tuple[tuple[LoadedRun, ...], ...]
 def _load(run: RunDirectory) -> LoadedRun:
     if not run.finished:
         message = f"{run.path}: not a finished run; train it with ser-train, or leave it out"
-        raise CorpusError(message, code="runs-incomplete")
+        raise CorpusError(message, code="run-not-found")
     try:
         test = run.answers.of_test()
         return LoadedRun(
@@ -70,4 +70,4 @@ def _load(run: RunDirectory) -> LoadedRun:
         )
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as e:
         reason = " ".join(f"{type(e).__name__}: {e}".split())  # some are several lines
-        raise CorpusError(f"{run.path}: a damaged run ({reason}); train it again", code="runs-damaged") from e
+        raise CorpusError(f"{run.path}: a damaged run ({reason}); train it again", code="run-damaged") from e

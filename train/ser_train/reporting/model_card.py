@@ -33,7 +33,8 @@ def include_model_cards(runs: Sequence[RunDirectory], page: Path) -> None:
         begin, name, label, protocol, end = marks.groups()
         asked = [run for run in runs if (run.settings.label, run.settings.protocol) == (label, protocol)]
         if not asked:
-            raise CorpusError(f"{page}: it shows {name}, and none of these runs is of that; give them as well")
+            message = f"{page}: it shows {name}, and none of these runs is of that; give them as well"
+            raise CorpusError(message, code="runs-incomplete")
         return f"{begin}{card(gather(asked))}{end}"
 
     text = page.read_text("utf-8")
