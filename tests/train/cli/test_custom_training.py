@@ -23,7 +23,7 @@ from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
 from ser_train.evaluation.cross_corpus import score_corpora
 from ser_train.evaluation.keras_model import open_run
 from ser_train.evaluation.results import evaluate, update_runs
-from ser_train.evaluation.robustness_cache import tested_utterances
+from ser_train.evaluation.robustness_cache import evaluated_utterances
 from ser_train.networks.zoo import NETWORKS
 from ser_train.reporting.model_card import card
 from ser_train.reporting.statistics import gather
@@ -186,7 +186,7 @@ def test_the_table_says_what_it_is_about(run: RunDirectory, monkeypatch: pytest.
 
 
 def test_another_corpus_is_judged_by_the_labels_both_have(run: RunDirectory, utterances: Sequence[Utterance]) -> None:
-    assert tested_utterances(run, utterances) == [u for u in utterances if u.actor == "anna"]
+    assert evaluated_utterances(run, utterances) == [u for u in utterances if u.actor == "anna"]
     (figure,) = score_corpora(open_run(run), "mine", utterances)
     assert (figure.corpus, figure.utterances, figure.emotions) == ("own", 30, 3)
     (foreign,) = score_corpora(open_model("crnn"), "crnn", [u for u in utterances if u.emotion == "sad"])

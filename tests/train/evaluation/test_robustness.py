@@ -33,7 +33,7 @@ from ser_train.evaluation.corruptions import (
 )
 from ser_train.evaluation.keras_model import open_run
 from ser_train.evaluation.robustness import RobustnessAnswers, babble_sources, measure, pool, recordings_by_speaker
-from ser_train.evaluation.robustness_cache import tested_utterances
+from ser_train.evaluation.robustness_cache import evaluated_utterances
 from ser_train.reporting.tables import robustness_table
 from ser_train.runs.run_directory import Answers, RunDirectory
 from ser_train.runs.settings import Settings
@@ -242,7 +242,7 @@ def test_clean_recordings_are_classified_as_by_the_recognizer(
     config: FeatureConfig, make_run: MakeRun, utterances: list[Utterance]
 ) -> None:
     run = make_run(Settings("tiny", "speaker"), config)
-    asked = tested_utterances(run, utterances)[4:12]
+    asked = evaluated_utterances(run, utterances)[4:12]
     model = open_run(run)
     answers = measure(model, asked, utterances, jobs=1)
     assert answers.names.tolist() == [u.path.stem for u in asked]
@@ -258,9 +258,10 @@ def test_clean_recordings_are_classified_as_by_the_recognizer(
     assert not np.allclose(answers.whole[list(CORRUPTIONS).index("white noise, 5 dB")], alone, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_two_processes_and_another_order_give_the_same_answers(make_run: MakeRun, utterances: list[Utterance]) -> None:
     run = make_run(Settings("tiny", "speaker"))
-    model, asked = open_run(run), tested_utterances(run, utterances)[:10]  # more than one task
+    model, asked = open_run(run), evaluated_utterances(run, utterances)[:10]  # more than one task
     one, two = measure(model, asked, utterances, jobs=1), measure(model, asked[::-1], utterances[::-1], jobs=2)
     np.testing.assert_allclose(one.whole, two.whole[:, ::-1], atol=1e-5)
 
@@ -324,6 +325,7 @@ def test_windows_count_alone_and_vote_together() -> None:
     assert (two.windows, two.window_wa, two.voted_wa, two.voted_uar) == (4, 50, 50, 33.33)
 
 
+@pytest.mark.slow
 def test_a_run_keeps_what_was_measured_and_is_not_measured_again(
     make_run: MakeRun, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -219,6 +219,7 @@ def test_misclassified_recordings_are_listed_the_most_confident_first(tmp_path: 
     assert len(rest) == 2
 
 
+@pytest.mark.slow
 def test_the_list_of_mistakes_is_bounded_and_left_out_where_there_are_none(tmp_path: Path) -> None:
     def page(wrong: int) -> Reader:
         run = make_run(tmp_path / str(wrong), Settings("gru", "speaker"), wrong=wrong)

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prints the table; returns the exit code."""
     from ser_edge.models.loader import open_model
+    from ser_edge.models.network import Model
     from ser_edge.models.runtimes.base import RUNTIMES
     from ser_train.data.corpus_loader import read_corpora
     from ser_train.data.download import locate
@@ -34,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
     utterances = read_corpora([locate(path) for path in options.data])
     results = []
+    model: Model
     for path in options.networks:
         if path.suffix in RUNTIMES:
             model, name = open_model(path), path.name

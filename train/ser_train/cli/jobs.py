@@ -34,7 +34,7 @@ def train_locally(
     from joblib import Parallel, delayed
 
     train = delayed(partial(_train, utterances=utterances, out=out, jobs=jobs, bar=jobs == 1))
-    return Parallel(n_jobs=jobs, return_as="generator")(map(train, trainings))
+    yield from Parallel(n_jobs=jobs, return_as="generator")(map(train, trainings))
 
 
 def train_on_cluster(
@@ -47,7 +47,7 @@ def train_on_cluster(
     """
     from distributed import CancelledError, KilledWorker
 
-    workers = len(client.nthreads())
+    workers = len(client.nthreads())  # type: ignore[no-untyped-call]
     print(f"{workers} workers" if workers else "no worker yet, waiting: dask worker", file=sys.stderr)
     train = partial(_train, utterances=utterances, out=out, jobs=jobs)
     for settings, future in zip(trainings, client.map(train, trainings, pure=False), strict=True):

@@ -107,14 +107,14 @@ def run(options: argparse.Namespace) -> int:
     from ser_edge.recognition.batch.dask_backend import cluster_client
     from ser_train.data.custom.custom_corpus import is_custom
     from ser_train.data.download import locate
-    from ser_train.networks.config import changed
+    from ser_train.networks.config import with_changes
     from ser_train.networks.zoo import NETWORKS
 
     custom = any(is_custom(locate(path)) for path in options.data or [])
     options.arch = options.arch or (["crnn"] if custom else NOTEBOOK)
     options.protocol = options.protocol or ["speaker" if custom else "notebook"]
     for network in options.arch:
-        changed(NETWORKS[network].recipe, options.set)  # raises on unknown settings
+        with_changes(NETWORKS[network].recipe, options.set)  # raises on unknown settings
     with cluster_client(options.cluster) if options.cluster else nullcontext() as client:
         return _train(options, client)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,12 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> Eval
         shipped = groups[label, "all"].runs if protocol == "speaker" and (label, "all") in groups else []
         for run in (*group.runs, *shipped):
             metadata[run] = replace(metadata[run], accuracy=_accuracy(rows[-1]))
-        for suffix, precision in product(RUNTIMES, _PRECISIONS) if exported else ():
-            files = {run: _file(exported, run, suffix, precision) for run in group.runs}
-            if all(path.is_file() for path in files.values()):
-                rows.append(_row(group, suffix[1:], precision, files.__getitem__, _file_answers))
+        for suffix, precision in product(RUNTIMES, _PRECISIONS):
+            if exported is None:
+                break
+            file = partial(_file, exported, suffix=suffix, precision=precision)
+            if all(file(run).is_file() for run in group.runs):
+                rows.append(_row(group, suffix[1:], precision, file, _file_answers))
     return Evaluation(rows, metadata)
 
 

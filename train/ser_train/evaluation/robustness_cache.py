@@ -24,7 +24,7 @@ from ser_train.evaluation.robustness import RobustnessAnswers, RobustnessFigures
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.runs.settings import Settings
 
-__all__ = ["figures_to_json", "is_measured", "measure_run", "read_answers", "tested_utterances"]
+__all__ = ["evaluated_utterances", "figures_to_json", "is_measured", "measure_run", "read_answers"]
 
 FIGURES, ANSWERS = "conditions.json", "conditions.npz"  # names and keys of 0.1
 CORRUPTED = "conditions"  # key of the figures of whole recordings
@@ -57,7 +57,7 @@ def measure_run(run: RunDirectory, model: Path | None, corpus: Sequence[Utteranc
         CorpusError: test utterances that the corpus lacks, or a file exported from another run.
         ModelError: a file that can't be used.
     """
-    utterances, settings = tested_utterances(run, corpus), run.settings
+    utterances, settings = evaluated_utterances(run, corpus), run.settings
     network = _exported(model, settings) if model else open_run(run)
     speech = [u for u in corpus if u.corpus == "ravdess" or u.is_custom]
     (run.path / FIGURES).unlink(missing_ok=True)
@@ -89,7 +89,7 @@ def read_answers(run: RunDirectory) -> RobustnessAnswers:
         return RobustnessAnswers(**arrays)
 
 
-def tested_utterances(run: RunDirectory, corpus: Sequence[Utterance]) -> list[Utterance]:
+def evaluated_utterances(run: RunDirectory, corpus: Sequence[Utterance]) -> list[Utterance]:
     """The utterances behind a run's accuracy, each once.
 
     Raises:

@@ -179,7 +179,7 @@ def selection_table(scores: Sequence[FoldScores]) -> str:
     heads = " | ".join(f"for fold {fold}" for fold in range(len(SPEAKER_FOLDS)))
     lines = [f"| UAR on actors of two other folds, % | seeds | {heads} | mean |", "|---|" + "---|" * 7]
     for row in scores:
-        cells = [f"{uar:.1f}" if np.isfinite(uar) else "" for uar in (*row.uar, np.mean(row.uar))]
+        cells = [f"{uar:.1f}" if np.isfinite(uar) else "" for uar in (*row.uar, float(np.mean(row.uar)))]
         lines.append(f"| {row.label} | {row.seeds} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
