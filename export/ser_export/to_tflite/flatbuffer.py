@@ -37,13 +37,13 @@ def compact(data: bytes) -> bytes:
     return _pack(model)
 
 
-def name_tensors(data: bytes, metadata: str) -> bytes:
+def name_tensors(data: bytes, description: str) -> bytes:
     """Gives inputs and outputs the signature's names instead of the converter's own, and the model a description."""
     model = _unpack(data)
     (signature,) = model.signatureDefs
     for tensor in (*signature.inputs, *signature.outputs):
         model.subgraphs[0].tensors[tensor.tensorIndex].name = tensor.name
-    model.metadata = metadata
+    model.description = description
     return _pack(model)
 
 
