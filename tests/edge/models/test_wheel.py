@@ -119,7 +119,7 @@ def test_an_empty_environment_answers_as_this_one_does(wheel: Path, sounds: list
     assert run(programs / "ser-edge", "--version", cwd=tmp_path) == f"ser-edge {__version__}\n"
     for command in ("ser-train", "ser-train report .", "ser-export ."):
         program, *arguments = command.split()
-        told = run(programs / program, *arguments, cwd=tmp_path, code=4)
+        message = run(programs / program, *arguments, cwd=tmp_path, code=4)
         assert re.fullmatch(
-            rf"{program}: \w+ is not installed; try: .*/python\S* -m pip install .*'tensorflow>=\S+'\n", told
+            rf"{program}: \w+ is not installed; try: .*/python\S* -m pip install .*'tensorflow>=\S+'\n", message
         )
