@@ -3,6 +3,7 @@
 import ctypes
 import io
 import os
+import re
 import shutil
 import sys
 import threading
