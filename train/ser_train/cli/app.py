@@ -181,7 +181,24 @@ def _fit_one(
         from ser_train.training.loop import fit
 
         tqdm.set_lock(RLock())  # its own is a semaphore: a process that Ctrl-C ends leaves it behind, with a warning
-        return fit(settings, utterances, out, bar=bar)
+        run = fit(settings, utterances, out, bar=bar)
+        _summarize(run)
+        return run
+
+
+def _summarize(run: "RunDirectory") -> None:
+    """Writes the report and the plots of a finished run, unless they are there."""
+    from ser_train.runs.run_directory import SUMMARY_FILES
+
+    if all((run.path / name).exists() for name in SUMMARY_FILES):
+        return
+    from ser_train.reporting.plots import plot_confusion, plot_history
+    from ser_train.reporting.tables import classification_text
+
+    test, labels, name = run.answers.of_test(), run.metadata.labels, run.settings.name
+    run.write("report.txt", classification_text(test, labels))
+    plot_confusion(test, labels, name, run.path / "confusion.png")
+    plot_history(run.read("history.json"), run.read("run.json")["best_epoch"], name, run.path / "curves.png")
 
 
 def _evaluate(options: argparse.Namespace) -> int:
