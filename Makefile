@@ -3,6 +3,7 @@
 # RAVDESS: a folder or zip of RAVDESS speech; empty downloads it into the user's cache. OTHERS: folders of other corpora,
 # which the network we ship learns from as well: RAVDESS song, nEMO, CREMA-D ... SEEDS: for `evaluate`. JOBS: trainings
 # at a time. VARIATION: for `test-variations`; all if none is given. WORKERS: processes that run tests.
+# OPTIONS: of pytest, for `test` and `test-all`.
 PYTHON ?= python3
 RAVDESS ?=
 OTHERS ?=
@@ -12,6 +13,7 @@ PRECISION ?= all
 JOBS ?= 2
 VARIATION ?=
 WORKERS ?= 2
+OPTIONS ?=
 
 BIN := .venv/bin
 DATA := $(if $(RAVDESS),--data "$(RAVDESS)")
@@ -19,7 +21,7 @@ ALL := $(if $(RAVDESS),$(foreach path,$(RAVDESS) $(OTHERS),--data "$(path)"))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -q -p tests.progress -o console_output_style=classic -r fE -n $(WORKERS) --dist loadfile
 
-.PHONY: help run test test-all messages test-variations lint train evaluate export bundle bench wheel docs clean
+.PHONY: help run test test-all coverage messages test-variations lint train evaluate export bundle bench wheel docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -29,10 +31,13 @@ run: .venv/base  ## classify the sounds in tests/sounds with the bundled model
 	$(BIN)/ser-edge tests/sounds
 
 test: .venv/dev  ## the fast tests, in minutes
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" $(OPTIONS)
 
 test-all: .venv/dev  ## all tests: training, conversion, clusters, pages and fuzzing too
-	$(PYTEST)
+	$(PYTEST) $(OPTIONS)
+
+coverage: .venv/dev  ## the lines and branches of ser_edge that its tests run; fails below 95 %
+	$(PYTEST) --cov tests/edge tests/parity edge
 
 messages: .venv/dev  ## accept the wording of error messages as it is now, in tests/messages.txt
 	$(PYTEST) --update-messages

@@ -1,7 +1,7 @@
 """`Recognizer`: `predict` gives one `Prediction` for a path or an array, `stream` one per window of a signal."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ser_edge.recognition.streaming import Stream
     from ser_edge.recognition.voice_activity.utterance_gate import Speech
 
-__all__ = ["UTTERANCE", "Recognizer"]
+__all__ = ["UTTERANCE", "Recognizer", "RecognizerConfig"]
 
 UTTERANCE = 60.0  # seconds; a longer recording is classified window by window, and those with speech are averaged
 
@@ -231,6 +231,21 @@ class Recognizer:
         has_gate = predictions[0].speech is not None
         ratio = float(np.mean([p.speech or 0.0 for p in predictions])) if has_gate else None
         return Prediction.of(self.metadata.labels, mean, self._threshold, sound.path, 0.0, stream.seconds, ratio)
+
+
+@dataclass(frozen=True)
+class RecognizerConfig:
+    """The arguments of a `Recognizer`, so that another process or machine can build the same one."""
+
+    model: str
+    threads: int
+    threshold: float | None
+    windows: WindowConfig
+    channel: int | None = None
+
+    def build(self) -> Recognizer:
+        """Opens the model; raises what `Recognizer` does."""
+        return Recognizer(self.model, self.threads, self.threshold, self.windows, self.channel)
 
 
 def _predictions(stream: "Stream", chunks: Iterable[npt.ArrayLike]) -> Iterator[Prediction]:

@@ -184,7 +184,7 @@ def test_the_format_follows_the_files_name_unless_it_is_said(
 def test_a_full_disk_is_one_line(talk: Path) -> None:
     done = ser_edge("--timeline", talk, "--output", "/dev/full")
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr == b"ser-edge: can't write the answers: No space left on device\n"
+    assert done.stderr == b"ser-edge: can't write the predictions: No space left on device\n"
 
 
 def test_a_broken_end_keeps_the_windows_before_it(talk: Path, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ import soundfile
 from ser_edge import ModelError, SerEdgeError, WindowConfig
 from ser_edge.cli.predict import find_files
 from ser_edge.recognition.batch.process_pool import predict_in_processes
-from ser_edge.recognition.batch.tasks import FileResult, RecognizerConfig, classify_file
+from ser_edge.recognition.batch.tasks import FileResult, classify_file
+from ser_edge.recognition.recognizer import RecognizerConfig
 from tests import messages
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
