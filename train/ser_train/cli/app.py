@@ -140,7 +140,8 @@ def _here(task: Callable[..., "RunDirectory"], wanted: Sequence["Settings"], job
     """Runs in the order wanted, each as soon as it is there: trained here, by so many processes."""
     from joblib import Parallel, delayed
 
-    return Parallel(n_jobs=jobs, return_as="generator")(delayed(task)(settings, bar=jobs == 1) for settings in wanted)
+    parallel = Parallel(n_jobs=jobs, return_as="generator")
+    yield from parallel(delayed(task)(settings, bar=jobs == 1) for settings in wanted)
 
 
 def _there(
@@ -153,7 +154,7 @@ def _there(
     """
     from distributed import CancelledError, KilledWorker
 
-    workers = len(client.nthreads())
+    workers = len(client.nthreads())  # type: ignore[no-untyped-call]
     print(f"{workers} workers" if workers else "no worker yet, waiting: dask worker", file=sys.stderr)
     for settings, future in zip(wanted, client.map(task, wanted, pure=False), strict=True):
         try:

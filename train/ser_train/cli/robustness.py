@@ -44,7 +44,7 @@ class _KerasRuntime:
     """A `Runtime` for Keras models."""
 
     name = "Keras"
-    input_shape = ()
+    input_shape: tuple[int | None, ...] = ()  # any
 
     def __init__(self, path: Path):
         load()

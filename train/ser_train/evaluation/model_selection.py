@@ -49,7 +49,7 @@ def markdown(runs: Sequence[RunDirectory]) -> str:
     lines = [f"| UAR on actors of two other folds, % | seeds | {heads} | mean |", "|---|" + "---|" * 7]
     for label, seeds in groups.items():
         figures = [_figure(seeds, fold) for fold in range(len(SPEAKER_FOLDS))]
-        cells = [f"{figure:.1f}" if np.isfinite(figure) else "" for figure in (*figures, np.mean(figures))]
+        cells = [f"{figure:.1f}" if np.isfinite(figure) else "" for figure in (*figures, float(np.mean(figures)))]
         lines.append(f"| {label} | {len(seeds)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

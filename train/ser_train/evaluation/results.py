@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -72,10 +73,11 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> list
         for run in (*members, *shipped):
             run.write("description.json", replace(run.metadata, accuracy=accuracy).to_json())
         for suffix, precision in product(RUNTIMES, _PRECISIONS):
-            files = {run.path: _file(exported, run, suffix, precision) for run in members} if exported else {}
-            if files and all(path.is_file() for path in files.values()):
-                place = {run: files[run] for run in files}
-                rows.append(_row(group, suffix[1:], precision, lambda r, at=place: at[r.path], _file_answers))
+            if exported is None:
+                break
+            file = partial(_file, exported, suffix=suffix, precision=precision)
+            if all(file(run).is_file() for run in members):
+                rows.append(_row(group, suffix[1:], precision, file, _file_answers))
     return rows
 
 
