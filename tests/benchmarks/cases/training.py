@@ -52,8 +52,8 @@ def _ours(name: str, features: Any, labels: Any) -> Callable[[], Any]:
     recipe = BaselineConfig(batch_size=BATCH)
     model = NETWORKS[name].build(notebook.SHAPE, LABELS)
     compile_model(model, recipe, UTTERANCES // BATCH)
-    lesson: Any = SimpleNamespace(batches=FixedBatches(features, labels, recipe), validation=None)
-    return partial(_epoch, model, lesson, 0, 0)
+    plan: Any = SimpleNamespace(batches=FixedBatches(features, labels, recipe), validation=None)
+    return partial(_epoch, model, plan, 0, 0)
 
 
 if __name__ == "__main__":
