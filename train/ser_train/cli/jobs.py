@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ser_edge.errors import SerEdgeError
 from ser_train.data.utterance import Utterance
-from ser_train.runs.run_directory import RunDirectory
+from ser_train.runs.run_directory import SUMMARY_FILES, RunDirectory
 from ser_train.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -76,4 +76,19 @@ def _train(
         from ser_train.training.loop import fit
 
         tqdm.set_lock(RLock())  # its own is a semaphore: a process that Ctrl-C ends leaves it behind, with a warning
-        return fit(settings, utterances, out, bar=bar)
+        run = fit(settings, utterances, out, bar=bar)
+        _summarize(run)
+        return run
+
+
+def _summarize(run: RunDirectory) -> None:
+    """Writes the text report and the plots of a finished run, unless they are there."""
+    if all((run.path / name).exists() for name in SUMMARY_FILES):
+        return
+    from ser_train.reporting.plots import plot_confusion, plot_history
+    from ser_train.reporting.tables import classification_text
+
+    test, labels, name = run.answers.of_test(), run.metadata.labels, run.settings.name
+    run.write("report.txt", classification_text(test, labels))
+    plot_confusion(test, labels, name, run.path / "confusion.png")
+    plot_history(run.read("history.json"), run.read("run.json")["best_epoch"], name, run.path / "curves.png")
