@@ -127,8 +127,8 @@ def test_log_mel_spectra_without_a_floor(voices: list[Samples]) -> None:
         power = librosa.feature.melspectrogram(y=voice, sr=RATE)
         reference = librosa.power_to_db(power, top_db=None).T
         ours = FrontEnd(config)(voice)
-        heard = reference > reference.max() - 80
-        assert np.abs(ours - reference)[heard].max() <= CLOSE
+        audible = reference > reference.max() - 80
+        assert np.abs(ours - reference)[audible].max() <= CLOSE
         np.testing.assert_allclose(10 ** (ours / 10), np.maximum(power.T, 1e-10), rtol=1e-3, atol=1e-10)
 
 

@@ -51,7 +51,7 @@ def error_text(error: Any) -> str:
 
 
 def read_error(name: str, error: Any) -> AudioError:
-    """The AudioError for what a library or the operating system raised, or for its message."""
+    """The AudioError for an exception of a library or the operating system, or for its message."""
     text = error_text(error)
     # the last is libsndfile's message for a file that is called .mp3 and isn't MP3
     if "not recognised" in text or "unknown format" in text.lower() or "is not a regular file" in text:

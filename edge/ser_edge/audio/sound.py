@@ -14,10 +14,10 @@ Channels = npt.NDArray[np.float32]  # (samples, channels), full scale is +-1
 
 @dataclass(frozen=True)
 class Sound:
-    """Decoded sound as it comes: all channels, at the source's own rate.
+    """A stream of decoded sound: all channels, at the source's own rate.
 
     No more than a chunk is in memory. The iterator of chunks raises AudioError where nothing (more) can be decoded, and
-    warns (`errors.user_warnings.warn`) of what was left out.
+    warns (`errors.user_warnings.warn`) of missing parts.
     """
 
     rate: int  # Hz

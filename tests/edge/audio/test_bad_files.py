@@ -84,7 +84,7 @@ PARTS: dict[str, tuple[bytes, str]] = {
     "MP3 with a hole": (MP3[:2000] + bytes(900) + MP3[2900:], "s of 1.0"),
 }
 
-# name: a sound without speech, whether a warning says that it is silent
+# name: a sound without speech, whether a warning calls it silent
 QUIET: dict[str, tuple[bytes, bool]] = {
     "silence": (encoded(np.zeros(RATE)), True),
     "a converter's noise": (encoded(HUM / 10_000, subtype="FLOAT"), True),

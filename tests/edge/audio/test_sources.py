@@ -156,7 +156,7 @@ def archived() -> Any:
 def piped() -> Any:
     receiver, sender = os.pipe()
     with open(sender, "wb") as out:  # noqa: PTH123
-        out.write(encoded(NOISE[:4_000]))  # a pipe holds no more while nobody reads
+        out.write(encoded(NOISE[:4_000]))  # a pipe holds no more without a reader
     return open(receiver, "rb")  # noqa: PTH123
 
 
@@ -283,7 +283,9 @@ def damaged_member() -> Any:
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_source_without_sound_has_a_code(name: str, wav: Path) -> None:
     make, code = REFUSED[name]
-    assert refusal(make(wav)) == code
+    source = make(wav)
+    assert refusal(source) == code
+    getattr(source, "close", lambda: None)()
 
 
 @pytest.mark.parametrize(

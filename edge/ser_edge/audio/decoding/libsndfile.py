@@ -1,4 +1,4 @@
-"""libsndfile (soundfile) reads straight on until nothing comes, past damage, and counts what is missing."""
+"""Decoding by libsndfile (soundfile): straight on to the end, past damage, counting the missing samples."""
 
 import os
 from collections.abc import Generator, Iterator
@@ -17,9 +17,9 @@ __all__ = ["DecodeStats", "blocks", "decode_whole", "open_file"]
 
 _MAX_LENGTH = 1 << 56  # samples; libsndfile declares more where it doesn't know
 _TOLERATED = 0.01  # ratio of a sound that may be missing without a warning
-_DTYPES = {"PCM_16": "int16"}  # what libsndfile decodes to, where it isn't float32
-_AT_ONCE = 1 << 22  # values decoded at once: memory grows with the sound that is there, not with what a header claims
-_UNWRITTEN = {"int16": -32_767, "float32": np.nan}  # what no decoder leaves at the end of its output
+_DTYPES = {"PCM_16": "int16"}  # decoded type, where it isn't float32
+_AT_ONCE = 1 << 22  # values decoded at once: memory grows with the actual sound, not with a header's claim
+_UNWRITTEN = {"int16": -32_767, "float32": np.nan}  # values that no decoder leaves at the end of its output
 
 
 @dataclass
@@ -108,7 +108,7 @@ def open_file(place: Any, name: str) -> Any:
 
 
 def blocks(file: Any, seconds: float) -> Iterator[tuple[Channels, str]]:
-    """An `open_file` in blocks of so many seconds, (samples, channels), each with the message of what shortened it."""
+    """An `open_file` in blocks of so many seconds, (samples, channels), each with the error that shortened it."""
     count = max(1, round(seconds * file.samplerate))
     while True:
         data, problem = _decode(file, count)
@@ -128,7 +128,7 @@ def _decode(file: Any, count: int) -> tuple[Channels, str]:
         try:
             data = file.read(len(data), out=data)
             more = len(data) == min(step, count)
-        except Exception as e:  # what was decoded before it stands in the array
+        except Exception as e:  # the array holds the samples decoded before it
             problem = error_text(e)
             data = data[: _written(data)]
             more = len(data) > 0

@@ -61,7 +61,7 @@ def _by_libsndfile(file: BinaryIO, path: str | None, name: str, stats: DecodeSta
         try:
             segments = _in_segments(file, name, stats, seconds)
             rate = next(segments)
-        except AudioError:  # libsndfile knows more kinds of these containers, and names what is wrong with others
+        except AudioError:  # libsndfile knows more kinds of these containers, and its messages are better
             stats.skipped = 0
         else:
             yield rate

@@ -20,7 +20,7 @@ from ser_edge.errors import AudioError
 
 __all__ = ["SAMPLE_FORMATS", "RawFormat", "pipe_sound", "raw_sound"]
 
-_PIPE_SECONDS = 0.1  # of sound in a chunk: what a prediction waits for
+_PIPE_SECONDS = 0.1  # of sound in a chunk, which a prediction waits for
 _MAX_QUEUED = 50  # chunks read ahead; then the writer waits
 
 # The names of arecord, ffmpeg and sox, in little-endian.

@@ -1,4 +1,4 @@
-"""Which module cuts a sound into segments, by its first bytes."""
+"""Chooses the module that cuts a sound into segments, by its first bytes."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ __all__ = ["segments_of"]
 
 
 def segments_of(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment] | None:
-    """The segments of what comes next, by its first bytes; None where it is something else than those modules know."""
+    """The segments of a stream, by its first bytes; None for other formats."""
     head = reader.peek(HEADER_START)
     if begins_container(head):
         return pcm.segments(reader, stats) if is_plain(head) else None

@@ -1,7 +1,7 @@
-"""OGG page by page: chained sounds become segments, and what is damaged never reaches libsndfile.
+"""OGG page by page: chained sounds become segments, and damaged pages never reach libsndfile.
 
-libsndfile decodes the first of several sounds that were chained (as `cat` and radio streams do), and doesn't look for
-one stream among several.
+libsndfile decodes only the first of several chained sounds (as `cat` and radio streams make them), and finds no stream
+among several.
 """
 
 import zlib
@@ -16,13 +16,13 @@ __all__ = ["MAGIC", "is_known", "segments"]
 MAGIC = b"OggS"
 _HEADER = 27  # bytes, before the table of segments
 _BEGINS, _ENDS = 2, 4  # flags
-_SOUNDS = (b"OpusHead", b"\x01vorbis")  # what a stream of sound that libsndfile decodes begins with
+_SOUNDS = (b"OpusHead", b"\x01vorbis")  # first bytes of streams that libsndfile decodes
 _OTHERS = (b"\x7fFLAC", b"Speex   ")
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def is_known(reader: PeekableReader) -> bool:
-    """Whether what comes next isn't of a codec that only others decode."""
+    """Whether its codec isn't one that only FFmpeg decodes."""
     return not reader.peek(_HEADER + 16)[_HEADER + 1 :].startswith(_OTHERS)
 
 
@@ -37,7 +37,7 @@ def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
                 first = page
             reader.skip(len(page))
             page = _next_page(reader, stats)
-        if first is None:  # a picture's, or the pages after a beginning that was lost
+        if first is None:  # a picture's, or pages after a lost beginning
             while page and not _flags(page) & _BEGINS:
                 length = reader.skip(len(page))
                 stats.skipped += 0 if streams else length
@@ -64,7 +64,7 @@ def _flags(page: bytes) -> int:
 
 
 def _next_page(reader: PeekableReader, stats: DecodeStats) -> bytes:
-    """The next page that is whole, not taken yet; empty at the end. What comes before it is taken, and counted."""
+    """The next intact page, not taken yet; empty at the end. Bytes before it are taken, and counted as skipped."""
     while head := reader.peek(_HEADER):
         if head.startswith(MAGIC) and len(head) == _HEADER:
             table = reader.peek(_HEADER + head[-1])[_HEADER:]
@@ -74,7 +74,7 @@ def _next_page(reader: PeekableReader, stats: DecodeStats) -> bytes:
                 return page
         ahead = reader.buffered()
         place = ahead.find(MAGIC, 1)
-        # what may be the first bytes of another page are looked at again, together with those after them
+        # the last 3 bytes may begin another page, and are read again with those after them
         stats.skipped += reader.skip(place if place > 0 else max(1, len(ahead) - len(MAGIC) + 1))
     return b""
 

@@ -1,4 +1,4 @@
-"""Containers whose header says how many bytes of samples follow: WAV, RF64, W64, AIFF, AU, CAF.
+"""Containers whose header declares the size of their samples: WAV, RF64, W64, AIFF, AU, CAF.
 
 Recorders that are killed leave a size of 0, programs that write to a pipe 0 or FFFFFFFF, and many a size is wrong. So
 the size is believed only where the sound really ends there: at the file's end, or with another chunk. Else samples come
@@ -14,7 +14,7 @@ from ser_edge.audio.decoding.libsndfile import DecodeStats
 
 __all__ = ["segments"]
 
-_UNKNOWN_SIZE = 2**31 - 2**12  # bytes; from here on a missing size is what programs write that don't know it
+_UNKNOWN_SIZE = 2**31 - 2**12  # bytes; larger sizes are written by programs that don't know it
 _PACKED = 1 << 14  # bytes of compressed samples under one header: a second or two
 _MAX_PART = 1 << 30  # bytes of samples under one header: less than any of them can hold
 
@@ -99,7 +99,7 @@ def _part(samples: _Samples, layout: Layout, max_part: int) -> Iterator[bytes]:
 
 
 def _skip_chunks(reader: PeekableReader, layout: Layout) -> None:
-    """Up to the end, or to what no chunk begins with."""
+    """Skips chunks, up to the end or to other bytes."""
     reader.skip(layout.skipped_padding(reader.peek(layout.lookahead)))
     while (head := reader.peek(24)) and not begins_container(head) and (length := layout.chunk_size(head)):
         reader.skip(length)

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 __all__ = ["HEADER_START", "Layout", "begins_container", "is_plain", "is_regular", "parse_header"]
 
-HEADER_START = 32  # bytes at a container's beginning that tell its kind
+HEADER_START = 32  # bytes at a container's beginning that identify it
 _MAX_CHUNK = 1 << 20  # bytes of a header's chunk that is kept
 _MAX_FRAME = 1 << 16  # bytes; a longer frame is a damaged header
 _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_ \xa9")
