@@ -82,7 +82,7 @@ def _train(
 
 
 def _summarize(run: RunDirectory) -> None:
-    """Writes the report and the plots of a finished run, unless they are there."""
+    """Writes the text report and the plots of a finished run, unless they are there."""
     if all((run.path / name).exists() for name in SUMMARY_FILES):
         return
     from ser_train.reporting.plots import plot_confusion, plot_history
