@@ -122,6 +122,13 @@ def test_an_invalid_field_is_named(changes: dict[str, Any], field: str) -> None:
     assert field in refusal(json.dumps(changed(**changes)))
 
 
+def test_a_long_value_is_shortened_in_the_message() -> None:
+    with pytest.raises(ModelError) as error:
+        ModelMetadata.from_json(json.dumps(changed(version="x" * 9999)), "some.onnx")
+    assert error.value.code == "model-version"
+    assert len(str(error.value)) < 500
+
+
 @pytest.mark.parametrize("number", ["1e999", "1" + "0" * 400])
 def test_numbers_beyond_floats_are_refused(number: str) -> None:
     refusal(FULL.to_json().replace("200.0", number))

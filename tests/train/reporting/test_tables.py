@@ -1,4 +1,4 @@
-"""Pictures are whole PNG files with something on them; the report lists every emotion."""
+"""Plots are whole PNG files with something on them; the text report lists every emotion."""
 
 from pathlib import Path
 
@@ -28,29 +28,29 @@ def answers() -> Answers:
     )
 
 
-def check_picture(path: Path, width: int, height: int) -> None:
-    picture = matplotlib.image.imread(path)
+def check_plot(path: Path, width: int, height: int) -> None:
+    pixels = matplotlib.image.imread(path)
     assert path.read_bytes().startswith(b"\x89PNG")
-    assert picture.shape[:2] == (height, width)
-    assert picture[..., :3].std() > 0.05
-    frame = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    assert pixels.shape[:2] == (height, width)
+    assert pixels[..., :3].std() > 0.05
+    frame = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     assert (frame == 1).all()  # nothing is cut off at an edge
 
 
-def test_the_confusion_matrix_is_a_picture(answers: Answers, tmp_path: Path) -> None:
+def test_the_confusion_matrix_is_a_plot(answers: Answers, tmp_path: Path) -> None:
     plot_confusion(answers, EMOTIONS, "gru-speaker-fold0-seed0", tmp_path / "confusion.png")
-    check_picture(tmp_path / "confusion.png", 768, 672)
+    check_plot(tmp_path / "confusion.png", 768, 672)
 
 
 @pytest.mark.parametrize("epochs", [1, 30])
-def test_the_curves_are_a_picture(epochs: int, tmp_path: Path) -> None:
+def test_the_curves_are_a_plot(epochs: int, tmp_path: Path) -> None:
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
     history = [{name: 1 / (epoch + place) for place, name in enumerate(names, 1)} for epoch in range(epochs)]
     plot_history(history, min(epochs, 25), "gru-speaker-fold0-seed0", tmp_path / "curves.png")
-    check_picture(tmp_path / "curves.png", 1008, 432)
+    check_plot(tmp_path / "curves.png", 1008, 432)
 
 
-def test_the_report_has_a_line_an_emotion_even_for_one_that_nobody_spoke(answers: Answers) -> None:
+def test_the_report_has_a_line_an_emotion_even_for_one_without_utterances(answers: Answers) -> None:
     text = classification_text(answers, EMOTIONS)
     lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
     assert list(lines)[1:9] == list(EMOTIONS)

@@ -12,7 +12,7 @@ from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks.config import AugmentedConfig
 from ser_train.networks.zoo import NETWORKS
 from ser_train.runs.run_directory import RunDirectory
-from ser_train.training.transfer.distillation import gather
+from ser_train.training.transfer.distillation import ensemble_teacher
 
 TINY = AugmentedConfig(channels=(4, 4, 4), dense=8, units=4)
 CRNN = NETWORKS["crnn"]
@@ -62,7 +62,7 @@ def served(run: RunDirectory, features: np.ndarray) -> np.ndarray:
 
 
 def test_no_teacher_has_no_opinion() -> None:
-    assert gather([], LEARNER, NONE) is None
+    assert ensemble_teacher([], LEARNER, NONE) is None
 
 
 @pytest.mark.parametrize("lengths", [(300,), (30, 45), (97, 224, 10)])
@@ -71,7 +71,7 @@ def test_a_teacher_answers_as_it_was_trained_to_whatever_the_learner_is_normalis
 ) -> None:
     features = utterances(*lengths)
     for run in runs:
-        opinion = gather([run], LEARNER, NONE)(LEARNER.apply(features))
+        opinion = ensemble_teacher([run], LEARNER, NONE)(LEARNER.apply(features))
         assert opinion.dtype == np.float32
         np.testing.assert_allclose(opinion, served(run, features), atol=1e-5)
 
@@ -80,18 +80,20 @@ def test_the_opinion_of_two_is_their_mean(runs: list[RunDirectory]) -> None:
     features = utterances(60, 45)
     one, two = (served(run, features) for run in runs)
     assert abs(one - two).max() > 0.01
-    np.testing.assert_allclose(gather(runs, LEARNER, NONE)(LEARNER.apply(features)), (one + two) / 2, atol=1e-5)
+    np.testing.assert_allclose(
+        ensemble_teacher(runs, LEARNER, NONE)(LEARNER.apply(features)), (one + two) / 2, atol=1e-5
+    )
 
 
 def test_what_the_learner_will_gain_its_teachers_lose(runs: list[RunDirectory]) -> None:
     features, twice = utterances(60, 45), np.log(2) * np.eye(len(EMOTIONS), dtype=np.float32)[0]
-    opinion = gather(runs[:1], LEARNER, twice)(LEARNER.apply(features))
+    opinion = ensemble_teacher(runs[:1], LEARNER, twice)(LEARNER.apply(features))
     expected = served(runs[0], features) / [2, 1, 1, 1, 1, 1, 1, 1]
     np.testing.assert_allclose(opinion, expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
 
 
 def test_missing_frames_stay_missing_and_masked_ones_stay_there(runs: list[RunDirectory]) -> None:
-    opinion = gather(runs, LEARNER, NONE)
+    opinion = ensemble_teacher(runs, LEARNER, NONE)
     inputs = LEARNER.apply(utterances(60, 45))
     longer = np.pad(inputs, ((0, 0), (0, 30), (0, 0)))
     np.testing.assert_allclose(opinion(longer), opinion(inputs), atol=1e-5)
@@ -104,7 +106,7 @@ def test_missing_frames_stay_missing_and_masked_ones_stay_there(runs: list[RunDi
 
 
 def test_teaching_changes_neither_the_input_nor_the_teacher(runs: list[RunDirectory]) -> None:
-    opinion, inputs = gather(runs, LEARNER, NONE), LEARNER.apply(utterances(60, 45))
+    opinion, inputs = ensemble_teacher(runs, LEARNER, NONE), LEARNER.apply(utterances(60, 45))
     before = inputs.copy()
     first = opinion(inputs)
     np.testing.assert_array_equal(inputs, before)
@@ -114,6 +116,8 @@ def test_teaching_changes_neither_the_input_nor_the_teacher(runs: list[RunDirect
 def test_a_teacher_with_the_learners_own_normalisation_hears_what_it_hears(runs: list[RunDirectory]) -> None:
     own = runs[0].metadata.normalization
     features = utterances(80)
-    np.testing.assert_allclose(gather(runs[:1], own, NONE)(own.apply(features)), served(runs[0], features), atol=1e-6)
+    np.testing.assert_allclose(
+        ensemble_teacher(runs[:1], own, NONE)(own.apply(features)), served(runs[0], features), atol=1e-6
+    )
     other = replace(own, mean=tuple(m + 1 for m in own.mean))
-    assert abs(gather(runs[:1], other, NONE)(own.apply(features)) - served(runs[0], features)).max() > 1e-3
+    assert abs(ensemble_teacher(runs[:1], other, NONE)(own.apply(features)) - served(runs[0], features)).max() > 1e-3

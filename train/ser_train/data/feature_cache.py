@@ -70,7 +70,7 @@ def extract(paths: Sequence[Path], config: FeatureConfig, jobs: int = -1, stage:
 
 def _cached(utterances: Sequence[Utterance], config: FeatureConfig, stage: str, jobs: int) -> list[Features]:
     """Each corpus has a file of its own: another one beside it doesn't make it compute again."""
-    rows = {}
+    rows: dict[str, Features] = {}
     for corpus in dict.fromkeys(u.corpus for u in utterances):
         recordings = sorted(unique(u for u in utterances if u.corpus == corpus), key=lambda u: u.digest)
         path = cache_folder() / "features" / f"{_key(recordings, config, stage)}.npy"
