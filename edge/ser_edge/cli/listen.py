@@ -160,7 +160,7 @@ def _listen(recognizer: Recognizer, source: _Source, options: ListenOptions) -> 
         if view:
             view.close()  # before the summary is printed
         if notifier:
-            notifier.stopping()
+            notifier.close()
     log_line(f"ser-edge: {StreamSummary(stream.seconds, dict(labels), time.thread_time() - began)}")
 
 

@@ -128,8 +128,8 @@ def test_subtitles_of_a_whole_file_are_one() -> None:
 
 
 def test_text_without_a_path_ends_with_the_figures() -> None:
-    said = written("text", window(0, 3, "calm", path=None), window(0.5, 3.5, NO_SPEECH, path=None), windows=True)
-    assert said == (
+    text = written("text", window(0, 3, "calm", path=None), window(0.5, 3.5, NO_SPEECH, path=None), windows=True)
+    assert text == (
         "00:00.0-00:03.0  calm        80 %  ########..  then surprised  10 %\n"  # no spaces behind
         "00:00.5-00:03.5  no-speech\n"
     )
