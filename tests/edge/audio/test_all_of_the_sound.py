@@ -11,7 +11,7 @@ import pytest
 from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers import pcm
 from ser_edge.audio.decoding.containers.segments import decode_segments
-from ser_edge.audio.decoding.libsndfile import DecodeStats
+from ser_edge.audio.decoding.libsndfile import DecodeJob
 from ser_edge.errors import AudioError
 from tests import messages
 
@@ -82,9 +82,9 @@ def test_a_wav_without_a_size_can_be_longer_than_a_header_can_say(
     content = encoded(FIRST, RATE)
     for size in (0xFFFF_FFFF, 0):
         stream = io.BytesIO(with_size(content, b"data", 4, "<I", size))
-        stats = DecodeStats()
-        parts = pcm.segments(PeekableReader(stream.read, "it"), stats, max_part=10_001)  # bytes under one header
-        rate, *samples = decode_segments(parts, "it", stats, 1.0)
+        job = DecodeJob("it", 1.0)
+        parts = pcm.segments(PeekableReader(stream.read, "it"), job, max_part=10_001)  # bytes under one header
+        rate, *samples = decode_segments(parts, job)
         assert rate == RATE
         np.testing.assert_allclose(np.concatenate(samples), FIRST, atol=1e-4)
 

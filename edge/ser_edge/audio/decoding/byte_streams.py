@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ser_edge.audio.formats import read_error
 from ser_edge.errors import AudioError
@@ -131,12 +131,6 @@ class ForwardOnlyFile:
         self._place += len(data)
         return data
 
-    def readinto(self, buffer: Any) -> int:
-        """The same, into a buffer."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
 
 class SafeFile:
     """A binary file for a C library, which seeks to impossible places when a sound is damaged.
@@ -160,9 +154,3 @@ class SafeFile:
             return self._file.read(size)
         except (OSError, ValueError):  # missing samples are counted
             return b""
-
-    def readinto(self, buffer: Any) -> int:
-        """The same, into a buffer."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from ser_edge.audio.decoding.byte_streams import PeekableReader
-from ser_edge.audio.decoding.libsndfile import DecodeStats
+from ser_edge.audio.decoding.libsndfile import DecodeJob
 from ser_edge.audio.decoding.seekable_files import Items, decode_file
 from ser_edge.audio.formats import read_error
 from ser_edge.audio.samples.arrays import check_finite
@@ -36,11 +36,11 @@ def open_sound(source: str | Path | BinaryIO, name: str | None = None) -> Iterat
     """
     path = str(source) if isinstance(source, str | Path) else None
     name = name or path or str(getattr(source, "name", "the stream"))
-    stats = DecodeStats()
-    with _binary(source, path, name) as file, closing(_guarded(_decoded(file, path, name, stats), name)) as items:
+    job = DecodeJob(name, _CHUNK_SECONDS, path)
+    with _binary(source, path, name) as file, closing(_guarded(_decoded(file, job), name)) as items:
         rate = next(items)
         assert isinstance(rate, int)
-        yield Sound(rate, _checked(cast("Iterator[Channels]", items), name, stats), name, path, stats.length)
+        yield Sound(rate, _checked(cast("Iterator[Channels]", items), job), name, path, job.length)
 
 
 def require_samples(chunks: Iterator[Channels], name: str) -> Iterator[Channels]:
@@ -63,25 +63,25 @@ def _guarded(items: Items, name: str) -> Items:
         raise AudioError(f"{name}: can't be decoded: {type(e).__name__}: {e}", code="audio-damaged") from e
 
 
-def _checked(chunks: Iterator[Channels], name: str, stats: DecodeStats) -> Iterator[Channels]:
-    for chunk in require_samples(chunks, name):
-        check_finite(chunk, name)
+def _checked(chunks: Iterator[Channels], job: DecodeJob) -> Iterator[Channels]:
+    for chunk in require_samples(chunks, job.name):
+        check_finite(chunk, job.name)
         yield chunk
-    stats.report(name)
+    job.report()
 
 
-def _decoded(file: BinaryIO, path: str | None, name: str, stats: DecodeStats) -> Items:
+def _decoded(file: BinaryIO, job: DecodeJob) -> Items:
     try:
         seekable = file.seekable()
     except AttributeError:
         seekable = hasattr(file, "seek")
     if seekable:
-        return decode_file(file, path, name, stats, _CHUNK_SECONDS)
+        return decode_file(file, job)
     from ser_edge.audio.decoding.unseekable_streams import decode_stream
 
     # `read` of a buffered stream waits for all that it was asked for
-    reader = PeekableReader(getattr(file, "read1", file.read), name)
-    return decode_stream(reader, name, stats, _CHUNK_SECONDS)
+    reader = PeekableReader(getattr(file, "read1", file.read), job.name)
+    return decode_stream(reader, job)
 
 
 @contextmanager

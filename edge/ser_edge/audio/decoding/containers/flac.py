@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers.segments import Segment
-from ser_edge.audio.decoding.libsndfile import DecodeStats
+from ser_edge.audio.decoding.libsndfile import DecodeJob
 
 __all__ = ["MAGIC", "segments"]
 
@@ -27,19 +27,19 @@ for _byte in range(256):
     _CRC[_byte] = _crc
 
 
-def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
+def segments(reader: PeekableReader, job: DecodeJob) -> Iterator[Segment]:
     """The segments of a FLAC file, and of those that follow it immediately; none where none begins."""
     while reader.peek(8) in _STARTS and len(head := reader.take(_HEADER)) == _HEADER:
-        yield from _one(head, reader, stats)
+        yield from _one(head, reader, job)
 
 
-def _one(head: bytes, reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
+def _one(head: bytes, reader: PeekableReader, job: DecodeJob) -> Iterator[Segment]:
     """The segments of a file, one up to each damage."""
     fields = int.from_bytes(head[18:26], "big")  # rate, channels, bits, number of samples
     rate, count = fields >> 44, fields & _MAX_SAMPLES
     block = int.from_bytes(head[8:10], "big")  # samples in a frame
     unknown = head[:18] + (fields | _MAX_SAMPLES).to_bytes(8, "big") + head[26:]
-    stats.length = stats.length or (count / rate if count and rate else None)
+    job.length = job.length or (count / rate if count and rate else None)
     source = _Source(reader)
     begin = unknown
     place = decoded = gaps = 0  # samples: the place in the sound, decoded, and missing
@@ -54,9 +54,9 @@ def _one(head: bytes, reader: PeekableReader, stats: DecodeStats) -> Iterator[Se
             break
         gaps, place = gaps + found[0] - place, found[0]
         begin = unknown[:4] + b"\x80" + unknown[5:] + found[1]  # no other metadata follows now
-    stats.missing += max(gaps, count - decoded if count else 0) / (rate or 1)
+    job.missing += max(gaps, count - decoded if count else 0) / (rate or 1)
     if segment.problem and not count and not source.ends_with_a_tag():
-        stats.problem = segment.problem
+        job.problem = segment.problem
 
 
 class _Source:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers.segments import Segment
-from ser_edge.audio.decoding.libsndfile import DecodeStats
+from ser_edge.audio.decoding.libsndfile import DecodeJob
 
 __all__ = ["begins", "begins_soon", "segments", "skip_tags"]
 
@@ -90,7 +90,7 @@ def skip_tags(reader: PeekableReader) -> None:
             return
 
 
-def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
+def segments(reader: PeekableReader, job: DecodeJob) -> Iterator[Segment]:
     """Each run of frames that one decoder can take; bytes between that are no tag are counted as skipped."""
     run: _Run | None = None
     left = 0  # frames that the last index declared and that are still to come
@@ -99,19 +99,19 @@ def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
         if not reader.peek(1):
             break
         if not begins(reader):
-            stats.skipped += _skip_to_a_frame(reader)
+            job.skipped += _skip_to_a_frame(reader)
             continue
         run = _Run(reader)
         segment = Segment(iter(()), piped=True, regular=False)
         segment.content = run.frames(segment)
         yield segment
-        segment.count(stats)
+        segment.count(job)
         if run.index:
-            stats.missing += left * run.frame_seconds
+            job.missing += left * run.frame_seconds
             left = run.index
         left = max(0, left - run.count)
     if run is not None:
-        stats.missing += left * run.frame_seconds
+        job.missing += left * run.frame_seconds
 
 
 def _skip_to_a_frame(reader: PeekableReader) -> int:

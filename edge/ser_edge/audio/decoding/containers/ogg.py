@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers.segments import Segment
-from ser_edge.audio.decoding.libsndfile import DecodeStats
+from ser_edge.audio.decoding.libsndfile import DecodeJob
 
 __all__ = ["MAGIC", "is_known", "segments"]
 
@@ -26,9 +26,9 @@ def is_known(reader: PeekableReader) -> bool:
     return not reader.peek(_HEADER + 16)[_HEADER + 1 :].startswith(_OTHERS)
 
 
-def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
+def segments(reader: PeekableReader, job: DecodeJob) -> Iterator[Segment]:
     """Each link of a chain, its first stream of sound alone; a link without one is passed over."""
-    while page := _next_page(reader, stats):
+    while page := _next_page(reader, job):
         first: bytes | None = None  # page of the stream that is taken
         streams = 0
         while page and _flags(page) & _BEGINS:
@@ -36,23 +36,23 @@ def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
             if first is None and page[_HEADER + page[_HEADER - 1] :].startswith(_SOUNDS):
                 first = page
             reader.skip(len(page))
-            page = _next_page(reader, stats)
+            page = _next_page(reader, job)
         if first is None:  # a picture's, or pages after a lost beginning
             while page and not _flags(page) & _BEGINS:
                 length = reader.skip(len(page))
-                stats.skipped += 0 if streams else length
-                page = _next_page(reader, stats)
+                job.skipped += 0 if streams else length
+                page = _next_page(reader, job)
             continue
         segment = Segment(iter(()), piped=True, regular=False)
-        segment.content = _link(first, reader, stats, segment, streams == 1)
+        segment.content = _link(first, reader, job, segment, streams == 1)
         yield segment
-        segment.count(stats)
+        segment.count(job)
 
 
-def _link(first: bytes, reader: PeekableReader, stats: DecodeStats, segment: Segment, alone: bool) -> Iterator[bytes]:
+def _link(first: bytes, reader: PeekableReader, job: DecodeJob, segment: Segment, alone: bool) -> Iterator[bytes]:
     """The pages of one stream, up to the next link."""
     yield first
-    while (page := _next_page(reader, stats)) and not _flags(page) & _BEGINS:
+    while (page := _next_page(reader, job)) and not _flags(page) & _BEGINS:
         reader.skip(len(page))
         if page[14:18] == first[14:18]:  # its number
             segment.regular = alone and bool(_flags(page) & _ENDS)
@@ -63,7 +63,7 @@ def _flags(page: bytes) -> int:
     return page[5]
 
 
-def _next_page(reader: PeekableReader, stats: DecodeStats) -> bytes:
+def _next_page(reader: PeekableReader, job: DecodeJob) -> bytes:
     """The next intact page, not taken yet; empty at the end. Bytes before it are taken, and counted as skipped."""
     while head := reader.peek(_HEADER):
         if head.startswith(MAGIC) and len(head) == _HEADER:
@@ -75,7 +75,7 @@ def _next_page(reader: PeekableReader, stats: DecodeStats) -> bytes:
         ahead = reader.buffered()
         place = ahead.find(MAGIC, 1)
         # the last 3 bytes may begin another page, and are read again with those after them
-        stats.skipped += reader.skip(place if place > 0 else max(1, len(ahead) - len(MAGIC) + 1))
+        job.skipped += reader.skip(place if place > 0 else max(1, len(ahead) - len(MAGIC) + 1))
     return b""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader
 from ser_edge.audio.decoding.containers.pcm_headers import Layout, begins_container, parse_header
 from ser_edge.audio.decoding.containers.segments import Segment
-from ser_edge.audio.decoding.libsndfile import DecodeStats
+from ser_edge.audio.decoding.libsndfile import DecodeJob
 
 __all__ = ["segments"]
 
@@ -19,25 +19,25 @@ _PACKED = 1 << 14  # bytes of compressed samples under one header: a second or t
 _MAX_PART = 1 << 30  # bytes of samples under one header: less than any of them can hold
 
 
-def segments(reader: PeekableReader, stats: DecodeStats, max_part: int = _MAX_PART) -> Iterator[Segment]:
+def segments(reader: PeekableReader, job: DecodeJob, max_part: int = _MAX_PART) -> Iterator[Segment]:
     """The samples of a container, and of those that follow it immediately; nothing where the header is damaged.
 
     Args:
         reader: at a container's beginning.
-        stats: is filled in.
+        job: is updated.
         max_part: bytes of samples in a segment.
     """
     while (layout := _next_header(reader)) is not None:
         if layout.is_mp3:
             from ser_edge.audio.decoding.containers import mpeg
 
-            yield from mpeg.segments(reader, stats)
+            yield from mpeg.segments(reader, job)
             return
         samples = _Samples(reader, layout)
         while not samples.ended:
             segment = Segment(_part(samples, layout, max_part), piped=False)
             yield segment
-            segment.count(stats, samples.received_ratio if samples.ended else 1.0)
+            segment.count(job, samples.received_ratio if samples.ended else 1.0)
         _skip_chunks(reader, layout)
 
 
