@@ -177,7 +177,9 @@ class Recognizer:
             count += len(block)
             if trims and count > most:
                 return self._predict_long(sound, chain(taken, blocks), progress)
-        samples = resample(np.concatenate(taken), sound.rate, config.sample_rate)
+        samples = np.concatenate(taken)
+        if sound.rate != config.sample_rate:
+            samples = resample(samples, sound.rate, config.sample_rate)
         if np.abs(samples).max(initial=0.0) < SILENCE_PEAK:
             warn(f"{sound.name}: silent, nothing above -80 dBFS; check the microphone or the recording level")
         speech = self._find_speech(samples)
