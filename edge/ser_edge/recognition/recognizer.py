@@ -97,7 +97,7 @@ class Recognizer:
         Args:
             source: the path of a sound file; a binary file object that holds one; samples, as (samples,), (samples,
                 channels) or (channels, samples), in an array, a list or a tensor; or (samples, rate), (rate, samples).
-            sample_rate: Hz of samples; files say theirs.
+            sample_rate: Hz of samples; not for files.
             progress: called with the seconds done and the seconds of all, while a file of over a minute is classified.
 
         Returns:
