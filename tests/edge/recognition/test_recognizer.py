@@ -95,7 +95,7 @@ def test_the_shortest_sound_gets_an_answer(recognizer: Recognizer, samples: int)
     assert np.isfinite(prediction.confidence)
 
 
-def test_a_model_that_is_not_there_is_refused() -> None:
+def test_an_unknown_model_is_refused() -> None:
     with messages.raises(ModelError, "model-not-found"):
         Recognizer("gpt")
 
