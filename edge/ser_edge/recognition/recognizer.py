@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.resampling import resample
-from ser_edge.audio.samples.arrays import SILENCE_PEAK
-from ser_edge.audio.sound import Samples, Sound
+from ser_edge.audio.sound import SILENCE_PEAK, Samples, Sound
 from ser_edge.audio.sources import Source, check_chunks, open_source
 from ser_edge.errors import RuntimeUnavailable
 from ser_edge.errors.user_warnings import deprecated, warn
