@@ -4,15 +4,7 @@ from typing import Any
 
 from ser_edge.errors import AudioError
 
-__all__ = [
-    "AUDIO_SUFFIXES",
-    "MAYBE_OTHERS",
-    "MEDIA_SUFFIXES",
-    "RAW_SUFFIXES",
-    "error_text",
-    "format_name",
-    "read_error",
-]
+__all__ = ["AUDIO_SUFFIXES", "MEDIA_SUFFIXES", "error_text", "format_name", "read_error"]
 
 # What folders are searched for.
 _BY_LIBSNDFILE = """
@@ -24,9 +16,6 @@ _BY_FFMPEG = """
 """
 MEDIA_SUFFIXES = frozenset(_BY_FFMPEG.split())
 AUDIO_SUFFIXES = MEDIA_SUFFIXES | frozenset(_BY_LIBSNDFILE.split())
-
-RAW_SUFFIXES = (".raw", ".pcm")  # samples without a header
-MAYBE_OTHERS = (b"OggS", b"caff")  # first bytes of containers that may hold codecs unknown to libsndfile
 
 _NOT_READABLE = "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"
 _BRANDS = {b"M4A ": "M4A", b"M4B ": "M4A", b"qt  ": "QuickTime", b"3gp": "3GP", b"3g2": "3GP"}  # of `ftyp`; else MP4

@@ -1,7 +1,7 @@
 """Finds a model file, reads and checks it, and opens it in the runtime for its format.
 
 A pickled model is the place of its file, which is opened again where it is unpickled; a digest goes with it, so that no
-other file is used instead.
+other file is used.
 """
 
 from collections.abc import Callable

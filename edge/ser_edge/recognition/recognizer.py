@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.resampling import resample
-from ser_edge.audio.samples.arrays import SILENCE_PEAK
-from ser_edge.audio.sound import Samples, Sound
+from ser_edge.audio.sound import SILENCE_PEAK, Samples, Sound
 from ser_edge.audio.sources import Source, check_chunks, open_source
 from ser_edge.errors import RuntimeUnavailable
 from ser_edge.errors.user_warnings import deprecated, warn
@@ -98,7 +97,7 @@ class Recognizer:
         Args:
             source: the path of a sound file; a binary file object that holds one; samples, as (samples,), (samples,
                 channels) or (channels, samples), in an array, a list or a tensor; or (samples, rate), (rate, samples).
-            sample_rate: Hz of samples; files say theirs.
+            sample_rate: Hz of samples; not for files.
             progress: called with the seconds done and the seconds of all, while a file of over a minute is classified.
 
         Returns:

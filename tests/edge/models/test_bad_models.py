@@ -175,8 +175,8 @@ MODELS: dict[str, tuple[str, Callable[[Path, Small], Any], str]] = {
     "damaged TFLite": (".tflite", raw(patched(bundled(".tflite"), 8, b"\xff" * 400)), "model-damaged"),
     "foreign ONNX": (".onnx", small(None), "model-metadata"),
     "foreign TFLite": (".tflite", raw(flatbuffer()), "model-metadata"),
-    "ORT's own format": (".onnx", raw(b"\x12\x06\x08\0ORTM" + bytes(99)), "model-damaged"),
-    "ORT's own format, also ONNX": (".onnx", raw(b"\x12\x06\x08\0ORTM" + bytes(0)), "model-metadata"),
+    "ORT format": (".onnx", raw(b"\x12\x06\x08\0ORTM" + bytes(99)), "model-damaged"),
+    "ORT format, also ONNX": (".onnx", raw(b"\x12\x06\x08\0ORTM" + bytes(0)), "model-metadata"),
     "a million fields": (
         ".onnx",
         raw(b"\x08\x08" * (1 << 20) + b"\x08\x08"),

@@ -17,12 +17,14 @@ from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.features.online import IncrementalLogMel
 from ser_edge.models.loader import open_model
+from ser_edge.models.network import Model
 from ser_edge.models.tolerances import tolerance
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 from ser_edge.recognition.recognizer import Recognizer
 from ser_edge.recognition.streaming import Stream
 from ser_edge.recognition.voice_activity.stream_gate import Gate
 from ser_edge.recognition.windows import WindowConfig
+from tests import messages
 from tests.doubles import FakeRuntime
 
 RATE = 16_000
@@ -77,7 +79,7 @@ def test_answers_do_not_depend_on_the_chunks(sizes: list[int], recognizer: Recog
     sizes[0] = max(sizes[0], 200)  # or it takes a minute
     whole = list(recognizer.stream([talk], RATE))
     streamed = list(recognizer.stream(cut(talk, sizes), RATE))
-    assert streamed == whole  # to the bit: everything is computed in blocks of the stream's own
+    assert streamed == whole  # to the bit: a stream computes in blocks of its size
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
@@ -114,7 +116,7 @@ def test_less_than_a_window_is_one_window(seconds: float, recognizer: Recognizer
     assert (prediction.start, prediction.end) == (0.0, pytest.approx(seconds, abs=1e-3))
 
 
-def test_nothing_at_all_is_no_window(recognizer: Recognizer) -> None:
+def test_an_empty_stream_has_no_window(recognizer: Recognizer) -> None:
     assert list(recognizer.stream([], RATE)) == []
 
 
@@ -189,7 +191,7 @@ def predictions(labels: list[int], samples: Samples) -> list[Prediction]:
     metadata = open_model().metadata
     following = iter([0, *labels])
     runtime = FakeRuntime(lambda _: np.eye(len(metadata.labels))[next(following)] * 0.9 + 0.0125)
-    stream = Stream(open_model(metadata, runtime), RATE, WindowConfig(min_speech_ratio=None))
+    stream = Stream(Model(metadata, runtime), RATE, WindowConfig(min_speech_ratio=None))
     return [*stream.accept_waveform(samples), *stream.input_finished()]
 
 
@@ -230,8 +232,8 @@ def test_windows_out_of_their_range_are_refused(settings: dict[str, float], word
 
 
 @pytest.mark.parametrize("rate", [-5, 0, 1, 10**9])
-def test_a_rate_that_no_recording_has_is_refused(rate: int, recognizer: Recognizer) -> None:
-    with pytest.raises(AudioError, match=f"^stream: a sample rate of {rate} Hz; expected 1000 to 768000$"):
+def test_a_sample_rate_out_of_range_is_refused(rate: int, recognizer: Recognizer) -> None:
+    with messages.raises(AudioError, "audio-sample-rate"):
         recognizer.create_stream(rate)
 
 
@@ -256,7 +258,7 @@ def test_a_long_file_is_the_mean_of_its_windows_with_speech(tmp_path: Path, talk
     assert len(done) > 3
 
 
-def test_a_long_file_without_speech_says_so(tmp_path: Path) -> None:
+def test_a_long_file_without_speech_is_no_speech(tmp_path: Path) -> None:
     recognizer = Recognizer()
     if recognizer.metadata.features.trim_db is None:
         pytest.skip("this model classifies the first seconds")

@@ -16,8 +16,9 @@ import pytest
 
 from ser_edge import ModelError, Prediction, Recognizer
 from ser_edge.features.config import FeatureConfig
-from ser_edge.models.loader import DEFAULT, open_model, warn_once
+from ser_edge.models.loader import DEFAULT, warn_once
 from ser_edge.models.metadata import ModelMetadata
+from ser_edge.models.network import Model
 from ser_edge.models.runtimes import litert
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.recognition.voice_activity import voice_detector
@@ -112,7 +113,7 @@ def test_a_failure_of_the_runtime_is_not_blamed_on_the_model(sounds: list[Path])
             return output
         raise RuntimeError("no memory\nleft")
 
-    recognizer = Recognizer(open_model(ModelMetadata("fake", ("calm", "angry"), FeatureConfig()), FakeRuntime(compute)))
+    recognizer = Recognizer(Model(ModelMetadata("fake", ("calm", "angry"), FeatureConfig()), FakeRuntime(compute)))
     with messages.raises(ModelError, "model-failed"):
         recognizer.predict(sounds[0])
 
@@ -120,10 +121,10 @@ def test_a_failure_of_the_runtime_is_not_blamed_on_the_model(sounds: list[Path])
 def test_standard_error_is_left_alone_once_the_runtime_has_announced_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     Recognizer(f"{DEFAULT}.tflite")
 
-    def hush() -> Any:
+    def suppress() -> Any:
         raise AssertionError("what another thread writes would be lost")
 
-    monkeypatch.setattr(litert, "suppress_native_stderr", hush)
+    monkeypatch.setattr(litert, "suppress_native_stderr", suppress)
     Recognizer(f"{DEFAULT}.tflite")
 
 
@@ -184,20 +185,20 @@ def test_a_fork_in_the_middle_of_other_threads_work_answers_the_same(suffix: str
     assert (done.returncode, done.stdout, done.stderr) == (0, "[0, 0, 0, 0, 0] True\n", "")
 
 
-HUSHED = """
+SUPPRESSED = """
 import os, threading, time
 from ser_edge.errors.native_stderr import suppress_native_stderr
 
 inside = threading.Event()
 
 
-def hush():
+def suppress():
     with suppress_native_stderr():
         inside.set()
         time.sleep(0.3)
 
 
-thread = threading.Thread(target=hush)
+thread = threading.Thread(target=suppress)
 thread.start()
 inside.wait()
 if os.fork() == 0:
@@ -213,7 +214,7 @@ os.write(2, b"of the parent\\n")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_child_that_is_forked_while_standard_error_is_hushed_has_its_own() -> None:
-    program = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", HUSHED]
+def test_a_child_that_is_forked_while_standard_error_is_suppressed_has_its_own() -> None:
+    program = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", SUPPRESSED]
     done = subprocess.run(program, capture_output=True, text=True, timeout=60)
     assert done.stderr == "of the child\nagain\nof the parent\n"

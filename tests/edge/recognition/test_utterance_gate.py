@@ -34,7 +34,7 @@ def melody(seconds: float) -> npt.NDArray[np.float64]:
     return np.concatenate(notes)[: round(seconds * RATE)]
 
 
-NOBODY: dict[str, Callable[[float], npt.NDArray[np.float64]]] = {
+NOT_SPEECH: dict[str, Callable[[float], npt.NDArray[np.float64]]] = {
     "silence": lambda seconds: np.zeros(round(seconds * RATE)),
     "a converter's noise": lambda seconds: harmonics([440.0], seconds) * 1e-4,
     "offset": lambda seconds: np.full(round(seconds * RATE), 0.1),
@@ -54,9 +54,9 @@ def recognizer() -> Recognizer:
 
 
 @pytest.mark.parametrize("seconds", [0.3, 2, 5, 70])
-@pytest.mark.parametrize("name", NOBODY)
+@pytest.mark.parametrize("name", NOT_SPEECH)
 def test_what_is_not_speech_gets_no_emotion(name: str, seconds: float, recognizer: Recognizer, tmp_path: Path) -> None:
-    samples = NOBODY[name](seconds).astype(np.float32)
+    samples = NOT_SPEECH[name](seconds).astype(np.float32)
     soundfile.write(tmp_path / "sound.wav", samples, RATE, subtype="FLOAT")
     from_array, from_file = recognizer.predict(samples, RATE), recognizer.predict(tmp_path / "sound.wav")
     for prediction in (from_array, from_file):
@@ -111,7 +111,7 @@ def test_a_long_file_and_the_same_samples_are_the_same(
 @pytest.mark.parametrize("windowing", [WindowConfig(min_speech_ratio=None), WindowConfig(min_speech_ratio=0.0)])
 @pytest.mark.parametrize("seconds", [1, 65])
 def test_the_gate_can_be_switched_off(windowing: WindowConfig, seconds: float) -> None:
-    prediction = Recognizer(threshold=0.0, windowing=windowing).predict(NOBODY["tone"](seconds), RATE)
+    prediction = Recognizer(threshold=0.0, windowing=windowing).predict(NOT_SPEECH["tone"](seconds), RATE)
     assert prediction.label != NO_SPEECH
     assert prediction.confidence > 0
     assert (prediction.speech is None) == (windowing.min_speech_ratio is None)
@@ -125,7 +125,7 @@ def test_without_a_voice_detector_files_are_still_classified(
     for module in ("ai_edge_litert.interpreter", "tflite_runtime", "tflite_runtime.interpreter"):
         monkeypatch.setitem(sys.modules, module, None)
     labels = {recognizer.predict(path).label for path in sounds}
-    long = recognizer.predict(NOBODY["tone"](65), RATE)
+    long = recognizer.predict(NOT_SPEECH["tone"](65), RATE)
     assert NO_SPEECH not in labels | {long.label}
     assert long.speech is None
     (record,) = caplog.records  # once

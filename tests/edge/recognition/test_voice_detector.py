@@ -76,7 +76,7 @@ def test_the_gate_finds_the_same_speech_as_with_the_published_detector(talk: Sam
     assert len(found) > 300
     assert (at_least <= found).all()
     assert (found <= at_most).all()
-    assert (at_least != at_most).mean() < 0.02  # or this would say little
+    assert (at_least != at_most).mean() < 0.02  # or this would prove little
 
 
 def speech_chunks(gate: Gate, samples: Samples, rate: int) -> Samples:

@@ -103,11 +103,11 @@ def test_what_is_trained_is_exported_and_answers_at_the_edge_with_its_own_labels
     assert recognizer.metadata.labels == LABELS
     assert recognizer.metadata.training["data"] == "own recordings, on their owner's terms"
     sound = recordings / "sad/anna/2.wav"
-    heard = recognizer.predict(sound).probabilities
-    assert tuple(heard) == LABELS
+    predicted = recognizer.predict(sound).probabilities
+    assert tuple(predicted) == LABELS
     answers = run.answers
     expected = answers.probabilities[answers.names == "sad/anna/2.wav"][0]
-    np.testing.assert_allclose(list(heard.values()), expected, atol=1e-4)
+    np.testing.assert_allclose(list(predicted.values()), expected, atol=1e-4)
 
 
 def test_figures_and_pages_are_of_these_labels(run: RunDirectory, tmp_path: Path) -> None:
@@ -127,10 +127,10 @@ def test_the_figure_of_one_voice_says_so_wherever_it_is_printed(
 ) -> None:
     changes = ["--set", *TINY, "--epochs", "2", "--fold", "0"]
     assert main(["--data", str(recordings), *changes, "--out", str(run.path.parent)]) == 0  # is there already
-    assert capsys.readouterr().out.endswith(" % (say little: of one voice alone)\n")
+    assert capsys.readouterr().out.endswith(" % (say little: of one speaker alone)\n")
     assert main(["report", str(run.path), "--out", str(tmp_path / "page.html")]) == 0
     page = (tmp_path / "page.html").read_text()
-    assert "These figures say little: of one voice alone." in page
+    assert "These figures say little: of one speaker alone." in page
     assert "<span>95 % interval" not in page
     assert "A single speaker, which says little about others" in card(gather([run]))
     assert ser_export.cli.app.main([str(run.path), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
@@ -144,11 +144,11 @@ def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_pr
 ) -> None:
     arguments = ["--data", str(recordings), "--protocol", "all", "--set", *TINY, "--epochs", "1"]
     assert main([*arguments, "--out", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.endswith(" % (mean nothing: voices that it was trained on)\n")
+    assert capsys.readouterr().out.endswith(" % (mean nothing: speakers that it was trained on)\n")
     (run,) = tmp_path.glob("crnn-all-*")
     assert RunDirectory(run).metadata.accuracy is None
     assert main(["evaluate", str(run)]) == 1
-    assert "no figure: protocol all tests voices that it was trained on" in capsys.readouterr().err
+    assert "no figure: protocol all tests speakers that it was trained on" in capsys.readouterr().err
     assert main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
     assert "these figures mean nothing" in (tmp_path / "page.html").read_text()
     assert ser_export.cli.app.main([str(run), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
@@ -159,8 +159,8 @@ def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_pr
 
 def test_a_file_that_quotes_voices_it_was_trained_on_says_so(run: RunDirectory) -> None:
     accuracy = Accuracy("all", 1, 1, 100.0, 100.0, 100.0)
-    said = ser_edge.cli.app.accuracy_notice(replace(run.metadata, accuracy=accuracy))
-    assert said == "model crnn: its accuracy was never measured on speakers that it wasn't trained on"
+    notice = ser_edge.cli.app.accuracy_notice(replace(run.metadata, accuracy=accuracy))
+    assert notice == "model crnn: its accuracy was never measured on speakers that it wasn't trained on"
 
 
 def test_the_table_says_what_it_is_about(run: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -299,9 +299,9 @@ def test_a_file_of_a_known_corpus_under_another_label_is_still_that_voice(
 
 def test_a_name_that_only_looks_like_a_known_corpuss_is_nobodys_voice(utterances: Sequence[Utterance]) -> None:
     bundled = open_model("crnn.onnx").metadata
-    for name, heard in (("AB1_angry_1.wav", set()), ("EB0_anger_1.wav", {"anna"})):  # nEMO has no AB1
+    for name, seen in (("AB1_angry_1.wav", set()), ("EB0_anger_1.wav", {"anna"})):  # nEMO has no AB1
         mine = [replace(u, path=u.path.with_name(name)) for u in utterances if u.actor == "anna"]
-        assert seen_speakers(bundled, mine) == heard
+        assert seen_speakers(bundled, mine) == seen
 
 
 def test_a_network_that_hears_otherwise_or_is_of_another_size_is_no_beginning(

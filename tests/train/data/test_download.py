@@ -17,6 +17,7 @@ import pytest
 import ser_train.data.download
 from ser_train.data.corpus_loader import CorpusError, read_corpus
 from ser_train.data.download import Archive, download, locate, unpack
+from tests import messages
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 CHUNK = 1 << 16  # what is read at a time, and so the most that is lost by a cut
@@ -129,14 +130,14 @@ def test_a_server_without_ranges_starts_again(mirror: Mirror, tmp_path: Path) ->
 
 
 def test_a_wrong_checksum_is_refused_and_nothing_stays(mirror: Mirror, tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=f"^{mirror.url}: its MD5 is not 0123; it was deleted"):
+    with messages.raises(CorpusError, "download-failed"):
         download(Archive(mirror.url, "0123"), tmp_path / "speech.zip")
     assert names(tmp_path) == []
 
 
 def test_a_refusing_server_is_named_with_two_ways_out(mirror: Mirror, tmp_path: Path) -> None:
     mirror.status = 404
-    with pytest.raises(CorpusError, match=f"^{mirror.url}: 404 .*--mirror.*--data"):
+    with messages.raises(CorpusError, "download-failed"):
         fetch(mirror, tmp_path)
     assert len(mirror.asked) == 1
 
@@ -144,20 +145,20 @@ def test_a_refusing_server_is_named_with_two_ways_out(mirror: Mirror, tmp_path: 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_busy_server_is_asked_again(mirror: Mirror, tmp_path: Path, status: int) -> None:
     mirror.status = status
-    with pytest.raises(CorpusError, match=f"the server answered {status}.*run the command again"):
+    with messages.raises(CorpusError, "download-failed"):
         fetch(mirror, tmp_path)
     assert len(mirror.asked) == 5
 
 
 @pytest.mark.parametrize("url", ["speech.zip", "ftp://example.org/speech.zip", "http://"])
 def test_an_address_that_is_none_is_refused_at_once(url: str, tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=f"^{url}: .*--mirror"):
+    with messages.raises(CorpusError, "download-failed"):
         download(Archive(url, ""), tmp_path / "speech.zip", pause=100)
 
 
 def test_a_server_that_gives_nothing_new_is_given_up_and_the_part_is_kept(mirror: Mirror, tmp_path: Path) -> None:
     mirror.cuts = [CHUNK] + [0] * 100
-    with pytest.raises(CorpusError, match=rf"^{mirror.url}: the connection failed 5 times \(.*run the command"):
+    with messages.raises(CorpusError, "download-failed"):
         fetch(mirror, tmp_path)
     assert len(mirror.asked) == 6
     assert (tmp_path / "deep" / "speech.zip.part").read_bytes() == CONTENT[:CHUNK]
@@ -169,7 +170,7 @@ def test_nobody_listening_is_given_up_soon_with_what_to_do(
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         mirror.url = f"http://127.0.0.1:{nobody.getsockname()[1]}/speech.zip"
-    with pytest.raises(CorpusError, match=r"no server answers \(.*Connection refused\); .*--mirror.*--data$"):
+    with messages.raises(CorpusError, "download-failed"):
         fetch(mirror, tmp_path)
     begun, again = capsys.readouterr().err.splitlines()
     assert begun.startswith(f"ser-train: downloading the file from {mirror.url} to {tmp_path}/deep/speech.zip; --data ")
@@ -186,7 +187,7 @@ def test_a_server_that_goes_away_is_waited_for(mirror: Mirror, tmp_path: Path) -
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(ser_train.data.download, "_append", gone_after_the_first)
-        with pytest.raises(CorpusError, match="the connection failed 5 times"):
+        with messages.raises(CorpusError, "download-failed"):
             fetch(mirror, tmp_path)
     assert len(tries) == 6
 
@@ -204,7 +205,7 @@ def test_a_full_disk_is_said_and_the_part_is_kept(mirror: Mirror, tmp_path: Path
     part = tmp_path / "deep" / "speech.zip.part"
     part.parent.mkdir()
     part.symlink_to("/dev/full")
-    with pytest.raises(CorpusError, match=f"^{part}: the disk is full; free some space"):
+    with messages.raises(CorpusError, "cache-unwritable"):
         fetch(mirror, tmp_path)
     assert names(tmp_path) == ["deep/speech.zip.part"]
 
@@ -241,7 +242,7 @@ def test_broken_zips_are_refused_with_their_path_and_nothing_stays(own_cache: Pa
         foreign[entry.start() + 10] = 99  # no compression method that zipfile knows
     for broken in (whole[: len(whole) // 2], bytes(flipped), bytes(encrypted), bytes(foreign), b"not a zip", b""):
         archive.write_bytes(broken)
-        with pytest.raises(CorpusError, match=f"^{archive}: a damaged, truncated or foreign zip .*download it again"):
+        with messages.raises(CorpusError, "archive-damaged"):
             unpack(archive)
         assert list(own_cache.iterdir()) == []
 
@@ -286,28 +287,25 @@ def test_an_interrupted_unpacking_leaves_nothing(
 
 
 PLACEHOLDERS = {
-    "empty": (b"", "an empty file; copy or download it again"),
-    "pointer": (b"version https://git-lfs.github.com/spec/v1\nsize 1\n", "a git-LFS pointer, .*: git lfs pull"),
-    "page": (b"<!DOCTYPE html><html>", r"a web page \(HTML\), .*; download the file itself"),
+    "empty": b"",
+    "pointer": b"version https://git-lfs.github.com/spec/v1\nsize 1\n",
+    "page": b"<!DOCTYPE html><html>",
 }
 
 
 @pytest.mark.parametrize("kind", PLACEHOLDERS)
 @pytest.mark.parametrize("name", ["speech.zip", "recordings.csv"])
-def test_what_lies_in_a_corpus_place_is_named(kind: str, name: str, own_cache: Path, tmp_path: Path) -> None:
-    content, said = PLACEHOLDERS[kind]
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(CorpusError, match=f"^{tmp_path / name}: {said}$"):
+def test_a_placeholder_of_a_corpus_is_refused(kind: str, name: str, own_cache: Path, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(PLACEHOLDERS[kind])
+    with messages.raises(CorpusError, "corpus-unreadable"):
         locate(tmp_path / name)
 
 
 @pytest.mark.parametrize("kind", PLACEHOLDERS)
 @pytest.mark.parametrize("suffix", [".wav", ".mp3", ".flac", ".ogg"])
-def test_what_lies_in_a_recordings_place_is_named(kind: str, suffix: str, tmp_path: Path) -> None:
-    content, said = PLACEHOLDERS[kind]
-    path = tmp_path / f"03-01-05-01-01-01-12{suffix}"
-    path.write_bytes(content)
-    with pytest.raises(CorpusError, match=f"^{path}: {said}$"):
+def test_a_placeholder_of_a_recording_is_refused(kind: str, suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"03-01-05-01-01-01-12{suffix}").write_bytes(PLACEHOLDERS[kind])
+    with messages.raises(CorpusError, "corpus-unreadable"):
         read_corpus(tmp_path, jobs=1)
 
 

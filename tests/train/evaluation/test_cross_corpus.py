@@ -77,9 +77,9 @@ def test_each_corpus_is_a_column_and_runs_of_one_kind_are_a_row() -> None:
     ]
 
 
-def test_two_voices_say_little() -> None:
-    table = cross_corpus_table([CrossCorpusResult("a", "SAVEE", "tess", 8, 7, 50, 30, voices=2)])
-    assert table.splitlines()[2] == "| `a` | SAVEE | 30.0, 8 utterances (say little: of 2 voices alone) |"
+def test_two_speakers_say_little() -> None:
+    table = cross_corpus_table([CrossCorpusResult("a", "SAVEE", "tess", 8, 7, 50, 30, speakers=2)])
+    assert table.splitlines()[2] == "| `a` | SAVEE | 30.0, 8 utterances (say little: of 2 speakers alone) |"
 
 
 def test_a_network_trained_on_all_of_the_data_is_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ class CrossCorpusResult:
     emotions: int  # of the network's, that the corpus has
     wa: float
     uar: float  # by chance 100 / emotions
-    voices: int = field(default=0, compare=False)  # speakers; 0 if unknown
+    speakers: int = field(default=0, compare=False)  # 0 if unknown
 
 
 def score_corpora(model: Model, name: str, utterances: Sequence[Utterance]) -> list[CrossCorpusResult]:
@@ -66,8 +66,8 @@ def score_corpora(model: Model, name: str, utterances: Sequence[Utterance]) -> l
         true = [u.emotion for u in unseen]
         wa = 100 * float(accuracy_score(true, predicted))
         uar = 100 * float(recall_score(true, predicted, average="macro", labels=sorted(set(true)), zero_division=0))
-        voices = len({u.speaker for u in unseen})
-        results.append(CrossCorpusResult(name, trained_on, corpus, len(unseen), len(known), wa, uar, voices))
+        speakers = len({u.speaker for u in unseen})
+        results.append(CrossCorpusResult(name, trained_on, corpus, len(unseen), len(known), wa, uar, speakers))
     return results
 
 

@@ -1,4 +1,4 @@
-"""What a model card says of a network beside its accuracy, as Markdown: emotions, voices, confidence, conditions.
+"""The parts of a model card that depend on runs, as Markdown: emotions, speakers, confidence, robustness.
 
 The figures are those of the page that `ser-train report` makes. A page asks for them with two marks that name a network
 and a protocol: <!-- crnn by speaker: made by make evaluate --> and <!-- end of crnn by speaker -->.
@@ -31,11 +31,11 @@ def include_model_cards(runs: Sequence[RunDirectory], page: Path) -> None:
 
     def found(marks: re.Match[str]) -> str:
         begin, name, label, protocol, end = marks.groups()
-        asked = [run for run in runs if (run.settings.label, run.settings.protocol) == (label, protocol)]
-        if not asked:
+        named = [run for run in runs if (run.settings.label, run.settings.protocol) == (label, protocol)]
+        if not named:
             message = f"{page}: it shows {name}, and none of these runs is of that; give them as well"
             raise CorpusError(message, code="runs-incomplete")
-        return f"{begin}{card(gather(asked))}{end}"
+        return f"{begin}{card(gather(named))}{end}"
 
     text = page.read_text("utf-8")
     if (made := _MARKS.sub(found, text)) != text:

@@ -42,17 +42,17 @@ _PROTOCOL_NOTES = {
 _FEW_SPEAKERS = 3  # fewer say nothing about others
 
 
-def caution(protocol: str, voices: int) -> str:
+def caution(protocol: str, speakers: int) -> str:
     """Why figures mean little or nothing; "" where they mean something.
 
     >>> caution("all", 24), caution("speaker", 1), caution("speaker", 5)
-    ('mean nothing: voices that it was trained on', 'say little: of one voice alone', '')
+    ('mean nothing: speakers that it was trained on', 'say little: of one speaker alone', '')
     """
     if protocol == "all":
-        return "mean nothing: voices that it was trained on"
-    return (
-        f"say little: of {'one voice' if voices == 1 else f'{voices} voices'} alone" if voices < _FEW_SPEAKERS else ""
-    )
+        return "mean nothing: speakers that it was trained on"
+    if speakers < _FEW_SPEAKERS:
+        return f"say little: of {'one speaker' if speakers == 1 else f'{speakers} speakers'} alone"
+    return ""
 
 
 def classification_text(answers: Answers, names: Sequence[str]) -> str:
@@ -168,7 +168,7 @@ def _uar_cell(results: Sequence[CrossCorpusResult]) -> str:
     uars = [result.uar for result in results]
     deviation = f" ± {np.std(uars, ddof=1):.1f} ({len(uars)} runs)" if len(uars) > 1 else ""
     utterances = sorted({result.utterances for result in results})
-    speakers = min(result.voices for result in results)
+    speakers = min(result.speakers for result in results)
     note = f" ({caution('', speakers)})" if speakers and caution("", speakers) else ""
     sizes = "-".join(map(str, dict.fromkeys([utterances[0], utterances[-1]])))
     return f"{np.mean(uars):.1f}{deviation}, {sizes} utterances{note}"

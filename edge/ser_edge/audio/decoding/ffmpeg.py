@@ -22,12 +22,11 @@ from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader, SafeFile
 from ser_edge.audio.decoding.containers.detection import segments_of
 from ser_edge.audio.decoding.containers.segments import SegmentConverter, decode_segments
 from ser_edge.audio.decoding.libsndfile import DecodeJob
-from ser_edge.audio.samples.arrays import check_rate
-from ser_edge.audio.sound import Channels
+from ser_edge.audio.sound import Channels, check_rate
 from ser_edge.errors import AudioError
 from ser_edge.errors.install_hints import pip_install
 
-__all__ = ["available", "decode_media", "decoder", "install_command"]
+__all__ = ["decode_media", "decoder", "install_command"]
 
 _NO_SOUND = "no sound in it, or none that can be decoded"
 
@@ -37,11 +36,6 @@ def decoder() -> str | None:
     if find_spec("av") is not None:
         return "PyAV"
     return "ffmpeg" if shutil.which("ffmpeg") is not None else None
-
-
-def available() -> bool:
-    """Whether one of them is installed."""
-    return decoder() is not None
 
 
 def install_command() -> str:

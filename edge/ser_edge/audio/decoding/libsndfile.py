@@ -9,8 +9,7 @@ import numpy as np
 
 from ser_edge.audio.decoding.byte_streams import SafeFile
 from ser_edge.audio.formats import error_text, read_error
-from ser_edge.audio.samples.arrays import check_rate
-from ser_edge.audio.sound import Channels
+from ser_edge.audio.sound import Channels, check_rate
 from ser_edge.errors.user_warnings import warn
 
 __all__ = ["DecodeJob", "blocks", "decode_whole", "open_file"]

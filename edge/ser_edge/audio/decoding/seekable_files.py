@@ -7,13 +7,15 @@ from typing import BinaryIO
 from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers import pcm_headers
 from ser_edge.audio.decoding.libsndfile import DecodeJob, decode_whole
-from ser_edge.audio.formats import MAYBE_OTHERS, RAW_SUFFIXES, format_name, read_error
+from ser_edge.audio.formats import format_name, read_error
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 
 __all__ = ["Items", "decode_file"]
 
 _START = 512  # bytes by which a file is known that libsndfile can't read
+_RAW_SUFFIXES = (".raw", ".pcm")  # samples without a header
+_MULTI_CODEC = (b"OggS", b"caff")  # first bytes of containers that may hold codecs unknown to libsndfile
 
 Items = Generator[int | Channels, None, None]  # the sample rate, then samples
 
@@ -38,18 +40,14 @@ def decode_file(file: BinaryIO, job: DecodeJob) -> Items:
         items = _by_libsndfile(file, job)
         rate = next(items)
     except AudioError as refusal:
-        _refuse_placeholder(start, job.name)
+        from ser_edge.errors.placeholder_files import describe_placeholder
+
+        if found := describe_placeholder(start):
+            raise AudioError(f"{job.name}: {found}", code="audio-placeholder") from refusal
         items = _by_ffmpeg(file, job, start, refusal)
         rate = next(items)
     yield rate
     yield from items
-
-
-def _refuse_placeholder(start: bytes, name: str) -> None:
-    from ser_edge.errors.placeholder_files import describe_placeholder
-
-    if found := describe_placeholder(start):
-        raise AudioError(f"{name}: {found}", code="audio-placeholder")
 
 
 def _by_libsndfile(file: BinaryIO, job: DecodeJob) -> Items:
@@ -98,13 +96,13 @@ def _by_ffmpeg(file: BinaryIO, job: DecodeJob, start: bytes, refusal: AudioError
     """By PyAV or ffmpeg; where that can't either, the error of the library that knows the format better."""
     from shlex import quote
 
-    from ser_edge.audio.decoding.ffmpeg import available, decode_media, install_command
+    from ser_edge.audio.decoding.ffmpeg import decode_media, decoder, install_command
 
     kind = format_name(start)
-    if kind is None and job.path is not None and job.path.lower().endswith(RAW_SUFFIXES):
+    if kind is None and job.path is not None and job.path.lower().endswith(_RAW_SUFFIXES):
         advice = f"samples without a header? try: ser-edge --rate 16000 - < {quote(job.path)}"
         raise AudioError(f"{job.name}: {advice}", code="audio-headerless") from refusal
-    if available():
+    if decoder():
         items = decode_media(file, job)
         try:
             rate = next(items)
@@ -115,7 +113,7 @@ def _by_ffmpeg(file: BinaryIO, job: DecodeJob, start: bytes, refusal: AudioError
         return
     if kind is not None:
         problem = f"{job.name}: {kind}, which needs PyAV or ffmpeg; try: {install_command()}"
-    elif start.startswith(MAYBE_OTHERS):
+    elif start.startswith(_MULTI_CODEC):
         problem = f"{refusal}; PyAV or ffmpeg may decode it, try: {install_command()}"
     else:
         raise refusal

@@ -121,7 +121,8 @@ def open_detector() -> VoiceDetector:
     try:
         return VoiceDetector()
     except RuntimeUnavailable as e:
-        raise RuntimeUnavailable(f"the voice detector needs LiteRT: {e}, or use --no-gate") from e
+        message = f"the voice detector needs LiteRT: {e}, or use --no-gate"
+        raise RuntimeUnavailable(message, code=e.code) from e
 
 
 def speech_probabilities(chunks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -18,8 +18,7 @@ from ser_edge.audio.decoding.byte_streams import ForwardOnlyFile
 from ser_edge.audio.decoding.libsndfile import DecodeJob, blocks, open_file
 from ser_edge.audio.formats import read_error
 from ser_edge.audio.resampling import Resampler
-from ser_edge.audio.samples.arrays import check_rate
-from ser_edge.audio.sound import Channels
+from ser_edge.audio.sound import Channels, check_rate
 from ser_edge.errors import AudioError
 
 __all__ = ["Segment", "SegmentConverter", "decode_segments"]
