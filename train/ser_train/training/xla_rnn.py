@@ -92,7 +92,7 @@ _CELLS = {
 
 @tf.function(jit_compile=True, autograph=False)
 def _forward(cell: _Cell, projected: Any, kernel: Any, bias: Any) -> tuple[Any, State]:
-    """(kept, states) of all steps: (steps, batch, values), and (steps + 1, batch, units) each, the first of them zeros."""
+    """(kept, states) of all steps: (steps, batch, values), and (steps + 1, batch, units) each from zeros on."""
     steps = projected.shape[0]
     zero = tf.zeros((tf.shape(projected)[1], kernel.shape[0]))
 
