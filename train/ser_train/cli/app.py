@@ -64,7 +64,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     command = ALIASES.get(command, command)
     if command not in (*COMMANDS, "-h", "--help", "--version"):
         command, rest = "train", list(arguments)
-    return _parser().parse_args([command, *rest])
+    options, unknown = _parser().parse_known_args([command, *rest])
+    if unknown:  # argparse would name the command `ser-train` and its help
+        options.usage_error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
 
 
 def _parser() -> ArgumentParser:
