@@ -8,16 +8,7 @@ import numpy.typing as npt
 
 from ser_edge.errors import AudioError
 
-__all__ = [
-    "MAX_AMPLITUDE",
-    "SILENCE_PEAK",
-    "Channels",
-    "Samples",
-    "Sound",
-    "check_finite",
-    "check_rate",
-    "limit_samples",
-]
+__all__ = ["MAX_AMPLITUDE", "SILENCE_PEAK", "Channels", "Samples", "Sound", "check_finite", "check_rate", "limit"]
 
 _MIN_RATE, _MAX_RATE = 1_000, 768_000  # Hz; outside it a header is damaged
 MAX_AMPLITUDE = 1e12  # full scale is 1; float32 couldn't hold the power of louder samples
@@ -42,7 +33,7 @@ class Sound:
     seconds: float | None = None  # approximate length, for progress alone: headers may be wrong
 
 
-def limit_samples(chunks: Iterable[npt.NDArray[np.float32]], count: int | None) -> Iterator[npt.NDArray[np.float32]]:
+def limit(chunks: Iterable[npt.NDArray[np.float32]], count: int | None) -> Iterator[npt.NDArray[np.float32]]:
     """The chunks up to so many samples, without taking one more; None takes all."""
     for chunk in chunks:
         yield chunk[:count]

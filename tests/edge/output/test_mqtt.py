@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import pytest
 import soundfile
 
 from ser_edge import Recognizer
+from ser_edge.cli.app import main
 from ser_edge.output.home_assistant import discovery
+from ser_edge.output.mqtt import Broker, MqttTimeouts, MqttWriter
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 from tests.edge.output.mosquitto import (
     AVAILABILITY,
@@ -29,6 +31,8 @@ from tests.edge.output.mosquitto import (
     ser_edge,
     until,
 )
+
+Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
@@ -65,13 +69,13 @@ def test_each_prediction_is_published_as_its_json_line(
 
 
 @needs_mosquitto
-def test_text_is_printed_and_json_published(broker: Mosquitto, sounds: list[Path]) -> None:
+def test_text_is_printed_and_json_published(broker: Mosquitto, sounds: list[Path], capsys: Capture) -> None:
     with Subscriber(broker.port) as subscriber:
-        done = ser_edge("--format", "text", "--mqtt", broker.url, sounds[0])
+        assert main(["--format", "text", "--mqtt", broker.url, str(sounds[0])]) == 0
         until(lambda: subscriber.state == "offline")
         (text,) = subscriber.received[TOPIC]
     assert json.loads(text)["path"] == str(sounds[0])
-    assert done.stdout.endswith(f"{sounds[0]}\n")
+    assert capsys.readouterr().out.endswith(f"{sounds[0]}\n")
 
 
 @needs_mosquitto
@@ -145,19 +149,32 @@ def test_a_broker_that_comes_back_gets_all_predictions(broker: Mosquitto, talk: 
 
 
 @needs_mosquitto
-def test_losses_are_reported_at_the_end(broker: Mosquitto, talk: Path) -> None:
-    with StreamCommand(broker) as command:
-        command.send(talk)
-        command.line()
+def test_losses_are_reported_at_the_end(broker: Mosquitto, sounds: list[Path], capsys: Capture) -> None:
+    recognizer = Recognizer()
+    prediction = recognizer.predict(sounds[0])
+    writer = MqttWriter(Broker.of(broker.url), recognizer.metadata, MqttTimeouts(close=0.2))
+    broker.stop()
+    until(lambda: "is gone" in capsys.readouterr().err)
+    for _ in range(1003):
+        writer.write(prediction)
+    writer.close()
+    lost = int(capsys.readouterr().err.removeprefix("ser-edge: the MQTT broker was away; predictions not published: "))
+    assert 1000 <= lost <= 1003
+
+
+@needs_mosquitto
+def test_a_broker_that_comes_back_gets_what_waited(broker: Mosquitto, sounds: list[Path], capsys: Capture) -> None:
+    recognizer = Recognizer()
+    prediction = recognizer.predict(sounds[0])
+    with closing(MqttWriter(Broker.of(broker.url), recognizer.metadata)) as writer:
         broker.stop()
-        command.send(talk)
-        command.process.stdin.close()
-        _, errors = command.end()
-        assert command.process.returncode == 0  # the predictions were printed
-    summary, last = errors.splitlines()[-2:]
-    assert " s of audio, " in summary
-    lost = int(last.removeprefix("ser-edge: the MQTT broker was away; predictions not published: "))
-    assert lost >= 10
+        until(lambda: "is gone" in capsys.readouterr().err)
+        writer.write(prediction)
+        broker.start()
+        with Subscriber(broker.port) as subscriber:
+            until(lambda: subscriber.received[TOPIC])
+            assert subscriber.state == "online"
+    assert "is back" in capsys.readouterr().err
 
 
 @needs_mosquitto

@@ -10,8 +10,8 @@ import soundfile
 
 from ser_edge import ModelError, Prediction, Recognizer, WindowConfig
 from ser_edge.features.config import FeatureConfig
-from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import ModelMetadata
+from ser_edge.models.network import Model
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 from tests import messages
 from tests.doubles import FakeRuntime
@@ -68,7 +68,7 @@ def test_a_prediction_holds_together(recognizer: Recognizer, sounds: list[Path])
 def test_start_and_end_are_those_of_the_classified_part(
     features: FeatureConfig, ends: list[float], tmp_path: Path
 ) -> None:
-    model = open_model(ModelMetadata("fake", ("calm", "angry"), features), FakeRuntime(lambda _: [0.25, 0.75]))
+    model = Model(ModelMetadata("fake", ("calm", "angry"), features), FakeRuntime(lambda _: [0.25, 0.75]))
     recognizer = Recognizer(model, windowing=WindowConfig(min_speech_ratio=None))
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 240_000).astype(np.float32)
     for seconds, end in zip((0.5, 3.0, 5.0), ends, strict=True):

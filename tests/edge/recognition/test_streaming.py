@@ -17,6 +17,7 @@ from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.features.online import IncrementalLogMel
 from ser_edge.models.loader import open_model
+from ser_edge.models.network import Model
 from ser_edge.models.tolerances import tolerance
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 from ser_edge.recognition.recognizer import Recognizer
@@ -190,7 +191,7 @@ def predictions(labels: list[int], samples: Samples) -> list[Prediction]:
     metadata = open_model().metadata
     following = iter([0, *labels])
     runtime = FakeRuntime(lambda _: np.eye(len(metadata.labels))[next(following)] * 0.9 + 0.0125)
-    stream = Stream(open_model(metadata, runtime), RATE, WindowConfig(min_speech_ratio=None))
+    stream = Stream(Model(metadata, runtime), RATE, WindowConfig(min_speech_ratio=None))
     return [*stream.accept_waveform(samples), *stream.input_finished()]
 
 

@@ -16,8 +16,9 @@ import pytest
 
 from ser_edge import ModelError, Prediction, Recognizer
 from ser_edge.features.config import FeatureConfig
-from ser_edge.models.loader import DEFAULT, open_model, warn_once
+from ser_edge.models.loader import DEFAULT, warn_once
 from ser_edge.models.metadata import ModelMetadata
+from ser_edge.models.network import Model
 from ser_edge.models.runtimes import litert
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.recognition.voice_activity import voice_detector
@@ -112,7 +113,7 @@ def test_a_failure_of_the_runtime_is_not_blamed_on_the_model(sounds: list[Path])
             return output
         raise RuntimeError("no memory\nleft")
 
-    recognizer = Recognizer(open_model(ModelMetadata("fake", ("calm", "angry"), FeatureConfig()), FakeRuntime(compute)))
+    recognizer = Recognizer(Model(ModelMetadata("fake", ("calm", "angry"), FeatureConfig()), FakeRuntime(compute)))
     with messages.raises(ModelError, "model-failed"):
         recognizer.predict(sounds[0])
 
