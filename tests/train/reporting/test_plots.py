@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ser_train.data.corpus_loader import EMOTIONS
-from ser_train.reporting.plots import plot_confusion, plot_history
+from ser_train.reporting.plots import Curve, plot_confusion, plot_histories
 from ser_train.reporting.tables import classification_text
 from ser_train.runs.run_directory import Answers
 
@@ -46,7 +46,7 @@ def test_the_confusion_matrix_is_a_plot(answers: Answers, tmp_path: Path) -> Non
 def test_the_curves_are_a_plot(epochs: int, tmp_path: Path) -> None:
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
     history = [{name: 1 / (epoch + place) for place, name in enumerate(names, 1)} for epoch in range(epochs)]
-    plot_history(history, min(epochs, 25), "gru-speaker-fold0-seed0", tmp_path / "curves.png")
+    plot_histories([Curve(history, min(epochs, 25))], "gru-speaker-fold0-seed0", tmp_path / "curves.png")
     check_plot(tmp_path / "curves.png", 1008, 432)
 
 

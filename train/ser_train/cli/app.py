@@ -17,14 +17,6 @@ from ser_train.cli import cross_corpus, evaluate, report, robustness, select, tr
 
 __all__ = ["main", "parse"]
 
-COMMANDS = {
-    "train": train,
-    "evaluate": evaluate,
-    "select": select,
-    "robustness": robustness,
-    "cross-corpus": cross_corpus,
-    "report": report,
-}
 ALIASES = {"choose": "select", "conditions": "robustness", "across": "cross-corpus"}  # names of 0.1
 
 _EPILOG = """\
@@ -60,17 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parses a command line; `run(options)` of the result executes it. Ends the process on a usage error."""
-    command, *rest = arguments or ["train"]
-    command = ALIASES.get(command, command)
-    if command not in (*COMMANDS, "-h", "--help", "--version"):
-        command, rest = "train", list(arguments)
-    options, unknown = _parser().parse_known_args([command, *rest])
-    if unknown:  # argparse would name the command `ser-train` and its help
-        options.usage_error(f"unrecognized arguments: {' '.join(unknown)}")
-    return options
-
-
-def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="ser-train",
         description="Trains speech emotion networks and evaluates them.",
@@ -79,14 +60,13 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ser-train {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, module in COMMANDS.items():
-        command = commands.add_parser(
-            name,
-            help=module.HELP,
-            description=module.DESCRIPTION,
-            epilog=module.EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        module.add_arguments(command)
-        command.set_defaults(run=module.run, usage_error=command.error)
-    return parser
+    for module in (train, evaluate, select, robustness, cross_corpus, report):
+        module.add_parser(commands)
+    command, *rest = arguments or ["train"]
+    command = ALIASES.get(command, command)
+    if command not in (*commands.choices, "-h", "--help", "--version"):
+        command, rest = "train", list(arguments)
+    options, unknown = parser.parse_known_args([command, *rest])
+    if unknown:  # argparse would name `ser-train --help`
+        commands.choices[command].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options

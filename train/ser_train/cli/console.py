@@ -4,12 +4,16 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+from ser_edge.cli.argument_parser import ArgumentParser
 
 if TYPE_CHECKING:
     from ser_train.runs.run_directory import RunDirectory
 
-__all__ = ["at_least", "finished_runs", "print_table"]
+__all__ = ["Commands", "at_least", "finished_runs", "print_table"]
+
+Commands: TypeAlias = "argparse._SubParsersAction[ArgumentParser]"
 
 
 def at_least(lowest: int) -> Callable[[str], int]:

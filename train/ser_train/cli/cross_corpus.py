@@ -4,21 +4,23 @@ import argparse
 import sys
 from pathlib import Path
 
-from ser_train.cli.console import finished_runs, print_table
+from ser_train.cli.console import Commands, finished_runs, print_table
 
-__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_arguments", "run"]
-
-HELP = "test on corpora that weren't in training"
-DESCRIPTION = "Tests networks on corpora and speakers that they weren't trained on."
-EPILOG = None
+__all__ = ["add_parser", "run"]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of a cross-corpus test."""
+def add_parser(commands: Commands) -> None:
+    """Adds the command and its options."""
+    parser = commands.add_parser(
+        "cross-corpus",
+        help="test on corpora that weren't in training",
+        description="Tests networks on corpora and speakers that they weren't trained on.",
+    )
     add = parser.add_argument
     add("networks", nargs="+", type=Path, metavar="RUN|FILE", help="finished run directories, .onnx or .tflite files")
     add("--data", type=Path, metavar="PATH", action="append", required=True, help="a folder; repeat it for others")
     add("--markdown", type=Path, metavar="FILE", help="write the table there as well")
+    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

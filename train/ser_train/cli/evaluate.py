@@ -5,23 +5,26 @@ import json
 import sys
 from pathlib import Path
 
-from ser_train.cli.console import finished_runs
+from ser_train.cli.console import Commands, finished_runs
 
-__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_arguments", "run"]
-
-HELP = "make the table of accuracies"
-DESCRIPTION = "Pools the folds and seeds of runs, and prints the table of their accuracies."
-EPILOG = "Without --update-runs no run is changed; with it, `ser-export` finds in the runs what a model file states."
+__all__ = ["add_parser", "run"]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of an evaluation."""
+def add_parser(commands: Commands) -> None:
+    """Adds the command and its options."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="make the table of accuracies",
+        description="Pools the folds and seeds of runs, and prints the table of their accuracies. Changes no run "
+        "unless --update-runs is given; ser-export takes from there what a model file states.",
+    )
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="finished run directories")
     add("--update-runs", action="store_true", help="write temperature, threshold and pooled accuracy into the runs")
     add("--out", type=Path, metavar="FILE", help="write the rows there, as JSON")
     add("--page", nargs="+", type=Path, default=[], metavar="FILE", help="put tables into pages, between their markers")
     add("--exported", type=Path, metavar="DIR", help="evaluate the model files ser-export made there as well")
+    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

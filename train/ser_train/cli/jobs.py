@@ -85,10 +85,11 @@ def _summarize(run: RunDirectory) -> None:
     """Writes the text report and the plots of a finished run, unless they are there."""
     if all((run.path / name).exists() for name in SUMMARY_FILES):
         return
-    from ser_train.reporting.plots import plot_confusion, plot_history
+    from ser_train.reporting.plots import Curve, plot_confusion, plot_histories
     from ser_train.reporting.tables import classification_text
 
     test, labels, name = run.answers.of_test(), run.metadata.labels, run.settings.name
     run.write("report.txt", classification_text(test, labels))
     plot_confusion(test, labels, name, run.path / "confusion.png")
-    plot_history(run.read("history.json"), run.read("run.json")["best_epoch"], name, run.path / "curves.png")
+    curve = Curve(run.read("history.json"), run.read("run.json")["best_epoch"])
+    plot_histories([curve], name, run.path / "curves.png")

@@ -3,11 +3,10 @@
 import argparse
 from pathlib import Path
 
-__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_arguments", "run"]
+from ser_train.cli.console import Commands
 
-HELP = "make an HTML page with plots"
-DESCRIPTION = "Makes one HTML page of a network's figures and plots: of a run, or of several folds and seeds."
-EPILOG = None
+__all__ = ["add_parser", "run"]
+
 TABLES = {  # figures that a report shows as well, by option, and where `make` puts them
     "results": "train/results.json",
     "exported": "export/results.json",
@@ -15,13 +14,19 @@ TABLES = {  # figures that a report shows as well, by option, and where `make` p
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of a report."""
+def add_parser(commands: Commands) -> None:
+    """Adds the command and its options."""
+    parser = commands.add_parser(
+        "report",
+        help="make an HTML page with plots",
+        description="Makes one HTML page of a network's figures and plots: of a run, or of several folds and seeds.",
+    )
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="finished run directories of one network and protocol")
     add("--out", type=Path, metavar="FILE", help="the page (default: NETWORK-PROTOCOL.html here)")
     for name, default in TABLES.items():
         add(f"--{name}", type=Path, metavar="FILE", help=f"table to show as well (default: {default}, if it is there)")
+    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -3,29 +3,26 @@
 import argparse
 from pathlib import Path
 
-from ser_train.cli.console import at_least, finished_runs, print_table
+from ser_train.cli.console import Commands, at_least, finished_runs, print_table
 
-__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_arguments", "run"]
-
-HELP = "measure noise, telephone, codecs, a room, and live windows"
-DESCRIPTION = "Measures networks on corrupted recordings (noise, gain, codecs, reverberation), and on live windows."
-EPILOG = "Each run keeps what was measured in it; a run is measured again only if its network or the code changed."
+__all__ = ["add_parser", "run"]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of a robustness measurement."""
+def add_parser(commands: Commands) -> None:
+    """Adds the command and its options."""
+    parser = commands.add_parser(
+        "robustness",
+        help="measure noise, telephone, codecs, a room, and live windows",
+        description="Measures networks on corrupted recordings and on live windows. Runs keep what was measured, and "
+        "are measured again only if the network or the code changed.",
+    )
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="finished run directories of one network")
     add("--data", type=Path, metavar="PATH", help="their training corpus (default: RAVDESS speech, downloaded once)")
-    add(
-        "--jobs",
-        type=at_least(-1),
-        default=-1,
-        metavar="N",
-        help="processes that extract features (default: one a core)",
-    )
+    add("--jobs", type=at_least(-1), default=-1, metavar="N", help="feature processes (default: one a core)")
     add("--model", type=Path, metavar="FILE", help="measure this .onnx or .tflite, exported from the one RUN given")
     add("--markdown", type=Path, metavar="FILE", help="write the table there as well")
+    parser.set_defaults(run=run, usage_error=parser.error)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -3,21 +3,22 @@
 import argparse
 from pathlib import Path
 
-from ser_train.cli.console import finished_runs, print_table
+from ser_train.cli.console import Commands, finished_runs, print_table
 
-__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_arguments", "run"]
-
-HELP = "compare settings by the protocol `inner`"
-DESCRIPTION = "Compares settings for each fold of `speaker` by runs of `inner`, without touching the fold's speakers."
-EPILOG = None
+__all__ = ["add_parser", "run"]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of a model selection."""
-    parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="finished runs of `inner`; others are left out"
+def add_parser(commands: Commands) -> None:
+    """Adds the command and its options."""
+    parser = commands.add_parser(
+        "select",
+        help="compare settings by the protocol `inner`",
+        description="Compares settings for each fold of `speaker` by runs of `inner` alone.",
     )
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there as well")
+    add = parser.add_argument
+    add("runs", nargs="+", type=Path, metavar="RUN", help="finished runs of `inner`; others are left out")
+    add("--markdown", type=Path, metavar="FILE", help="write the table there as well")
+    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

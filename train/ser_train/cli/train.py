@@ -10,14 +10,14 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser_train.cli.console import at_least
+from ser_train.cli.console import Commands, at_least
 
 if TYPE_CHECKING:
     from distributed import Client
 
     from ser_train.data.utterance import Utterance
 
-__all__ = ["DESCRIPTION", "EPILOG", "FOLDS", "HELP", "NETWORKS", "PROTOCOLS", "add_arguments", "run"]
+__all__ = ["FOLDS", "NETWORKS", "PROTOCOLS", "add_parser", "run"]
 
 # Names from modules that a parser can't import without TensorFlow; a test compares them.
 NETWORKS = ("rnn", "lstm", "gru", "crnn")  # ser_train.networks.zoo.NETWORKS
@@ -26,9 +26,7 @@ FOLDS = 5  # of the speaker protocol: ser_train.data.splits.SPEAKER_FOLDS
 
 NOTEBOOK = ["rnn", "lstm", "gru"]
 
-HELP = "train networks"
-DESCRIPTION = "Trains emotion networks on RAVDESS speech, or on your own recordings, by a protocol you name."
-EPILOG = """\
+_EPILOG = """\
 examples:
   ser-train train --data ravdess/                    the notebook's three networks, as the notebook trained them
   ser-train train                                    the same; downloads RAVDESS speech (209 MB) into the cache first
@@ -56,8 +54,15 @@ protocols:
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of a training."""
+def add_parser(commands: Commands) -> None:
+    """Adds the command and its options."""
+    parser = commands.add_parser(
+        "train",
+        help="train networks",
+        description="Trains emotion networks on RAVDESS speech, or on your own recordings, by a protocol you name.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add(
         "--data",
@@ -98,6 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folders and have ser-edge[cluster,train]",
     )
     add("--out", type=Path, default=Path("runs"), metavar="RUNS", help="folder of runs (default: %(default)s)")
+    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -133,19 +139,12 @@ def _train(options: argparse.Namespace, client: "Client | None") -> int:
         options.init = str(Path(options.init).resolve()) if "/" in options.init else options.init
     utterances = read_corpora(folders)
     _describe(utterances)
+    changes, teachers = tuple(options.set), tuple(options.teachers)
     trainings = [
-        Settings(
-            network,
-            protocol,
-            fold,
-            seed,
-            options.epochs,
-            tuple(options.set),
-            tuple(options.teachers),
-            init=options.init,
-        )
+        Settings(network, protocol, fold, seed, options.epochs, changes, teachers, init=options.init)
         for protocol, network, seed in product(options.protocol, options.arch, options.seed)
-        for fold in _folds(options.fold, PROTOCOLS[protocol].folds)
+        for fold in range(PROTOCOLS[protocol].folds)
+        if options.fold in ("all", str(fold)) or PROTOCOLS[protocol].folds == 1
     ]
     for settings in trainings:  # raises now what a later fold would raise after hours
         PROTOCOLS[settings.protocol].split(utterances, settings.fold, settings.seed)
@@ -153,15 +152,11 @@ def _train(options: argparse.Namespace, client: "Client | None") -> int:
         finished = train_locally(trainings, utterances, options.out, options.jobs)
     else:
         finished = train_on_cluster(client, trainings, utterances, options.out, options.jobs)
-    for directory in finished:
-        metrics = directory.read("run.json")["metrics"]
-        speakers = len(set(directory.answers.of_test().actors.tolist()))
-        note = caution(directory.settings.protocol, speakers)
-        print(
-            f"{directory.path}: WA {metrics['wa']:.1f} %, UAR {metrics['uar']:.1f} %, macro-F1 {metrics['f1']:.1f} %"
-            f"{f' ({note})' if note else ''}",
-            flush=True,
-        )
+    for trained in finished:
+        wa, uar, f1 = (trained.read("run.json")["metrics"][name] for name in ("wa", "uar", "f1"))
+        note = caution(trained.settings.protocol, len(set(trained.answers.of_test().actors.tolist())))
+        suffix = f" ({note})" if note else ""
+        print(f"{trained.path}: WA {wa:.1f} %, UAR {uar:.1f} %, macro-F1 {f1:.1f} %{suffix}", flush=True)
     return 0
 
 
@@ -175,12 +170,5 @@ def _describe(utterances: "Sequence[Utterance]") -> None:
     labels = ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))
     print(f"{size}; labels: {labels}" if labels else size, file=sys.stderr)
     if groups:
-        print(
-            f"{len(groups)} recordings are there more than once, like {groups[0][0].path} and {groups[0][1].path}; "
-            "only the notebook protocol counts any twice",
-            file=sys.stderr,
-        )
-
-
-def _folds(fold: str, count: int) -> Sequence[int]:
-    return range(count) if fold == "all" or count == 1 else [int(fold)]
+        example = f"like {groups[0][0].path} and {groups[0][1].path}; only the notebook protocol counts any twice"
+        print(f"{len(groups)} recordings are there more than once, {example}", file=sys.stderr)

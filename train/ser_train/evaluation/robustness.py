@@ -244,11 +244,7 @@ def _mean_scores(answers: Sequence[tuple[npt.NDArray[np.int64], Probabilities]])
 def _joined(folds: Sequence[RobustnessAnswers]) -> RobustnessAnswers:
     """Several as one; indices of utterances move behind those before them."""
     before = np.cumsum([0, *(len(answers.labels) for answers in folds)])
-    return RobustnessAnswers(
-        np.concatenate([answers.names for answers in folds]),
-        np.concatenate([answers.labels for answers in folds]),
-        np.concatenate([answers.whole for answers in folds], axis=1),
-        np.concatenate([answers.live for answers in folds]),
-        np.concatenate([answers.seconds for answers in folds]),
-        np.concatenate([answers.places + first for answers, first in zip(folds, before[:-1], strict=True)]),
-    )
+    fields = {name: [getattr(answers, name) for answers in folds] for name in RobustnessAnswers.__dataclass_fields__}
+    whole = np.concatenate(fields.pop("whole"), axis=1)
+    fields["places"] = [places + first for places, first in zip(fields["places"], before[:-1], strict=True)]
+    return RobustnessAnswers(whole=whole, **{name: np.concatenate(parts) for name, parts in fields.items()})

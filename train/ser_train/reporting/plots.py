@@ -25,7 +25,6 @@ __all__ = [
     "plot_confusion",
     "plot_coverage",
     "plot_histories",
-    "plot_history",
     "plot_reliability",
     "plot_speakers",
 ]
@@ -62,13 +61,8 @@ def plot_confusion(answers: Answers, names: Sequence[str], title: str, path: Pat
     figure.savefig(path, dpi=DPI)
 
 
-def plot_history(history: Sequence[dict[str, float]], best_epoch: int, title: str, path: Path) -> None:
-    """Loss and accuracy of each epoch, for training and validation."""
-    plot_histories([Curve(history, best_epoch)], title, path)
-
-
 def plot_histories(curves: Sequence[Curve], title: str, path: Path) -> None:
-    """The same for several trainings: thin lines, each with a dot where its weights were taken."""
+    """Loss and accuracy of each epoch; several trainings as thin lines, with a dot where their weights were taken."""
     alone = len(curves) == 1
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     figure.suptitle(title)

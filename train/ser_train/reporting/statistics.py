@@ -163,12 +163,9 @@ class ResultSummary:
         """Percent of utterances that get a label at the runs' thresholds, and accuracy of these labels, in percent."""
         if not any(run.metadata.threshold for run in self.runs):
             return None
-        sure = np.concatenate(
-            [run.calibrated_answers.probabilities.max(1) >= run.metadata.threshold for run in self.runs]
-        )
-        right = np.concatenate(
-            [run.calibrated_answers.probabilities.argmax(1) == run.calibrated_answers.labels for run in self.runs]
-        )
+        answers = [(run.metadata.threshold, run.calibrated_answers) for run in self.runs]
+        sure = np.concatenate([a.probabilities.max(1) >= threshold for threshold, a in answers])
+        right = np.concatenate([a.probabilities.argmax(1) == a.labels for _, a in answers])
         return 100 * float(sure.mean()), 100 * float(right[sure].mean()) if sure.any() else 0.0
 
     @property

@@ -133,12 +133,10 @@ def _is_async(function: Any) -> bool:
 def _rewind(source: Any) -> bool:
     """Rewinds it; False where that fails, and it is read on from its current place."""
     seekable = getattr(source, "seekable", lambda: hasattr(source, "seek"))
-    try:
+    with suppress(Exception):  # a wrapper claims to seek, and its file doesn't
         if seekable():
             source.seek(0)
             return True
-    except Exception:  # a wrapper claims to seek, and its file doesn't
-        pass
     return False
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.audio.samples.array_types import split_rate, to_numpy
-from ser_edge.audio.sound import Channels, check_finite, check_rate
+from ser_edge.audio.sound import Channels, Sound, check_finite, check_rate
 from ser_edge.errors import AudioError
 
-__all__ = ["ChunkLayout", "array_to_samples", "chunk_to_samples", "parse_sample_rate"]
+__all__ = ["ChunkLayout", "array_to_samples", "chunk_to_samples", "parse_sample_rate", "sound_of_array"]
 
 _MAX_CHANNELS = 32  # of an array that is (channels, samples); one with more must be (samples, channels)
 _FULL_SCALES = (1 << 15, 1 << 31, 1 << 63)  # of integers that may be wider than their samples
@@ -74,6 +74,28 @@ def array_to_samples(sound: npt.ArrayLike) -> Channels:
         raise AudioError("array: empty, no samples in it", code="audio-empty")
     check_finite(samples, "array", "type np.nan_to_num(array)")
     return samples
+
+
+def sound_of_array(source: Any, sample_rate: Any) -> Sound:
+    """A whole sound in memory; takes (samples, rate) and (rate, samples) as well.
+
+    Raises:
+        AudioError: as `array_to_samples` does, or for an impossible rate.
+        TypeError: as there, or the rate is missing or contradicts another.
+    """
+    if (pair := split_rate(source)) is not None:
+        given, source = parse_sample_rate(pair[0], "array"), pair[1]
+        if sample_rate is not None and parse_sample_rate(sample_rate, "array") != given:
+            raise TypeError(f"the samples come with {given} Hz, sample_rate is {sample_rate}; leave one of them out")
+        sample_rate = given
+    if isinstance(source, int | float) and (hasattr(sample_rate, "__len__") or hasattr(sample_rate, "__array__")):
+        raise TypeError(f"samples come first, then their rate; type predict(samples, sample_rate={source})")
+    if sample_rate is None:
+        array_to_samples(source)  # raises where a rate wouldn't help
+        raise TypeError("an array needs its sample rate: predict(array, sample_rate=...)")
+    rate = parse_sample_rate(sample_rate, "array")
+    samples = array_to_samples(source)
+    return Sound(rate, iter([samples]), "array", None, len(samples) / rate)
 
 
 class ChunkLayout:

@@ -5,7 +5,7 @@ Its structure and wording are in the template `report.html.j2`; here are the plo
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,15 +58,6 @@ class ProjectTables:
     results: Sequence[Row] = ()  # of `ser-train evaluate`
     exported: Sequence[Row] = ()  # of `ser-export`
     benchmarks: Sequence[Row] = ()  # of `make bench`
-
-
-@dataclass(frozen=True)
-class _Plot:
-    """A PNG inside the page."""
-
-    source: str  # a data URL
-    width: int  # pixels of the page
-    height: int
 
 
 def read_table(kind: str, given: Path | None, default: str) -> Sequence[Row]:
@@ -155,7 +146,7 @@ def _title(summary: ResultSummary) -> str:
     return f"{summary.settings.label} (protocol: {summary.settings.protocol})"
 
 
-def _plots(summary: ResultSummary, page: Path) -> dict[str, _Plot | None]:
+def _plots(summary: ResultSummary, page: Path) -> dict[str, dict[str, Any]]:
     """By name; each is also a PNG beside the page."""
     title, answers, calibrated = _title(summary), summary.pooled_answers, summary.pooled_calibrated_answers
     before, after = summary.headline["ece"].mean, summary.calibrated_ece
@@ -164,30 +155,25 @@ def _plots(summary: ResultSummary, page: Path) -> dict[str, _Plot | None]:
         bins[f"calibrated, error {after:.3f}"] = _bins(calibrated)
     accuracy, chance = summary.headline["wa"].mean, summary.chance
     curves = [Curve(run.history, run.facts.get("best_epoch", len(run.history))) for run in summary.histories]
-    draw: dict[str, Callable[[Path], None]] = {
-        "confusion": lambda path: plot_confusion(answers, summary.labels, title, path),
-        "actors": lambda path: plot_speakers(summary.actors, accuracy, chance, title, path),
-        "reliability": lambda path: plot_reliability(bins, title, path),
-        "coverage": lambda path: plot_coverage(calibrated, summary.at_threshold, title, path),
-        "curves": lambda path: plot_histories(curves, title, path),
-    }
-    if not curves:
-        del draw["curves"]
-    plots: dict[str, _Plot | None] = {"curves": None}
-    for name, save in draw.items():
-        path = page.with_name(f"{page.stem}-{name}.png")
-        save(path)
-        plots[name] = _embedded(path.read_bytes())
-    return plots
+    names = ["confusion", "actors", "reliability", "coverage", *(["curves"] if curves else [])]
+    paths = {name: page.with_name(f"{page.stem}-{name}.png") for name in names}
+    plot_confusion(answers, summary.labels, title, paths["confusion"])
+    plot_speakers(summary.actors, accuracy, chance, title, paths["actors"])
+    plot_reliability(bins, title, paths["reliability"])
+    plot_coverage(calibrated, summary.at_threshold, title, paths["coverage"])
+    if curves:
+        plot_histories(curves, title, paths["curves"])
+    return {name: _embedded(path.read_bytes()) for name, path in paths.items()}
 
 
 def _bins(answers: Answers) -> Reliability:
     return reliability(answers.labels, answers.probabilities)
 
 
-def _embedded(png: bytes) -> _Plot:
+def _embedded(png: bytes) -> dict[str, Any]:
+    """Attributes of an image: a data URL, and pixels of the page."""
     width, height = (round(int.from_bytes(png[at : at + 4]) / _SCALE) for at in (16, 20))  # of the first chunk
-    return _Plot(f"data:image/png;base64,{b64encode(png).decode()}", width, height)
+    return {"source": f"data:image/png;base64,{b64encode(png).decode()}", "width": width, "height": height}
 
 
 def _networks(results: Sequence[Row]) -> tuple[list[str], dict[str, list[str]]]:

@@ -8,7 +8,7 @@ until nothing does. libsndfile gets the format and the samples under a new heade
 from collections.abc import Iterator
 
 from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader
-from ser_edge.audio.decoding.containers.pcm_headers import Layout, begins_container, parse_header
+from ser_edge.audio.decoding.containers.pcm_headers import HEADER_START, Layout, begins_container, parse_header
 from ser_edge.audio.decoding.containers.segments import Segment
 from ser_edge.audio.decoding.libsndfile import DecodeJob
 
@@ -74,7 +74,7 @@ class _Samples:
         left = self._layout.size - self._received
         if self._is_size_believed and left == 0:
             self._is_size_believed = False
-            self.ended = self._layout.ends(self._reader.peek(self._layout.lookahead))
+            self.ended = self._layout.ends(self._reader.peek(HEADER_START))
         if self.ended:
             return b""
         data = self._reader.read_available(min(most, left) if self._is_size_believed else most)
@@ -100,6 +100,6 @@ def _part(samples: _Samples, layout: Layout, max_part: int) -> Iterator[bytes]:
 
 def _skip_chunks(reader: PeekableReader, layout: Layout) -> None:
     """Skips chunks, up to the end or to other bytes."""
-    reader.skip(layout.skipped_padding(reader.peek(layout.lookahead)))
+    reader.skip(layout.skipped_padding(reader.peek(HEADER_START)))
     while (head := reader.peek(24)) and not begins_container(head) and (length := layout.chunk_size(head)):
         reader.skip(length)

@@ -118,7 +118,7 @@ def _opened(segment: Segment, name: str) -> Iterator[Any]:
         return
     source = ForwardOnlyFile(lambda: next(segment.content, b""))
     file = open_file(source, name)
-    source.opened()
+    source.opening = False
     with file:
         yield file
         if source.error:
