@@ -307,9 +307,9 @@ def test_a_name_that_only_looks_like_a_known_corpuss_is_no_known_speaker(utteran
 def test_a_network_with_another_front_end_or_size_is_no_warm_start(
     utterances: Sequence[Utterance], tmp_path: Path
 ) -> None:
-    with pytest.raises(TrainingError, match=r"^gru-speaker-.*-tuned: --init crnn has another front-end than gru$"):
+    with messages.raises(TrainingError, "warm-start-unusable"):
         fit(replace(TUNED, network="gru"), utterances, tmp_path, jobs=1)
-    with pytest.raises(SerEdgeError, match=r"^--init crnn: other layers, or other sizes; "):
+    with messages.raises(SerEdgeError, "warm-start-unusable"):
         fit(replace(TUNED, changes=TINY), utterances, tmp_path, jobs=1)
 
 

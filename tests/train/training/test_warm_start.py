@@ -55,6 +55,7 @@ def test_the_bundled_network_answers_in_keras_as_in_its_runtime(
     np.testing.assert_allclose(answers(model, inputs), served._runtime.run(inputs), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_measuring_normalizations_changes_training_steps_but_no_answer(bundled: WarmStart, inputs: np.ndarray) -> None:
     """A batch normalisation then normalises a batch to what it answers anyway."""
     on_these, on_noise = new(dropout=0.0), new(dropout=0.0)
