@@ -159,7 +159,7 @@ def test_losses_are_reported_at_the_end(broker: Mosquitto, sounds: list[Path], c
         writer.write(prediction)
     writer.close()
     lost = int(capsys.readouterr().err.removeprefix("ser-edge: the MQTT broker was away; predictions not published: "))
-    assert 1000 <= lost <= 1003
+    assert 1003 <= lost <= 1006  # with the notices that the broker has not confirmed
 
 
 @needs_mosquitto

@@ -1,4 +1,4 @@
-"""From one's own recordings to answers at the edge; and trainings that begin as another network."""
+"""From custom recordings to predictions at the edge; and trainings with a warm start."""
 
 import re
 import shutil
@@ -95,7 +95,7 @@ def epochs_trained(capsys: pytest.CaptureFixture[str]) -> int:
     return len(re.findall(r"  epoch \d+/", capsys.readouterr().err))
 
 
-def test_what_is_trained_is_exported_and_answers_at_the_edge_with_its_own_labels(
+def test_what_is_trained_is_exported_and_predicts_at_the_edge_with_its_labels(
     run: RunDirectory, recordings: Path, tmp_path: Path
 ) -> None:
     assert ser_export.cli.app.main([str(run.path), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
@@ -122,7 +122,7 @@ def test_figures_and_pages_are_of_these_labels(run: RunDirectory, tmp_path: Path
     assert (tmp_path / "page-actors.png").exists()
 
 
-def test_the_figure_of_one_voice_says_so_wherever_it_is_printed(
+def test_the_accuracy_of_one_speaker_has_a_note_wherever_it_is_printed(
     run: RunDirectory, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changes = ["--set", *TINY, "--epochs", "2", "--fold", "0"]
@@ -136,10 +136,10 @@ def test_the_figure_of_one_voice_says_so_wherever_it_is_printed(
     assert ser_export.cli.app.main([str(run.path), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
     capsys.readouterr()
     assert ser_edge.cli.app.main(["--model", str(tmp_path / "own.onnx"), str(recordings / "sad/anna/2.wav")]) == 0
-    assert "; of so few voices it says little)" in capsys.readouterr().err
+    assert "; too few speakers to rely on)" in capsys.readouterr().err
 
 
-def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_printed(
+def test_the_accuracy_of_training_speakers_has_a_note_wherever_it_is_printed(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--data", str(recordings), "--protocol", "all", "--set", *TINY, "--epochs", "1"]
@@ -148,22 +148,22 @@ def test_the_figure_of_voices_that_trained_the_network_says_so_wherever_it_is_pr
     (run,) = tmp_path.glob("crnn-all-*")
     assert RunDirectory(run).metadata.accuracy is None
     assert main(["evaluate", str(run)]) == 1
-    assert "no figure: protocol all tests speakers that it was trained on" in capsys.readouterr().err
+    assert "no accuracy: protocol all tests speakers that it was trained on" in capsys.readouterr().err
     assert main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
     assert "these figures mean nothing" in (tmp_path / "page.html").read_text()
     assert ser_export.cli.app.main([str(run), "--format", "onnx", "--name", "own", "--out", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.endswith(", of voices that trained it: this says nothing of new ones\n")
+    assert capsys.readouterr().out.endswith(" by speakers in the training set: says nothing about new ones\n")
     assert ser_edge.cli.app.main(["--model", str(tmp_path / "own.onnx"), str(recordings / "sad/anna/2.wav")]) == 0
     assert "its accuracy was never measured" in capsys.readouterr().err
 
 
-def test_a_file_that_quotes_voices_it_was_trained_on_says_so(run: RunDirectory) -> None:
+def test_the_accuracy_of_training_speakers_in_a_file_has_a_note(run: RunDirectory) -> None:
     accuracy = Accuracy("all", 1, 1, 100.0, 100.0, 100.0)
     notice = ser_edge.cli.app.accuracy_notice(replace(run.metadata, accuracy=accuracy))
     assert notice == "model crnn: its accuracy was never measured on speakers that it wasn't trained on"
 
 
-def test_the_table_says_what_it_is_about(run: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_row_names_corpus_and_labels(run: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("ser_train.evaluation.metrics.BOOTSTRAP_DRAWS", 20)
     shipped = copied(run, tmp_path, replace(OWN, protocol="all"))
     evaluation = evaluate([shipped, *(copied(run, tmp_path, replace(OWN, fold=fold)) for fold in range(5))])
@@ -174,7 +174,7 @@ def test_the_table_says_what_it_is_about(run: RunDirectory, monkeypatch: pytest.
     assert shipped.metadata.temperature != 1
 
 
-def test_another_corpus_is_judged_by_the_labels_both_have(run: RunDirectory, utterances: Sequence[Utterance]) -> None:
+def test_another_corpus_is_tested_on_the_labels_both_have(run: RunDirectory, utterances: Sequence[Utterance]) -> None:
     assert evaluated_utterances(run, utterances) == [u for u in utterances if u.actor == "anna"]
     (figure,) = score_corpora(open_run(run), "mine", utterances)
     assert (figure.corpus, figure.utterances, figure.emotions) == ("own", 30, 3)
@@ -184,7 +184,7 @@ def test_another_corpus_is_judged_by_the_labels_both_have(run: RunDirectory, utt
         score_corpora(open_model("crnn"), "crnn", [u for u in utterances if u.emotion == "bored"])
 
 
-# Beginning as another network.
+# Warm starts.
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def tuned(utterances: Sequence[Utterance], tmp_path_factory: pytest.TempPathFact
     return fit(TUNED, utterances, tmp_path_factory.mktemp("tuned"), jobs=1, bar=False)
 
 
-def test_a_network_begins_as_the_bundled_one_and_passes_on_what_that_learned_from(tuned: RunDirectory) -> None:
+def test_a_warm_start_from_the_bundled_network_records_its_training_data(tuned: RunDirectory) -> None:
     metadata, bundled = tuned.metadata, open_model("crnn.onnx").metadata
     assert tuned.path.name == "crnn-speaker-fold0-seed0-tuned"
     assert tuned.settings.init == "crnn"
@@ -220,7 +220,7 @@ def begun(run: RunDirectory, utterances: Sequence[Utterance]) -> RunDirectory:
     return fit(settings, utterances, run.path.parent, jobs=1, bar=False)
 
 
-def test_a_network_begins_as_a_finished_run(
+def test_a_warm_start_from_a_finished_run(
     begun: RunDirectory, run: RunDirectory, utterances: Sequence[Utterance], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert begun.path.name == f"{OWN.name}-tuned"
@@ -252,7 +252,7 @@ def test_other_weights_under_the_same_name_are_another_training(
     assert find_warm_start(str(again.path), 0).digest != before
 
 
-def test_a_training_that_was_killed_goes_on_and_does_not_begin_again(
+def test_a_killed_training_continues_and_does_not_start_again(
     begun: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings, write = replace(OWN, init=begun.settings.init), RunDirectory.write
@@ -274,7 +274,7 @@ def test_a_training_that_was_killed_goes_on_and_does_not_begin_again(
         np.testing.assert_array_equal(a, b)
 
 
-def test_voices_that_the_first_network_has_heard_are_no_new_ones(
+def test_training_speakers_of_the_initial_network_are_not_unseen(
     run: RunDirectory, utterances: Sequence[Utterance], corpus: Path, tmp_path: Path
 ) -> None:
     ravdess = [u for u in read_corpus(corpus, jobs=1) if u.actor <= 6]
@@ -287,7 +287,7 @@ def test_voices_that_the_first_network_has_heard_are_no_new_ones(
     assert "['ben']" in str(caught.value)
 
 
-def test_a_file_of_a_known_corpus_under_another_label_is_still_that_voice(
+def test_a_file_of_a_known_corpus_under_another_label_is_still_that_speaker(
     utterances: Sequence[Utterance], corpus: Path, tmp_path: Path
 ) -> None:
     name = "03-01-05-01-01-01-02.wav"
@@ -297,14 +297,14 @@ def test_a_file_of_a_known_corpus_under_another_label_is_still_that_voice(
     assert "['anna']" in str(caught.value)
 
 
-def test_a_name_that_only_looks_like_a_known_corpuss_is_nobodys_voice(utterances: Sequence[Utterance]) -> None:
+def test_a_name_that_only_looks_like_a_known_corpuss_is_no_known_speaker(utterances: Sequence[Utterance]) -> None:
     bundled = open_model("crnn.onnx").metadata
     for name, seen in (("AB1_angry_1.wav", set()), ("EB0_anger_1.wav", {"anna"})):  # nEMO has no AB1
         mine = [replace(u, path=u.path.with_name(name)) for u in utterances if u.actor == "anna"]
         assert seen_speakers(bundled, mine) == seen
 
 
-def test_a_network_that_hears_otherwise_or_is_of_another_size_is_no_beginning(
+def test_a_network_with_another_front_end_or_size_is_no_warm_start(
     utterances: Sequence[Utterance], tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingError, match=r"^gru-speaker-.*-tuned: --init crnn has another front-end than gru$"):
@@ -313,7 +313,7 @@ def test_a_network_that_hears_otherwise_or_is_of_another_size_is_no_beginning(
         fit(replace(TUNED, changes=TINY), utterances, tmp_path, jobs=1)
 
 
-def test_a_network_of_the_notebook_learns_own_labels_too(
+def test_a_network_of_the_notebook_learns_custom_labels_too(
     utterances: Sequence[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     features = FeatureConfig(n_fft=512, n_mels=20, n_mfcc=8, seconds=0.4)

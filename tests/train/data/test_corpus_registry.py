@@ -82,8 +82,8 @@ def test_an_example_is_a_name_of_its_own_corpus() -> None:
 
 
 def test_every_emotion_of_every_corpus_has_a_real_name_here() -> None:
-    said = {(corpus, emotion) for corpus, emotion, *_ in NAMES.values()}
-    missing = {(c.name, emotion) for c in CORPORA.values() for emotion in c.emotion_codes.values()} - said
+    covered = {(corpus, emotion) for corpus, emotion, *_ in NAMES.values()}
+    missing = {(c.name, emotion) for c in CORPORA.values() for emotion in c.emotion_codes.values()} - covered
     assert {corpus for corpus, _ in missing} <= {"ravdess", "ravdess_song"}  # test_corpus has all of theirs
 
 

@@ -1,22 +1,19 @@
 """Downloads from a server of our own that cuts, refuses and restarts; and zips whole and broken."""
 
-import errno
 import hashlib
-import re
-import shutil
 import socket
 import threading
-import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 
 import ser_train.data.download
 from ser_train.data.corpus_loader import CorpusError, read_corpus
-from ser_train.data.download import Archive, download, locate, unpack
+from ser_train.data.download import Archive, download, locate
 from tests import messages
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -73,12 +70,6 @@ def mirror() -> Iterator[Mirror]:
         yield server
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SER_EDGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 def fetch(mirror: Mirror, folder: Path) -> Path:
@@ -177,18 +168,17 @@ def test_nobody_listening_is_given_up_soon_with_what_to_do(
     assert again.endswith("Connection refused; trying again in 0.02 s")
 
 
-def test_a_server_that_goes_away_is_waited_for(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_server_that_goes_away_is_waited_for(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror.cuts = [CHUNK]
-    append, tries = ser_train.data.download._append, []
+    get, tries = requests.get, []
 
-    def gone_after_the_first(url: str, part: Path) -> None:
+    def gone_after_the_first(url: str, **options: object) -> requests.Response:
         tries.append(url)
-        append(url if len(tries) == 1 else "http://127.0.0.1:9/", part)
+        return get(url if len(tries) == 1 else "http://127.0.0.1:9/", **options)
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(ser_train.data.download, "_append", gone_after_the_first)
-        with messages.raises(CorpusError, "download-failed"):
-            fetch(mirror, tmp_path)
+    monkeypatch.setattr(requests, "get", gone_after_the_first)
+    with messages.raises(CorpusError, "download-failed"):
+        fetch(mirror, tmp_path)
     assert len(tries) == 6
 
 
@@ -208,113 +198,6 @@ def test_a_full_disk_is_said_and_the_part_is_kept(mirror: Mirror, tmp_path: Path
     with messages.raises(CorpusError, "cache-unwritable"):
         fetch(mirror, tmp_path)
     assert names(tmp_path) == ["deep/speech.zip.part"]
-
-
-@pytest.fixture
-def archive(corpus: Path, tmp_path: Path) -> Path:
-    """A zip of one made actor."""
-    path = shutil.make_archive(str(tmp_path / "speech"), "zip", corpus, "Actor_01")
-    return Path(path)
-
-
-def test_a_zip_is_unpacked_once(own_cache: Path, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = unpack(archive)
-    assert folder.parent == own_cache
-    assert len(read_corpus(folder, jobs=1)) == 16
-    monkeypatch.setattr(zipfile, "ZipFile", None)
-    assert unpack(archive) == folder
-
-
-def test_another_zip_of_the_same_name_is_another_folder(own_cache: Path, archive: Path) -> None:
-    first = unpack(archive)
-    with zipfile.ZipFile(archive, "a") as contents:
-        contents.writestr("one more", "")
-    assert unpack(archive) != first
-
-
-def test_broken_zips_are_refused_with_their_path_and_nothing_stays(own_cache: Path, archive: Path) -> None:
-    whole = archive.read_bytes()
-    flipped = bytearray(whole)
-    flipped[200:300] = bytes(100)  # inside the first sound's deflated data
-    encrypted, foreign = bytearray(whole), bytearray(whole)
-    for entry in re.finditer(b"PK\x01\x02", whole):
-        encrypted[entry.start() + 8] |= 1
-        foreign[entry.start() + 10] = 99  # no compression method that zipfile knows
-    for broken in (whole[: len(whole) // 2], bytes(flipped), bytes(encrypted), bytes(foreign), b"not a zip", b""):
-        archive.write_bytes(broken)
-        with messages.raises(CorpusError, "archive-damaged"):
-            unpack(archive)
-        assert list(own_cache.iterdir()) == []
-
-
-def test_no_member_escapes_from_the_folder(own_cache: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as contents:
-        contents.writestr("../../evil", "")
-        contents.writestr("/absolute", "")
-    folder = unpack(tmp_path / "evil.zip")
-    assert names(tmp_path) == sorted(
-        ["evil.zip", *(str((folder / name).relative_to(tmp_path)) for name in ("evil", "absolute"))]
-    )
-
-
-@pytest.mark.parametrize(
-    ("trouble", "seen"),
-    [
-        (KeyboardInterrupt(), KeyboardInterrupt),
-        (OSError(errno.ENOSPC, "No space left on device"), CorpusError),
-    ],
-)
-def test_an_interrupted_unpacking_leaves_nothing(
-    trouble: BaseException,
-    seen: type[BaseException],
-    own_cache: Path,
-    archive: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    extract = zipfile.ZipFile.extract
-
-    def fails_in_the_middle(self: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> str:
-        if member.filename.endswith("02-01.wav"):
-            raise trouble
-        return extract(self, member, path)
-
-    with monkeypatch.context() as broken:
-        broken.setattr(zipfile.ZipFile, "extract", fails_in_the_middle)
-        with pytest.raises(seen):
-            unpack(archive)
-    assert list(own_cache.iterdir()) == []
-    assert len(read_corpus(unpack(archive), jobs=1)) == 16
-
-
-PLACEHOLDERS = {
-    "empty": b"",
-    "pointer": b"version https://git-lfs.github.com/spec/v1\nsize 1\n",
-    "page": b"<!DOCTYPE html><html>",
-}
-
-
-@pytest.mark.parametrize("kind", PLACEHOLDERS)
-@pytest.mark.parametrize("name", ["speech.zip", "recordings.csv"])
-def test_a_placeholder_of_a_corpus_is_refused(kind: str, name: str, own_cache: Path, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(PLACEHOLDERS[kind])
-    with messages.raises(CorpusError, "corpus-unreadable"):
-        locate(tmp_path / name)
-
-
-@pytest.mark.parametrize("kind", PLACEHOLDERS)
-@pytest.mark.parametrize("suffix", [".wav", ".mp3", ".flac", ".ogg"])
-def test_a_placeholder_of_a_recording_is_refused(kind: str, suffix: str, tmp_path: Path) -> None:
-    (tmp_path / f"03-01-05-01-01-01-12{suffix}").write_bytes(PLACEHOLDERS[kind])
-    with messages.raises(CorpusError, "corpus-unreadable"):
-        read_corpus(tmp_path, jobs=1)
-
-
-def test_a_folder_is_the_corpus_as_it_is(corpus: Path) -> None:
-    assert locate(corpus) == corpus
-
-
-def test_a_zip_is_the_corpus_it_holds(own_cache: Path, archive: Path) -> None:
-    assert len(read_corpus(locate(archive), jobs=1)) == 16
 
 
 def test_without_data_the_mirror_is_asked_once(

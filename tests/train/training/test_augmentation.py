@@ -139,13 +139,13 @@ def test_babble_never_contains_the_speaker() -> None:
         spectra.extend([Source(spectrum, speaker)] * 2)
     augmenter, random = Augmenter(RECIPE, FRONT_END, spectra), np.random.default_rng(0)
     for speaker, band in bands.items():
-        heard = np.zeros(64)
+        total = np.zeros(64)
         for _ in range(30):
             babble = augmenter.babble(200, speaker, random)
             assert babble.shape == (200, 64)
-            heard += babble.sum(axis=0)
-        talking = {other for other, place in bands.items() if heard[place] > 1e-3 * heard.max()}
-        assert talking == set(bands) - {speaker}, band
+            total += babble.sum(axis=0)
+        present = {other for other, place in bands.items() if total[place] > 1e-3 * total.max()}
+        assert present == set(bands) - {speaker}, band
 
 
 def test_one_speaker_alone_gets_stationary_noise() -> None:

@@ -107,9 +107,18 @@ def test_closing_the_results_leaves_no_process(folder: Path) -> None:
     assert not multiprocessing.active_children()
 
 
+def test_a_system_without_processes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no semaphores")
+
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor.__init__", refuse)
+    with messages.raises(SerEdgeError, "processes-unavailable"):
+        next(predict_in_processes(config_of(), ["a.wav", "b.wav"], jobs=2))
+
+
 def test_a_missing_model_is_an_error_of_the_parent(tmp_path: Path, sounds: list[Path]) -> None:
     results = predict_in_processes(config_of(str(tmp_path / "missing.onnx")), map(str, sounds), jobs=2)
-    with pytest.raises(ModelError):
+    with messages.raises(ModelError, "model-not-found"):
         next(results)
     assert not multiprocessing.active_children()
 
