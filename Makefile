@@ -66,12 +66,12 @@ evaluate: .venv/dev  ## train every network by every protocol (a night on 2 core
 	$(BIN)/ser-train robustness runs/crnn-speaker-* $(DATA) --jobs $(JOBS) --markdown train/robustness.md
 	$(BIN)/ser-train evaluate runs/* --exported exported --out train/results.json --page README.md edge/ser_edge/models/bundled/MODEL_CARD.md
 
-export: .venv/dev  ## convert to ONNX and TFLite in every precision, prove each file, make export/results.md; RUNS="runs/..."
+export: .venv/dev  ## convert to ONNX and TFLite in every precision, verify each file, make export/results.md; RUNS="runs/..."
 	$(BIN)/ser-export $(RUNS) --precision $(PRECISION) --out exported --report export
 
-bundle: .venv/dev  ## make the bundled models from the crnn that heard all voices; `make evaluate` first, for its figures
-	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format onnx --precision int8 --out edge/ser_edge/models
-	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format tflite --precision int8-per-tensor --out edge/ser_edge/models
+bundle: .venv/dev  ## make the bundled models from the crnn trained on all speakers; `make evaluate` first, for its figures
+	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format onnx --precision int8 --out edge/ser_edge/models/bundled
+	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format tflite --precision int8-per-tensor --out edge/ser_edge/models/bundled
 	$(BIN)/python -c 'from ser_edge.models.integrity import write_self_test; write_self_test()'
 
 bench: .venv/bench  ## measure what it costs beside what people would use instead; BENCH="--only network --rounds 9"

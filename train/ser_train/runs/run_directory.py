@@ -8,7 +8,7 @@
     ├── answers.npz        features, labels, names, Keras's probabilities, and which are the test's
     ├── report.txt         scikit-learn's classification report
     ├── confusion.png, curves.png
-    ├── conditions.json, .npz  written by `ser-train conditions`
+    ├── conditions.json, .npz  written by `ser-train robustness`
     └── checkpoint/        only while it trains: where a killed training continues
 
 `run.json` is written before the summary (`report.txt` and the plots): a directory that has one is complete.
