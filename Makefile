@@ -17,7 +17,7 @@ BIN := .venv/bin
 DATA := $(if $(RAVDESS),--data "$(RAVDESS)")
 ALL := $(if $(RAVDESS),$(foreach path,$(RAVDESS) $(OTHERS),--data "$(path)"))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-PYTEST := $(BIN)/python -m pytest -q -p tests.progress -o console_output_style=classic -r fE -n $(WORKERS)
+PYTEST := $(BIN)/python -m pytest -q -p tests.progress -o console_output_style=classic -r fE -n $(WORKERS) --dist loadfile
 
 .PHONY: help run test test-all messages test-variations lint train evaluate export bundle bench wheel docs clean
 

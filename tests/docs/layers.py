@@ -39,8 +39,9 @@ def drawn() -> str:
         described = (row for layer in found[package] for row in _described(ROOT / folder, layer))
         lines += [f"| `{name}` | {text} |" for name, text in described]
         lines.append("")
-    lines += ["| inside | layers, the highest first |", "|---|---|"]
-    for container in sorted(set(found) - set(PACKAGES)):
+    inside = sorted(set(found) - set(PACKAGES))
+    lines += ["| inside | layers, the highest first |", "|---|---|"] if inside else []
+    for container in inside:
         path = " → ".join(", ".join(f"`{name}`" for name in layer) for layer in found[container])
         lines.append(f"| `{container}` | {path} |")
     return "\n".join(lines) + "\n"

@@ -47,6 +47,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path / "clone"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the lines are for bash")
 @pytest.mark.parametrize("page", [page for page in PAGES if installing(page)], ids=lambda page: page.name)
 def test_the_lines_that_install_it_work_in_a_fresh_checkout(page: Path, checkout: Path) -> None:

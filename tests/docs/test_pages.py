@@ -2,13 +2,20 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.docs.pages import MADE, PAGES, ROOT, directory, matches, rewritten, run, typed
 
+SLOW = {"CONTRIBUTING.md", "own-data.md"}  # they train
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+def marked(page: Path) -> Any:
+    return pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in SLOW else [])
+
+
+@pytest.mark.parametrize("page", [marked(page) for page in PAGES])
 def test_a_page_does_what_it_says_and_prints_what_it_shows(page: Path, tmp_path: Path) -> None:
     with directory(tmp_path):
         for block, results in run(page):

@@ -36,6 +36,8 @@ from ser_export.verification.verify import PRECISIONS
 from ser_train.networks.zoo import NETWORKS
 from tests import messages
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def files(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:

@@ -18,6 +18,8 @@ from ser_export.pipeline import export
 from ser_export.verification.operators import runtimes
 from ser_export.verification.verify import PRECISIONS
 
+pytestmark = pytest.mark.slow
+
 EDGE = Path(__file__).parents[2] / "edge"
 CAN_BE_INSTALLED = pytest.mark.skipif(
     sys.platform != "linux" or sys.version_info >= (3, 12), reason="tflite-runtime has wheels for Python 3.11 on Linux"

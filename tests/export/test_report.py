@@ -80,6 +80,7 @@ def test_no_texts_of_the_plot_overlap_or_leave_it(results: list[ExportResult]) -
     assert sum("KiB" in text.get_text() and text.get_text() != "file, KiB" for text in texts) == len(made)
 
 
+@pytest.mark.slow
 def test_the_command_reports_every_combination(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main([str(run.path), "--precision=all", "--format=onnx", f"--out={tmp_path}", f"--report={tmp_path}"])
     rows = {row["precision"]: row for row in json.loads((tmp_path / "results.json").read_text())}

@@ -280,6 +280,7 @@ def test_state_that_leaks_between_calls_is_refused(run: Run, exported: Path) -> 
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "suffix", "advice"),
     [
@@ -350,6 +351,7 @@ def fused(run: Run, metadata: ModelMetadata, path: Path) -> None:
     embed_tflite(path, metadata)
 
 
+@pytest.mark.slow
 def test_state_in_a_fused_operator_is_refused_by_its_answers(remembering: Run, tmp_path: Path) -> None:
     run, path = remembering, tmp_path / "fused.tflite"
     fused(run, run.metadata, path)
@@ -364,6 +366,7 @@ def test_state_in_a_fused_operator_is_refused_by_its_answers(remembering: Run, t
         verify(open_model(path), features, expected, run.metadata.labels, run.labels, run.test, tolerances)
 
 
+@pytest.mark.slow
 def test_an_operator_that_keeps_state_is_refused_by_its_name(
     remembering: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -381,6 +384,7 @@ def test_a_custom_operator_is_refused(run: Run, tmp_path: Path, monkeypatch: pyt
         export_with(foreign, run, tmp_path / "model.onnx", monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["weight", "normalization", "labels"])
 def test_a_fault_in_a_tflite_file_is_refused(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str

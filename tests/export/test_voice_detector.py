@@ -15,6 +15,8 @@ from ser_export.verification.operators import operators, runtimes
 from ser_export.voice_detector.convert import convert
 from tests import messages
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = voice_detector.VAD_FILE
 
 

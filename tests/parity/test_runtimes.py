@@ -21,6 +21,7 @@ from ser_export.verification.verify import PRECISIONS, Tolerances, verification_
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks.zoo import NETWORKS
 
+pytestmark = pytest.mark.slow
 ALIKE = TOLERANCES[".onnx", "float32"].keras  # float32 everywhere
 
 

@@ -66,9 +66,9 @@ def _run(options: argparse.Namespace) -> int:
         print(unit(options.unit), end="")
         return 0
     if options.doctor:
-        from ser_edge.cli.doctor import run_doctor
+        from ser_edge.cli.doctor import DoctorOptions, run_doctor
 
-        return run_doctor(sys.stdout, options.device)
+        return run_doctor(sys.stdout, DoctorOptions(options.device))
     return _classify(options)
 
 

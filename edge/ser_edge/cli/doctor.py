@@ -1,17 +1,18 @@
-"""The check-up: what works on this machine, and what to type about what doesn't.
+"""`ser-edge --doctor`: checks what works on this machine, and prints how to fix what doesn't.
 
-A check is a function that yields findings; `CHECKS` lists them, what others need first. Devices are opened, not
-asked: many say that they take a rate, and refuse it. The bundled models and the voice detector must answer as they did
-where they were made.
+A check is a function that yields findings; `_CHECKS` lists them, prerequisites first. Devices are opened to find their
+settings, as many claim to support a rate and then refuse it. The bundled models and the voice detector must reproduce
+stored answers.
 """
 
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 from threading import Thread
 from typing import Any, TextIO, TypeVar
 
@@ -29,34 +30,33 @@ from ser_edge.models.integrity import model_files, self_test
 from ser_edge.models.runtimes.base import HAS_LITERT, RUNTIMES
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
 
-__all__ = ["Finding", "run_doctor"]
+__all__ = ["DoctorOptions", "Finding", "run_doctor"]
 
 OK, NOTE, WRONG = "ok", "--", "!!"
-RATES = (16_000, 44_100, 48_000)  # Hz
-ANSWERING = 15.0  # seconds the sound system has for one question
-CLIPPED = 0.9999  # the largest 16-bit sample is 0.99997
-QUIET = -60.0  # dBFS RMS; a voice at arm's length is above -45
 
-Result = TypeVar("Result")
-
-_NEEDED = ("numpy", "ai-edge-litert" if HAS_LITERT else "onnxruntime", "soundfile", "soxr")
-_INSTEAD = {"ai-edge-litert": "tflite-runtime"}  # of old systems
-_OPTIONAL = {  # what for, and what pip calls it
+_RATES = (16_000, 44_100, 48_000)  # Hz
+_CLIPPED = 0.9999  # the largest 16-bit sample is 0.99997
+_QUIET = -60.0  # dBFS RMS; a voice at arm's length is above -45
+_REQUIRED = ("numpy", "ai-edge-litert" if HAS_LITERT else "onnxruntime", "soundfile", "soxr")
+_SUBSTITUTES = {"ai-edge-litert": "tflite-runtime"}  # on old systems
+_OPTIONAL = {  # their purpose, and what pip calls them
     "sounddevice": ("microphones", "sounddevice>=0.5"),
     "onnxruntime": (".onnx models", "onnxruntime>=1.20"),
 }
-_HUM = 0.464  # the voice detector's mean answer to a third of a second of hum like a voice's
+_HUM_PROBABILITY = 0.464  # the voice detector's mean for a third of a second of hum like a voice's
 _TOLERANCE = 0.02  # of that: processors and runtimes round differently
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A line of the check-up."""
+    """A line of the report."""
 
     subject: str
-    state: str  # "ok"; "--" for what is good to know; "!!" for what must be mended
+    state: str  # "ok", "--" for a note, "!!" for what must be fixed
     text: str
-    advice: str = ""  # what to type
+    advice: str = ""  # the command that fixes it
 
     def __str__(self) -> str:
         """The line, aligned.
@@ -67,35 +67,43 @@ class Finding:
         return f"{self.state}  {self.subject:<14}  {self.text}{f'; {self.advice}' if self.advice else ''}"
 
     @classmethod
-    def of(cls, subject: str, error: SerEdgeError, state: str = WRONG, otherwise: str = "") -> "Finding":
-        """What an error says: what is wrong, a semicolon, what to do; or, where it doesn't say that, `otherwise`."""
+    def of(cls, subject: str, error: SerEdgeError, state: str = WRONG, default_advice: str = "") -> "Finding":
+        """From an error, whose message is what is wrong, a semicolon, and what to do about it."""
         text, _, advice = str(error).partition("; ")
-        return cls(subject, state, text, advice or otherwise)
+        return cls(subject, state, text, advice or default_advice)
+
+
+def _installed_version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @dataclass(frozen=True)
-class _Options:
-    device: int | str | None
-    seconds: float
+class DoctorOptions:
+    """What is checked, and how."""
+
+    device: int | str | None = None  # the microphone whose level is measured, as `--device` names it
+    seconds: float = 3.0  # for which its level is measured
+    sound_timeout: float = 15.0  # seconds that the sound system has for an answer
+    installed_version: Callable[[str], str | None] = _installed_version  # of a package
+    model_files: Callable[[], Sequence[Path]] = model_files
+    self_test: Callable[[Path], float] = self_test  # difference from the stored answer; raises ModelError
 
 
-def run_doctor(out: TextIO, device: int | str | None = None, seconds: float = 3.0) -> int:
-    """Checks everything, prints a line for each finding, and last what to type next.
-
-    Args:
-        out: gets the lines, each as soon as it is found.
-        device: the microphone whose level is measured, as `--device` names it.
-        seconds: for how long.
+def run_doctor(out: TextIO, options: DoctorOptions | None = None) -> int:
+    """Runs all checks, prints a line for each finding as soon as it is made, and at last the next command to type.
 
     Returns:
-        The exit code: 0 all is well, 4 a model or what it needs fails, 3 no microphone can be used.
+        The exit code: 0 for no problem, 4 if a model or what it needs fails, 3 if no microphone is usable.
     """
-    options = _Options(device, seconds)
+    options = options or DoctorOptions()
     wrong: list[tuple[int, Finding]] = []
     with isolate_stderr():
-        for check, code in CHECKS:
+        for check, code in _CHECKS:
             if code == MicrophoneError.exit_code and code in dict(wrong):
-                continue  # it needs what is wrong already
+                continue  # it needs what has failed
             for finding in check(options):
                 print(finding, file=out, flush=True)
                 if finding.state == WRONG:
@@ -105,50 +113,50 @@ def run_doctor(out: TextIO, device: int | str | None = None, seconds: float = 3.
     return code
 
 
-def _packages(_: _Options) -> Iterator[Finding]:
+def _packages(options: DoctorOptions) -> Iterator[Finding]:
     yield Finding("ser-edge", OK, f"{__version__} on Python {platform.python_version()}")
-    for name in _NEEDED:
-        there = _INSTEAD.get(name, name) if _version(name) is None else name
-        version = _version(there)
-        yield Finding(there, OK, version) if version else Finding(name, WRONG, "missing", pip_install(name))
+    for name in _REQUIRED:
+        installed = _SUBSTITUTES.get(name, name) if options.installed_version(name) is None else name
+        version = options.installed_version(installed)
+        yield Finding(installed, OK, version) if version else Finding(name, WRONG, "missing", pip_install(name))
     for name, (purpose, requirement) in _OPTIONAL.items():
-        if name in _NEEDED:
+        if name in _REQUIRED:
             continue
-        if version := _version(name):
+        if version := options.installed_version(name):
             yield Finding(name, OK, version)
         else:
             yield Finding(name, NOTE, f"missing, for {purpose}", pip_install(requirement))
 
 
-def _media(_: _Options) -> Iterator[Finding]:
+def _media(_: DoctorOptions) -> Iterator[Finding]:
     from ser_edge.audio.decoding.ffmpeg import decoder, install_command
 
     found = decoder()
     if found is None:
-        yield Finding("media", NOTE, "neither PyAV nor ffmpeg is there, for .m4a, .webm, .mp4 ...", install_command())
+        yield Finding("media", NOTE, "no PyAV and no ffmpeg, for .m4a, .webm, .mp4 ...", install_command())
     else:
         yield Finding("media", OK, f"{found} decodes .m4a, .webm, .mp4 ...")
 
 
-def _machine(_: _Options) -> Iterator[Finding]:
+def _machine(_: DoctorOptions) -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("machine", OK, f"{platform.platform(terse=True)}, {platform.machine()}, {cores} cores")
 
 
-def _models(_: _Options) -> Iterator[Finding]:
-    for path in model_files():
+def _models(options: DoctorOptions) -> Iterator[Finding]:
+    for path in options.model_files():
         began = time.perf_counter()
         try:
-            off = self_test(path)
+            difference = options.self_test(path)
         except ModelError as error:
             optional = isinstance(error, RuntimeUnavailable) and path.suffix != next(iter(RUNTIMES))
             yield Finding.of(path.name, error, NOTE if optional else WRONG, reinstall())
         else:
-            took = time.perf_counter() - began
-            yield Finding(path.name, OK, f"answers as where it was made (within {off:.4f}), in {took:.2f} s")
+            seconds = time.perf_counter() - began
+            yield Finding(path.name, OK, f"passes its self-test (within {difference:.4f}), in {seconds:.2f} s")
 
 
-def _voice_detector(_: _Options) -> Iterator[Finding]:
+def _voice_detector(_: DoctorOptions) -> Iterator[Finding]:
     try:
         detector = VoiceDetector()
     except ModelError as error:
@@ -157,16 +165,17 @@ def _voice_detector(_: _Options) -> Iterator[Finding]:
         return
     phase = 2 * np.pi * 120 / RATE * np.arange(10 * CHUNK)
     hum = np.float32(0.1) * np.sum([np.sin(k * phase) / k for k in range(1, 13)], axis=0, dtype=np.float32)
-    off = abs(np.mean([detector.probability(chunk) for chunk in hum.reshape(-1, CHUNK)]) - _HUM)
-    if off <= _TOLERANCE:
-        yield Finding("voice detector", OK, f"answers as where it was made (within {off:.4f})")
+    mean = np.mean([detector.probability(chunk) for chunk in hum.reshape(-1, CHUNK)])
+    difference = abs(mean - _HUM_PROBABILITY)
+    if difference <= _TOLERANCE:
+        yield Finding("voice detector", OK, f"passes its self-test (within {difference:.4f})")
     else:
-        yield Finding("voice detector", WRONG, f"answers otherwise than where it was made, by {off:.3f}", reinstall())
+        yield Finding("voice detector", WRONG, f"fails its self-test, by {difference:.3f}", reinstall())
 
 
-def _portaudio(_: _Options) -> Iterator[Finding]:
+def _portaudio(options: DoctorOptions) -> Iterator[Finding]:
     try:
-        sd = _answered(portaudio)
+        sd = _with_timeout(portaudio, options.sound_timeout)
     except MicrophoneError as error:
         yield Finding.of("PortAudio", error)
         return
@@ -175,23 +184,23 @@ def _portaudio(_: _Options) -> Iterator[Finding]:
     yield Finding("PortAudio", OK, f"{version} ({hosts})")
 
 
-def _microphones(options: _Options) -> Iterator[Finding]:
+def _microphones(options: DoctorOptions) -> Iterator[Finding]:
     try:
-        for device in _answered(devices):
-            taken = _answered(partial(_settings, device))
+        for device in _with_timeout(devices, options.sound_timeout):
+            settings = _with_timeout(partial(_settings, device), options.sound_timeout)
             name = device.name + " (default)" * device.is_default
-            text = taken or f"opens at none of {', '.join(map(str, RATES))} Hz"
-            yield Finding(f"device {device.index}", OK if taken else NOTE, f"{name}: {text}")
-        _answered(partial(choose, options.device))
+            text = settings or f"opens at none of {', '.join(map(str, _RATES))} Hz"
+            yield Finding(f"device {device.index}", OK if settings else NOTE, f"{name}: {text}")
+        _with_timeout(partial(choose, options.device), options.sound_timeout)
     except MicrophoneError as error:
         yield Finding.of("microphone", error)
 
 
 def _settings(device: Device) -> str:
-    """What it opens at, in words."""
+    """The channels and rates at which it opens."""
     found = []
     for channels in dict.fromkeys((1, device.channels)):
-        rates = [str(rate) for rate in RATES if _opens(device, rate, channels)]
+        rates = [str(rate) for rate in _RATES if _opens(device, rate, channels)]
         if rates:
             found.append(f"{'mono' if channels == 1 else f'{channels} channels'} at {' '.join(rates)} Hz")
     return ", ".join(found)
@@ -206,44 +215,45 @@ def _opens(device: Device, rate: int, channels: int) -> bool:
     return True
 
 
-def _level(options: _Options) -> Iterator[Finding]:
-    yield Finding("level", NOTE, f"say something: listening for {options.seconds:g} s")
-    wanted = max(1, round(options.seconds * RATES[0]))
-    pieces: list[Samples] = []
+def _level(options: DoctorOptions) -> Iterator[Finding]:
+    yield Finding("level", NOTE, f"speak now: recording for {options.seconds:g} s")
+    count = max(1, round(options.seconds * _RATES[0]))
+    chunks: list[Samples] = []
     try:
-        with Microphone(RATES[0], options.device) as microphone:
-            for piece in microphone:
-                pieces.append(piece)
-                if sum(map(len, pieces)) >= wanted:
+        with Microphone(_RATES[0], options.device) as microphone:
+            for chunk in microphone:
+                chunks.append(chunk)
+                if sum(map(len, chunks)) >= count:
                     break
             health = microphone.health
     except MicrophoneError as error:
         yield Finding.of("level", error)
     else:
-        yield _judged(np.concatenate(pieces), health)
+        yield _level_finding(np.concatenate(chunks), health)
 
 
-def _judged(sound: Samples, health: Health) -> Finding:
-    """What a recording says of the microphone."""
-    peak, rms = float(np.abs(sound).max()), float(np.sqrt(np.square(sound, dtype=np.float64).mean()))
-    clipped = int((np.abs(sound) >= CLIPPED).sum())
+def _level_finding(samples: Samples, health: Health) -> Finding:
+    """Evaluates the level of a recording."""
+    peak, rms = float(np.abs(samples).max()), float(np.sqrt(np.square(samples, dtype=np.float64).mean()))
+    clipped = int((np.abs(samples) >= _CLIPPED).sum())
     figures = f"peak {_decibels(peak):.1f}, RMS {_decibels(rms):.1f} dBFS"
     mixer, other = "alsamixer, pavucontrol, or the system's settings", "choose another: ser-edge --list-devices"
-    rules = (
-        (not health.listening and peak == 0, WRONG, "opens, but nothing comes", f"plug it in again, or {other}"),
-        (peak == 0, WRONG, "digital silence", f"unmute it ({mixer}), or {other}"),
-        (clipped > 0, NOTE, f"{figures}, {clipped} samples clipped", f"turn it down ({mixer})"),
-        (_decibels(rms) < QUIET, NOTE, f"{figures}, very quiet", f"speak closer, or turn it up ({mixer})"),
-        (health.dropped > 0, NOTE, f"{figures}, {health.dropped:.1f} s lost", "close other programs"),
-        (True, OK, figures, ""),
-    )
-    state, text, advice = next(rule[1:] for rule in rules if rule[0])
+    state, text, advice = OK, figures, ""
+    if not health.listening and peak == 0:
+        state, text, advice = WRONG, "opens, but sends no audio", f"plug it in again, or {other}"
+    elif peak == 0:
+        state, text, advice = WRONG, "digital silence", f"unmute it ({mixer}), or {other}"
+    elif clipped:
+        state, text, advice = NOTE, f"{figures}, {clipped} samples clipped", f"turn it down ({mixer})"
+    elif _decibels(rms) < _QUIET:
+        state, text, advice = NOTE, f"{figures}, very quiet", f"speak closer, or turn it up ({mixer})"
+    elif health.dropped > 0:
+        state, text, advice = NOTE, f"{figures}, {health.dropped:.1f} s lost", "close other programs"
     opened = f"{health.rate} Hz, {health.channels} channel{'s' * (health.channels != 1)}"
     return Finding("level", state, f"{health.device} at {opened}: {text}", advice)
 
 
-Check = Callable[[_Options], Iterator[Finding]]
-CHECKS: tuple[tuple[Check, int], ...] = (  # and the exit code if something is wrong
+_CHECKS: tuple[tuple[Callable[[DoctorOptions], Iterator[Finding]], int], ...] = (  # and their exit code if they fail
     (_packages, ModelError.exit_code),
     (_media, ModelError.exit_code),
     (_machine, ModelError.exit_code),
@@ -255,37 +265,32 @@ CHECKS: tuple[tuple[Check, int], ...] = (  # and the exit code if something is w
 )
 
 
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _decibels(amplitude: float) -> float:
     return 20 * float(np.log10(max(amplitude, 1e-6)))
 
 
-def _answered(question: Callable[[], Result]) -> Result:
-    """The answer of a sound system that may never give one.
+def _with_timeout(call: Callable[[], Result], seconds: float) -> Result:
+    """The result of a call into the sound system, which may never return.
 
     Raises:
-        MicrophoneError: it didn't, or what it raised itself.
+        MicrophoneError: it didn't return in time, or what it raised itself.
     """
-    answers: list[Any] = []
+    results: list[Any] = []
 
-    def ask() -> None:
+    def run() -> None:
         try:
-            answers.append(question())
+            results.append(call())
         except Exception as error:
-            answers.append(error)
+            results.append(error)
 
-    thread = Thread(target=ask, daemon=True)
+    thread = Thread(target=run, daemon=True)
     thread.start()
-    thread.join(ANSWERING)
-    if not answers:
-        raise MicrophoneError(f"the sound system didn't answer for {ANSWERING:g} s; restart it, or the machine")
-    if isinstance(answers[0], Exception):
-        raise answers[0]
-    result: Result = answers[0]
+    thread.join(seconds)
+    if not results:
+        raise MicrophoneError(
+            f"the sound system didn't answer for {seconds:g} s; restart it, or the machine", code="microphone-stalled"
+        )
+    if isinstance(results[0], Exception):
+        raise results[0]
+    result: Result = results[0]
     return result

@@ -62,7 +62,6 @@ CODES = {
     "runs-incomplete": "runs that are missing, so that a figure can't be made",
     "runs-mismatched": "runs whose figures can't be pooled: other settings, labels or data",
     "runtime-unavailable": "a library that a model file needs is missing or doesn't load",
-    "sound-system-stalled": "the sound system doesn't answer",
     "speakers-seen": "a test speaker whom a teacher or the initial network was trained on",
     "teacher-unusable": "a run that can't teach this network",
     "training": "a training that failed",

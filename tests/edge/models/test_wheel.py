@@ -16,6 +16,7 @@ import pytest
 
 from ser_edge import Recognizer, __version__
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("edge/ser_edge", "train/ser_train", "export/ser_export")
 

@@ -113,6 +113,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 @pytest.mark.parametrize("suffix", RUNTIMES)
 def test_a_pool_maps_predict(method: str, suffix: str, sounds: list[Path], tmp_path: Path) -> None:

@@ -215,6 +215,7 @@ def test_smoothing_hides_a_flicker_and_delays_a_change_by_at_most_a_window() -> 
     assert told[change + 1 :] == [names[1]] * (count - change - 1)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow(recognizer: Recognizer) -> None:
     stream = recognizer.create_stream(RATE)
     minute = np.random.default_rng(0).normal(0, 0.01, 60 * RATE).astype(np.float32)

@@ -171,6 +171,7 @@ print(codes, recognizer.predict(samples, 16_000) == expected)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize("suffix", RUNTIMES)

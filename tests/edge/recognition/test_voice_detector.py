@@ -51,6 +51,7 @@ def talk(sounds: list[Path]) -> Samples:
     return np.concatenate(parts).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_it_answers_as_the_published_one(talk: Samples) -> None:
     published, ours = answers(Published(), talk), answers(VoiceDetector(), talk)
     assert len(ours) > 1000

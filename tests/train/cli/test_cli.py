@@ -200,6 +200,7 @@ def test_a_training_prints_its_result_and_logs_to_standard_error(small_corpus: P
     assert epoch.startswith("gru-utterance-seed0  epoch 1/1  accuracy 0.")
 
 
+@pytest.mark.slow
 def test_other_corpora_are_given_beside_it_and_settings_name_the_run(
     small_corpus: Path, others: Path, tmp_path: Path
 ) -> None:
@@ -216,6 +217,7 @@ def test_other_corpora_are_given_beside_it_and_settings_name_the_run(
     assert run.read("run.json")["utterances"]["others"] == 24 + 12
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(small_corpus: Path, tmp_path: Path) -> None:
     command = training(small_corpus, tmp_path, 3)
     with subprocess.Popen(

@@ -11,7 +11,8 @@ from ser_train.cli.args import parse_select
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError
 from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.evaluation.model_selection import choose, markdown, unseen_answers
-from ser_train.runs.run_directory import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory
+from ser_train.runs.settings import Settings
 
 
 def make_run(folder: Path, settings: Settings, right: bool = True) -> RunDirectory:

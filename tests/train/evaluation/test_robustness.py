@@ -31,7 +31,8 @@ from ser_train.evaluation.corruptions import (
     speech_span,
 )
 from ser_train.evaluation.robustness import RobustnessAnswers, _by_speaker, _talkers, markdown, measure, pool
-from ser_train.runs.run_directory import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory
+from ser_train.runs.settings import Settings
 
 SPEECH = FeatureConfig(
     n_fft=512,

@@ -29,7 +29,8 @@ from ser_train.reporting.html.page import _BENCHMARKS, _EXPORTED, _RESULTS, _row
 from ser_train.reporting.html.sections import PROTOCOL_MEANINGS
 from ser_train.reporting.model_card import card, include_model_cards
 from ser_train.reporting.statistics import gather
-from ser_train.runs.run_directory import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory
+from ser_train.runs.settings import Settings
 
 FIGURE = {"mean": 40.0, "std": 0.0, "low": 38.0, "high": 42.0}
 RESULT = {"bytes": 2048, "parameters": 1, "folds": 5, "seeds": 2} | dict.fromkeys(("wa", "uar", "f1", "ece"), FIGURE)

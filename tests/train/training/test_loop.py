@@ -20,8 +20,12 @@ from ser_train.data.corpus_loader import EMOTIONS, Utterance, digest, read_corpu
 from ser_train.data.splits import PROTOCOLS
 from ser_train.networks.config import BaselineConfig, fingerprint
 from ser_train.networks.zoo import NETWORKS, Network
-from ser_train.runs.run_directory import RunDirectory, Settings
+from ser_train.runs.run_directory import RunDirectory
+from ser_train.runs.settings import Settings
 from ser_train.training.loop import TrainingError, _seeded, fit
+from tests import messages
+
+pytestmark = pytest.mark.slow
 
 TINY = Settings("tiny", "speaker")  # of actors 1 to 6, fold 0 tests 2 and 5
 
@@ -525,18 +529,16 @@ def test_a_network_learns_from_teachers_what_they_learned_from_is_told(
 
 
 def test_a_missing_teacher_is_named(utterances: Sequence[Utterance], tmp_path: Path) -> None:
-    with pytest.raises(TrainingError) as caught:
+    with messages.raises(TrainingError, "teacher-unusable") as caught:
         fit(replace(CRNN, fold=0, teachers=("gone-fold*",)), utterances, tmp_path, jobs=1)
-    assert str(caught.value) == (
-        f"{CRNN.name}-taught: no finished run to learn from: {tmp_path}/gone-fold0; train it first"
-    )
+    assert f"{tmp_path}/gone-fold0" in str(caught.value)
 
 
 def test_a_teacher_of_another_front_end_is_refused(
     run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path
 ) -> None:
     shutil.copytree(run.path, tmp_path / "teacher")
-    with pytest.raises(TrainingError, match=r"/teacher has another front-end or other labels: no teacher for it$"):
+    with messages.raises(TrainingError, "teacher-unusable"):
         fit(replace(CRNN, teachers=("teacher",)), utterances, tmp_path, jobs=1)
 
 
@@ -547,12 +549,9 @@ def test_a_teacher_that_has_heard_the_voices_of_the_test_is_refused(
     settings = replace(
         taught(augmented, tmp_path, "teacher"), protocol=protocol, fold=1 if protocol == "speaker" else 0
     )
-    with pytest.raises(TrainingError) as caught:
+    with messages.raises(TrainingError, "speakers-seen") as caught:
         fit(settings, utterances, tmp_path, jobs=1)
-    assert str(caught.value) == (
-        f"{settings.name}: {tmp_path}/teacher has heard actors {known}, who are to be new voices; "
-        "take teachers of the same protocol and fold"
-    )
+    assert known in str(caught.value)
 
 
 def test_first_weights_are_the_seeds_whoever_else_draws_random_numbers() -> None:

@@ -10,6 +10,8 @@ from ser_train.networks.zoo import NETWORKS
 from ser_train.training.optimizer import compile_model
 from ser_train.training.xla_rnn import compiled_loops, scan
 
+pytestmark = pytest.mark.slow
+
 KINDS = [keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU]
 NOTEBOOKS = ["rnn", "lstm", "gru"]
 SHAPE, LABELS = (11, 5), 4

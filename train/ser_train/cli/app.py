@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from ser_train.data.corpus_loader import Utterance
-    from ser_train.runs.run_directory import RunDirectory, Settings
+    from ser_train.runs.run_directory import RunDirectory
+    from ser_train.runs.settings import Settings
 
 __all__ = ["main"]
 
@@ -91,7 +92,7 @@ def _fit_with(options: argparse.Namespace, client: "Client | None") -> int:
     from ser_train.data.download import locate
     from ser_train.data.splits import PROTOCOLS
     from ser_train.reporting.tables import caution
-    from ser_train.runs.run_directory import Settings
+    from ser_train.runs.settings import Settings
 
     folders = [locate(path, options.mirror) for path in options.data or [None]]
     if client is not None:  # its workers have working directories of their own

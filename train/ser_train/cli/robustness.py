@@ -26,7 +26,8 @@ from ser_train.data.feature_cache import front_end_code, front_end_of
 from ser_train.evaluation.robustness import RobustnessAnswers, markdown, measure, pool
 from ser_train.networks.keras_backend import load
 from ser_train.reporting.tables import caution
-from ser_train.runs.run_directory import RunDirectory, Settings
+from ser_train.runs.run_directory import RunDirectory
+from ser_train.runs.settings import Settings
 
 __all__ = ["KerasModel", "conditions", "of_test"]
 

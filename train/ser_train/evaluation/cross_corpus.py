@@ -23,8 +23,8 @@ from ser_train.data.corpus_registry import CORPORA, CUSTOM
 from ser_train.data.download import locate
 from ser_train.data.feature_cache import corpus_features
 from ser_train.reporting.tables import caution
+from ser_train.runs.provenance import seen_speakers, training_corpora
 from ser_train.runs.run_directory import RunDirectory
-from ser_train.training.transfer.lineage import seen_speakers, training_corpora
 
 __all__ = ["CrossCorpusResult", "across", "score_corpora"]
 

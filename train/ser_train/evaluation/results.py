@@ -1,6 +1,5 @@
 """Many runs become one table: `train/results.json`, and the Markdown that pages include."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from itertools import product
@@ -20,6 +19,7 @@ from ser_train.evaluation.calibration import calibrate
 from ser_train.evaluation.metrics import pooled
 from ser_train.evaluation.model_selection import unseen_answers
 from ser_train.reporting.tables import markdown_table
+from ser_train.runs.grouping import RunGroup, check_calibration, group_runs
 from ser_train.runs.run_directory import Answers, RunDirectory
 
 __all__ = ["evaluate", "include"]
@@ -43,103 +43,62 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> list
         shows: the cross-validated accuracy, not that of one lucky fold.
 
     Raises:
-        CorpusError: no run at all, or a seed that lacks a fold; its figure would be another protocol's.
+        SerEdgeError: no run at all, runs that don't belong together, or a seed that lacks a fold.
         ModelError: a model file that can't be used.
     """
-    if not runs:
-        raise CorpusError("none of these is a finished run; train some with ser-train")
-    if len({run.metadata.labels for run in runs}) > 1:
-        raise CorpusError("these runs have different labels; a table is of one set of them")
-    groups = _grouped(runs)
+    groups = group_runs(runs)
+    check_calibration(groups)
+    for group in groups.values():
+        if group.protocol in FIGURES:
+            group.require_all_folds()
     rows = []
-    for (label, protocol), seeds in groups.items():
-        members = [run for by_fold in seeds.values() for run in by_fold.values()]
+    for (label, protocol), group in groups.items():
+        members = group.runs
+        related = {other: groups[label, other] for other in PROTOCOLS if (label, other) in groups}
         if protocol == "speaker":
             for run in members:
-                inner = [
-                    {fold: r for fold, r in by_fold.items() if r.settings.recipe == run.settings.recipe}
-                    for by_fold in groups.get((label, "inner"), {}).values()
-                ]
-                _calibrate(
-                    run, [answers for by_fold in inner for answers in unseen_answers(by_fold, run.settings.fold)]
-                )
+                inner = related["inner"].seeds.values() if "inner" in related else []
+                _calibrate(run, [answers for folds in inner for answers in unseen_answers(folds, run.settings.fold)])
         if protocol == "all":
-            spoken = groups.get((label, "speaker"), {})
+            tested = related["speaker"].runs if "speaker" in related else []
             for run in members:
-                _calibrate(run, [other.answers.of_test() for by_fold in spoken.values() for other in by_fold.values()])
+                _calibrate(run, [other.answers.of_test() for other in tested])
         if protocol not in FIGURES:
             continue
-        row = _row(label, protocol, seeds, "keras", "float32", lambda run: run.path / "model.keras", _kept_answers)
+        row = _row(group, "keras", "float32", lambda run: run.path / "model.keras", _kept_answers)
         rows.append(row)
         accuracy = _accuracy(row)
-        for run in (*members, *(r for by_fold in groups.get((label, "all"), {}).values() for r in by_fold.values())):
-            if run.settings.protocol == protocol or protocol == "speaker":
-                run.write("description.json", replace(run.metadata, accuracy=accuracy).to_json())
+        shipped = related["all"].runs if protocol == "speaker" and "all" in related else []
+        for run in (*members, *shipped):
+            run.write("description.json", replace(run.metadata, accuracy=accuracy).to_json())
         for suffix, precision in product(RUNTIMES, _PRECISIONS):
             files = {run.path: _file(exported, run, suffix, precision) for run in members} if exported else {}
             if files and all(path.is_file() for path in files.values()):
                 place = {run: files[run] for run in files}
-                rows.append(
-                    _row(label, protocol, seeds, suffix[1:], precision, lambda r, at=place: at[r.path], _file_answers)
-                )
+                rows.append(_row(group, suffix[1:], precision, lambda r, at=place: at[r.path], _file_answers))
     return rows
 
 
-_Seeds = dict[int, dict[int, RunDirectory]]  # by seed, then by fold
-
-
-def _grouped(runs: Sequence[RunDirectory]) -> dict[tuple[str, str], _Seeds]:
-    """By label and protocol; each seed has every fold."""
-    groups: dict[tuple[str, str], _Seeds] = defaultdict(lambda: defaultdict(dict))
-    for run in runs:
-        s = run.settings
-        if s.fold in groups[s.label, s.protocol][s.seed]:
-            raise CorpusError(f"{run.path}: there is another run of {s.name}; give one of them")
-        groups[s.label, s.protocol][s.seed][s.fold] = run
-    for (label, protocol), seeds in groups.items():
-        for seed, by_fold in seeds.items():
-            missing = sorted(set(range(PROTOCOLS[protocol].folds)) - set(by_fold))
-            if missing and protocol in FIGURES:
-                raise CorpusError(f"{label}, {protocol}, seed {seed}: folds {missing} are not trained; use --fold all")
-        members = [run for by_fold in seeds.values() for run in by_fold.values()]
-        if len({(s.epochs, s.recipe, s.teachers, s.init) for s in (run.settings for run in members)}) > 1:
-            raise CorpusError(f"{label}, {protocol}: trained with different settings or epochs; train anew")
-        corpora = {(run.settings.fold, run.settings.corpus) for run in members}
-        if len(corpora) > len({run.settings.fold for run in members}):
-            raise CorpusError(f"{label}, {protocol}: trained on different data; train anew")
-    for label in dict.fromkeys(label for label, _ in groups):
-        related = [groups.get((label, protocol), {}) for protocol in ("inner", "speaker", "all")]
-        members = [run for seeds in related for by_fold in seeds.values() for run in by_fold.values()]
-        if len({(run.settings.epochs, run.settings.recipe) for run in members}) > 1:
-            raise CorpusError(
-                f"{label}: inner, speaker and all are trained with different settings or epochs, "
-                "so one can't calibrate the other; train anew, or leave some out"
-            )
-    return groups
-
-
 def _row(
-    label: str,
-    protocol: str,
-    seeds: _Seeds,
+    group: RunGroup,
     suffix: str,
     precision: str,
     file: Callable[[RunDirectory], Path],
     answers: Callable[[RunDirectory, Path], Answers],
 ) -> dict[str, Any]:
     """A row of the table: one kind of file of one network by one protocol."""
-    members = [run for by_fold in seeds.values() for run in by_fold.values()]
+    members = group.runs
     about = members[0].metadata
-    intervals = pooled([[answers(run, file(run)) for run in by_fold.values()] for by_fold in seeds.values()])
+    intervals = pooled([[answers(run, file(run)) for run in folds.values()] for folds in group.seeds.values()])
     return {
-        "network": label,
-        "protocol": protocol,
+        "network": group.label,
+        "protocol": group.protocol,
         "corpus": about.training.get("data", "").partition(",")[0],
         "labels": len(about.labels),
         "format": suffix,
         "precision": precision,
-        "seeds": len(seeds),
-        "folds": PROTOCOLS[protocol].folds,
+        "seeds": len(group.seeds),
+        "folds": PROTOCOLS[group.protocol].folds,
         "parameters": members[0].read("run.json")["parameters"],
         "bytes": max(file(run).stat().st_size for run in members),
         **{metric: asdict(interval) for metric, interval in intervals.items()},

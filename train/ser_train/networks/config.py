@@ -18,9 +18,10 @@ _FORMER_NAMES = {
     "AugmentedConfig": "Augmented",
     "BaselineConfig": "EarlyStopped",
     "distillation_weight": "taught",
-    "dynamic_range_db": "dynamic_range_db",
+    "dynamic_range_db": "range_db",
     "extra_corpora_ratio": "others",
-    "trim_db": "trim_db",
+    "trim_db": "span_db",
+    "trim_margin": "span_margin",
 }
 
 

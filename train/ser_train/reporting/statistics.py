@@ -24,7 +24,8 @@ from ser_train.evaluation.corruptions import CORRUPTIONS
 from ser_train.evaluation.metrics import Interval, Scores, pooled, score
 from ser_train.evaluation.robustness import Figures, RobustnessAnswers, pool
 from ser_train.reporting.plots import Bar, Curve
-from ser_train.runs.run_directory import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory
+from ser_train.runs.settings import Settings
 
 __all__ = ["Emotion", "Group", "LoadedRun", "ResultSummary", "Spread", "gather"]
 

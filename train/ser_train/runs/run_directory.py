@@ -25,45 +25,9 @@ import numpy.typing as npt
 from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import ModelMetadata
 from ser_train.data.atomic import atomic_write, write_text
-from ser_train.data.splits import PROTOCOLS
+from ser_train.runs.settings import Settings
 
-__all__ = ["Answers", "RunDirectory", "Settings"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What makes one training this one and no other."""
-
-    network: str
-    protocol: str
-    fold: int = 0
-    seed: int = 0
-    epochs: int | None = None  # None: as many as the network's own recipe says
-    changes: tuple[str, ...] = ()  # of the recipe, like "mixup=0.2"
-    teachers: tuple[str, ...] = ()  # names of runs, with * for the fold
-    corpus: str = ""  # digest of the recordings, and of the initial network: other data make another training
-    recipe: str = ""  # digest of the network's sizes, front-end and recipe
-    init: str = ""  # the network it begins with, as `initial.find` finds it; "" for random weights
-
-    @property
-    def name(self) -> str:
-        """The run directory's name."""
-        fold = f"-fold{self.fold}" if PROTOCOLS[self.protocol].folds > 1 else ""
-        return "-".join([f"{self.network}-{self.protocol}{fold}-seed{self.seed}", *self._variant])
-
-    @property
-    def label(self) -> str:
-        """What tables call it: the network, and what was changed about it."""
-        return ", ".join([self.network, *self._variant])
-
-    @property
-    def _variant(self) -> list[str]:
-        return [*self.changes, *(["taught"] if self.teachers else []), *(["tuned"] if self.init else [])]
-
-    @classmethod
-    def of(cls, data: dict[str, Any]) -> "Settings":
-        """From what JSON holds, where tuples are lists; runs of older versions have fewer settings."""
-        return cls(**{**data, **{name: tuple(data.get(name, ())) for name in ("changes", "teachers")}})
+__all__ = ["Answers", "RunDirectory"]
 
 
 @dataclass(frozen=True)

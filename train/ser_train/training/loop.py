@@ -33,7 +33,8 @@ from ser_train.networks.logit_adjustment import adjust, logit_adjustment
 from ser_train.networks.zoo import NETWORKS, Network
 from ser_train.reporting.plots import plot_confusion, plot_history
 from ser_train.reporting.tables import classification_text
-from ser_train.runs.run_directory import Answers, RunDirectory, Settings
+from ser_train.runs.run_directory import Answers, RunDirectory
+from ser_train.runs.settings import Settings
 from ser_train.training.augmentation import Augmenter, Source
 from ser_train.training.batches import AugmentedBatches, Batches, Examples, FixedBatches
 from ser_train.training.optimizer import compile_model
@@ -379,6 +380,7 @@ def _finish(
     plot_confusion(test, lesson.labels, settings.name, run.path / "confusion.png")
     plot_history(progress.history, progress.best_epoch, settings.name, run.path / "curves.png")
     parts = {name: len(part) for name, part in asdict(split).items()}
+    parts["others"] = parts.pop("extra")  # the key of 0.1
     run.write(
         "run.json",
         {

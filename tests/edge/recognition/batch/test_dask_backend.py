@@ -91,6 +91,7 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["--format", "csv"], ["--format", "json", "--timeline", "--no-gate"]])
 def test_a_cluster_prints_what_this_machine_prints(
     options: list[str],
@@ -115,6 +116,7 @@ def test_a_cluster_prints_what_this_machine_prints(
     assert summary == "ser-edge: 40 classified, 2 failed"
 
 
+@pytest.mark.slow
 def test_files_of_a_killed_worker_are_classified_by_another(
     folder: Path, tmp_path: Path, start: "type[Process]"
 ) -> None:
@@ -143,6 +145,7 @@ def test_files_of_a_killed_worker_are_classified_by_another(
     assert process.returncode == expected.returncode == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_a_lost_scheduler_are_a_line_each(
     sounds: list[Path], tmp_path: Path, start: "type[Process]"
 ) -> None:
@@ -161,6 +164,7 @@ def test_ctrl_c_and_a_lost_scheduler_are_a_line_each(
     assert commands[1].log.read_text() == f"{waiting}ser-edge: the Dask scheduler is gone; run the same command again\n"
 
 
+@pytest.mark.slow
 def test_a_worker_without_ser_edge_is_an_error(sounds: list[Path], start: "type[Process]") -> None:
     from distributed import LocalCluster
 
@@ -174,6 +178,7 @@ def test_a_worker_without_ser_edge_is_an_error(sounds: list[Path], start: "type[
                 list(results)
 
 
+@pytest.mark.slow
 def test_a_worker_with_another_model_is_refused(address: str, sounds: list[Path]) -> None:
     config = RecognizerConfig("crnn", 1, None, WindowConfig())
     metadata = config.build().metadata
@@ -211,6 +216,7 @@ class DeadlyClient:
         raise KilledWorker("task", None, 3)
 
 
+@pytest.mark.slow
 def test_files_that_kill_workers_are_errors_of_their_own() -> None:
     config = RecognizerConfig("crnn", 1, None, WindowConfig())
     paths = ["a.wav"] * 16 + ["b.wav"]

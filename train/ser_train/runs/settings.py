@@ -1,0 +1,47 @@
+"""The settings that tell one training from another, and name its run directory."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ser_train.data.splits import PROTOCOLS
+
+__all__ = ["Settings"]
+
+# Suffixes of run names and of labels in tables, as in 0.1.
+_DISTILLED, _WARM_STARTED = "taught", "tuned"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one training; `run.json` holds them by these names."""
+
+    network: str
+    protocol: str
+    fold: int = 0
+    seed: int = 0
+    epochs: int | None = None  # None: the recipe's
+    changes: tuple[str, ...] = ()  # of the recipe, like "mixup=0.2"
+    teachers: tuple[str, ...] = ()  # names of runs, with * for the fold
+    corpus: str = ""  # digest of the recordings, and of the initial network
+    recipe: str = ""  # digest of the network's sizes, front-end and recipe
+    init: str = ""  # the initial network: a run, a file or a bundled network's name; "" for random weights
+
+    @property
+    def name(self) -> str:
+        """The run directory's name."""
+        fold = f"-fold{self.fold}" if PROTOCOLS[self.protocol].folds > 1 else ""
+        return "-".join([f"{self.network}-{self.protocol}{fold}-seed{self.seed}", *self._variant])
+
+    @property
+    def label(self) -> str:
+        """The network's name in tables, with its changes."""
+        return ", ".join([self.network, *self._variant])
+
+    @property
+    def _variant(self) -> list[str]:
+        return [*self.changes, *([_DISTILLED] if self.teachers else []), *([_WARM_STARTED] if self.init else [])]
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> "Settings":
+        """From JSON, where tuples are lists; older versions wrote fewer settings."""
+        return cls(**{**data, **{name: tuple(data.get(name, ())) for name in ("changes", "teachers")}})
