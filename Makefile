@@ -3,6 +3,7 @@
 # RAVDESS: a folder or zip of RAVDESS speech; empty downloads it into the user's cache. OTHERS: folders of other corpora,
 # which the network we ship learns from as well: RAVDESS song, nEMO, CREMA-D ... SEEDS: for `evaluate`. JOBS: trainings
 # at a time. VARIATION: for `test-variations`; all if none is given. WORKERS: processes that run tests.
+# OPTIONS: of pytest, for `test` and `test-all`.
 PYTHON ?= python3
 RAVDESS ?=
 OTHERS ?=
@@ -12,6 +13,7 @@ PRECISION ?= all
 JOBS ?= 2
 VARIATION ?=
 WORKERS ?= 2
+OPTIONS ?=
 
 BIN := .venv/bin
 DATA := $(if $(RAVDESS),--data "$(RAVDESS)")
@@ -19,7 +21,7 @@ ALL := $(if $(RAVDESS),$(foreach path,$(RAVDESS) $(OTHERS),--data "$(path)"))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -q -p tests.progress -o console_output_style=classic -r fE -n $(WORKERS) --dist loadfile
 
-.PHONY: help run test test-all messages test-variations lint train evaluate export bundle bench wheel docs clean
+.PHONY: help run test test-all coverage messages test-variations lint train evaluate export bundle bench wheel docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -29,10 +31,13 @@ run: .venv/base  ## classify the sounds in tests/sounds with the bundled model
 	$(BIN)/ser-edge tests/sounds
 
 test: .venv/dev  ## the fast tests, in minutes
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" $(OPTIONS)
 
 test-all: .venv/dev  ## all tests: training, conversion, clusters, pages and fuzzing too
-	$(PYTEST)
+	$(PYTEST) $(OPTIONS)
+
+coverage: .venv/dev  ## the lines and branches of ser_edge that its tests run; fails below 95 %
+	$(PYTEST) --cov tests/edge tests/parity edge
 
 messages: .venv/dev  ## accept the wording of error messages as it is now, in tests/messages.txt
 	$(PYTEST) --update-messages
@@ -55,18 +60,18 @@ evaluate: .venv/dev  ## train every network by every protocol (a night on 2 core
 	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --protocol speaker --seed $(SEEDS) --out runs
 	$(BIN)/ser-train $(ALL) --jobs $(JOBS) --arch crnn --protocol inner speaker --seed $(SEEDS) --out runs
 	$(BIN)/ser-train $(ALL) --arch crnn --protocol all --out runs
-	$(BIN)/ser-train evaluate runs/*
+	$(BIN)/ser-train evaluate runs/* --update-runs
 	$(BIN)/ser-export runs/crnn-speaker-* --precision int8 --out exported
 	$(BIN)/ser-export runs/crnn-speaker-* --precision int8-per-tensor --format tflite --out exported
-	$(BIN)/ser-train conditions runs/crnn-speaker-* $(DATA) --jobs $(JOBS) --markdown train/conditions.md
+	$(BIN)/ser-train robustness runs/crnn-speaker-* $(DATA) --jobs $(JOBS) --markdown train/robustness.md
 	$(BIN)/ser-train evaluate runs/* --exported exported --out train/results.json --page README.md edge/ser_edge/models/bundled/MODEL_CARD.md
 
-export: .venv/dev  ## convert to ONNX and TFLite in every precision, prove each file, make export/results.md; RUNS="runs/..."
+export: .venv/dev  ## convert to ONNX and TFLite in every precision, verify each file, make export/results.md; RUNS="runs/..."
 	$(BIN)/ser-export $(RUNS) --precision $(PRECISION) --out exported --report export
 
-bundle: .venv/dev  ## make the bundled models from the crnn that heard all voices; `make evaluate` first, for its figures
-	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format onnx --precision int8 --out edge/ser_edge/models
-	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format tflite --precision int8-per-tensor --out edge/ser_edge/models
+bundle: .venv/dev  ## make the bundled models from the crnn trained on all speakers; `make evaluate` first, for its figures
+	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format onnx --precision int8 --out edge/ser_edge/models/bundled
+	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format tflite --precision int8-per-tensor --out edge/ser_edge/models/bundled
 	$(BIN)/python -c 'from ser_edge.models.integrity import write_self_test; write_self_test()'
 
 bench: .venv/bench  ## measure what it costs beside what people would use instead; BENCH="--only network --rounds 9"

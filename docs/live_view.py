@@ -93,10 +93,10 @@ def _text(text: str, column: int, middle: float, colour: str, bold: bool) -> str
 
 
 def main(target: Path) -> None:
-    """Draws a moment late in the signal, while somebody speaks and the model is sure."""
+    """Draws a moment at which somebody speaks, the model is sure, and the history has many labels."""
     pictures = moments(sorted((ROOT / "tests/sounds").glob("*.wav")))
-    late = [picture for picture in pictures[2 * len(pictures) // 3 :] if picture.level > LOUD and picture.prediction]
-    best = max(late, key=lambda picture: picture.prediction.confidence if picture.prediction else 0)
+    spoken = [picture for picture in pictures if picture.level > LOUD and picture.history[-1] in picture.labels]
+    best = max(spoken, key=lambda picture: (len(set(picture.history)), picture.prediction.confidence))
     target.write_text(draw(render(best, Look(80, colour=True, blocks=True))), "utf-8")
 
 

@@ -34,10 +34,13 @@ _codes = {line.partition("\t")[2]: line.partition("\t")[0] for line in _known}  
 
 def template(message: str) -> str:
     """A message without what differs from run to run: paths, numbers, and reasons given by libraries."""
+    message = re.sub(r"\(.*\w\.\.\.\)", "(...)", message)  # a reason that was cut short
     message = re.sub(r"\S*/\S*", "PATH", message)
     message = re.sub(r"[\w.-]+\.(wav|flac|mp3|ogg|opus|m4a|aiff?|au|caf|onnx|tflite|json|csv|txt)\b", "PATH", message)
     message = re.sub(r"\d+(\.\d+)?", "N", message)
-    return re.sub(r"\([^()]*\)", "(...)", message)
+    while (shorter := re.sub(r"\((?:[^()]|\(\.\.\.\))*\)", "(...)", message)) != message:  # the innermost first
+        message = shorter
+    return message
 
 
 def check(error: SerEdgeError, code: str) -> None:

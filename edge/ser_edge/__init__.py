@@ -1,6 +1,6 @@
-"""ser-edge: hears which emotion a voice carries, on the device where the voice is.
+"""ser-edge: speech emotion recognition that runs on the device.
 
-The names below are imported when they are first used: `ser-edge --help` needs none of them, nor NumPy.
+The names below are imported when they are first used: `ser-edge --help` needs neither them nor NumPy.
 
 >>> from ser_edge import Recognizer
 >>> prediction = Recognizer().predict("tests/sounds/fast-high.wav")

@@ -1,7 +1,7 @@
-"""A PortAudio that does what the test says: its cards come and go, refuse, stall and hang, in milliseconds.
+"""A double of PortAudio whose cards come and go, refuse, stall and hang, in milliseconds.
 
-Also sound files of every format and every door that they come through, a network whose answers a test can know, and the
-command as a function that must leave nothing behind.
+Also sound files of every format and every kind of source, a network with known answers, and the command as a function
+that must leave nothing behind.
 """
 
 import io
@@ -33,7 +33,7 @@ from ser_edge.models.metadata import KEY
 
 
 class PortAudioError(Exception):
-    """As sounddevice's: a text, a PaErrorCode, and what the host said."""
+    """As sounddevice's: a text, a PaErrorCode, and the host's reason."""
 
 
 @dataclass
@@ -192,7 +192,7 @@ def card() -> type[Card]:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What came through a door."""
+    """The samples of a source."""
 
     samples: npt.NDArray[np.float32]  # (samples, channels)
     rate: int
@@ -219,24 +219,24 @@ class Trickle(io.RawIOBase):
         return len(piece)
 
 
-def _decode(sound: AbstractContextManager[Sound]) -> Decoded | str:
+def _decode(sound: AbstractContextManager[Sound]) -> Decoded | AudioError:
     warnings: list[str] = []
     try:
         with capture_warnings(warnings.append), sound as opened:
             samples = np.concatenate(list(opened.chunks))
     except AudioError as error:
-        return str(error)
+        return error
     return Decoded(samples, opened.rate, tuple(warnings))
 
 
 @pytest.fixture
-def through_each_door(tmp_path: Path) -> Callable[[bytes], dict[str, Decoded | str]]:
-    """Decodes a file through each door, and gives the sound or the error, by the door's name."""
+def decode_each(tmp_path: Path) -> Callable[[bytes], dict[str, Decoded | AudioError]]:
+    """Decodes a file from each kind of source, into the sound or the error by its name."""
 
-    def decode(content: bytes) -> dict[str, Decoded | str]:
+    def decode(content: bytes) -> dict[str, Decoded | AudioError]:
         path = tmp_path / "it"
         path.write_bytes(content)
-        doors = {
+        sources = {
             "path": open_sound(path),
             "file object": open_sound(io.BytesIO(content), "it"),
             "stream": open_sound(io.BufferedReader(Trickle(content)), "it"),
@@ -247,18 +247,18 @@ def through_each_door(tmp_path: Path) -> Callable[[bytes], dict[str, Decoded | s
             fifo.unlink(missing_ok=True)
             os.mkfifo(fifo)
             threading.Thread(target=fifo.write_bytes, args=(content,), daemon=True).start()
-            doors["FIFO"] = open_sound(fifo)
-        return {name: _decode(door) for name, door in doors.items()}
+            sources["FIFO"] = open_sound(fifo)
+        return {name: _decode(source) for name, source in sources.items()}
 
     return decode
 
 
 @pytest.fixture
-def decode_all(through_each_door: Any) -> Callable[[bytes], Decoded]:
-    """Decodes a file through each door, which must all give the same; warnings are without the sound's name."""
+def decode_all(decode_each: Any) -> Callable[[bytes], Decoded]:
+    """Decodes a file from each kind of source, with equal results; warnings are without the sound's name."""
 
     def decode(content: bytes) -> Decoded:
-        first, *others = through_each_door(content).values()
+        first, *others = decode_each(content).values()
         assert isinstance(first, Decoded), first
         for other in others:
             assert isinstance(other, Decoded), other

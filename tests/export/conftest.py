@@ -5,9 +5,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
+
+from ser_train.networks import keras_backend
+
+keras_backend.load()  # silently, before anything else imports Keras
+
+import keras
 from keras import layers
 
 from ser_edge.features.config import FeatureConfig

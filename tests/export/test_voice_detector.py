@@ -8,8 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from ser_edge.recognition.voice_activity import voice_detector
-from ser_edge.recognition.voice_activity.voice_detector import CHUNK, VoiceDetector
+from ser_edge.recognition.voice_activity.voice_detector import CHUNK, VAD_FILE, VoiceDetector, shared_network
 from ser_export.errors import ExportError
 from ser_export.verification.operators import operators, runtimes
 from ser_export.voice_detector.convert import convert
@@ -17,16 +16,15 @@ from tests import messages
 
 pytestmark = pytest.mark.slow
 
-SHIPPED = voice_detector.VAD_FILE
+SHIPPED = VAD_FILE
 
 
-def test_the_bundled_file_is_what_is_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bundled_file_is_what_is_converted(tmp_path: Path) -> None:
     made = tmp_path / "made.tflite"
     subprocess.run([sys.executable, "-m", "ser_export.voice_detector.convert", made], check=True, capture_output=True)
     assert [path.name for path in tmp_path.iterdir()] == [made.name]
     shipped = VoiceDetector()
-    monkeypatch.setattr(voice_detector, "VAD_FILE", made)
-    anew = VoiceDetector()
+    anew = VoiceDetector(shared_network(made))
     phase = np.cumsum(0.05 + 0.02 * np.sin(np.arange(100 * CHUNK) / 3000))
     voice = sum(np.sin(k * phase) / k for k in range(1, 13)) * np.sin(np.arange(100 * CHUNK) / 1000).clip(0)
     probabilities = [(shipped.probability(chunk), anew.probability(chunk)) for chunk in voice.reshape(-1, CHUNK) / 10]

@@ -1,4 +1,4 @@
-"""What strangers can hand to ser-edge, as functions of bytes: an answer or a `SerEdgeError` comes out, nothing else.
+"""Fuzzing targets: functions of untrusted bytes, which give a result or a `SerEdgeError`, nothing else.
 
 `fuzz.py` lets atheris look for bytes that break this, `test_targets.py` tries a fixed number of damaged seeds. A model
 file is taken as far as the runtime: what LiteRT and ONNX Runtime do with a hostile network is theirs.
@@ -71,7 +71,7 @@ def _pipe(data: bytes) -> None:
 
 
 def _raw(data: bytes) -> None:
-    """The first two bytes are what the command line says of the others."""
+    """The first two bytes are the format and the channels of the others."""
     formats = list(SAMPLE_FORMATS)
     raw = RawFormat(RATE, 1 + data[1] % 64, formats[data[0] % len(formats)]) if len(data) > 1 else RawFormat(RATE)
     count = 0

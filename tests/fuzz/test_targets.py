@@ -1,14 +1,10 @@
 """A few seconds of `fuzz.py` without atheris: seeds, damaged the same way each time, are answered or refused."""
 
-import importlib.util
-from pathlib import Path
 from random import Random
 
 import pytest
 
-spec = importlib.util.spec_from_file_location("targets", Path(__file__).parent / "targets.py")
-targets = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(targets)
+from tests.fuzz.targets import TARGETS
 
 ROUNDS = {"settings": 30, "pipe": 200}  # the slower ones
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF)
@@ -26,9 +22,9 @@ def damaged(seed: bytes, random: Random) -> bytes:
     return bytes(content[: random.randrange(len(content) + 1)] if random.random() < 0.2 else content)
 
 
-@pytest.mark.parametrize("name", targets.TARGETS)
+@pytest.mark.parametrize("name", TARGETS)
 def test_damaged_seeds_are_answered_or_refused(name: str) -> None:
-    target, random = targets.TARGETS[name], Random(0)
+    target, random = TARGETS[name], Random(0)
     seeds = target.seeds()
     for seed in seeds:
         target.throw(seed)

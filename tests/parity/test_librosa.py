@@ -47,7 +47,7 @@ SETTINGS = [  # n_fft, hop_length, n_mels; seconds=None leaves lengths alone
 CLOSE = 1e-3
 
 # A pure tone leaves most bands empty but for the rounding of a float32 FFT, about 140 dB below the tone. A band just
-# above the floor, 80 dB below it, then has an amplitude known to 1e-3, which is 0.01 dB; and librosa rounds otherwise
+# above the floor, 80 dB below it, then has an amplitude known to 1e-3, which is 0.01 dB; and librosa rounds differently
 # than we do, since it multiplies by a window in float64. Measured: 8.4e-4 over 1,500 random tones, chords and
 # constants of any level, 4.5e-4 over 3,000 arrays that hypothesis drew to make it large.
 CLOSE_WHERE_BANDS_ARE_EMPTY = 5e-3
@@ -127,8 +127,8 @@ def test_log_mel_spectra_without_a_floor(voices: list[Samples]) -> None:
         power = librosa.feature.melspectrogram(y=voice, sr=RATE)
         reference = librosa.power_to_db(power, top_db=None).T
         ours = FrontEnd(config)(voice)
-        heard = reference > reference.max() - 80
-        assert np.abs(ours - reference)[heard].max() <= CLOSE
+        audible = reference > reference.max() - 80
+        assert np.abs(ours - reference)[audible].max() <= CLOSE
         np.testing.assert_allclose(10 ** (ours / 10), np.maximum(power.T, 1e-10), rtol=1e-3, atol=1e-10)
 
 
@@ -151,7 +151,7 @@ def test_the_window_is_scipys(n: int) -> None:
 
 
 def test_files_give_the_features_of_the_notebook(speech: list[Path]) -> None:
-    """The notebook's own lines, from the path to the network's input, but for the DC offset, which is taken out."""
+    """The notebook's lines, from the path to the network's input, but for the DC offset, which is taken out."""
     front_end = FrontEnd(FeatureConfig())
     for path in speech:
         samples, rate = librosa.load(path, sr=None, duration=3.0)

@@ -1,4 +1,4 @@
-"""Keras, tf2onnx's graph, our ONNX and our TFLite answer alike, for each of the networks."""
+"""Keras, tf2onnx's graph, our ONNX and our TFLite files agree, for each of the networks."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks.zoo import NETWORKS
 
 pytestmark = pytest.mark.slow
-ALIKE = TOLERANCES[".onnx", "float32"].keras  # float32 everywhere
+SAME = TOLERANCES[".onnx", "float32"].keras  # float32 everywhere
 
 
 @dataclass(frozen=True)
@@ -81,28 +81,28 @@ def random_network(name: str, folder: Path) -> Exported:
     return Exported(name, answers, inputs, features, run, folder)
 
 
-def test_the_answers_are_worth_comparing(exported: Exported) -> None:
+def test_the_compared_answers_differ(exported: Exported) -> None:
     assert len(exported.features) >= 500
     assert len(set(exported.keras.argmax(1))) > 1
     assert exported.keras.std(axis=0).max() > 0.01
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
-def test_a_model_file_answers_as_keras(exported: Exported, suffix: str) -> None:
+def test_a_model_file_equals_keras(exported: Exported, suffix: str) -> None:
     answers = open_model(exported.folder / f"model{suffix}").probabilities(exported.features)
-    np.testing.assert_allclose(answers, exported.keras, rtol=0, atol=ALIKE)  # and so the labels, but for ties
+    np.testing.assert_allclose(answers, exported.keras, rtol=0, atol=SAME)  # and so the labels, but for ties
 
 
-def test_tf2onnx_is_of_the_same_opinion(exported: Exported) -> None:
+def test_tf2onnx_agrees(exported: Exported) -> None:
     """An independent translation of the same network; it fails with Keras 3 except from a tf.function."""
     target = exported.folder / "second_opinion.onnx"
     shape = map(str, exported.inputs.shape[1:])
     subprocess.run([sys.executable, "-c", SECOND_OPINION, exported.folder / "model.keras", target, *shape], check=True)
     session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
     (answers,) = session.run(None, {"features": exported.inputs})
-    np.testing.assert_allclose(answers, exported.keras, rtol=0, atol=ALIKE)
+    np.testing.assert_allclose(answers, exported.keras, rtol=0, atol=SAME)
     ours = open_model(exported.folder / "model.onnx").probabilities(exported.features)
-    np.testing.assert_allclose(ours, answers, rtol=0, atol=ALIKE)
+    np.testing.assert_allclose(ours, answers, rtol=0, atol=SAME)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 93, 200])
@@ -114,7 +114,7 @@ def test_an_onnx_file_takes_any_length(exported: Exported, frames: int) -> None:
     (answers,) = session.run(None, {"features": features})
     other = NETWORKS[exported.network].build((None, coefficients), len(EMOTIONS))
     other.set_weights(model.get_weights())
-    np.testing.assert_allclose(answers, other.predict(features, verbose=0), rtol=0, atol=ALIKE)
+    np.testing.assert_allclose(answers, other.predict(features, verbose=0), rtol=0, atol=SAME)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_int8_files_are_small(exported: Exported, suffix: str, limit: int, monke
 
 @pytest.mark.parametrize("exported", [n for n in NETWORKS if NETWORKS[n].features.trim_db], indirect=True)
 def test_frames_that_are_missing_do_not_change_the_answer(exported: Exported) -> None:
-    """An utterance filled up to the network's length, or cut to its own."""
+    """An utterance padded to the network's length, or cut to its length."""
     model = keras.models.load_model(exported.folder / "model.keras", compile=False)
     any_length = NETWORKS[exported.network].build((None, model.input_shape[-1]), len(EMOTIONS))
     any_length.set_weights(model.get_weights())
@@ -149,11 +149,11 @@ def test_frames_that_are_missing_do_not_change_the_answer(exported: Exported) ->
         assert not there.all()
         cut = exported.inputs[row, there][None]
         (answers,) = session.run(None, {"features": cut})
-        np.testing.assert_allclose(answers[0], exported.keras[row], rtol=0, atol=ALIKE)
-        np.testing.assert_allclose(any_length.predict(cut, verbose=0)[0], exported.keras[row], rtol=0, atol=ALIKE)
+        np.testing.assert_allclose(answers[0], exported.keras[row], rtol=0, atol=SAME)
+        np.testing.assert_allclose(any_length.predict(cut, verbose=0)[0], exported.keras[row], rtol=0, atol=SAME)
 
 
-# In a process of its own: tf2onnx warns of deprecations in the libraries it uses, and patches them.
+# In another process: tf2onnx warns of deprecations in the libraries it uses, and patches them.
 SECOND_OPINION = """
 import sys, keras, tensorflow as tf, tf2onnx
 model = keras.models.load_model(sys.argv[1], compile=False)

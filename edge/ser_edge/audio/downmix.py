@@ -15,8 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.samples.arrays import MAX_AMPLITUDE
-from ser_edge.audio.sound import Channels, Samples, Sound
+from ser_edge.audio.sound import MAX_AMPLITUDE, Channels, Samples, Sound
 from ser_edge.errors import AudioError
 
 __all__ = ["Downmix", "mono_blocks"]

@@ -40,10 +40,16 @@ def _below(folder: Path, passed_over: Counter[str] | None, above: list[tuple[int
         suffix = Path(name).suffix.lower()
         if is_folder:
             yield from _below(folder / name, passed_over, inside)
-        elif passed_over is not None and suffix in MEDIA_SUFFIXES and not _media_available():
+        elif passed_over is not None and suffix in MEDIA_SUFFIXES and not _has_ffmpeg():
             passed_over[suffix] += 1
         else:
             yield folder / name
+
+
+def _has_ffmpeg() -> bool:
+    from ser_edge.audio.decoding.ffmpeg import decoder
+
+    return decoder() is not None
 
 
 def _is_wanted(entry: os.DirEntry[str]) -> bool:
@@ -59,9 +65,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
-
-
-def _media_available() -> bool:
-    from ser_edge.audio.decoding.ffmpeg import available
-
-    return available()

@@ -4,15 +4,7 @@ from typing import Any
 
 from ser_edge.errors import AudioError
 
-__all__ = [
-    "AUDIO_SUFFIXES",
-    "MAYBE_OTHERS",
-    "MEDIA_SUFFIXES",
-    "RAW_SUFFIXES",
-    "error_text",
-    "format_name",
-    "read_error",
-]
+__all__ = ["AUDIO_SUFFIXES", "MEDIA_SUFFIXES", "error_text", "format_name", "read_error"]
 
 # What folders are searched for.
 _BY_LIBSNDFILE = """
@@ -24,9 +16,6 @@ _BY_FFMPEG = """
 """
 MEDIA_SUFFIXES = frozenset(_BY_FFMPEG.split())
 AUDIO_SUFFIXES = MEDIA_SUFFIXES | frozenset(_BY_LIBSNDFILE.split())
-
-RAW_SUFFIXES = (".raw", ".pcm")  # samples without a header
-MAYBE_OTHERS = (b"OggS", b"caff")  # first bytes of containers that may hold codecs unknown to libsndfile
 
 _NOT_READABLE = "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"
 _BRANDS = {b"M4A ": "M4A", b"M4B ": "M4A", b"qt  ": "QuickTime", b"3gp": "3GP", b"3g2": "3GP"}  # of `ftyp`; else MP4
@@ -51,7 +40,7 @@ def error_text(error: Any) -> str:
 
 
 def read_error(name: str, error: Any) -> AudioError:
-    """The AudioError for what a library or the operating system raised, or for its message."""
+    """The AudioError for an exception of a library or the operating system, or for its message."""
     text = error_text(error)
     # the last is libsndfile's message for a file that is called .mp3 and isn't MP3
     if "not recognised" in text or "unknown format" in text.lower() or "is not a regular file" in text:

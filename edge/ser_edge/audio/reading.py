@@ -8,8 +8,7 @@ import numpy as np
 from ser_edge.audio.decoding.decoder import open_sound
 from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.resampling import resample
-from ser_edge.audio.samples.arrays import SILENCE_PEAK
-from ser_edge.audio.sound import Samples
+from ser_edge.audio.sound import SILENCE_PEAK, Samples
 from ser_edge.errors import AudioError
 
 __all__ = ["read"]

@@ -12,8 +12,6 @@ import numpy.typing as npt
 
 from ser_edge.audio.decoding.decoder import open_sound
 from ser_edge.audio.formats import AUDIO_SUFFIXES
-from ser_edge.audio.samples.array_types import is_raw_bytes, split_rate
-from ser_edge.audio.samples.arrays import array_to_samples, parse_sample_rate
 from ser_edge.audio.sound import Sound
 from ser_edge.errors import AudioError
 
@@ -32,7 +30,7 @@ def open_source(source: Source, sample_rate: Any = None) -> Iterator[Sound]:
 
     Args:
         source: the path of a sound file; a binary file object that holds one, an upload or a `soundfile.SoundFile`
-            included; samples as `arrays.array_to_samples` takes them; or these with their rate, in a tuple.
+            included; samples as `samples.arrays.array_to_samples` takes them; or these with their rate, in a tuple.
         sample_rate: Hz of samples; files contain theirs.
 
     Raises:
@@ -55,7 +53,9 @@ def open_source(source: Source, sample_rate: Any = None) -> Iterator[Sound]:
         with binary_file(any_source) as (file, name), open_sound(file, name) as sound:
             yield sound
     else:
-        yield _in_memory(any_source, sample_rate)
+        from ser_edge.audio.samples.arrays import sound_of_array
+
+        yield sound_of_array(any_source, sample_rate)
 
 
 def check_chunks(chunks: Any) -> None:
@@ -64,6 +64,8 @@ def check_chunks(chunks: Any) -> None:
     Raises:
         TypeError: a path, a file, bytes, or one array.
     """
+    from ser_edge.audio.samples.array_types import is_raw_bytes
+
     kind = type(chunks).__name__
     if is_raw_bytes(chunks):
         raise TypeError(f"{kind}: no chunks; for 16-bit samples type stream([np.frombuffer(data, np.int16)], ...)")
@@ -75,22 +77,6 @@ def check_chunks(chunks: Any) -> None:
         raise TypeError(f"{kind}: async; type create_stream(sample_rate), and accept_waveform(chunk) for each")
     if not hasattr(chunks, "__iter__") and not hasattr(chunks, "__getitem__"):
         raise TypeError(f"{kind}: no chunks; give something that yields arrays of samples")
-
-
-def _in_memory(source: Any, sample_rate: Any) -> Sound:
-    if (pair := split_rate(source)) is not None:
-        given, source = parse_sample_rate(pair[0], "array"), pair[1]
-        if sample_rate is not None and parse_sample_rate(sample_rate, "array") != given:
-            raise TypeError(f"the samples come with {given} Hz, sample_rate is {sample_rate}; leave one of them out")
-        sample_rate = given
-    if isinstance(source, int | float) and (hasattr(sample_rate, "__len__") or hasattr(sample_rate, "__array__")):
-        raise TypeError(f"samples come first, then their rate; type predict(samples, sample_rate={source})")
-    if sample_rate is None:
-        array_to_samples(source)  # raises where a rate wouldn't help
-        raise TypeError("an array needs its sample rate: predict(array, sample_rate=...)")
-    rate = parse_sample_rate(sample_rate, "array")
-    samples = array_to_samples(source)
-    return Sound(rate, iter([samples]), "array", None, len(samples) / rate)
 
 
 def _reads(source: Any) -> bool:

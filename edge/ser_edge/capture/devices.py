@@ -22,7 +22,7 @@ BLOCK = 0.1  # seconds in a callback; PortAudio's default can be a single frame
 _LATENCY = 0.3  # seconds that the system buffers: three callbacks, so that a late one loses nothing
 _LIST = "ser-edge --list-devices"
 
-# What other settings may mend, by PaErrorCode: format -9994, rate -9997, channels -9998, and a host's own error -9999.
+# Errors that other settings may avoid, by PaErrorCode: format -9994, rate -9997, channels -9998, host -9999.
 _TRY_OTHERS = frozenset({-9994, -9997, -9998, -9999})
 _REASONS = {  # by PaErrorCode: (code, message)
     -9985: ("microphone-busy", "in use by another program, or unplugged; close that program, or choose another"),
@@ -149,11 +149,11 @@ def open_input_stream(
     channel: int | None = None,
     settings: Iterable[tuple[int, int]] | None = None,
 ) -> tuple[Any, int, int]:
-    """Opens and starts a device, at the rate that is asked for where it takes it, else at one of its own.
+    """Opens and starts a device, at the given rate where it takes it, else at one of its own.
 
     Args:
         device: to open.
-        sample_rate: Hz to ask for.
+        sample_rate: Hz, preferred.
         on_audio: called by PortAudio's thread for each `BLOCK`: (frames, channels) float32, their number, times, flags.
         on_finished: called when the stream ends, for any reason.
         channel: that has to be among the opened ones, from 1 on; None is any.
@@ -211,7 +211,7 @@ def _explained(error: Exception, device: Device) -> MicrophoneError:
     host = str(error.args[2][2]) if len(error.args) > 2 else ""  # the message of ALSA, Core Audio, ...
     if "permission" in host.lower() or "not permitted" in host.lower():
         advice = on_this_system(_PERMIT)
-        return MicrophoneError(f"{device.name}: no permission to listen; {advice}", code="microphone-forbidden")
+        return MicrophoneError(f"{device.name}: no permission to record; {advice}", code="microphone-forbidden")
     other = ("microphone-unusable", f"can't be opened ({host or str(error.args[0])}); choose another")
     code, reason = _REASONS.get(_portaudio_code(error), other)
     return MicrophoneError(f"{device.name}: {reason}: {_LIST}", code=code)

@@ -1,7 +1,7 @@
 """An endless stream of sound from a microphone, through every failure of the device.
 
 The iterator takes blocks out of the capture thread's queues, mixes and resamples them, and fills in what is missing. It
-makes no call into PortAudio, so no failure of a device can block it: `capture_thread` opens, watches and closes.
+makes no call into PortAudio, so no failure of a device can block it: `reconnection` opens, watches and closes.
 
 The output follows the device's clock while there is one, and the machine's (monotonic) while there is none. Time
 without sound is filled with zeros, so that speech before it and speech after it stay apart.
@@ -17,8 +17,8 @@ import numpy as np
 from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
 from ser_edge.audio.sound import Samples
-from ser_edge.capture.capture_thread import Block, CaptureSession, CaptureThread, CaptureTimeouts
 from ser_edge.capture.devices import BLOCK, Device, devices
+from ser_edge.capture.reconnection import Block, CaptureSession, CaptureThread, CaptureTimeouts
 from ser_edge.errors import MicrophoneError
 
 __all__ = ["CaptureTimeouts", "Device", "Health", "Microphone", "devices"]

@@ -76,7 +76,8 @@ def _classify(options: argparse.Namespace) -> int:
     from ser_edge.cli.predict import PredictOptions, count_undecodable, find_files, predict_files, write_results
     from ser_edge.errors.user_warnings import capture_warnings
     from ser_edge.output.progress import advance_within_file, log_line, progress_bar
-    from ser_edge.recognition.batch.tasks import FileResult, RecognizerConfig
+    from ser_edge.recognition.batch.tasks import FileResult
+    from ser_edge.recognition.recognizer import RecognizerConfig
     from ser_edge.recognition.windows import WindowConfig
 
     if options.format == "srt" and len(list(islice(find_files(options.paths), 2))) > 1:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import numpy as np
 
-from ser_edge.audio.sound import Channels, first
+from ser_edge.audio.sound import Channels, limit
 from ser_edge.cli.args import STDIN
 from ser_edge.errors import AudioError
 from ser_edge.output.progress import log_line
@@ -145,7 +145,7 @@ def _listen(recognizer: Recognizer, source: _Source, options: ListenOptions) -> 
     if notifier:
         notifier.ready()
     try:
-        for chunk in first(_until_signal(source.chunks), samples):
+        for chunk in limit(_until_signal(source.chunks), samples):
             for prediction in stream.accept_channels(chunk if chunk.ndim == 2 else chunk[:, None]):
                 labels[prediction.label] += 1
                 yield prediction
@@ -160,7 +160,7 @@ def _listen(recognizer: Recognizer, source: _Source, options: ListenOptions) -> 
         if view:
             view.close()  # before the summary is printed
         if notifier:
-            notifier.stopping()
+            notifier.close()
     log_line(f"ser-edge: {StreamSummary(stream.seconds, dict(labels), time.thread_time() - began)}")
 
 

@@ -15,12 +15,11 @@ from ser_edge.output.progress import finish_file, log_line
 from ser_edge.recognition.batch.tasks import (
     FileResult,
     OnProgress,
-    RecognizerConfig,
     default_jobs,
     predict_file,
     worth_processes,
 )
-from ser_edge.recognition.recognizer import Recognizer
+from ser_edge.recognition.recognizer import Recognizer, RecognizerConfig
 
 if TYPE_CHECKING:
     from distributed import Client

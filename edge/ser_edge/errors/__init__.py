@@ -1,4 +1,4 @@
-"""What a user is told when something is wrong: exceptions with exit codes, warnings, and commands that mend it."""
+"""Exceptions with exit codes, warnings, and hints for their messages."""
 
 from ser_edge.errors.exceptions import (
     AudioError,

@@ -1,4 +1,4 @@
-"""The commands that install what is missing, for messages: those of this interpreter, with names that pip finds.
+"""Commands for messages that install missing libraries into this interpreter.
 
 A bare `pip` may be another Python's, and `ser-edge[onnx]` needs ser-edge in a package index; so a message names this
 interpreter and the missing libraries themselves.
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 __all__ = ["install_extra", "pip_install", "reinstall"]
 
-_PLAIN = frozenset("-_./\\:=+@~")  # beside letters and digits: what no shell reads otherwise
+_PLAIN = frozenset("-_./\\:=+@~")  # characters that no shell interprets, beside letters and digits
 
 
 def pip_install(*arguments: str) -> str:
-    """A line to type.
+    """The pip command of this interpreter.
 
     Args:
         arguments: of `pip install`: requirements, paths or options.
@@ -23,17 +23,18 @@ def pip_install(*arguments: str) -> str:
 
 
 def install_extra(extra: str) -> str:
-    """A line that installs those of an extra's libraries that aren't there.
+    """The command that installs the missing libraries of an extra; all of them where none is missing.
 
     Args:
         extra: a name in `[project.optional-dependencies]`.
     """
-    wanted = dict.fromkeys(_requirements(extra))
-    return pip_install(*([text for text in wanted if not _installed(text)] or wanted or [f"ser-edge[{extra}]"]))
+    required = dict.fromkeys(_requirements(extra))
+    missing = [text for text in required if not _is_installed(text)]
+    return pip_install(*(missing or required or [f"ser-edge[{extra}]"]))
 
 
 def reinstall() -> str:
-    """A line that installs ser-edge once more from where it came from."""
+    """The command that reinstalls ser-edge from its origin."""
     import json
     from importlib.metadata import PackageNotFoundError, distribution
     from pathlib import Path
@@ -45,15 +46,14 @@ def reinstall() -> str:
     except (PackageNotFoundError, ValueError):
         origin = {}
     source = url2pathname(urlsplit(origin.get("url", "")).path)
-    if origin.get("dir_info", {}).get("editable"):  # its files are the checkout's own
+    if origin.get("dir_info", {}).get("editable"):  # it runs from a checkout
         bundled = "edge/ser_edge/models/bundled edge/ser_edge/recognition/voice_activity"
         return f"git -C {_quoted(source)} checkout -- {bundled}"
-    there = source if source and Path(source).exists() else "ser-edge"
-    return pip_install("--force-reinstall", "--no-deps", there)
+    return pip_install("--force-reinstall", "--no-deps", source if source and Path(source).exists() else "ser-edge")
 
 
 def _requirements(extra: str) -> Iterator[str]:
-    """The libraries of an extra, as they stand in the installed package's metadata."""
+    """The libraries of an extra, by the metadata of the installed package."""
     import re
     from importlib.metadata import PackageNotFoundError, requires
 
@@ -67,7 +67,7 @@ def _requirements(extra: str) -> Iterator[str]:
             yield text.strip()
 
 
-def _installed(requirement: str) -> bool:
+def _is_installed(requirement: str) -> bool:
     import re
     from importlib.metadata import PackageNotFoundError, version
 

@@ -1,7 +1,7 @@
-"""Warnings: what a user should know although there is an answer.
+"""Warnings about a sound that could be classified nevertheless.
 
-A library logs them; the command line prints them, and its worker processes send them home with their answers. Whoever
-wants them redirects them for a while, in its own thread or task alone.
+They are logged by default. The command line captures and prints them; its worker processes return them with their
+predictions. `capture_warnings` is local to a thread or task.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ __all__ = ["capture_warnings", "deprecated", "warn"]
 
 
 def _log(message: str) -> None:
-    import logging  # 5 ms that hardly anybody needs
+    import logging  # 5 ms, seldom needed
 
     logging.getLogger("ser_edge").warning(message)
 
@@ -21,13 +21,13 @@ _receiver: ContextVar[Callable[[str], None]] = ContextVar("receiver", default=_l
 
 
 def warn(message: str) -> None:
-    """One line, beginning with the name of the sound it is about."""
+    """Issues a warning of one line, which begins with the name of the sound."""
     _receiver.get()(message)
 
 
 @contextmanager
 def capture_warnings(receiver: Callable[[str], None]) -> Iterator[None]:
-    """Warnings go to `receiver`, not into the log.
+    """Passes the warnings inside the block to `receiver`, not to the log.
 
     >>> lines = []
     >>> with capture_warnings(lines.append):

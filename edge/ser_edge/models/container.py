@@ -167,7 +167,7 @@ def _in_tflite(content: bytes) -> bytes | None:
     except _ZIP_ERRORS as e:
         raise _damaged(e) from e
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # the others unpack without a limit
-        raise _damaged("packed in an unknown way")
+        raise _damaged("unknown compression")
     try:
         with archive.open(entry) as file:
             return file.read(MAX_METADATA + 1)  # unpacks no more, whatever size the zip claims

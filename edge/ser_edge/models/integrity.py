@@ -43,7 +43,7 @@ def self_test(path: Path, stored: Path = SELF_TEST) -> float:
     except (OSError, ValueError, KeyError) as e:
         raise ModelError(f"no answer is stored to compare it with; {reinstall()}", code="model-self-test") from e
     model = open_model(path)
-    answer = _answer(model)
+    answer = self_test_answer(model)
     if answer["digest"] != expected["digest"]:
         raise ModelError(f"isn't the file that was shipped; {reinstall()}", code="model-changed")
     a, b = answer["probabilities"], expected["probabilities"]
@@ -54,19 +54,8 @@ def self_test(path: Path, stored: Path = SELF_TEST) -> float:
     return difference
 
 
-def self_test_answer(model: str | Path) -> SelfTestAnswer:
-    """A model's answer for the synthesised sound on this machine.
-
-    Args:
-        model: a bundled model's name, or the path of a model file.
-
-    Raises:
-        ModelError: it can't be used.
-    """
-    return _answer(open_model(model))
-
-
-def _answer(model: FileModel) -> SelfTestAnswer:
+def self_test_answer(model: FileModel) -> SelfTestAnswer:
+    """A model's answer for the synthesised sound on this machine."""
     probabilities = model.predict_proba(_sound(model.metadata.features.sample_rate))
     named = zip(model.metadata.labels, probabilities, strict=True)
     return SelfTestAnswer(digest=model.digest(), probabilities={label: round(float(p), 6) for label, p in named})
@@ -78,7 +67,7 @@ def write_self_test(path: Path = SELF_TEST) -> None:
     Raises:
         ModelError: one of them can't be used.
     """
-    answers = {model.name: self_test_answer(model) for model in model_files(path.parent)}
+    answers = {file.name: self_test_answer(open_model(file)) for file in model_files(path.parent)}
     path.write_text(json.dumps(answers, indent=1) + "\n", encoding="utf-8")
 
 

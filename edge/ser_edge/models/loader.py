@@ -1,12 +1,12 @@
 """Finds a model file, reads and checks it, and opens it in the runtime for its format.
 
 A pickled model is the place of its file, which is opened again where it is unpickled; a digest goes with it, so that no
-other file is used instead.
+other file is used.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib import import_module
 from operator import index
 from os import PathLike
@@ -22,6 +22,7 @@ __all__ = ["BUNDLED", "DEFAULT", "FileModel", "open_model", "warn_once"]
 
 BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT = "crnn"
+_warned: dict[str, object] = {}
 
 
 class FileModel(Model):
@@ -103,12 +104,13 @@ def open_model(name: "str | PathLike[str]" = DEFAULT, threads: int = 1) -> FileM
         raise
 
 
-@cache
 def warn_once(message: str) -> None:
-    """Logs a warning the first time, however many recognizers are made."""
-    import logging  # 5 ms
+    """Logs a warning once per process, however many recognizers and threads there are."""
+    marker = object()
+    if _warned.setdefault(message, marker) is marker:
+        import logging  # 5 ms
 
-    logging.getLogger(__name__).warning(message)
+        logging.getLogger(__name__).warning(message)
 
 
 def _find(name: "str | PathLike[str]") -> list[Path]:

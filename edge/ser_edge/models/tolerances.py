@@ -1,19 +1,19 @@
-"""How far a probability may move although nothing is wrong: one table, by a model file's format and precision.
+"""How far a probability may differ without an error: one table, by a model file's format and precision.
 
-A sum of floats depends on the order of its terms, and that on the processor's registers, the library's version, and
-how much is computed at once. So the same sound has features that differ in the last bits: by 2e-5 dB between a stream
-and a whole file, by 6e-5 dB between processors. How much of it reaches an answer depends on the runtime's arithmetic:
+A sum of floats depends on the order of its terms, and so on the processor's registers, the library's version, and the
+size of the array. So the same sound has features that differ in the last bits: by 2e-5 dB between a stream and a whole
+file, by 6e-5 dB between processors. How much that changes the probabilities depends on the runtime's arithmetic:
 
-- ONNX Runtime computes in float32 at every precision, since our files widen their small weights again. So does LiteRT
-  with weights of float32 and float16. A difference in the last bits stays one.
-- LiteRT rounds to int8 what it multiplies int8 weights with, in steps that it takes from the largest value there, as it
-  comes ("dynamic range"). Where a value lies between two steps its last bit decides, and the answer moves by as much as
-  a step does. The same bits get the same answer on the same processor, and anything else one near it.
-- "int8-full" has integers throughout. The steps of its answers alone are 0.004 wide.
+- ONNX Runtime computes in float32 at every precision, since our files widen their small weights. So does LiteRT with
+  weights of float32 and float16. A difference in the last bits stays one.
+- LiteRT quantises to int8 what it multiplies int8 weights with, in steps derived from the largest value ("dynamic
+  range"). A value between two steps is rounded by its last bit, and the probabilities change by up to a step. The same
+  bits give the same probabilities on the same processor.
+- "int8-full" has integers throughout. The steps of its probabilities alone are 0.004 wide.
 
-Each bound stands behind what was measured: the largest of 160 recordings of RAVDESS and of each of crnn, gru, lstm and
-rnn (which moves most). `inputs`: features moved by up to 2e-5 dB at random, or by their last bit. `kernels`: AVX-512
-against AVX2 and SSE4.2, and with XNNPACK against without; on a Cortex-A72 and A76 the bundled files moved by 2e-4.
+Each bound is above the largest measured difference over 160 recordings of RAVDESS and crnn, gru, lstm and rnn (which
+differs most). `inputs`: features changed by up to 2e-5 dB at random, or in their last bit. `kernels`: AVX-512 against
+AVX2 and SSE4.2, and with XNNPACK against without; on a Cortex-A72 and A76 the bundled files differed by 2e-4.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ __all__ = ["BATCH", "FORMATS", "TOLERANCES", "Tolerance", "tolerance"]
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The largest difference of a probability (0 to 1) for three reasons."""
+    """The largest difference of a probability (0 to 1), by its cause."""
 
-    inputs: float  # the same features, computed otherwise on this processor: streamed, or of the whole file
+    inputs: float  # the same sound on this processor, streamed or as a whole file
     kernels: float  # the same sound on another processor, or in another version of the runtime
     keras: float  # from the network in Keras that was exported
 
@@ -46,12 +46,12 @@ TOLERANCES: dict[tuple[str, str], Tolerance] = {
     (".tflite", "int8-per-tensor"): _DYNAMIC,
     (".tflite", "int8-full"): _INTEGER,
 }
-BATCH = 1e-5  # between an input alone and among others; measured 8e-7 in ONNX Runtime, none in LiteRT: it has no batch
-FORMATS = 0.05  # between a network's int8 in .onnx and in .tflite, where weights are rounded otherwise too; 0.017
+BATCH = 1e-5  # between an input alone and in a batch; measured 8e-7 in ONNX Runtime; LiteRT has no batches
+FORMATS = 0.05  # between a network's int8 in .onnx and in .tflite, which round weights differently; measured 0.017
 
 
 def tolerance(suffix: str, precision: str) -> Tolerance:
-    """What a model file may move by; of a precision that ser-export doesn't write, the most of all.
+    """The tolerance of a model file; for a precision that ser-export doesn't write, the largest.
 
     >>> tolerance(".tflite", "int8").inputs
     0.01

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["DELAY", "advance_within_file", "finish_file", "log_line", "progress_bar"]
 
 DELAY = 0.5  # seconds; shorter work shows no bar
-_FORMAT = "{percentage:3.0f} %|{bar}| {n:.1f}/{total} files [{elapsed}<{remaining}]"
+_FORMAT = "{percentage:3.0f} %|{bar}| of {total} files [{elapsed}<{remaining}]"
 
 
 def progress_bar(files: int) -> "tqdm[None]":

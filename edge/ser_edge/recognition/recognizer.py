@@ -1,7 +1,7 @@
 """`Recognizer`: `predict` gives one `Prediction` for a path or an array, `stream` one per window of a signal."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.resampling import resample
-from ser_edge.audio.samples.arrays import SILENCE_PEAK
-from ser_edge.audio.sound import Samples, Sound
+from ser_edge.audio.sound import SILENCE_PEAK, Samples, Sound
 from ser_edge.audio.sources import Source, check_chunks, open_source
 from ser_edge.errors import RuntimeUnavailable
 from ser_edge.errors.user_warnings import deprecated, warn
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from ser_edge.recognition.streaming import Stream
     from ser_edge.recognition.voice_activity.utterance_gate import Speech
 
-__all__ = ["UTTERANCE", "Recognizer"]
+__all__ = ["UTTERANCE", "Recognizer", "RecognizerConfig"]
 
 UTTERANCE = 60.0  # seconds; a longer recording is classified window by window, and those with speech are averaged
 
@@ -98,7 +97,7 @@ class Recognizer:
         Args:
             source: the path of a sound file; a binary file object that holds one; samples, as (samples,), (samples,
                 channels) or (channels, samples), in an array, a list or a tensor; or (samples, rate), (rate, samples).
-            sample_rate: Hz of samples; files say theirs.
+            sample_rate: Hz of samples; not for files.
             progress: called with the seconds done and the seconds of all, while a file of over a minute is classified.
 
         Returns:
@@ -178,7 +177,9 @@ class Recognizer:
             count += len(block)
             if trims and count > most:
                 return self._predict_long(sound, chain(taken, blocks), progress)
-        samples = resample(np.concatenate(taken), sound.rate, config.sample_rate)
+        samples = np.concatenate(taken)
+        if sound.rate != config.sample_rate:
+            samples = resample(samples, sound.rate, config.sample_rate)
         if np.abs(samples).max(initial=0.0) < SILENCE_PEAK:
             warn(f"{sound.name}: silent, nothing above -80 dBFS; check the microphone or the recording level")
         speech = self._find_speech(samples)
@@ -231,6 +232,21 @@ class Recognizer:
         has_gate = predictions[0].speech is not None
         ratio = float(np.mean([p.speech or 0.0 for p in predictions])) if has_gate else None
         return Prediction.of(self.metadata.labels, mean, self._threshold, sound.path, 0.0, stream.seconds, ratio)
+
+
+@dataclass(frozen=True)
+class RecognizerConfig:
+    """The arguments of a `Recognizer`, so that another process or machine can build the same one."""
+
+    model: str
+    threads: int
+    threshold: float | None
+    windows: WindowConfig
+    channel: int | None = None
+
+    def build(self) -> Recognizer:
+        """Opens the model; raises what `Recognizer` does."""
+        return Recognizer(self.model, self.threads, self.threshold, self.windows, self.channel)
 
 
 def _predictions(stream: "Stream", chunks: Iterable[npt.ArrayLike]) -> Iterator[Prediction]:

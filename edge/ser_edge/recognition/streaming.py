@@ -79,7 +79,7 @@ class Stream:
     def accept_waveform(self, samples: npt.ArrayLike) -> list[Prediction]:
         """Takes any number of samples at `sample_rate`, as `chunk_to_samples` does; for one thread at a time.
 
-        NaN, and what is beyond any recording (`audio.arrays.MAX_AMPLITUDE`), is silence.
+        NaN, and what is beyond any recording (`audio.sound.MAX_AMPLITUDE`), is silence.
 
         Raises:
             AudioError: it holds no samples, or has other channels than the chunks before.

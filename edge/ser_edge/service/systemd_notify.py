@@ -53,9 +53,10 @@ class SystemdNotifier:
         self._due = now + (self._interval if arriving else min(self._interval, _RECHECK))
         self._send(*["WATCHDOG=1"] * bool(arriving and self._limit), f"STATUS={' '.join(status().split())}")
 
-    def stopping(self) -> None:
+    def close(self) -> None:
         """Listening has ended, and the process soon will."""
         self._send("STOPPING=1")
+        self._socket.close()
 
     def _send(self, *lines: str) -> None:
         with suppress(OSError):

@@ -52,6 +52,7 @@ def convert_here(keras_file: str, target: str, precision: str, representative: s
     import keras
     import tensorflow as tf
 
+    from ser_export.to_tflite.quantize import set_precision
     from ser_export.to_tflite.recurrent import run_network
 
     model = keras.models.load_model(keras_file, compile=False)
@@ -65,16 +66,7 @@ def convert_here(keras_file: str, target: str, precision: str, representative: s
         tf.saved_model.save(network, folder, signatures=network.call.get_concrete_function())
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if precision != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]  # int8 weights
-        if precision == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        if precision == "int8-per-tensor":
-            # A scale for each row needs FULLY_CONNECTED version 12, which tflite-runtime 2.14 doesn't have.
-            converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-        if precision == "int8-full":
-            converter.representative_dataset = lambda: ([item[None]] for item in np.load(representative))
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        set_precision(converter, precision, Path(representative))
         Path(target).write_bytes(converter.convert())
 
 

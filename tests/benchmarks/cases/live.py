@@ -1,4 +1,4 @@
-"""A live minute: a voice in pieces of 0.1 s, judged every half second; CPU time on one thread.
+"""A live minute: a voice in pieces of 0.1 s, classified every half second; CPU time on one thread.
 
 The voices are the project's own sounds, repeated. `anew` computes a window's features each time from its samples, as
 one would with librosa; ser-edge computes each frame once.
@@ -50,7 +50,7 @@ def measure(settings: Settings) -> list[Table]:
         ]
 
     features = in_turn({"computed anew": anew, "ser-edge, new frames only": incremental}, 2 * settings.rounds)
-    judged: dict[str, Figures | str] = {
+    figures: dict[str, Figures | str] = {
         "the minute": {"cpu": float(SECONDS)},
         **in_turn(
             {
@@ -65,7 +65,7 @@ def measure(settings: Settings) -> list[Table]:
         Table(
             "features", f"Features of a minute, a window every {HOP} s, one thread", "computed anew", "cpu", features
         ),
-        Table("minute", f"A live minute in pieces of {PIECE} s: gate, features, network", "the minute", "cpu", judged),
+        Table("minute", f"A live minute in pieces of {PIECE} s: gate, features, network", "the minute", "cpu", figures),
     ]
 
 

@@ -2,7 +2,7 @@
 
 Counted are the bytes of site-packages without pip and setuptools, compiled Python included. Downloads hundreds of MB,
 from whatever index pip is configured for; so `bench.py` runs this case only with `--sizes`. The fresh environment of
-ser-edge must judge a sound, or its size would mean nothing.
+ser-edge must classify a sound, or its size would mean nothing.
 """
 
 import subprocess

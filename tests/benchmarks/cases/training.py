@@ -21,7 +21,7 @@ from timing import in_turn
 from ser_train.networks.config import BaselineConfig
 from ser_train.networks.zoo import NETWORKS
 from ser_train.training.batches import FixedBatches
-from ser_train.training.loop import _epoch
+from ser_train.training.loop import train_epoch
 from ser_train.training.optimizer import compile_model
 
 UTTERANCES, BATCH, LABELS = 1152, 32, 8
@@ -52,8 +52,8 @@ def _ours(name: str, features: Any, labels: Any) -> Callable[[], Any]:
     recipe = BaselineConfig(batch_size=BATCH)
     model = NETWORKS[name].build(notebook.SHAPE, LABELS)
     compile_model(model, recipe, UTTERANCES // BATCH)
-    lesson: Any = SimpleNamespace(batches=FixedBatches(features, labels, recipe), validation=None)
-    return partial(_epoch, model, lesson, 0, 0)
+    plan: Any = SimpleNamespace(batches=FixedBatches(features, labels, recipe), validation=None)
+    return partial(train_epoch, model, plan, 0, 0)
 
 
 if __name__ == "__main__":

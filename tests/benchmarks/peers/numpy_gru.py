@@ -41,7 +41,7 @@ def _stacked(weights: list[Array]) -> tuple[Array, Array, Array, Array]:
 
 
 def _gru(sequence: Array, kernels: Array, recurrent: Array, bias: Array, recurrent_bias: Array) -> Array:
-    """(frames, values) to (2, frames, units), each direction in the order in which it heard the frames."""
+    """(frames, values) to (2, frames, units), each direction in the order in which it reads the frames."""
     units, frames = recurrent.shape[1], len(sequence)
     projected = np.stack([sequence, sequence[::-1]]) @ kernels + bias
     state = np.zeros((2, 1, units), np.float32)

@@ -1,4 +1,4 @@
-"""Samples in memory: what each format and layout means, and the line for what means nothing."""
+"""Samples in memory, in each format and layout, and the errors for other objects."""
 
 import array
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import pytest
 
 from ser_edge.audio.samples.arrays import ChunkLayout, array_to_samples, chunk_to_samples, parse_sample_rate
 from ser_edge.errors import AudioError
+from tests import messages
 
 RATE = 16_000
 TONE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)
@@ -124,7 +125,7 @@ def test_every_format_and_holder_means_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SAME if not name.startswith(("int32 of", "int64"))])
-def test_a_chunk_means_what_a_whole_sound_means(name: str) -> None:
+def test_a_chunk_is_converted_like_a_whole_sound(name: str) -> None:
     np.testing.assert_array_equal(chunk_to_samples(SAME[name][0]), array_to_samples(SAME[name][0]))
 
 
@@ -134,7 +135,7 @@ def test_a_quiet_chunk_of_32_bits_stays_quiet() -> None:
 
 def test_a_chunk_of_64_bits_holds_16_bit_samples_or_is_refused() -> None:
     np.testing.assert_array_equal(chunk_to_samples(PCM.astype(np.int64)), chunk_to_samples(PCM))
-    with pytest.raises(AudioError, match=r"64-bit integers up to 32769, .*type array\.astype\(np\.int32\)"):
+    with messages.raises(AudioError, "audio-array"):
         chunk_to_samples([32_769, 0])
 
 
@@ -155,56 +156,59 @@ def test_channels_are_known_by_the_shape(given: Any, expected: Any) -> None:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "channels in too many rows": (
-        np.stack([TONE] * 64),
-        r"array: \(64, 16000\) looks like .* channels in rows; type a.*",
-    ),
-    "three dimensions": (np.ones((2, 2, 2)), "array: expected .* got 3 dimensions; type array.0. for the first .*"),
-    "a number": (np.float32(1), "array: a single number; expected .*"),
-    "lists of different lengths": ([[1.0, 2.0], [3.0]], r"array: no array .* type np\.concatenate\(parts\) .*"),
-    "bool": (TONE > 0, "array: bool is no sample format; use floats or signed integers"),
-    "complex": (TONE.astype(complex), r"array: complex128 is no sample format; type array\.real"),
-    "uint16": (PCM.astype(np.uint16), r"array: uint16 is no sample format; type \(array - 32768\.0\) / 32768"),
-    "uint32": (PCM.astype(np.uint32), r"array: uint32 .*; type \(array - 2147483648\.0\) / 2147483648"),
-    "objects": (TONE.astype(object), r"array: object is no .*; type np\.array\(array, dtype=np\.float32\)"),
-    "text": (np.array(["loud"]), r"array: <U4 is no sample format; for a path type predict\(path\)"),
-    "records": (np.zeros(9, [("left", "i2"), ("right", "i2")]), r"array: .* is no sample format; .*"),
-    "times": (np.zeros(9, "M8[s]"), r"array: .* is no sample format; .*"),
-    "nothing": ([], "array: empty, no samples in it"),
-    "no samples of two channels": (np.zeros((0, 2)), "array: empty, no samples in it"),
-    "two channels of no samples": (np.zeros((2, 0)), "array: empty, no samples in it"),
-    "no channels": (np.zeros((50, 0)), "array: empty, no samples in it"),
-    "NaN": (np.full(RATE, np.nan), r"array: holds NaN .*; type np\.nan_to_num\(array\)"),
-    "beyond float32": (np.full(RATE, 1e300), "array: holds NaN or infinite samples, .*"),
-    "masked": (np.ma.array(TONE, mask=TONE > 0.4), r"array: some samples are masked; type array\.filled\(0\) .*"),
-    "a sound file's bytes": (np.frombuffer(b"RIFF" + bytes(99), np.uint8), r"array: the bytes of .*io\.BytesIO\(.*"),
-    "a phone's file's bytes": (np.frombuffer(b"\0\0\0\x20ftypM4A " + bytes(9), np.uint8), "array: the bytes of .*"),
+    "channels in too many rows": (np.stack([TONE] * 64), "audio-array"),
+    "three dimensions": (np.ones((2, 2, 2)), "audio-array"),
+    "a number": (np.float32(1), "audio-array"),
+    "lists of different lengths": ([[1.0, 2.0], [3.0]], "audio-array"),
+    "bool": (TONE > 0, "audio-array"),
+    "complex": (TONE.astype(complex), "audio-array"),
+    "uint16": (PCM.astype(np.uint16), "audio-array"),
+    "uint32": (PCM.astype(np.uint32), "audio-array"),
+    "objects": (TONE.astype(object), "audio-array"),
+    "text": (np.array(["loud"]), "audio-array"),
+    "records": (np.zeros(9, [("left", "i2"), ("right", "i2")]), "audio-array"),
+    "times": (np.zeros(9, "M8[s]"), "audio-array"),
+    "masked": (np.ma.array(TONE, mask=TONE > 0.4), "audio-array"),
+}
+REFUSED_WHOLE: dict[str, tuple[Any, str]] = {  # chunks may be empty, their NaN is silence, their bytes aren't a file
+    "nothing": ([], "audio-empty"),
+    "no samples of two channels": (np.zeros((0, 2)), "audio-empty"),
+    "two channels of no samples": (np.zeros((2, 0)), "audio-empty"),
+    "no channels": (np.zeros((50, 0)), "audio-empty"),
+    "NaN": (np.full(RATE, np.nan), "audio-not-finite"),
+    "beyond float32": (np.full(RATE, 1e300), "audio-not-finite"),
+    "a sound file's bytes": (np.frombuffer(b"RIFF" + bytes(99), np.uint8), "audio-array"),
+    "a phone's file's bytes": (np.frombuffer(b"\0\0\0\x20ftypM4A " + bytes(9), np.uint8), "audio-array"),
 }
 
-BYTES = r".*: bytes don't say what they are; type io\.BytesIO\(data\) .*, np\.frombuffer\(data, np\.int16\) .*"
-NO_SAMPLES: dict[str, tuple[Callable[[], Any], str]] = {
-    "bytes": (lambda: PCM.tobytes(), BYTES),
-    "bytearray": (lambda: bytearray(PCM.tobytes()), BYTES),
-    "memoryview": (lambda: memoryview(PCM.tobytes()), BYTES),
-    "array.array of bytes": (lambda: array.array("B", PCM.tobytes()), BYTES),
-    "None": (lambda: None, "NoneType: holds no samples; give an array of them .*"),
-    "an object": (object, "object: holds no samples; .*"),
-    "a set": (lambda: {1.0}, "set: holds no samples; .*"),
-    "text": (lambda: "a.wav", "str: holds no samples; .*"),
-    "a data set's entry": (lambda: {"array": TONE}, r'dict: no samples; type predict\(x\["array"\], sample_rate=.*'),
-    "a generator": (lambda: (x for x in [TONE]), r"generator: .* type stream\(chunks, sample_rate=\.\.\.\) .*"),
-    "paths": (lambda: ["a.wav", "b.wav"], r"list of paths: .* type \[recognizer\.predict\(path\) for path in paths\]"),
+NO_SAMPLES: dict[str, tuple[Callable[[], Any], str]] = {  # and the name that the message begins with
+    "bytes": (lambda: PCM.tobytes(), "bytes"),
+    "bytearray": (lambda: bytearray(PCM.tobytes()), "bytearray"),
+    "memoryview": (lambda: memoryview(PCM.tobytes()), "memoryview"),
+    "array.array of bytes": (lambda: array.array("B", PCM.tobytes()), "array"),
+    "None": (lambda: None, "NoneType"),
+    "an object": (object, "object"),
+    "a set": (lambda: {1.0}, "set"),
+    "text": (lambda: "a.wav", "str"),
+    "a data set's entry": (lambda: {"array": TONE}, "dict"),
+    "a generator": (lambda: (x for x in [TONE]), "generator"),
+    "paths": (lambda: ["a.wav", "b.wav"], "list of paths"),
 }
 
 
 @pytest.mark.parametrize("take", [array_to_samples, chunk_to_samples], ids=["array", "chunk"])
 @pytest.mark.parametrize("name", REFUSED)
-def test_an_array_that_is_no_sound_is_refused_in_a_line(name: str, take: Callable[[Any], Any]) -> None:
-    source, says = REFUSED[name]
-    if take is chunk_to_samples and ("no samples" in says or "NaN" in says or "the bytes" in says):
-        return  # a chunk may be empty, what isn't a number in it is silence, and raw bytes may look like anything
-    with pytest.raises(AudioError, match=f"^{says}$"):
+def test_an_array_that_is_no_sound_has_a_code(name: str, take: Callable[[Any], Any]) -> None:
+    source, code = REFUSED[name]
+    with messages.raises(AudioError, code):
         take(source)
+
+
+@pytest.mark.parametrize("name", REFUSED_WHOLE)
+def test_a_whole_sound_has_to_be_complete_and_finite(name: str) -> None:
+    source, code = REFUSED_WHOLE[name]
+    with messages.raises(AudioError, code):
+        array_to_samples(source)
 
 
 @pytest.mark.parametrize(
@@ -213,19 +217,20 @@ def test_an_array_that_is_no_sound_is_refused_in_a_line(name: str, take: Callabl
     ids=["array", "chunk", "stream"],
 )
 @pytest.mark.parametrize("name", NO_SAMPLES)
-def test_what_holds_no_samples_is_a_type_error_with_what_to_type(name: str, take: Callable[[Any], Any]) -> None:
-    make, says = NO_SAMPLES[name]
-    with pytest.raises(TypeError, match=f"^{says}$"):
+def test_an_object_without_samples_is_a_type_error(name: str, take: Callable[[Any], Any]) -> None:
+    make, kind = NO_SAMPLES[name]
+    with pytest.raises(TypeError, match=f"^{kind}: "):
         take(make())
 
 
-def test_a_library_that_gives_no_array_is_quoted() -> None:
+def test_the_message_of_a_library_is_quoted() -> None:
     class Broken(Tensor):
         def detach(self) -> Any:
             raise NotImplementedError("no NumPy\nin this build")
 
-    with pytest.raises(AudioError, match=r"^array: no array can be made of it: no NumPy in this build$"):
+    with messages.raises(AudioError, "audio-array") as caught:
         array_to_samples(Broken(TONE))
+    assert "no NumPy in this build" in str(caught.value)
 
 
 def test_chunks_keep_the_layout_of_the_first() -> None:
@@ -246,7 +251,7 @@ def test_chunks_of_one_channel_may_come_in_any_layout() -> None:
 def test_other_channels_in_the_middle_of_a_stream_are_refused(chunk: Any) -> None:
     layout = ChunkLayout(RATE)
     layout.chunk_to_samples(STEREO)
-    with pytest.raises(AudioError, match=r"^stream: a chunk of \d channels? after some of 2; open a .*"):
+    with messages.raises(AudioError, "audio-channels"):
         layout.chunk_to_samples(chunk)
 
 
@@ -254,7 +259,7 @@ def test_a_chunk_may_come_with_the_rate_of_the_stream_and_no_other() -> None:
     layout = ChunkLayout(RATE)
     for pair in ((RATE, PCM), (PCM, RATE), (float(RATE), PCM.tolist())):
         np.testing.assert_array_equal(layout.chunk_to_samples(pair), chunk_to_samples(PCM))
-    with pytest.raises(AudioError, match=r"^stream: a chunk of 48000 Hz after 16000 Hz; open a listener for each$"):
+    with messages.raises(AudioError, "audio-sample-rate"):
         layout.chunk_to_samples((48_000, PCM))
 
 
@@ -266,11 +271,11 @@ def test_a_rate_is_a_number_of_any_type(rate: Any) -> None:
 
 @pytest.mark.parametrize("rate", ["16000", b"16000", True, np.True_, None, [RATE], np.array([RATE]), 1j, TONE, {}])
 def test_a_rate_that_is_no_number_is_a_type_error(rate: Any) -> None:
-    with pytest.raises(TypeError, match=r"^sample_rate is .*; it must be a number of Hz: sample_rate=16000$"):
+    with pytest.raises(TypeError, match="sample_rate"):
         parse_sample_rate(rate, "array")
 
 
 @pytest.mark.parametrize("rate", [0, -RATE, 16, 0.5, 1e9, float("nan"), float("inf"), 16_000.5, np.float64(44_100.25)])
 def test_a_rate_that_no_recording_has_is_refused(rate: Any) -> None:
-    with pytest.raises(AudioError, match=r"^array: a sample rate of .* Hz; expected (1000 to 768000|a whole number)$"):
+    with messages.raises(AudioError, "audio-sample-rate"):
         parse_sample_rate(rate, "array")

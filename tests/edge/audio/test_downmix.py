@@ -1,4 +1,4 @@
-"""DC offsets, channels that cancel, and the channel that was asked for."""
+"""DC offsets, channels that cancel, and the choice of a channel."""
 
 from itertools import pairwise
 
@@ -8,6 +8,7 @@ import pytest
 from ser_edge.audio.downmix import Downmix, mono_blocks
 from ser_edge.audio.sound import Channels, Samples, Sound
 from ser_edge.errors import AudioError
+from tests import messages
 from tests.conftest import voice
 
 RATE = 16_000
@@ -59,8 +60,8 @@ def test_channels_are_averaged() -> None:
 @pytest.mark.parametrize("other", [-1.0, -0.9, -1.1])
 def test_channels_that_cancel_are_not_averaged(other: float) -> None:
     stereo = columns(VOICE, other * VOICE)
-    heard = mono(stereo)
-    assert np.sqrt(np.mean(heard**2)) > 0.8 * np.sqrt(np.mean(VOICE**2))
+    mixed = mono(stereo)
+    assert np.sqrt(np.mean(mixed**2)) > 0.8 * np.sqrt(np.mean(VOICE**2))
 
 
 def test_an_offset_does_not_hide_that_channels_cancel() -> None:
@@ -79,7 +80,7 @@ def test_the_channel_that_is_asked_for_is_taken() -> None:
 
 
 def test_a_channel_that_is_not_there_is_refused() -> None:
-    with pytest.raises(AudioError, match="sound: no channel 3; it has 2"):
+    with messages.raises(AudioError, "audio-channels"):
         mono(columns(VOICE, VOICE), channel=3)
 
 

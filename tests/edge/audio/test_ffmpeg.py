@@ -1,4 +1,4 @@
-"""What phones and browsers record is decoded by PyAV or ffmpeg, or said what it is and what would decode it."""
+"""Recordings of phones and browsers are decoded by PyAV or ffmpeg; without both, an error names the format."""
 
 import importlib.util
 import shutil
@@ -14,11 +14,12 @@ from ser_edge.audio.decoding import ffmpeg as media
 from ser_edge.audio.decoding.decoder import open_sound
 from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.errors import AudioError
+from tests import messages
 
 RATE = 48_000
 HUM = (0.5 * np.sin(2 * np.pi * 440 * np.arange(3 * RATE) / RATE)).astype(np.float32)
 
-# name: container, codec, suffix, what is said of it where nothing decodes it (None: libsndfile's own words)
+# name: container, codec, suffix, name of the format in errors (None: libsndfile's)
 RECORDINGS: dict[str, tuple[str, str, str, str | None]] = {
     "phone": ("ipod", "aac", ".m4a", "M4A"),
     "phone, lossless": ("ipod", "alac", ".m4a", "M4A"),
@@ -52,7 +53,7 @@ def nothing_decodes(no_pyav: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_a_recording_is_decoded_through_each_door(name: str, recorded: Callable[..., bytes], decode_all: Any) -> None:
+def test_a_recording_is_decoded_from_each_source(name: str, recorded: Callable[..., bytes], decode_all: Any) -> None:
     form, codec, _, _ = RECORDINGS[name]
     decoded = decode_all(recorded(HUM, RATE, form, codec))
     assert (decoded.rate, decoded.samples.shape[1], decoded.warnings) == (RATE, 1, ())
@@ -83,7 +84,7 @@ def test_a_sound_with_a_picture_is_a_sound(recorded: Callable[..., bytes], decod
 
 
 @pytest.mark.parametrize("name", BY_LIBSNDFILE)
-def test_what_libsndfile_decodes_is_not_ffmpegs(
+def test_ffmpeg_is_not_used_for_what_libsndfile_decodes(
     name: str, recorded: Callable[..., bytes], decode_all: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: Any) -> Any:
@@ -99,7 +100,7 @@ def test_half_a_recording_is_decoded(recorded: Callable[..., bytes], decode_all:
     assert 1 < decode_all(content[: len(content) * 2 // 3]).seconds < 2.5
 
 
-def test_a_film_without_sound_says_so(recorded: Callable[..., bytes], tmp_path: Path, command: Any) -> None:
+def test_a_film_without_sound_has_a_code(recorded: Callable[..., bytes], tmp_path: Path, command: Any) -> None:
     av = pytest.importorskip("av")
     path = tmp_path / "silent.mp4"
     with av.open(str(path), "w") as container:
@@ -109,24 +110,26 @@ def test_a_film_without_sound_says_so(recorded: Callable[..., bytes], tmp_path: 
         for _ in range(5):
             container.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
         container.mux(stream.encode(None))
-    code, answered, said = command(path)
-    assert (code, answered) == (1, [])
-    assert said == [f"ser-edge: {path}: no sound in it, or none that can be decoded"]
+    code, answered, (line,) = command(path)
+    assert (code, answered, messages.codes_in(line)) == (1, [], ["audio-unknown-format"])
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_what_nothing_decodes_is_called_by_its_name_with_one_command(
-    name: str, recorded: Callable[..., bytes], nothing_decodes: None, tmp_path: Path
+def test_a_format_that_nothing_decodes_is_named_with_a_command(
+    name: str,
+    recorded: Callable[..., bytes],
+    nothing_decodes: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    form, codec, suffix, what = RECORDINGS[name]
+    form, codec, suffix, kind = RECORDINGS[name]
     path = tmp_path / f"it{suffix}"
     path.write_bytes(recorded(HUM, RATE, form, codec))
-    with pytest.raises(AudioError) as refusal, open_sound(path):
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    with messages.raises(AudioError, "audio-needs-ffmpeg") as caught, open_sound(path):
         pass
-    said = str(refusal.value)
-    assert said.endswith(f"try: {media.install_command()}")
-    assert "\n" not in said
-    assert said.startswith(f"{path}: {what}, which needs PyAV or ffmpeg" if what else f"{path}: ")
+    assert str(caught.value).startswith(f"{path}: {kind or ''}")
+    assert str(caught.value).endswith(media.install_command())
 
 
 def test_the_command_is_one_for_this_python(nothing_decodes: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +171,7 @@ class TestFfmpeg:
 
         return put
 
-    def test_what_it_writes_is_the_sound(
+    def test_its_output_is_the_sound(
         self,
         ffmpeg: Callable[[str], None],
         encoded: Callable[..., bytes],
@@ -187,15 +190,17 @@ class TestFfmpeg:
         assert decoded.warnings == ()
         assert "-i file:" in asked.read_text().splitlines()[0]
 
-    def test_what_it_says_is_a_line(
+    def test_its_last_message_is_quoted(
         self, ffmpeg: Callable[[str], None], recorded: Callable[..., bytes], command: Any, tmp_path: Path
     ) -> None:
         path = tmp_path / "a.m4a"
         path.write_bytes(recorded(HUM, RATE, "ipod", "aac"))
         ffmpeg("echo one >&2; echo it went wrong >&2; exit 1")
-        assert command(path) == (1, [], [f"ser-edge: {path}: can't be decoded: it went wrong"])
+        code, answered, (line,) = command(path)
+        assert (code, answered, messages.codes_in(line)) == (1, [], ["audio-damaged"])
+        assert "it went wrong" in line
 
-    def test_it_is_ended_with_whoever_wanted_it(
+    def test_it_is_ended_with_its_reader(
         self,
         ffmpeg: Callable[[str], None],
         encoded: Callable[..., bytes],
@@ -226,7 +231,7 @@ def test_folders_are_searched_for_all_of_them() -> None:
 
 
 class TestFolders:
-    """What `ser-edge` makes of folders with such files in them."""
+    """Folders with such files in them."""
 
     def test_what_cannot_be_decoded_here_is_counted(
         self, nothing_decodes: None, sounds: list[Path], command: Any, tmp_path: Path
@@ -236,19 +241,20 @@ class TestFolders:
         good = shutil.copy(sounds[0], folder / "good.wav")
         for name in ("a.m4a", "b.M4A", "c.webm", "c.txt", "._d.m4a"):
             (folder / name).touch()
-        code, answered, said = command("--jobs", "1", folder)
+        code, answered, lines = command("--jobs", "1", folder)
         assert (code, answered) == (1, [str(good)])
-        assert said == [
-            f"ser-edge: 3 files skipped (.m4a, .webm), which need PyAV or ffmpeg; try: {media.install_command()}",
-            "ser-edge: 1 classified, 3 failed",
-        ]
+        assert len(lines) == 2  # the last is a summary
+        assert ": 3 files " in lines[0]
+        assert "(.m4a, .webm)" in lines[0]
+        assert lines[0].endswith(media.install_command())
 
-    def test_a_folder_of_nothing_else_says_no_more(self, nothing_decodes: None, command: Any, tmp_path: Path) -> None:
+    def test_a_folder_of_nothing_else_is_one_line(self, nothing_decodes: None, command: Any, tmp_path: Path) -> None:
         (tmp_path / "folder").mkdir()
         (tmp_path / "folder" / "a.m4a").touch()
-        code, answered, said = command(tmp_path / "folder")
+        code, answered, lines = command(tmp_path / "folder")
         assert (code, answered) == (1, [])
-        assert said == [f"ser-edge: 1 file skipped (.m4a), which need PyAV or ffmpeg; try: {media.install_command()}"]
+        assert len(lines) == 1
+        assert lines[0].endswith(media.install_command())
 
     def test_links_are_followed_once_around(self, sounds: list[Path], command: Any, tmp_path: Path) -> None:
         folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
@@ -262,15 +268,16 @@ class TestFolders:
         (folder / "around").symlink_to(folder)
         (folder / "itself").symlink_to(folder / "itself")
         (folder / "lost.wav").symlink_to(tmp_path / "nowhere")
-        code, answered, said = command("--jobs", "1", folder)
+        code, answered, lines = command("--jobs", "1", folder)
         assert answered == [str(folder / "linked" / "a.wav"), str(folder / "linked.wav")]
-        assert (code, said[0]) == (1, f"ser-edge: {folder / 'lost.wav'}: no such file")
+        assert (code, messages.codes_in(lines[0])) == (1, ["audio-not-found"])
+        assert str(folder / "lost.wav") in lines[0]
 
-    def test_recordings_are_judged_as_the_wav_is(
+    def test_recordings_in_a_folder_are_classified(
         self, recorded: Callable[..., bytes], sounds: list[Path], command: Any, tmp_path: Path
     ) -> None:
         (tmp_path / "folder").mkdir()
         for name, (form, codec) in {"a.m4a": ("ipod", "aac"), "b.webm": ("webm", "libopus")}.items():
             (tmp_path / "folder" / name).write_bytes(recorded(HUM, RATE, form, codec))
-        code, answered, said = command("--no-gate", tmp_path / "folder")
-        assert (code, [Path(path).name for path in answered], said) == (0, ["a.m4a", "b.webm"], [])
+        code, answered, lines = command("--no-gate", tmp_path / "folder")
+        assert (code, [Path(path).name for path in answered], lines) == (0, ["a.m4a", "b.webm"], [])

@@ -1,45 +1,44 @@
-"""What is no sound is called by its name."""
+"""Files that are no sound get the error that names what they are."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import messages
+
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 
-# content, what is said of it
+# content, code
 NO_SOUNDS = {
-    "nothing": (b"", "an empty file; copy or download it again"),
-    "a page": (
-        b"<!DOCTYPE html>\n<html><body>404</body></html>",
-        "a web page (HTML)",
-    ),
-    "a page with a mark": (b"\xef\xbb\xbf\n <HTML lang=en>", "a web page (HTML)"),
-    "a pointer": (LFS, "a git-LFS pointer, not the file itself; fetch that with: git lfs pull"),
-    "text": (b"Dear diary, " * 99, "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"),
-    "zeros": (bytes(9999), "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"),
-    "a tag alone": (b"ID3\4\0\0\0\0\0\x0a" + bytes(10), "not a sound file that can be read (WAV, FLAC, OGG, ...)"),
+    "nothing": (b"", "audio-placeholder"),
+    "a page": (b"<!DOCTYPE html>\n<html><body>404</body></html>", "audio-placeholder"),
+    "a page with a mark": (b"\xef\xbb\xbf\n <HTML lang=en>", "audio-placeholder"),
+    "a pointer": (LFS, "audio-placeholder"),
+    "text": (b"Dear diary, " * 99, "audio-unknown-format"),
+    "zeros": (bytes(9999), "audio-unknown-format"),
+    "a tag alone": (b"ID3\4\0\0\0\0\0\x0a" + bytes(10), "audio-unknown-format"),
 }
 
 
 @pytest.mark.parametrize("name", NO_SOUNDS)
 @pytest.mark.parametrize("suffix", [".mp3", ".wav", ".m4a"])
-def test_what_is_no_sound_is_a_line_and_the_others_are_judged(
+def test_a_file_that_is_no_sound_has_a_code_and_the_others_are_classified(
     name: str, suffix: str, sounds: list[Path], command: Any, tmp_path: Path
 ) -> None:
-    content, says = NO_SOUNDS[name]
+    content, code = NO_SOUNDS[name]
     path = tmp_path / f"it{suffix}"
     path.write_bytes(content)
-    code, answered, said = command("--no-gate", path, sounds[0])
-    assert (code, answered) == (1, [str(sounds[0])])
-    assert said[0].startswith(f"ser-edge: {path}: {says.split(' (')[0]}")
-    assert len(said) == 2
+    exit_code, answered, lines = command("--no-gate", path, sounds[0])
+    assert (exit_code, answered) == (1, [str(sounds[0])])
+    assert messages.codes_in("\n".join(lines)) == [code]
 
 
 @pytest.mark.parametrize("name", NO_SOUNDS)
-def test_through_a_stream_it_is_the_same_line(name: str, through_each_door: Any) -> None:
-    content, says = NO_SOUNDS[name]
-    answers = through_each_door(content)
+def test_each_kind_of_source_gives_the_same_code(name: str, decode_each: Any) -> None:
+    content, code = NO_SOUNDS[name]
+    errors = decode_each(content)
     if not content:
-        assert answers.pop("standard input") == "it: empty; pipe a sound file into it, or samples with --rate"
-    assert {str(answer).partition(": ")[2].split(" (")[0] for answer in answers.values()} == {says.split(" (")[0]}
+        messages.check(errors.pop("standard input"), "audio-empty")
+    for error in errors.values():
+        messages.check(error, code)

@@ -1,4 +1,4 @@
-"""What `predict` and `stream` are called with in programs: it is the same sound, or a line says what to type."""
+"""Arguments of `predict` and `stream`: the same samples from each kind of source, or an error."""
 
 import asyncio
 import gzip
@@ -18,7 +18,9 @@ import pytest
 import soundfile
 
 from ser_edge import AudioError, ModelError, Recognizer
+from ser_edge.audio.decoding.file_objects import binary_file
 from ser_edge.audio.sources import open_source
+from tests import messages
 
 RATE = 16_000
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32)
@@ -39,11 +41,12 @@ def samples_of(source: Any, sample_rate: Any = None) -> npt.NDArray[np.float32]:
         return np.concatenate(list(sound.chunks))[:, 0]
 
 
-def refusal(kind: type[Exception], source: Any, sample_rate: Any = None) -> str:
-    with pytest.raises(kind) as error:
+def refusal(source: Any, sample_rate: Any = None) -> str:
+    """The code of its AudioError."""
+    with pytest.raises(AudioError) as caught:
         samples_of(source, sample_rate)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+    messages.check(caught.value, caught.value.code)
+    return caught.value.code
 
 
 @pytest.fixture
@@ -153,7 +156,7 @@ def archived() -> Any:
 def piped() -> Any:
     receiver, sender = os.pipe()
     with open(sender, "wb") as out:  # noqa: PTH123
-        out.write(encoded(NOISE[:4_000]))  # a pipe holds no more while nobody reads
+        out.write(encoded(NOISE[:4_000]))  # a pipe holds no more without a reader
     return open(receiver, "rb")  # noqa: PTH123
 
 
@@ -190,7 +193,7 @@ SAME: dict[str, Callable[[Path], Any]] = {  # what is made of a path
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # they are left open, as programs do
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", SAME)
-def test_the_same_sound_comes_through_every_door(name: str, wav: Path) -> None:
+def test_each_kind_of_source_gives_the_same_samples(name: str, wav: Path) -> None:
     source = SAME[name](wav)
     np.testing.assert_array_equal(samples_of(source), NOISE)
     if name not in ("what only reads", "what only reads all"):
@@ -203,7 +206,7 @@ def test_memory_that_is_mapped_is_a_file(wav: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pipe that holds it")
-def test_what_can_not_be_rewound_is_read_on() -> None:
+def test_a_file_that_cannot_be_rewound_is_read_on() -> None:
     with piped() as pipe:
         np.testing.assert_array_equal(samples_of(pipe), NOISE[:4_000])
 
@@ -214,49 +217,44 @@ def test_a_sound_file_is_read_from_where_it_stands_and_stands_there_again(wav: P
         for _ in range(2):
             np.testing.assert_array_equal(samples_of(file), NOISE[4_000:])
         file.read()
-        assert refusal(AudioError, file) == f"{wav}: a SoundFile that was read to its end; type file.seek(0)"
-    assert refusal(AudioError, file) == f"{wav}: a SoundFile that is closed already; open it again"
+        assert refusal(file) == "audio-file-object"
+    assert refusal(file) == "audio-file-object"
 
 
 def test_a_sound_file_that_is_written_is_refused(tmp_path: Path) -> None:
     with soundfile.SoundFile(tmp_path / "b.wav", "w", RATE, 1) as file:
-        assert "opened for writing; close it, then type predict(path)" in refusal(AudioError, file)
+        assert refusal(file) == "audio-file-object"
 
 
 def test_a_large_copy_lies_on_disk_and_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ser_edge.audio.decoding.file_objects._IN_MEMORY", 1_000)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    np.testing.assert_array_equal(samples_of(OnlyReads()), NOISE)
+    with binary_file(OnlyReads(), max_in_memory=1_000) as (copy, _):
+        assert copy.read() == WAV
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_endless_copy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ser_edge.audio.decoding.file_objects._LONGEST", 1 << 20)
-    assert refusal(AudioError, NoFile(bytes(4096))) == (
-        "the stream: over 0 GiB and no end; save it as a file, and give its path"
-    )
+def test_an_endless_copy_is_refused() -> None:
+    with messages.raises(AudioError, "audio-too-long"), binary_file(NoFile(bytes(4096)), max_size=1 << 20):
+        pass
 
 
 REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "closed": (lambda _: closed(), "the stream: closed already; open it again"),
-    "text": (lambda path: path.open(encoding="latin-1"), '.*a.wav: opened as text; open it as open(path, "rb")'),
-    "StringIO": (lambda _: io.StringIO("RIFF"), 'the stream: opened as text; open it as open(path, "rb")'),
-    "reads text": (lambda _: NoFile("RIFF"), "the stream: reads text; open it in binary mode"),
-    "reads lists": (lambda _: NoFile([1]), "the stream: its read() gives list, not bytes; .*"),
-    "reads nothing yet": (lambda _: NoFile(None), "the stream: its read() gives NoneType, not bytes; .*"),
-    "fails": (lambda _: NoFile(KeyError("gone\nfor good")), r"the stream: can't be read: 'gone\\nfor good'"),
-    "damaged member": (lambda _: damaged_member(), "a.wav: can't be read: .*"),
-    "for writing": (lambda path: path.open("ab"), '.*a.wav: opened for writing; open it as open(path, "rb")'),
-    "empty": (lambda _: io.BytesIO(), "the stream: .*"),
-    "no path": (lambda _: "", r"the path is empty; was a variable not set\?"),
-    "URL": (lambda _: "https://a.example/b.wav", ".*b.wav: a URL; give the path of a file, downloaded first"),
-    "home": (lambda _: "~/b.wav", r"~/b.wav: no such file; type os.path.expanduser\('~/b.wav'\)"),
-    "bytes of no path": (lambda _: b"missing.wav", "missing.wav: no such file"),
-    "folder": (
-        lambda path: path.parent,
-        r'.*: a folder; predict takes one sound; type \[recognizer\.predict\(p\) for p in .*\.rglob\("\*\.wav"\)\]',
-    ),
-    "folder of nothing": (lambda path: made(path.parent / "b"), ".*b: a folder; .*"),
+    "closed": (lambda _: closed(), "audio-file-object"),
+    "text": (lambda path: path.open(encoding="latin-1"), "audio-file-object"),
+    "StringIO": (lambda _: io.StringIO("RIFF"), "audio-file-object"),
+    "reads text": (lambda _: NoFile("RIFF"), "audio-file-object"),
+    "reads lists": (lambda _: NoFile([1]), "audio-file-object"),
+    "reads nothing yet": (lambda _: NoFile(None), "audio-file-object"),
+    "fails": (lambda _: NoFile(KeyError("gone\nfor good")), "audio-unreadable"),
+    "damaged member": (lambda _: damaged_member(), "audio-unreadable"),
+    "for writing": (lambda path: path.open("ab"), "audio-file-object"),
+    "empty": (lambda _: io.BytesIO(), "audio-placeholder"),
+    "no path": (lambda _: "", "audio-not-found"),
+    "URL": (lambda _: "https://a.example/b.wav", "audio-not-found"),
+    "home": (lambda _: "~/b.wav", "audio-not-found"),
+    "bytes of no path": (lambda _: b"missing.wav", "audio-not-found"),
+    "folder": (lambda path: path.parent, "audio-folder"),
+    "folder of nothing": (lambda path: made(path.parent / "b"), "audio-folder"),
 }
 
 
@@ -283,39 +281,37 @@ def damaged_member() -> Any:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_sound_is_refused_in_a_line(name: str, wav: Path) -> None:
-    make, says = REFUSED[name]
-    pattern = says if "\\" in says else says.replace("(", r"\(").replace(")", r"\)")
-    with pytest.raises(AudioError, match=f"^{pattern}$"):
-        samples_of(make(wav))
+def test_a_source_without_sound_has_a_code(name: str, wav: Path) -> None:
+    make, code = REFUSED[name]
+    source = make(wav)
+    assert refusal(source) == code
+    getattr(source, "close", lambda: None)()
 
 
 @pytest.mark.parametrize(
-    ("source", "rate", "says"),
+    ("source", "rate"),
     [
-        (NOISE, None, "an array needs its sample rate: predict(array, sample_rate=...)"),
-        (NOISE.tolist(), None, "an array needs its sample rate: predict(array, sample_rate=...)"),
-        (RATE, NOISE, "samples come first, then their rate; type predict(samples, sample_rate=16000)"),
-        (
-            float(RATE),
-            NOISE.tolist(),
-            "samples come first, then their rate; type predict(samples, sample_rate=16000.0)",
-        ),
-        ((NOISE, RATE), 8_000, "the samples come with 16000 Hz, sample_rate says 8000; leave one of them out"),
-        (NOISE, "16000", "sample_rate is '16000'; it must be a number of Hz: sample_rate=16000"),
-        (Remote(), None, "Remote: its read() is async; type io.BytesIO(await file.read())"),
+        (NOISE, None),
+        (NOISE.tolist(), None),
+        (RATE, NOISE),
+        (float(RATE), NOISE.tolist()),
+        ((NOISE, RATE), 8_000),
+        (NOISE, "16000"),
     ],
 )
-def test_a_call_that_makes_no_sense_says_what_to_type(source: Any, rate: Any, says: str) -> None:
-    assert refusal(TypeError, source, rate) == says
+def test_a_missing_or_wrong_rate_is_a_type_error(source: Any, rate: Any) -> None:
+    with pytest.raises(TypeError, match="rate"):
+        samples_of(source, rate)
 
 
-def test_what_is_awaited_is_not_left_waiting() -> None:
+def test_an_asynchronous_file_is_a_type_error() -> None:
     class Hidden(OnlyReads):
         def read(self, size: int = -1) -> Any:
             return Remote().read()
 
-    assert "its read() is async" in refusal(TypeError, Hidden())
+    for source in (Remote(), Hidden()):
+        with pytest.raises(TypeError, match="async"):
+            samples_of(source)
 
 
 def test_the_rate_may_be_given_twice_if_it_is_the_same() -> None:
@@ -324,7 +320,9 @@ def test_the_rate_may_be_given_twice_if_it_is_the_same() -> None:
 
 def test_an_upload_is_called_by_its_file_in_messages() -> None:
     for upload in (Part(io.BytesIO(b"text")), Upload(io.BytesIO(b"text")), Field(io.BytesIO(b"text"))):
-        assert refusal(AudioError, upload).startswith("voice.wav: ")
+        with messages.raises(AudioError, "audio-unknown-format") as caught:
+            samples_of(upload)
+        assert str(caught.value).startswith("voice.wav: ")
 
 
 def test_an_upload_is_predicted_inside_a_coroutine(recognizer: Recognizer) -> None:
@@ -356,30 +354,19 @@ def parts() -> Iterator[Any]:
     ],
     ids=["one", "generator", "lists", "with their rate", "(1, samples)", "memoryviews", "list"],
 )
-def test_a_stream_takes_what_yields_samples(chunks: Any, recognizer: Recognizer) -> None:
+def test_a_stream_takes_any_iterable_of_samples(chunks: Any, recognizer: Recognizer) -> None:
     expected = list(recognizer.stream(np.split(NOISE, 10), RATE))
     assert list(recognizer.stream(chunks, RATE)) == expected
     assert expected[-1].end == 1.0
 
 
-@pytest.mark.parametrize(
-    ("chunks", "says"),
-    [
-        ("a.wav", "str: no chunks of samples; for a file type stream(soundfile.blocks(file, 1600), ...)"),
-        (Path("a.wav"), "Path: no chunks of samples; for a file type stream(soundfile.blocks(file, 1600), ...)"),
-        (io.BytesIO(WAV), "BytesIO: no chunks of samples; for a file type stream(soundfile.blocks(file, 1600), ...)"),
-        (WAV, "bytes: no chunks; for 16-bit samples type stream([np.frombuffer(data, np.int16)], ...)"),
-        (NOISE, "ndarray: no chunks but one array; type stream([array], ...), or list(array) for its rows"),
-        (None, "NoneType: no chunks; give something that yields arrays of samples"),
-    ],
-)
-def test_a_stream_of_what_is_no_chunks_says_so_at_once(chunks: Any, says: str, recognizer: Recognizer) -> None:
-    with pytest.raises(TypeError) as error:
+@pytest.mark.parametrize("chunks", ["a.wav", Path("a.wav"), io.BytesIO(WAV), WAV, NOISE, None])
+def test_a_stream_of_anything_but_chunks_is_a_type_error_at_once(chunks: Any, recognizer: Recognizer) -> None:
+    with pytest.raises(TypeError, match="chunks"):
         recognizer.stream(chunks, RATE)
-    assert str(error.value).replace("PosixPath", "Path").replace("WindowsPath", "Path") == says
 
 
-def test_an_async_source_is_fed_to_a_listener(recognizer: Recognizer) -> None:
+def test_an_async_source_goes_through_create_stream(recognizer: Recognizer) -> None:
     async def source() -> Any:
         for part in parts():
             yield part
@@ -395,31 +382,31 @@ def test_an_async_source_is_fed_to_a_listener(recognizer: Recognizer) -> None:
 
 
 @pytest.mark.parametrize("rate", ["16000", None, NOISE])
-def test_a_listener_needs_a_rate_that_is_a_number(rate: Any, recognizer: Recognizer) -> None:
-    with pytest.raises(TypeError, match=r"^sample_rate is .*; it must be a number of Hz"):
+def test_a_stream_needs_a_rate_that_is_a_number(rate: Any, recognizer: Recognizer) -> None:
+    with pytest.raises(TypeError, match="sample_rate"):
         recognizer.create_stream(rate)
 
 
+@pytest.mark.parametrize("path", ["x.wav", Path("b/x.mp3")])
+def test_a_sound_is_no_model(path: Any) -> None:
+    with pytest.raises(ModelError):
+        Recognizer(path)
+
+
 @pytest.mark.parametrize(
-    ("settings", "kind", "says"),
+    ("settings", "kind"),
     [
-        ({"model": "x.wav"}, ModelError, r"x\.wav: a sound, not a model file \(.*\); it goes into .*predict\(\.\.\.\)"),
-        ({"model": Path("b/x.mp3")}, ModelError, r".*x\.mp3: a sound, not a model file .*"),
-        (
-            {"model": NOISE},
-            TypeError,
-            r"a model is a name or a path, not ndarray; the sound goes into predict\(\.\.\.\)",
-        ),
-        ({"threads": 0}, ValueError, "threads=0: must be a whole number, 1 or more"),
-        ({"threads": True}, ValueError, "threads=True: must be .*"),
-        ({"threads": "2"}, ValueError, "threads='2': must be .*"),
-        ({"threshold": 50}, ValueError, "threshold=50: must be 0 to 1"),
-        ({"threshold": float("nan")}, ValueError, "threshold=nan: must be 0 to 1"),
-        ({"channel": 0}, ValueError, "channel=0: must be a whole number, 1 for the first"),
-        ({"channel": -1}, ValueError, "channel=-1: must be .*"),
-        ({"channel": 1.5}, ValueError, "channel=1.5: must be .*"),
+        ({"model": NOISE}, TypeError),
+        ({"threads": 0}, ValueError),
+        ({"threads": True}, ValueError),
+        ({"threads": "2"}, ValueError),
+        ({"threshold": 50}, ValueError),
+        ({"threshold": float("nan")}, ValueError),
+        ({"channel": 0}, ValueError),
+        ({"channel": -1}, ValueError),
+        ({"channel": 1.5}, ValueError),
     ],
 )
-def test_a_recognizer_of_nonsense_is_refused(settings: dict[str, Any], kind: type[Exception], says: str) -> None:
-    with pytest.raises(kind, match=f"^{says}$"):
+def test_a_recognizer_with_invalid_settings_is_refused(settings: dict[str, Any], kind: type[Exception]) -> None:
+    with pytest.raises(kind, match=next(iter(settings))):
         Recognizer(**settings)

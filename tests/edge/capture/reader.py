@@ -27,7 +27,7 @@ def noise(seconds: float, channels: int = 1, rate: int = RATE) -> npt.NDArray[np
     return (whole / 32_768).astype(np.float32).squeeze()
 
 
-def until(condition: Callable[[], Any], seconds: float = 3.0) -> None:
+def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never happened"
@@ -71,9 +71,9 @@ def reading(device: int | str | None = None, **timeouts: float) -> Iterator[tupl
             yield opened, reader
         finally:
             opened.stop()
-            reader.thread.join(1)
+            reader.thread.join(5)
             assert not reader.thread.is_alive()
-    assert reader.longest < 0.5  # 0.25, on a busy machine
+    assert reader.longest < 3  # it never blocks: 0.25, and more on a busy machine
 
 
 def taken(opened: Microphone, seconds: float) -> npt.NDArray[np.float32]:

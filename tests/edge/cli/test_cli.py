@@ -1,4 +1,4 @@
-"""The command: what it says, on which stream, and its exit code. Never a traceback.
+"""The command: its output, on which stream, and its exit code. Never a traceback.
 
 First called in this process, for its words; then as one of its own, where it meets pipes, a full disk and Ctrl-C.
 """
@@ -36,7 +36,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("form", [name for name in WRITERS if name != "srt"])  # of one file, in windows
-def test_files_are_answered_in_the_order_given(form: str, sounds: list[Path], capsys: Capture) -> None:
+def test_files_are_classified_in_the_order_given(form: str, sounds: list[Path], capsys: Capture) -> None:
     recognizer, expected = Recognizer(), io.StringIO()
     writer = WRITERS[form](expected, recognizer.metadata)
     for path in reversed(sounds):
@@ -46,17 +46,17 @@ def test_files_are_answered_in_the_order_given(form: str, sounds: list[Path], ca
     assert capsys.readouterr().out == expected.getvalue()
 
 
-def test_the_accuracy_is_told_to_people_and_kept_from_pipes(sounds: list[Path], capsys: Capture) -> None:
+def test_the_accuracy_is_printed_with_text_only(sounds: list[Path], capsys: Capture) -> None:
     assert main([str(sounds[0])]) == 0
-    told = capsys.readouterr().err
-    assert told.startswith("model ")
-    assert "protocol" in told
-    assert told.count("\n") == 1
+    notice = capsys.readouterr().err
+    assert notice.startswith("model ")
+    assert "protocol" in notice
+    assert notice.count("\n") == 1
     assert main(["--format", "json", str(sounds[0])]) == 0
     assert capsys.readouterr().err == ""
 
 
-def test_a_folder_is_all_sounds_below_it(sounds: list[Path], tmp_path: Path, capsys: Capture) -> None:
+def test_a_folder_is_all_audio_files_below_it(sounds: list[Path], tmp_path: Path, capsys: Capture) -> None:
     names = ["b.wav", os.fsdecode("a/ü mit Leerzeichen.WAV".encode()), "a/deep/er.wav"]
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -74,9 +74,7 @@ def test_the_last_format_given_counts(sounds: list[Path], capsys: Capture) -> No
     assert capsys.readouterr().out.startswith("path,start,end,")
 
 
-def test_standard_input_is_called_by_its_dash(
-    sounds: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
+def test_standard_input_has_the_path_dash(sounds: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(sounds[0].read_bytes())))
     assert main(["--format", "json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["path"] == "-"
@@ -90,7 +88,7 @@ def test_a_missing_runtime_exits_with_4_and_the_command_that_installs_it(
     assert capsys.readouterr().err.endswith(f"try: {sys.executable} -m pip install 'onnxruntime>=1.20'\n")
 
 
-def test_help_tells_examples_models_and_exit_codes(capsys: Capture) -> None:
+def test_help_has_examples_models_and_exit_codes(capsys: Capture) -> None:
     with pytest.raises(SystemExit) as end:
         main(["--help"])
     assert end.value.code == 0
@@ -100,14 +98,14 @@ def test_help_tells_examples_models_and_exit_codes(capsys: Capture) -> None:
     assert max(map(len, text.splitlines())) <= 120
 
 
-def test_what_the_command_line_offers_is_what_there_is() -> None:
+def test_the_tables_of_the_command_line_are_complete() -> None:
     assert tuple(WRITERS) == options.FORMATS
     assert tuple(SAMPLE_FORMATS) == options.SAMPLE_FORMATS
     assert tuple(RUNTIMES) == options.MODEL_SUFFIXES
     assert (options.MODEL, options.HOP, options.SPEECH) == (DEFAULT, HOP, SPEECH)
 
 
-def test_describe_prints_what_the_model_file_says(capsys: Capture) -> None:
+def test_describe_prints_the_metadata(capsys: Capture) -> None:
     for model in ("crnn", "crnn.tflite"):
         assert main(["--model", model, "--describe"]) == 0
         text = capsys.readouterr().out
@@ -144,7 +142,7 @@ def test_one_broken_file_does_not_stop_the_others(sounds: list[Path], tmp_path: 
     assert done.returncode == 1
 
 
-def test_a_reader_that_has_enough_ends_it_quietly(sounds: list[Path]) -> None:
+def test_a_closed_pipe_ends_it_quietly(sounds: list[Path]) -> None:
     # 200 lines of 250 bytes: more than a pipe holds after `head` has gone
     command = f"{shlex.join([*COMMAND, '--format', 'json', *map(str, sounds * 40)])}; echo $? >&2"
     done = subprocess.run(
@@ -169,7 +167,7 @@ def test_ctrl_c_is_one_line_and_130(sounds: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json", "csv"])
-def test_a_terminal_without_the_letters_gets_escapes(form: str, sounds: list[Path], tmp_path: Path) -> None:
+def test_characters_outside_the_encoding_are_escaped(form: str, sounds: list[Path], tmp_path: Path) -> None:
     name = os.fsdecode("ü 1.wav".encode())  # two letters that stand for bytes, where the locale is ASCII
     path = shutil.copy(sounds[0], tmp_path / name)
     done = ser_edge("--format", form, path, env={**os.environ, "PYTHONIOENCODING": "ascii"})
@@ -179,7 +177,7 @@ def test_a_terminal_without_the_letters_gets_escapes(form: str, sounds: list[Pat
     ) in done.stdout
 
 
-def test_a_name_that_is_not_utf8_is_judged_or_refused(sounds: list[Path], tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_classified_or_refused(sounds: list[Path], tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/\xff.wav"
     shutil.copy(sounds[0], path)
     done = ser_edge(tmp_path)
@@ -187,7 +185,7 @@ def test_a_name_that_is_not_utf8_is_judged_or_refused(sounds: list[Path], tmp_pa
     assert "\\udcff.wav" in done.stdout + done.stderr
 
 
-def test_both_formats_of_the_bundled_model_answer_alike(sounds: list[Path]) -> None:
+def test_both_formats_of_the_bundled_model_agree(sounds: list[Path]) -> None:
     first, second = (
         [json.loads(line) for line in ser_edge("--format", "json", "--model", model, *sounds).stdout.splitlines()]
         for model in ("crnn.onnx", "crnn.tflite")
@@ -197,14 +195,14 @@ def test_both_formats_of_the_bundled_model_answer_alike(sounds: list[Path]) -> N
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=FORMATS)
 
 
-def test_only_answers_reach_either_stream(sounds: list[Path]) -> None:
-    """The native libraries announce delegates and missing GPUs; nobody asked."""
+def test_only_predictions_are_printed(sounds: list[Path]) -> None:
+    """Messages of native libraries about delegates and missing GPUs are suppressed."""
     for model in ("crnn.onnx", "crnn.tflite"):
         done = ser_edge("--model", model, "--format", "json", sounds[0])
         assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
 
 
-def test_a_threshold_is_a_share(sounds: list[Path], capsys: Capture) -> None:
+def test_a_threshold_is_a_ratio(sounds: list[Path], capsys: Capture) -> None:
     assert main(["--threshold", "1", "--format", "json", str(sounds[0])]) == 0
     assert json.loads(capsys.readouterr().out)["label"] == "uncertain"
     for wrong in ("1.5", "-0.1", "nan", "high"):
@@ -221,7 +219,7 @@ def test_microphones_are_listed(sounddevice: Any, card: Any, capsys: Capture) ->
 
 
 @pytest.mark.parametrize("arguments", [["--list-devices"], ["--mic"]])
-def test_without_a_microphone_the_line_says_what_to_do(arguments: list[str], sounddevice: Any, capsys: Capture) -> None:
+def test_without_a_microphone_it_exits_with_3(arguments: list[str], sounddevice: Any, capsys: Capture) -> None:
     assert main(arguments) == 3
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -229,11 +227,11 @@ def test_without_a_microphone_the_line_says_what_to_do(arguments: list[str], sou
     assert captured.err.count("\n") == 1
 
 
-def test_subtitles_of_a_folder_are_of_one_recording(sounds: list[Path], capsys: Capture) -> None:
+def test_subtitles_of_a_folder_are_a_usage_error(sounds: list[Path], capsys: Capture) -> None:
     with pytest.raises(SystemExit) as end:
         main(["--format", "srt", str(sounds[0].parent)])
     assert end.value.code == 2
-    assert "subtitles are of one recording; give one file" in capsys.readouterr().err
+    assert "subtitles" in capsys.readouterr().err
 
 
 def test_a_channel_is_chosen(sounds: list[Path], tmp_path: Path, capsys: Capture) -> None:

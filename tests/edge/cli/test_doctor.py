@@ -19,7 +19,7 @@ from ser_edge.cli.doctor import DoctorOptions, run_doctor
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.models import integrity as self_test
-from ser_edge.models.loader import BUNDLED
+from ser_edge.models.loader import BUNDLED, open_model
 from ser_edge.recognition.voice_activity import voice_detector
 from ser_edge.recognition.voice_activity.voice_detector import VoiceDetector
 from tests import messages
@@ -233,7 +233,7 @@ def test_each_bundled_model_answers_as_is_stored(path: Path) -> None:
 
 
 def test_the_self_test_classifies_its_audio() -> None:
-    answer = self_test.self_test_answer(self_test.model_files()[0])
+    answer = self_test.self_test_answer(open_model(self_test.model_files()[0]))
     assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     assert max(answer["probabilities"].values()) > 1.5 / len(answer["probabilities"])
 

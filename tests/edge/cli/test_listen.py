@@ -1,4 +1,4 @@
-"""The command with what has no end: windows as they come, signals, broken pipes, full disks."""
+"""The command with streams: windows as they arrive, signals, closed pipes, full disks."""
 
 import contextlib
 import io
@@ -34,7 +34,7 @@ def talk(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def records(output: str | bytes) -> list[dict[str, object]]:
-    """JSON lines without their path, which says through which door the sound came."""
+    """JSON lines without their path, which differs from source to source."""
     lines = [json.loads(line) for line in output.splitlines()]
     return [{name: value for name, value in line.items() if name != "path"} for line in lines]
 
@@ -49,21 +49,21 @@ def test_file_array_pipe_and_raw_samples_give_the_same_windows(talk: Path) -> No
     samples, _ = soundfile.read(talk, dtype="int16")
     flac = io.BytesIO()
     soundfile.write(flac, samples, RATE, format="FLAC")
-    doors = [
+    sources = [
         ser_edge("--format", "json", "--timeline", talk),
         ser_edge("--format", "json", "-", input=talk.read_bytes()),
         ser_edge("--format", "json", "-", input=flac.getvalue()),
         ser_edge("--format", "json", "-", "--rate", str(RATE), input=samples.tobytes()),
         ser_edge("--format", "json", "-", "--rate", str(RATE), input=samples.tobytes() + b"x"),  # ends in mid-frame
     ]
-    assert {door.returncode for door in doors} == {0}
-    first, *others = [records(door.stdout) for door in doors]
+    assert {source.returncode for source in sources} == {0}
+    first, *others = [records(source.stdout) for source in sources]
     assert all(other == first for other in others)
     streamed = list(Recognizer().stream([samples], RATE))
     assert [(p.start, p.end, p.label) for p in streamed] == [(r["start"], r["end"], r["label"]) for r in first]
 
 
-def test_a_summary_tells_what_was_heard(talk: Path) -> None:
+def test_a_summary_is_printed_at_the_end(talk: Path) -> None:
     done = ser_edge("--format", "json", "-", input=talk.read_bytes())
     windows = len(done.stdout.splitlines())
     line = done.stderr.decode()
@@ -79,7 +79,7 @@ def test_a_duration_ends_it(talk: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_within_a_second_with_a_summary(number: int, talk: Path) -> None:
+def test_a_signal_ends_it_soon_with_a_summary(number: int, talk: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, "--format", "json", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -89,11 +89,11 @@ def test_a_signal_ends_it_within_a_second_with_a_summary(number: int, talk: Path
         assert json.loads(first)["start"] == 0
         process.send_signal(number)
         began = time.monotonic()
-        rest, said = process.stdout.read(), process.stderr.read()
+        rest, errors = process.stdout.read(), process.stderr.read()
         assert process.wait(timeout=60) == 0
         assert time.monotonic() - began < 15  # one, and the rest for a machine that is busy; the input never ends
     assert all(record["label"] for record in records(rest))  # whole lines
-    assert b" s of audio, " in said
+    assert b" s of audio, " in errors
 
 
 @pytest.mark.skipif(shutil.which("nohup") is None, reason="no nohup here")
@@ -114,7 +114,7 @@ def test_under_nohup_a_closed_terminal_does_not_end_it(talk: Path) -> None:
     assert records(rest)[-1]["end"] == pytest.approx(soundfile.info(talk).duration, abs=0.1)
 
 
-def test_a_microphone_that_lost_nothing_has_no_line_about_it(
+def test_a_microphone_without_incidents_has_no_line_about_them(
     sounddevice: Any, card: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     microphone = sounddevice.plug(card("USB", channels=1, rate=RATE))
@@ -133,11 +133,11 @@ def test_a_microphone_that_lost_nothing_has_no_line_about_it(
         (1.5, 2, "1.50 s dropped, reopened 2 times"),
     ],
 )
-def test_the_summary_of_a_microphone_names_what_happened(dropped: float, reconnections: int, line: str) -> None:
+def test_incidents_of_a_microphone_are_a_line(dropped: float, reconnections: int, line: str) -> None:
     assert capture_incidents(Health("USB", RATE, 1, int(dropped > 0), dropped, 0.0, reconnections, True, True)) == line
 
 
-def test_a_reader_that_has_enough_ends_it_quietly(talk: Path) -> None:
+def test_a_closed_pipe_ends_it_quietly(talk: Path) -> None:
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
     with subprocess.Popen([*COMMAND, "--format", "json", "-"], **options) as process:  # type: ignore[call-overload]
         samples = talk.read_bytes()
@@ -151,7 +151,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(talk: Path) -> None:
         assert process.stderr.read() == b""
 
 
-def test_answers_go_to_a_file(talk: Path, tmp_path: Path) -> None:
+def test_predictions_go_to_a_file(talk: Path, tmp_path: Path) -> None:
     done = ser_edge("--format", "json", "--timeline", talk, "--output", tmp_path / "out.jsonl")
     assert (done.returncode, done.stdout) == (0, b"")
     assert records((tmp_path / "out.jsonl").read_text()) == records(
@@ -167,13 +167,13 @@ def test_answers_go_to_a_file(talk: Path, tmp_path: Path) -> None:
         ("a.csv", [], "path,start,end,"),
         ("a.srt", [], "1\n00:00:00,000 --> "),
         ("a.txt", [], "fearful "),
-        ("answers", [], "fearful "),  # no suffix, or one that is no format's: text, as on a terminal
+        ("predictions", [], "fearful "),  # no suffix, or one that is no format's: text, as on a terminal
         ("a.log", [], "fearful "),
-        ("a.json", ["--format", "csv"], "path,start,end,"),  # what is said counts
+        ("a.json", ["--format", "csv"], "path,start,end,"),  # --format takes precedence
         ("a.csv", ["--format", "text"], "fearful "),
     ],
 )
-def test_the_format_follows_the_files_name_unless_it_is_said(
+def test_the_format_follows_the_file_name_unless_given(
     name: str, options: list[str], begins: str, sounds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*options, "--output", str(tmp_path / name), str(sounds[0])]) == 0
@@ -184,7 +184,7 @@ def test_the_format_follows_the_files_name_unless_it_is_said(
 def test_a_full_disk_is_one_line(talk: Path) -> None:
     done = ser_edge("--timeline", talk, "--output", "/dev/full")
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr == b"ser-edge: can't write the answers: No space left on device\n"
+    assert done.stderr == b"ser-edge: can't write the predictions: No space left on device\n"
 
 
 def test_a_broken_end_keeps_the_windows_before_it(talk: Path, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_subtitles_are_what_a_player_reads(talk: Path) -> None:
     assert first[2].endswith("%")
 
 
-def test_lines_come_while_the_sound_goes_on(talk: Path) -> None:
+def test_lines_are_printed_while_audio_arrives(talk: Path) -> None:
     """In real time: the first line is there a window, a hop and a little after the first word."""
     samples, _ = soundfile.read(talk, dtype="int16")
     with subprocess.Popen(

@@ -11,8 +11,9 @@ import pytest
 from ser_edge import Recognizer
 from ser_edge.cli.predict import PredictOptions, find_files, predict_files, write_results
 from ser_edge.errors import AudioError
-from ser_edge.recognition.batch.tasks import FileResult, RecognizerConfig
+from ser_edge.recognition.batch.tasks import FileResult
 from ser_edge.recognition.prediction import Prediction
+from ser_edge.recognition.recognizer import RecognizerConfig
 from ser_edge.recognition.windows import WindowConfig
 
 COMMAND = [sys.executable, "-m", "ser_edge"]

@@ -1,4 +1,4 @@
-"""What messages tell people to type is this interpreter's, and pip finds what it names."""
+"""The commands in messages are this interpreter's, and name requirements of the project."""
 
 import importlib.metadata
 import shlex

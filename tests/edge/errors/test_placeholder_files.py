@@ -1,4 +1,4 @@
-"""What lies in a file's place is known by its first bytes, and nothing else is taken for it."""
+"""Placeholders are detected by their first bytes, and nothing else is taken for one."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
-    ("start", "said"),
+    ("start", "kind"),
     [
         (b"", "an empty file"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "a git-LFS pointer"),
@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[3]
         (b"<head>\n", "a web page"),
     ],
 )
-def test_a_placeholder_is_named(start: bytes, said: str) -> None:
-    assert (describe_placeholder(start) or "").startswith(said)
+def test_a_placeholder_is_named(start: bytes, kind: str) -> None:
+    assert (describe_placeholder(start) or "").startswith(kind)
 
 
 @pytest.mark.parametrize(

@@ -87,13 +87,13 @@ def test_short_sounds_are_padded_with_zeros_and_long_ones_cut() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 511, 512, 513])
-def test_a_free_length_may_be_as_short_as_it_likes(length: int) -> None:
+def test_any_length_may_be_one_frame(length: int) -> None:
     features = FrontEnd(FeatureConfig(seconds=None))(NOISE[:length])
     assert features.shape == (1 + length // 512, 40)
     assert np.isfinite(features).all()
 
 
-def test_the_floor_hangs_on_the_loudest_value() -> None:
+def test_values_are_clipped_relative_to_the_peak() -> None:
     half_silent = np.pad(NOISE[:16_000], (0, 16_000))
     config = FeatureConfig(n_mfcc=None, top_db=60.0, seconds=None)
     floored, free = FrontEnd(config)(half_silent), FrontEnd(replace(config, top_db=None))(half_silent)
@@ -102,17 +102,17 @@ def test_the_floor_hangs_on_the_loudest_value() -> None:
     np.testing.assert_array_equal(floored, np.maximum(free, free.max() - 60))
 
 
-def test_frequencies_outside_the_limits_are_not_heard() -> None:
+def test_frequencies_outside_the_limits_are_ignored() -> None:
     time = np.arange(16_000) / 16_000
     whistle = np.sin(2 * np.pi * 6000 * time).astype(np.float32)
     config = FeatureConfig(n_mfcc=None, top_db=None, seconds=None)
-    everything, low = FrontEnd(config)(whistle), FrontEnd(replace(config, f_max=3000.0))(whistle)
-    assert low[8:24].max() < everything[8:24].max() - 60  # the frames at the ends hold a click
+    full, low = FrontEnd(config)(whistle), FrontEnd(replace(config, f_max=3000.0))(whistle)
+    assert low[8:24].max() < full[8:24].max() - 60  # the frames at the ends hold a click
 
 
 @pytest.mark.parametrize("settings", [{}, {"n_fft": 64}, {"n_mels": 1, "n_mfcc": 1}, {"f_min": 300.0, "f_max": 310.0}])
-def test_blocks_of_filters_hear_what_all_filters_hear(settings: dict[str, Any]) -> None:
-    """Also where bands are finer than the FFT's bins, so that whole blocks hear nothing."""
+def test_blocks_of_filters_equal_the_whole_filter_bank(settings: dict[str, Any]) -> None:
+    """Also where bands are finer than the FFT's bins, so that whole blocks of filters are zeros."""
     config = FeatureConfig(**{"hop_length": 64, **settings})
     frames = np.lib.stride_tricks.sliding_window_view(NOISE[:4096], config.n_fft)[::64]
     power = np.abs(np.fft.rfft(frames * hann(config.n_fft))) ** 2 @ mel_filters(config).T
@@ -126,7 +126,7 @@ def test_samples_are_not_changed() -> None:
     np.testing.assert_array_equal(samples, NOISE)
 
 
-def test_scipys_fft_gives_what_numpys_gives(speech: list[Path]) -> None:
+def test_scipys_fft_equals_numpys(speech: list[Path]) -> None:
     # Measured on 24 recordings of RAVDESS and the project's sounds: 2e-4. ser_train uses SciPy's, the device NumPy's.
     numpys, scipys = FrontEnd(FeatureConfig()), FrontEnd(FeatureConfig(), scipy.fft.rfft)
     for path in speech:

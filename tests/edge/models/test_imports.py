@@ -1,8 +1,6 @@
-"""What the runtime drags in, and what its modules say they offer."""
+"""What ser-edge imports, and its public names."""
 
-import importlib
 import json
-import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +10,6 @@ import pytest
 import ser_edge
 
 FORBIDDEN = {"keras", "librosa", "scipy", "ser_export", "ser_train", "sklearn", "tensorflow", "tflite_runtime", "torch"}
-MODULES = [
-    name
-    for _, name, is_package in pkgutil.walk_packages(ser_edge.__path__, "ser_edge.")
-    if not is_package and not name.endswith("__main__")
-]
-
 PROGRAM = """
 import json, sys
 from ser_edge import Recognizer, WindowConfig
@@ -35,14 +27,14 @@ def test_predicting_imports_nothing_heavy(model: str, sounds: list[Path]) -> Non
     assert not imported & FORBIDDEN
 
 
-def test_one_runtime_does_not_load_the_other(sounds: list[Path]) -> None:
+def test_one_runtime_does_not_import_the_other(sounds: list[Path]) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM, "crnn.onnx", sounds[0]], capture_output=True, check=True)
     assert "ai_edge_litert" not in json.loads(done.stdout)
 
 
-# Modules that the command loads beside NumPy for one file at the model's rate. Who needs another for that raises it,
-# knowing what it costs: `python -X importtime -m ser_edge tests/sounds/plain.wav`.
-BUDGET = 105  # 99 of them in Python 3.11
+# Modules that the command loads beside NumPy for one file at the model's rate, ours excluded: they cost 20 us each.
+# More of others must be worth it: `python -X importtime -m ser_edge tests/sounds/plain.wav`.
+MAX_MODULES = 68  # 63 in Python 3.11
 
 COMMAND = """
 import json, sys
@@ -54,12 +46,12 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
-def test_the_command_imports_what_it_uses_and_no_more(sounds: list[Path]) -> None:
+def test_the_command_imports_no_more_than_it_needs(sounds: list[Path]) -> None:
     done = subprocess.run([sys.executable, "-c", COMMAND, sounds[0]], capture_output=True, check=True)
-    imported = json.loads(done.stdout.splitlines()[-1])
-    assert len(imported) <= BUDGET
+    imported = {name for name in json.loads(done.stdout.splitlines()[-1]) if name.partition(".")[0] != "ser_edge"}
+    assert len(imported) <= MAX_MODULES
     unused = {"concurrent.futures", "distributed", "logging", "onnxruntime", "paho", "sounddevice", "tqdm"}
-    assert not unused & set(imported)
+    assert not unused & imported
 
 
 def test_importing_the_package_imports_nothing() -> None:
@@ -68,17 +60,11 @@ def test_importing_the_package_imports_nothing() -> None:
     assert done.stdout == "False True\n"
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="module 'ser_edge' has no attribute 'recogniser'"):
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="recogniser"):
         _ = ser_edge.recogniser
 
 
-@pytest.mark.parametrize("name", ["ser_edge", *MODULES])
-def test_public_names_exist_and_are_sorted(name: str) -> None:
-    module = importlib.import_module(name)
-    # as ruff's RUF022 sorts: constants, classes, functions
-    kinds = [(not n.isupper(), not n[0].isupper(), n) for n in module.__all__]
-    assert kinds == sorted(kinds)
-    assert len(set(module.__all__)) == len(kinds)
-    for public in module.__all__:
-        assert hasattr(module, public)
+def test_all_public_names_can_be_imported() -> None:
+    for name in ser_edge.__all__:
+        assert getattr(ser_edge, name) is not None

@@ -1,4 +1,4 @@
-"""A model file's description is read whole or refused, always as a ModelError that names the file."""
+"""Metadata is read entirely or refused with a ModelError that names the file."""
 
 import copy
 import json
@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from ser_edge.errors import ModelError
 from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import Accuracy, ModelMetadata, Normalization
+from tests import messages
 
-DESCRIPTION = ModelMetadata(
+FULL = ModelMetadata(
     name="gru-speaker",
     labels=("calm", "angry", "glücklich"),
     features=FeatureConfig(n_mfcc=3, win_length=1024, trim_db=20.0, dynamic_range_db=56.0),
@@ -27,24 +28,30 @@ DESCRIPTION = ModelMetadata(
 BARE = ModelMetadata("bare", ("a", "b"), FeatureConfig(seconds=None, top_db=None, n_mfcc=None))
 
 
-def refusal(text: str | bytes | None) -> str:
-    with pytest.raises(ModelError) as error:
+def refusal(text: str | bytes | None, code: str = "model-metadata") -> str:
+    with messages.raises(ModelError, code) as error:
         ModelMetadata.from_json(text, "some.onnx")
     assert str(error.value).startswith("some.onnx: ")
-    assert "\n" not in str(error.value)
+    assert str(error.value).isprintable()
     return str(error.value)
 
 
 def changed(**changes: Any) -> dict[str, Any]:
-    return {**json.loads(DESCRIPTION.to_json()), **changes}
+    return {**json.loads(FULL.to_json()), **changes}
 
 
-@pytest.mark.parametrize("metadata", [DESCRIPTION, BARE], ids=lambda metadata: metadata.name)
+@pytest.mark.parametrize("metadata", [FULL, BARE], ids=lambda metadata: metadata.name)
 def test_what_was_written_is_read_again(metadata: ModelMetadata) -> None:
     again = ModelMetadata.from_json(metadata.to_json(), "some.onnx")
     assert again == metadata
     assert hash(again) == hash(metadata)
     assert again == ModelMetadata.from_json(metadata.to_json().encode(), "some.onnx")
+
+
+def test_renamed_fields_keep_their_keys_in_the_file() -> None:
+    written = json.loads(FULL.to_json())
+    assert list(written["normalization"]) == ["mean", "deviation"]
+    assert {"span_db": 20.0, "span_margin": 10, "range_db": 56.0}.items() <= written["features"].items()
 
 
 def test_normalization_scales_each_coefficient() -> None:
@@ -54,8 +61,8 @@ def test_normalization_scales_each_coefficient() -> None:
 
 
 @pytest.mark.parametrize("normalization", [None, Normalization((1.0, -2.0, 0.0), (2.0, 4.0, 1.0))])
-def test_frames_that_are_not_there_enter_the_network_as_zeros(normalization: Normalization | None) -> None:
-    metadata = replace(DESCRIPTION, normalization=normalization)
+def test_missing_frames_enter_the_network_as_zeros(normalization: Normalization | None) -> None:
+    metadata = replace(FULL, normalization=normalization)
     features = np.array([[3.0, 2.0, 1.0], [np.nan] * 3], np.float32)
     inputs = metadata.inputs(features)
     np.testing.assert_array_equal(inputs, [[3.0, 2.0, 1.0] if normalization is None else [1.0, 1.0, 1.0], [0.0] * 3])
@@ -64,78 +71,74 @@ def test_frames_that_are_not_there_enter_the_network_as_zeros(normalization: Nor
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "code"),
     [
-        (None, "a model without a ser-edge description; make one with ser-export"),
-        ("", "its description is damaged"),
-        (DESCRIPTION.to_json()[:200], "its description is damaged"),
-        (b"\xff\xfe\x00", "its description is damaged"),
-        ("[" * 100_000, "its description is damaged"),
-        (DESCRIPTION.to_json().replace("1.5", "NaN"), "its description is damaged (NaN is not JSON)"),
-        (DESCRIPTION.to_json().replace("1.5", "-Infinity"), "its description is damaged (-Infinity is not JSON)"),
-        ("null", "its description is not ser-edge's"),
-        ("[]", "its description is not ser-edge's"),
-        ("{}", "its description is not ser-edge's"),
-        (json.dumps(changed(format="yamnet")), "its description is not ser-edge's"),
-        (json.dumps(changed(version=3)), "description version 3, this ser-edge reads 2; install a newer ser-edge"),
-        (json.dumps(changed(version=1)), "description version 1, this ser-edge reads 2; make it again"),
-        (json.dumps(changed(version=None)), "description version None"),
+        (None, "model-metadata"),
+        ("", "model-damaged"),
+        (FULL.to_json()[:200], "model-damaged"),
+        (b"\xff\xfe\x00", "model-damaged"),
+        ("[" * 100_000, "model-damaged"),
+        (FULL.to_json().replace("1.5", "NaN"), "model-damaged"),
+        (FULL.to_json().replace("1.5", "-Infinity"), "model-damaged"),
+        ("null", "model-metadata"),
+        ("[]", "model-metadata"),
+        ("{}", "model-metadata"),
+        (json.dumps(changed(format="yamnet")), "model-metadata"),
+        (json.dumps(changed(version=3)), "model-version"),
+        (json.dumps(changed(version=1)), "model-version"),
+        (json.dumps(changed(version=None)), "model-version"),
     ],
 )
-def test_what_is_no_description_is_refused(text: str | bytes | None, reason: str) -> None:
-    assert refusal(text).startswith(f"some.onnx: {reason}")
+def test_what_is_not_metadata_is_refused(text: str | bytes | None, code: str) -> None:
+    refusal(text, code)
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("changes", "field"),
     [
-        ({"version": 2.0}, "description.version is float, not int"),
-        ({"pitch": 1}, "missing or unknown: description.pitch"),
-        ({"name": 7}, "description.name is int, not str"),
-        ({"labels": "abc"}, "description.labels is str, not list"),
-        ({"labels": ["calm", 2]}, "description.labels is int, not str"),
-        ({"labels": ["calm", None]}, "description.labels is NoneType, not str"),
-        ({"labels": ["calm"]}, "labels must be at least two, all different"),
-        ({"labels": ["calm", "calm"]}, "labels must be at least two, all different"),
-        ({"labels": ["calm", ""]}, "labels must be at least two, all different"),
-        ({"features": None}, "description.features is NoneType, not dict"),
-        ({"normalization": {"mean": [1]}}, "missing or unknown: description.normalization.deviation"),
-        ({"normalization": {"mean": [1], "deviation": [1]}}, "normalization and features differ in the number"),
-        ({"normalization": {"mean": [1, 2, 3], "deviation": [1]}}, "normalization: mean and deviation differ"),
-        ({"normalization": {"mean": [1, 2, 3], "deviation": [1, 0, 1]}}, "normalization: means must be finite"),
-        ({"normalization": {"mean": [1, 2, "3"], "deviation": [1, 1, 1]}}, "description.normalization.mean is str"),
-        ({"temperature": 0}, "temperature must be 0.01 to 100"),
-        ({"temperature": "1"}, "description.temperature is str, not float"),
-        ({"accuracy": {}}, "missing or unknown: description.accuracy.f1"),
-        ({"training": []}, "description.training is list, not dict"),
+        ({"version": 2.0}, "metadata.version"),
+        ({"pitch": 1}, "metadata.pitch"),
+        ({"name": 7}, "metadata.name"),
+        ({"labels": "abc"}, "metadata.labels"),
+        ({"labels": ["calm", 2]}, "metadata.labels"),
+        ({"labels": ["calm", None]}, "metadata.labels"),
+        ({"labels": ["calm"]}, "labels"),
+        ({"labels": ["calm", "calm"]}, "labels"),
+        ({"labels": ["calm", ""]}, "labels"),
+        ({"labels": list(map(str, range(10_000)))}, "labels"),
+        ({"features": None}, "metadata.features"),
+        ({"normalization": {"mean": [1]}}, "metadata.normalization.deviation"),
+        ({"normalization": {"mean": [1], "deviation": [1]}}, "normalization"),
+        ({"normalization": {"mean": [1, 2, 3], "deviation": [1]}}, "normalization"),
+        ({"normalization": {"mean": [1, 2, 3], "deviation": [1, 0, 1]}}, "normalization"),
+        ({"normalization": {"mean": [1, 2, "3"], "deviation": [1, 1, 1]}}, "metadata.normalization.mean"),
+        ({"temperature": 0}, "temperature"),
+        ({"temperature": "1"}, "metadata.temperature"),
+        ({"accuracy": {}}, "metadata.accuracy.f1"),
+        ({"training": []}, "metadata.training"),
+        ({"features": {**changed()["features"], "n_fft": 2048.0}}, "metadata.features.n_fft"),
+        ({"features": {**changed()["features"], "n_fft": 2047}}, "n_fft"),
+        ({"features": {**changed()["features"], "hop_length": True}}, "metadata.features.hop_length"),
+        ({"features": {**changed()["features"], "n_mels": "128"}}, "metadata.features.n_mels"),
+        ({"features": {**changed()["features"], "top_db": []}}, "metadata.features.top_db"),
+        ({"features": {**changed()["features"], "whitening": True}}, "metadata.features.whitening"),
     ],
 )
-def test_what_does_not_hold_together_is_refused(changes: dict[str, Any], reason: str) -> None:
-    message = refusal(json.dumps(changed(**changes)))
-    assert message.startswith(f"some.onnx: its description doesn't hold together ({reason}")
-    assert message.endswith("export it again")
+def test_an_invalid_field_is_named(changes: dict[str, Any], field: str) -> None:
+    assert field in refusal(json.dumps(changed(**changes)))
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "reason"),
-    [
-        ("n_fft", 2048.0, "description.features.n_fft is float, not int"),
-        ("n_fft", 2047, "n_fft must be even, 16 to 65536"),
-        ("hop_length", True, "description.features.hop_length is bool, not int"),
-        ("n_mels", "128", "description.features.n_mels is str, not int"),
-        ("top_db", [], "description.features.top_db is list, not float"),
-        ("whitening", True, "missing or unknown: description.features.whitening"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(field: str, value: Any, reason: str) -> None:
-    features = {**changed()["features"], field: value}
-    assert reason in refusal(json.dumps(changed(features=features)))
+def test_a_long_value_is_shortened_in_the_message() -> None:
+    with pytest.raises(ModelError) as error:
+        ModelMetadata.from_json(json.dumps(changed(version="x" * 9999)), "some.onnx")
+    assert error.value.code == "model-version"
+    assert len(str(error.value)) < 500
 
 
 @pytest.mark.parametrize("number", ["1e999", "1" + "0" * 400])
 def test_numbers_beyond_floats_are_refused(number: str) -> None:
-    refusal(DESCRIPTION.to_json().replace("200.0", number))
-    refusal(DESCRIPTION.to_json().replace("80.0", number))
+    refusal(FULL.to_json().replace("200.0", number))
+    refusal(FULL.to_json().replace("80.0", number))
 
 
 def test_every_field_must_be_there() -> None:
@@ -143,7 +146,7 @@ def test_every_field_must_be_there() -> None:
         for name in changed() if part is None else changed()[part]:
             data = changed()
             del (data if part is None else data[part])[name]
-            refusal(json.dumps(data))
+            refusal(json.dumps(data), "model-version" if name == "version" else "model-metadata")
 
 
 json_values = st.recursive(
@@ -157,7 +160,6 @@ def read_or_refused(data: Any) -> None:
     try:
         metadata = ModelMetadata.from_json(json.dumps(data), "some.onnx")
     except ModelError:
-        refusal(json.dumps(data))
         return
     assert ModelMetadata.from_json(metadata.to_json(), "some.onnx") == metadata
 
@@ -172,14 +174,14 @@ def test_any_json_is_read_or_refused(data: Any) -> None:
 
 @settings(deadline=None, max_examples=300)
 @given(st.data())
-def test_any_changed_description_is_read_or_refused(data: st.DataObject) -> None:
+def test_any_changed_metadata_is_read_or_refused(data: st.DataObject) -> None:
     metadata = copy.deepcopy(changed())
     for _ in range(data.draw(st.integers(1, 2))):
         place = metadata
         part = data.draw(st.sampled_from([None, "features", "normalization", "accuracy"]))
         if part is not None and isinstance(place.get(part), dict):
             place = place[part]
-        name = data.draw(st.sampled_from([*sorted(place), "unheard_of"]))
+        name = data.draw(st.sampled_from([*sorted(place), "unknown"]))
         place[name] = data.draw(json_values)
         if data.draw(st.integers(0, 9)) == 0:
             del place[name]
@@ -187,10 +189,8 @@ def test_any_changed_description_is_read_or_refused(data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\x1b[2J", "a\rb"])
-def test_what_a_file_says_cannot_break_a_line_or_move_the_cursor(text: str) -> None:
-    stranger = refusal(json.dumps(changed(accuracy={text: None})))
-    assert ascii(text) in stranger
-    assert stranger.isprintable()
+def test_text_from_a_file_cannot_break_a_line_or_move_the_cursor(text: str) -> None:
+    assert ascii(text) in refusal(json.dumps(changed(accuracy={text: None})))
     accuracy = {**changed()["accuracy"], "protocol": text}
     for field in ({"name": text}, {"labels": ["calm", text]}, {"precision": text}, {"accuracy": accuracy}):
         assert "must be printable" in refusal(json.dumps(changed(**field)))

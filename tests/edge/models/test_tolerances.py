@@ -1,4 +1,4 @@
-"""The table of tolerances is true of the bundled models: what rounding moves stays below it."""
+"""The table of tolerances holds for the bundled models."""
 
 import re
 from dataclasses import astuple
@@ -25,13 +25,13 @@ def features(model: Model, sounds: list[Path]) -> npt.NDArray[np.float32]:
 
 
 def moved(values: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
-    """The same features a few times, otherwise rounded."""
+    """The same features a few times, rounded differently."""
     random = np.random.default_rng(0)
     return [values + random.uniform(-STREAMED, STREAMED, values.shape).astype(np.float32) for _ in range(5)]
 
 
 @pytest.mark.parametrize("suffix", RUNTIMES)
-def test_rounded_features_move_no_probability_further_than_the_table_says(suffix: str, sounds: list[Path]) -> None:
+def test_rounded_features_change_probabilities_within_the_tolerance(suffix: str, sounds: list[Path]) -> None:
     model = open_model(DEFAULT + suffix)
     once = features(model, sounds)
     answers = model.probabilities(once)
@@ -39,7 +39,7 @@ def test_rounded_features_move_no_probability_further_than_the_table_says(suffix
     assert max(np.abs(model.probabilities(again) - answers).max() for again in moved(once)) <= bound
 
 
-def test_int8_in_litert_moves_further_than_float32_and_that_is_why_it_has_a_line_of_its_own(
+def test_int8_in_litert_needs_a_larger_tolerance_than_float32(
     sounds: list[Path],
 ) -> None:
     model = open_model(f"{DEFAULT}.tflite")
@@ -50,7 +50,7 @@ def test_int8_in_litert_moves_further_than_float32_and_that_is_why_it_has_a_line
 
 
 @pytest.mark.parametrize("suffix", RUNTIMES)
-def test_the_same_bits_get_the_same_answer(suffix: str, sounds: list[Path]) -> None:
+def test_the_same_bits_give_the_same_probabilities(suffix: str, sounds: list[Path]) -> None:
     once, again = open_model(DEFAULT + suffix), open_model(DEFAULT + suffix)
     inputs = features(once, sounds)
     np.testing.assert_array_equal(once.probabilities(inputs), again.probabilities(inputs.copy()))

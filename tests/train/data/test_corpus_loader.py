@@ -1,5 +1,6 @@
 """File names become utterances, and a corpus with a hole in it is refused with every path."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import soundfile
 
 from ser_edge.audio.formats import AUDIO_SUFFIXES
-from ser_train.data.audio_files import digest_of_sound, sounds
+from ser_train.data.audio_files import audio_digest, find_sounds
 from ser_train.data.corpus_loader import (
     EMOTIONS,
     CorpusError,
@@ -20,6 +21,7 @@ from ser_train.data.corpus_loader import (
     unique,
 )
 from ser_train.data.utterance import raise_problems
+from tests import messages
 
 RATE = 16_000
 
@@ -50,26 +52,27 @@ def test_odd_actors_are_male_and_even_ones_female() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stem", "reason"),
+    "stem",
     [
-        ("hello", "not an audio file's name in RAVDESS speech"),
-        ("03-01-05-02-01-02", "not an audio file's name in RAVDESS speech"),
-        ("03-01-05-02-01-02-12-01", "not an audio file's name in RAVDESS speech"),
-        ("03-01-5-02-01-02-12", "not an audio file's name in RAVDESS speech"),
-        ("01-01-05-02-01-02-12", "not an audio file's name in RAVDESS speech"),  # video with sound
-        ("02-01-05-02-01-02-12", "not an audio file's name in RAVDESS speech"),  # video
-        ("03-01-05-02-03-02-12", "not an audio file's name in RAVDESS speech"),  # statement 03
-        ("03-01-05-02-01-03-12", "not an audio file's name in RAVDESS speech"),  # repetition 03
-        ("03-01-00-02-01-02-12", "emotion 00 is none of RAVDESS speech's"),
-        ("03-01-09-02-01-02-12", "emotion 09 is none of RAVDESS speech's"),
-        ("03-01-05-03-01-02-12", "intensity 03 is none of RAVDESS speech's"),
-        ("03-01-05-02-01-02-25", "speaker 25 is none of RAVDESS speech's"),
-        ("03-01-05-02-01-02-00", "speaker 00 is none of RAVDESS speech's"),
+        "hello",
+        "03-01-05-02-01-02",
+        "03-01-05-02-01-02-12-01",
+        "03-01-5-02-01-02-12",
+        "01-01-05-02-01-02-12",  # video with sound
+        "02-01-05-02-01-02-12",  # video
+        "03-01-05-02-03-02-12",  # statement 03
+        "03-01-05-02-01-03-12",  # repetition 03
+        "03-01-00-02-01-02-12",  # emotion 00
+        "03-01-09-02-01-02-12",  # emotion 09
+        "03-01-05-03-01-02-12",  # intensity 03
+        "03-01-05-02-01-02-25",  # speaker 25
+        "03-01-05-02-01-02-00",  # speaker 00
     ],
 )
-def test_a_foreign_name_is_refused_with_its_path(stem: str, reason: str) -> None:
-    with pytest.raises(CorpusError, match=rf"^folder/{stem}\.wav: {reason}"):
+def test_a_foreign_name_is_refused_with_its_path(stem: str) -> None:
+    with messages.raises(CorpusError, "corpus-layout") as caught:
         parse(Path(f"folder/{stem}.wav"))
+    assert str(caught.value).startswith(f"folder/{stem}.wav: ")
 
 
 def test_wav_and_flac_are_found_at_any_depth_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -95,7 +98,7 @@ def test_what_phones_record_is_found_and_links_are_followed(tmp_path: Path) -> N
     (tmp_path / "here" / "__MACOSX").mkdir()
     sound(tmp_path / "here" / "__MACOSX" / name(emotion=4))
     (tmp_path / "here" / name(suffix=".m4a")).touch()
-    found = [path.relative_to(tmp_path / "here") for path in sounds(tmp_path / "here")]
+    found = [path.relative_to(tmp_path / "here") for path in find_sounds(tmp_path / "here")]
     assert found == [Path(name(suffix=".m4a")), Path("linked") / name(emotion=2)]
 
 
@@ -104,16 +107,16 @@ def test_a_wav_of_a_killed_recorder_is_known_by_its_samples(tmp_path: Path) -> N
     killed = tmp_path / name(take=2)
     content = whole.read_bytes()
     killed.write_bytes(content[:40] + bytes(4) + content[44:])
-    assert digest_of_sound(killed) == digest_of_sound(whole) != ("", "")
+    assert audio_digest(killed) == audio_digest(whole) != ("", "")
 
 
 def test_a_missing_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=f"^{tmp_path}/none: no such folder; give one with .*--data"):
+    with messages.raises(CorpusError, "corpus-not-found"):
         read_corpus(tmp_path / "none")
 
 
 def test_a_folder_without_sounds_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=f"^{tmp_path}: no sound below it"):
+    with messages.raises(CorpusError, "corpus-not-found"):
         read_corpus(tmp_path)
 
 
@@ -122,36 +125,33 @@ def test_unreadable_and_empty_files_are_refused_together(tmp_path: Path) -> None
     empty = sound(tmp_path / name(take=2), samples=0)
     garbage = tmp_path / name(emotion=2)
     garbage.write_bytes(b"not a sound at all")
-    with pytest.raises(CorpusError) as refusal:
+    with messages.raises(CorpusError, "corpus-unreadable") as refusal:
         read_corpus(tmp_path, jobs=1)
     first, second = str(refusal.value).split("; ")
-    assert first.startswith(f"{empty}: empty, no samples in it")
-    assert second.startswith(f"{garbage}: not a sound file that can be read")
+    assert first.startswith(f"{empty}: ")
+    assert second.startswith(f"{garbage}: ")
 
 
-def test_several_foreign_names_are_said_once_with_their_number(tmp_path: Path) -> None:
+def test_several_foreign_names_are_one_problem_with_their_number(tmp_path: Path) -> None:
     for number in range(7):
         sound(tmp_path / f"{number}.wav")
-    with pytest.raises(CorpusError) as refusal:
+    with messages.raises(CorpusError, "corpus-layout") as refusal:
         read_corpus(tmp_path, jobs=1)
-    message = str(refusal.value)
-    assert message.startswith(f"{tmp_path}/0.wav and 6 more: not an audio file's name in RAVDESS speech, ")
-    assert message.endswith(
-        "EMO-DB; your own recordings go into LABEL/SPEAKER/ folders, or into a table (docs/own-data.md)"
-    )
+    assert str(refusal.value).startswith(f"{tmp_path}/0.wav and 6 more: ")
 
 
 def test_many_kinds_of_problems_are_counted_too() -> None:
     problems = [(f"{number}.wav", f"problem {number // 2}") for number in range(14)]
-    with pytest.raises(CorpusError, match=r"^0\.wav and 1 more: problem 0; .*: problem 4; and 4 more$"):
-        raise_problems(problems)
+    with messages.raises(CorpusError, "corpus-table") as caught:
+        raise_problems(problems, "corpus-table")
+    assert re.fullmatch(r"0\.wav and 1 more: problem 0; .*: problem 4; and 4 more", str(caught.value))
 
 
 def test_sounds_are_those_that_the_product_reads(tmp_path: Path) -> None:
     for suffix in AUDIO_SUFFIXES:
         (tmp_path / f"1{suffix}").touch()
     (tmp_path / "notes.txt").touch()
-    assert {path.suffix for path in sounds(tmp_path)} == AUDIO_SUFFIXES
+    assert {path.suffix for path in find_sounds(tmp_path)} == AUDIO_SUFFIXES
 
 
 @pytest.mark.parametrize("suffix", [".aiff", ".au", ".caf", ".oga"])
@@ -169,14 +169,14 @@ def test_sounds_are_found_through_links_and_each_once_where_links_lead_back(tmp_
     (folder / "inner" / name(emotion=2)).symlink_to(sound(tmp_path / "elsewhere" / "2.wav", 2))
     (folder / "inner" / "back").symlink_to(folder, target_is_directory=True)
     (folder / "self").symlink_to(folder / "self")
-    assert sounds(folder) == [folder / "inner" / name(emotion=2), folder / "linked" / name()]
+    assert find_sounds(folder) == [folder / "inner" / name(emotion=2), folder / "linked" / name()]
     assert [u.emotion for u in read_corpus(folder, jobs=1)] == ["neutral", "calm"]
 
 
 def test_a_link_that_leads_nowhere_is_refused_and_not_passed_over(tmp_path: Path) -> None:
     sound(tmp_path / name())
     (tmp_path / name(emotion=2)).symlink_to(tmp_path / "gone.wav")
-    with pytest.raises(CorpusError, match=rf"{name(emotion=2)}: no such file$"):
+    with messages.raises(CorpusError, "corpus-unreadable"):
         read_corpus(tmp_path, jobs=1)
 
 
@@ -184,7 +184,7 @@ def test_what_lies_beside_sounds_in_zips_of_macos_is_left_alone(tmp_path: Path) 
     wanted = sound(tmp_path / name())
     for junk in (f"__MACOSX/{name(take=2)}", f"__MACOSX/._{name()}", f".Trashes/{name(take=2)}"):
         sound(tmp_path / junk)
-    assert sounds(tmp_path) == [wanted]
+    assert find_sounds(tmp_path) == [wanted]
 
 
 def test_duplicates_are_known_by_their_samples_whatever_the_container(tmp_path: Path) -> None:

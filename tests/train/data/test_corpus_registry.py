@@ -10,6 +10,7 @@ import soundfile
 
 from ser_train.data.corpus_loader import CorpusError, parse, read_corpora, read_corpus
 from ser_train.data.corpus_registry import CORPORA, EMOTIONS
+from tests import messages
 
 # Real names, with what they say: corpus, emotion, speaker, sex, intensity, text.
 NAMES = {
@@ -81,8 +82,8 @@ def test_an_example_is_a_name_of_its_own_corpus() -> None:
 
 
 def test_every_emotion_of_every_corpus_has_a_real_name_here() -> None:
-    said = {(corpus, emotion) for corpus, emotion, *_ in NAMES.values()}
-    missing = {(c.name, emotion) for c in CORPORA.values() for emotion in c.emotion_codes.values()} - said
+    covered = {(corpus, emotion) for corpus, emotion, *_ in NAMES.values()}
+    missing = {(c.name, emotion) for c in CORPORA.values() for emotion in c.emotion_codes.values()} - covered
     assert {corpus for corpus, _ in missing} <= {"ravdess", "ravdess_song"}  # test_corpus has all of theirs
 
 
@@ -117,29 +118,30 @@ def test_an_actor_is_the_same_speaker_in_speech_and_song_and_nobody_elsewhere() 
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"),
+    "name",
     [
-        ("03-02-07-01-01-01-01.wav", "emotion 07 is none of RAVDESS song's"),
-        ("EB0_calm_1.wav", "emotion calm is none of nEMO's"),
-        ("ZZ9_anger_1.wav", "speaker ZZ9 is none of nEMO's"),
-        ("1001_DFA_SUR_XX.wav", "emotion SUR is none of CREMA-D's"),
-        ("1092_DFA_ANG_XX.wav", "speaker 1092 is none of CREMA-D's"),
-        ("1001_DFA_ANG_ZZ.wav", "intensity ZZ is none of CREMA-D's"),
-        ("OAF_back_bored.wav", "emotion bored is none of TESS's"),
-        ("DC/x01.wav", "emotion x is none of SAVEE's"),
-        ("03a01Xa.wav", "emotion X is none of EMO-DB's"),
-        ("04a01Fa.wav", "speaker 04 is none of EMO-DB's"),
-        ("a01.wav", "not an audio file's name in"),  # SAVEE, but whose?
-        ("XX/a01.wav", "not an audio file's name in"),
-        ("EB0_anger.wav", "not an audio file's name in"),
-        ("OAF_back_1.wav", "not an audio file's name in"),
-        ("03a01F.wav", "not an audio file's name in"),
-        ("1001_DFA_ANG.wav", "not an audio file's name in"),
+        "03-02-07-01-01-01-01.wav",  # emotion 07
+        "EB0_calm_1.wav",  # emotion calm
+        "ZZ9_anger_1.wav",  # speaker ZZ9
+        "1001_DFA_SUR_XX.wav",  # emotion SUR
+        "1092_DFA_ANG_XX.wav",  # speaker 1092
+        "1001_DFA_ANG_ZZ.wav",  # intensity ZZ
+        "OAF_back_bored.wav",  # emotion bored
+        "DC/x01.wav",  # emotion x
+        "03a01Xa.wav",  # emotion X
+        "04a01Fa.wav",  # speaker 04
+        "a01.wav",  # SAVEE without its folder
+        "XX/a01.wav",
+        "EB0_anger.wav",
+        "OAF_back_1.wav",
+        "03a01F.wav",
+        "1001_DFA_ANG.wav",
     ],
 )
-def test_a_name_that_only_resembles_is_refused(name: str, reason: str) -> None:
-    with pytest.raises(CorpusError, match=f"^{name}: {reason}"):
+def test_a_name_that_only_resembles_is_refused(name: str) -> None:
+    with messages.raises(CorpusError, "corpus-layout") as caught:
         parse(Path(name))
+    assert str(caught.value).startswith(f"{name}: ")
 
 
 def test_corpora_are_read_together_from_several_folders(tmp_path: Path) -> None:
@@ -173,9 +175,8 @@ def test_emotions_without_a_label_are_left_out_and_counted(tmp_path: Path, caplo
     assert [record.message for record in caplog.records] == ["2 files of boredom are left out: none of the 8 labels"]
 
 
-def test_the_few_that_no_corpus_names_are_said(tmp_path: Path) -> None:
+def test_a_few_foreign_names_are_refused(tmp_path: Path) -> None:
     folder = sounds(tmp_path, *(f"EB0_anger_{number}.wav" for number in range(1, 9)), "noise.wav")
-    with pytest.raises(CorpusError) as refusal:
+    with messages.raises(CorpusError, "corpus-layout") as refusal:
         read_corpus(folder, jobs=1)
-    titles = "RAVDESS speech, RAVDESS song, nEMO, CREMA-D, TESS, SAVEE, EMO-DB"
-    assert str(refusal.value).startswith(f"{tmp_path}/noise.wav: not an audio file's name in {titles}; your own recor")
+    assert str(refusal.value).startswith(f"{tmp_path}/noise.wav: ")

@@ -12,6 +12,7 @@ import soundfile
 
 from ser_train.data.corpus_loader import CorpusError, read_corpus
 from ser_train.data.custom.custom_corpus import is_custom
+from tests import messages
 
 LABELS, SPEAKERS = ("bored", "engaged"), ("anna", "ben", "carla", "dan", "eva")
 COINCIDENCES = ("03a01Wa.wav", "AB1_angry_1.wav", "DC_a01.wav", "1001_DFA_ANG_XX.wav", "OAF_back_angry.wav")
@@ -38,8 +39,8 @@ def own(
     return [f"{label}/{speaker}/{file}.wav" for label, speaker, file in product(labels, speakers, files)]
 
 
-def refusal(folder: Path) -> str:
-    with pytest.raises(CorpusError) as caught:
+def refusal(folder: Path, code: str = "corpus-layout") -> str:
+    with messages.raises(CorpusError, code) as caught:
         read_corpus(folder, jobs=1)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -78,7 +79,7 @@ def test_ones_own_labels_and_speakers_win_over_names_that_all_sounds_have(
     assert labelled(tmp_path) == dict.fromkeys(product(LABELS, speakers), 4)
     count = 8 * len(speakers)
     assert [record.message for record in caplog.records] == [
-        f"{tmp_path}: {count} of {count} sounds have names of RAVDESS speech; believed are the LABEL/SPEAKER/ folders"
+        f"{tmp_path}: {count} of {count} sounds have names of RAVDESS speech; the LABEL/SPEAKER/ folders count"
     ]
 
 
@@ -112,18 +113,14 @@ def test_known_corpora_are_known_wherever_they_are_kept(
 
 def test_a_folder_of_both_is_explained(tmp_path: Path) -> None:
     fill(tmp_path, [*RAVDESS, *(f"mine/{number}.wav" for number in range(9))])
-    assert refusal(tmp_path) == (
-        f"{tmp_path}: 10 of 19 sounds have names of RAVDESS speech, the others have not, like mine/0.wav; give a known "
-        "corpus by itself, and your own recordings go into LABEL/SPEAKER/ folders, or into a table (docs/own-data.md)"
-    )
+    message = refusal(tmp_path)
+    assert "10 of 19 sounds have names of RAVDESS speech" in message
+    assert "like mine/0.wav" in message
 
 
-def test_sounds_without_a_speaker_are_said_once(tmp_path: Path) -> None:
+def test_sounds_without_a_speaker_are_listed_once(tmp_path: Path) -> None:
     fill(tmp_path, [f"{label}/{number}.wav" for label in LABELS for number in range(150)])
-    assert refusal(tmp_path) == (
-        f"{tmp_path}/bored/0.wav and 299 more: whose voice is it? put it into {tmp_path}/LABEL/SPEAKER/, "
-        "or give a table (docs/own-data.md)"
-    )
+    assert refusal(tmp_path).startswith(f"{tmp_path}/bored/0.wav and 299 more: ")
 
 
 def test_an_empty_label_is_refused_but_junk_and_links_back_are_none(tmp_path: Path) -> None:
@@ -135,7 +132,7 @@ def test_an_empty_label_is_refused_but_junk_and_links_back_are_none(tmp_path: Pa
     (tmp_path / "back").symlink_to(tmp_path, target_is_directory=True)
     assert sum(labelled(tmp_path).values()) == 20
     (tmp_path / "tired").mkdir()
-    assert refusal(tmp_path) == f"{tmp_path}/tired: a label without a sound; record some, or remove the folder"
+    assert refusal(tmp_path).startswith(f"{tmp_path}/tired: ")
 
 
 def test_labels_and_speakers_may_be_links(tmp_path: Path) -> None:
@@ -149,44 +146,26 @@ def test_labels_and_speakers_may_be_links(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "named"),
     [
-        (
-            [f"{part}/{name}" for part in ("train", "test") for name in own()],
-            "test and train would be the name of a label",
-        ),
-        (
-            [f"{part}/{label}/1.wav" for part in ("Train", "Val") for label in LABELS],
-            "Train and Val would be the name of",
-        ),
-        (
-            [f"train/{name}" for name in own()],
-            "train would be the name of a label; ser-train itself parts speakers for",
-        ),
-        (own(speakers=("train", "test")), "test and train would be the name of a speaker; ser-train itself parts"),
-        (
-            [f"data/{name}" for name in own()],
-            "there is one label, data; a network needs two or more to tell apart; if the",
-        ),
-        (
-            own(SPEAKERS, ("happy", "sad")),
-            "its folders look like SPEAKER/LABEL (anna/happy), and are read as LABEL/SPEAK",
-        ),
-        (
-            own(SPEAKERS, ("red", "blue")),
-            "its folders look like SPEAKER/LABEL (anna/blue), and are read as LABEL/SPEAKER",
-        ),
-        (own(SPEAKERS[:3], ("01_anger", "02_fear")), "turn them round (01_anger/anna), or give a table"),
-        (
-            own(("speaker1", "speaker2"), ("red", "blue")),
-            "its folders look like SPEAKER/LABEL (speaker1/blue), and are",
-        ),
+        ([f"{part}/{name}" for part in ("train", "test") for name in own()], "test and train"),
+        ([f"{part}/{label}/1.wav" for part in ("Train", "Val") for label in LABELS], "Train and Val"),
+        ([f"train/{name}" for name in own()], "train"),
+        (own(speakers=("train", "test")), "test and train"),
+        (own(SPEAKERS, ("happy", "sad")), "anna/happy"),
+        (own(SPEAKERS, ("red", "blue")), "anna/blue"),
+        (own(SPEAKERS[:3], ("01_anger", "02_fear")), "01_anger/anna"),
+        (own(("speaker1", "speaker2"), ("red", "blue")), "speaker1/blue"),
     ],
 )
-def test_a_layout_that_is_probably_meant_otherwise_is_asked_about(
-    names: Sequence[str], said: str, tmp_path: Path
+def test_a_layout_that_probably_means_something_else_is_refused(
+    names: Sequence[str], named: str, tmp_path: Path
 ) -> None:
-    assert said in refusal(fill(tmp_path, names))
+    assert named in refusal(fill(tmp_path, names))
+
+
+def test_a_single_label_is_refused(tmp_path: Path) -> None:
+    assert "data" in refusal(fill(tmp_path, [f"data/{name}" for name in own()]), "corpus-too-small")
 
 
 @pytest.mark.parametrize(
@@ -200,6 +179,6 @@ def test_a_layout_that_is_probably_meant_otherwise_is_asked_about(
         (("happy", "sad"), ("Joy", "Val", *SPEAKERS)),
     ],
 )
-def test_a_layout_that_can_be_meant_is_believed(labels: Sequence[str], speakers: Sequence[str], tmp_path: Path) -> None:
+def test_a_plausible_layout_is_accepted(labels: Sequence[str], speakers: Sequence[str], tmp_path: Path) -> None:
     fill(tmp_path, own(labels, speakers, "12345"))
     assert labelled(tmp_path) == dict.fromkeys(product(labels, speakers), 5)

@@ -9,6 +9,7 @@ import pytest
 
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError, Utterance
 from ser_train.data.splits import PROTOCOLS, SPEAKER_FOLDS, Split
+from tests import messages
 
 
 def ravdess(actors: Sequence[int] = range(1, 25), corpus: str = "ravdess") -> list[Utterance]:
@@ -146,17 +147,17 @@ def test_a_split_is_repeatable_by_its_seed_and_another_by_another(protocol: str)
 
 
 @pytest.mark.parametrize(
-    ("protocol", "actors", "reason"),
+    ("protocol", "actors"),
     [
-        ("notebook", (), "0 utterances are too few"),
-        ("utterance", (), "0 utterances are too few"),
-        ("utterance", (1,), "48 utterances are too few"),
-        ("speaker", (2, 5, 1), r"fold 0 needs at least two actors besides \(2, 5, 14, 15, 16\); found \[1\]"),
-        ("speaker", (1, 3), "no utterance is left for test"),
-        ("inner", (2, 3, 1), r"fold 0 needs at least two actors besides \(2, 5, 14, 15, 16, 3, .*\); found \[1\]"),
-        ("all", (), "no utterance is left for train"),
+        ("notebook", ()),
+        ("utterance", ()),
+        ("utterance", (1,)),
+        ("speaker", (2, 5, 1)),
+        ("speaker", (1, 3)),
+        ("inner", (2, 3, 1)),
+        ("all", ()),
     ],
 )
-def test_a_corpus_too_small_is_refused(protocol: str, actors: tuple[int, ...], reason: str) -> None:
-    with pytest.raises(CorpusError, match=reason):
+def test_a_corpus_too_small_is_refused(protocol: str, actors: tuple[int, ...]) -> None:
+    with messages.raises(CorpusError, "corpus-too-small"):
         split(protocol, ravdess(actors))

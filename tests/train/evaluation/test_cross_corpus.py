@@ -1,4 +1,4 @@
-"""Judging on other corpora: corpus by corpus, among the emotions that each has."""
+"""Cross-corpus tests: corpus by corpus, among the emotions that each has."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,9 +9,12 @@ import pytest
 import soundfile
 
 from ser_edge.models.loader import open_model
-from ser_train.cli.args import parse_cross_corpus
+from ser_train.cli.app import main, parse
 from ser_train.data.corpus_loader import CorpusError, read_corpora
-from ser_train.evaluation.cross_corpus import CrossCorpusResult, across, markdown, score_corpora
+from ser_train.evaluation.cross_corpus import CrossCorpusResult, score_corpora
+from ser_train.reporting.tables import cross_corpus_table
+from ser_train.runs.provenance import UNSEEN
+from tests import messages
 from tests.conftest import RATE, voice
 
 
@@ -24,11 +27,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Calm:
-    """A network that always says calm first, angry next."""
+    """A network that always predicts calm first, angry next."""
 
-    def __init__(self, data: str = "", not_heard: Sequence[int] = ()) -> None:
+    def __init__(self, data: str = "", unseen: Sequence[int] = ()) -> None:
         metadata = open_model("crnn").metadata
-        training = {**metadata.training, "data": data, "not_heard": list(not_heard)} if data else metadata.training
+        training = {**metadata.training, "data": data, UNSEEN: list(unseen)} if data else metadata.training
         self.metadata = replace(metadata, training=training)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
@@ -38,12 +41,12 @@ class Calm:
 
 def test_an_emotion_that_a_corpus_lacks_is_no_answer(folder: Path) -> None:
     savee, tess = sorted(score_corpora(Calm(), "calm", read_corpora([folder], 1)), key=lambda figure: figure.corpus)
-    taught = "RAVDESS speech, RAVDESS song, nEMO"
-    assert savee == CrossCorpusResult("calm", taught, "savee", 2, 7, 50.0, 50.0)  # angry twice: SAVEE has no calm
-    assert tess == CrossCorpusResult("calm", taught, "tess", 1, 7, 0.0, 0.0)
+    trained_on = "RAVDESS speech, RAVDESS song, nEMO"
+    assert savee == CrossCorpusResult("calm", trained_on, "savee", 2, 7, 50.0, 50.0)  # angry twice: SAVEE has no calm
+    assert tess == CrossCorpusResult("calm", trained_on, "tess", 1, 7, 0.0, 0.0)
 
 
-def test_corpora_that_taught_it_and_voices_that_it_heard_are_left_out(folder: Path) -> None:
+def test_corpora_and_speakers_of_its_training_are_left_out(folder: Path) -> None:
     for name in ("EB0_anger_1.wav", "03-02-05-01-01-01-07.wav", "03-02-05-01-01-01-08.wav"):  # nEMO, two singers
         soundfile.write(folder / name, voice(len(name), 2, int(name[-5])), RATE)
     network = Calm("RAVDESS speech, CC BY-NC-SA 4.0; nEMO, CC BY-NC-SA 4.0", [8])
@@ -51,43 +54,40 @@ def test_corpora_that_taught_it_and_voices_that_it_heard_are_left_out(folder: Pa
     assert counts == {"ravdess_song": 1, "savee": 2, "tess": 1}
 
 
-def test_the_command_judges_files_and_leaves_out_what_is_no_run(
+def test_the_command_tests_files_and_leaves_out_what_is_no_run(
     folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     bundled = Path(__file__).parents[3] / "edge/ser_edge/models/bundled/crnn.onnx"
     page = tmp_path / "table.md"
-    assert (
-        across(
-            parse_cross_corpus([str(bundled), str(tmp_path / "none"), "--data", str(folder), "--markdown", str(page)])
-        )
-        == 0
-    )
-    said = capsys.readouterr()
-    assert "not a finished run" in said.err
-    assert said.out == page.read_text()
-    assert "`crnn.onnx`" in said.out
-    assert "SAVEE (chance 14.3)" in said.out
+    command = ["cross-corpus", str(bundled), str(tmp_path / "none"), "--data", str(folder), "--markdown", str(page)]
+    assert main(command) == 0
+    printed = capsys.readouterr()
+    assert printed.err == f"ser-train: {tmp_path / 'none'}: not a finished run, left out\n"
+    assert printed.out == page.read_text()
+    assert "`crnn.onnx`" in printed.out
+    assert "SAVEE (chance 14.3)" in printed.out
 
 
 def test_each_corpus_is_a_column_and_runs_of_one_kind_are_a_row() -> None:
     seeds = [CrossCorpusResult("a", "RAVDESS speech", "nemo", 9, 6, 50, uar) for uar in (40, 42)]
-    table = markdown([*seeds, CrossCorpusResult("a", "SAVEE", "tess", 8, 7, 50, 30)])
+    table = cross_corpus_table([*seeds, CrossCorpusResult("a", "SAVEE", "tess", 8, 7, 50, 30)])
     assert table.splitlines()[2:] == [
         "| `a` | RAVDESS speech | 41.0 ± 1.4 (2 runs), 9 utterances |  |",
         "| `a` | SAVEE |  | 30.0, 8 utterances |",
     ]
 
 
-def test_two_voices_say_little() -> None:
-    table = markdown([CrossCorpusResult("a", "SAVEE", "tess", 8, 7, 50, 30, voices=2)])
-    assert table.splitlines()[2] == "| `a` | SAVEE | 30.0, 8 utterances (say little: of 2 voices alone) |"
+def test_two_speakers_say_little() -> None:
+    table = cross_corpus_table([CrossCorpusResult("a", "SAVEE", "tess", 8, 7, 50, 30, speakers=2)])
+    assert table.splitlines()[2] == "| `a` | SAVEE | 30.0, 8 utterances (say little: of 2 speakers alone) |"
 
 
-def test_a_network_that_heard_everything_is_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_network_trained_on_all_of_the_data_is_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bundled = Path(__file__).parents[3] / "edge/ser_edge/models/bundled/crnn.onnx"
     songs = folder / "songs"
     songs.mkdir()
     soundfile.write(songs / "03-02-05-01-01-01-08.wav", voice(1, 1, 1), RATE)
-    with pytest.raises(CorpusError, match="nothing to judge"):
-        across(parse_cross_corpus([str(bundled), "--data", str(songs)]))
-    assert "has heard all of it" in capsys.readouterr().err
+    options = parse(["across", str(bundled), "--data", str(songs)])  # the name of 0.1
+    with messages.raises(CorpusError, "corpus-seen"):
+        options.run(options)
+    assert capsys.readouterr().err == f"ser-train: {bundled}: trained on all of this data, left out\n"

@@ -12,7 +12,7 @@ from ser_train.runs.run_directory import Answers
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ser_train.evaluation.metrics, "_BOOTSTRAPS", 200)
+    monkeypatch.setattr(ser_train.evaluation.metrics, "BOOTSTRAP_DRAWS", 60)
 
 
 def probabilities(guesses: Sequence[int], confidence: float = 1.0, labels: int = 8) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Recipes: changed by name, refused in one line, and told apart by a fingerprint."""
+"""Recipes: changed by name, refused in one line, and identified by a fingerprint."""
 
 from dataclasses import replace
 

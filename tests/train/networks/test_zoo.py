@@ -64,7 +64,7 @@ def crnn():
     return model
 
 
-def heard(frames: int, seed: int = 0) -> np.ndarray:
+def spectrum_of(frames: int, seed: int = 0) -> np.ndarray:
     """(frames, 64) of a normalised utterance."""
     return np.random.default_rng([seed, frames]).standard_normal((frames, 64)).astype(np.float32)
 
@@ -77,15 +77,15 @@ def answer(model, *utterances: np.ndarray, length: int | None = None) -> np.ndar
 
 @pytest.mark.parametrize("frames", [1, 7, 8, 9, 40, 97])
 def test_how_much_follows_an_utterance_does_not_change_the_answer(frames: int, crnn) -> None:
-    alone = answer(crnn, heard(frames))
+    alone = answer(crnn, spectrum_of(frames))
     for length in (frames + 1, frames + 8, 300):
-        np.testing.assert_allclose(answer(crnn, heard(frames), length=length), alone, atol=1e-6)
-    longer = np.concatenate([heard(frames), heard(8, seed=1)])
+        np.testing.assert_allclose(answer(crnn, spectrum_of(frames), length=length), alone, atol=1e-6)
+    longer = np.concatenate([spectrum_of(frames), spectrum_of(8, seed=1)])
     assert abs(answer(crnn, longer) - alone).max() > 1e-3  # frames that are there do
 
 
 def test_an_utterance_is_answered_in_a_batch_as_alone(crnn) -> None:
-    utterances = [heard(frames) for frames in (30, 55, 120)]
+    utterances = [spectrum_of(frames) for frames in (30, 55, 120)]
     together = answer(crnn, *utterances)
     for row, utterance in zip(together, utterances, strict=True):
         np.testing.assert_allclose(row[None], answer(crnn, utterance), atol=1e-6)
@@ -95,7 +95,7 @@ def test_an_utterance_is_answered_in_a_batch_as_alone(crnn) -> None:
 def test_the_network_for_one_length_answers_as_the_one_for_any(crnn) -> None:
     fixed = NETWORKS["crnn"].build((300, 64), 8, **TINY.sizes)
     fixed.set_weights(crnn.get_weights())
-    np.testing.assert_allclose(answer(fixed, heard(150), length=300), answer(crnn, heard(150)), atol=1e-6)
+    np.testing.assert_allclose(answer(fixed, spectrum_of(150), length=300), answer(crnn, spectrum_of(150)), atol=1e-6)
 
 
 def test_the_network_we_ship_is_as_large_as_its_recipe_says() -> None:

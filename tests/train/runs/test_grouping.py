@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.features.frontend import FeatureConfig
+from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import ModelMetadata
 from ser_train.runs.grouping import check_calibration, group_runs, single_group
 from ser_train.runs.run_directory import RunDirectory

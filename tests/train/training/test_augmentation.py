@@ -114,7 +114,7 @@ def test_noise_is_as_loud_as_the_ratio_says(ratio: float) -> None:
     augmenter = Augmenter(replace(NOTHING, noise=1.0, noise_db=(ratio, ratio)), FRONT_END, SOURCES)
     for seed in range(8):
         for source in SOURCES:
-            noisy = augmenter._noise(source.spectrum, source.speaker, np.random.default_rng(seed))
+            noisy = augmenter.with_noise(source.spectrum, source.speaker, np.random.default_rng(seed))
             start, stop = FRONT_END.span(source.spectrum)
             speech, noise = band_energies(source.spectrum), band_energies(noisy) - band_energies(source.spectrum)
             measured = 10 * np.log10(speech[start:stop].mean() / noise.mean())
@@ -139,24 +139,24 @@ def test_babble_never_contains_the_speaker() -> None:
         spectra.extend([Source(spectrum, speaker)] * 2)
     augmenter, random = Augmenter(RECIPE, FRONT_END, spectra), np.random.default_rng(0)
     for speaker, band in bands.items():
-        heard = np.zeros(64)
+        total = np.zeros(64)
         for _ in range(30):
-            babble = augmenter._babble(200, speaker, random)
+            babble = augmenter.babble(200, speaker, random)
             assert babble.shape == (200, 64)
-            heard += babble.sum(axis=0)
-        talking = {other for other, place in bands.items() if heard[place] > 1e-3 * heard.max()}
-        assert talking == set(bands) - {speaker}, band
+            total += babble.sum(axis=0)
+        present = {other for other, place in bands.items() if total[place] > 1e-3 * total.max()}
+        assert present == set(bands) - {speaker}, band
 
 
-def test_one_speaker_alone_is_disturbed_by_hiss() -> None:
+def test_one_speaker_alone_gets_stationary_noise() -> None:
     alone = sources(speakers="aaaaa")
     assert all(np.isfinite(version).all() for version in versions(EVERYTHING, alone))
 
 
-def test_hiss_fluctuates_less_where_more_is_averaged() -> None:
+def test_stationary_noise_fluctuates_less_where_more_is_averaged() -> None:
     augmenter = Augmenter(RECIPE, FRONT_END, SOURCES)
-    hiss = augmenter._hiss(4000, np.random.default_rng(0))
-    spread = hiss.std(axis=0) / hiss.mean(axis=0)
+    noise = augmenter.stationary_noise(4000, np.random.default_rng(0))
+    spread = noise.std(axis=0) / noise.mean(axis=0)
     noise = np.random.default_rng(1).standard_normal(16_000 * 20).astype(np.float32)
     real = np.power(10.0, FRONT_END.log_mel(noise) / 10)
     share = spread / (real.std(axis=0) / real.mean(axis=0))
@@ -167,7 +167,7 @@ def test_hiss_fluctuates_less_where_more_is_averaged() -> None:
 def test_reverberation_adds_a_tail_that_decays() -> None:
     spectrum = np.full((200, 64), -100.0, np.float32)
     spectrum[20:40] = 0.0
-    room = Augmenter(RECIPE, FRONT_END, SOURCES)._room(spectrum, np.random.default_rng(0))
+    room = Augmenter(RECIPE, FRONT_END, SOURCES).reverberated(spectrum, np.random.default_rng(0))
     assert (room >= spectrum - 1e-3).all()
     assert (room[:20] < -95).all()
     tail = room[40:60, 0]
@@ -178,9 +178,9 @@ def test_reverberation_adds_a_tail_that_decays() -> None:
 def test_another_pace_changes_the_length_and_another_throat_does_not() -> None:
     recipe = replace(NOTHING, stretch=0.3)
     augmenter, random = Augmenter(recipe, FRONT_END, SOURCES), np.random.default_rng(0)
-    lengths = {len(augmenter._voice(SOURCES[2].spectrum, random)) for _ in range(20)}
+    lengths = {len(augmenter.warped(SOURCES[2].spectrum, random)) for _ in range(20)}
     assert len(lengths) > 10
-    warped = Augmenter(replace(NOTHING, warp=0.3, warped=1.0), FRONT_END, SOURCES)._voice(SOURCES[2].spectrum, random)
+    warped = Augmenter(replace(NOTHING, warp=0.3, warped=1.0), FRONT_END, SOURCES).warped(SOURCES[2].spectrum, random)
     assert warped.shape == SOURCES[2].spectrum.shape
     assert abs(warped - SOURCES[2].spectrum).max() > 1
 

@@ -16,7 +16,7 @@ PLAIN = Normalization((0.0, 0.0), (1.0, 1.0))
 
 
 class Marked:
-    """An augmenter whose versions tell of which source they are, and which they are."""
+    """An augmenter whose versions carry their source and their number."""
 
     def __init__(self, lengths: Sequence[int]):
         self.lengths = lengths
@@ -47,7 +47,7 @@ def batches(
     return AugmentedBatches(Marked(LENGTHS), PLAIN, corpora, recipe, **more)
 
 
-def heard(epoch: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[int]:
+def sources_in(epoch: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[int]:
     """The sources in an epoch, in order."""
     return [int(row[0, 0]) - 1 for features, _ in epoch for row in features]
 
@@ -67,10 +67,10 @@ def test_fixed_features_come_once_an_epoch_in_an_order_of_seed_and_epoch() -> No
     np.testing.assert_array_equal(np.concatenate([targets for _, targets in made(0, 1)]), list(orders)[1])
 
 
-def test_every_utterance_of_the_first_corpus_is_heard_once_an_epoch_and_others_by_their_share() -> None:
+def test_the_first_corpus_is_drawn_whole_and_others_by_their_ratio() -> None:
     made, seen = batches(), Counter()
     for epoch in range(12):
-        sources = heard(made(0, epoch))
+        sources = sources_in(made(0, epoch))
         assert sorted(place for place in sources if place < 10) == list(range(10))
         song, polish = ([p for p in sources if p in corpus.places] for corpus in (SONG, POLISH))
         assert len(set(song)) == len(song) == 3
@@ -150,7 +150,7 @@ def test_mixed_examples_are_mostly_themselves_and_their_targets_still_sum_to_one
 
 
 def test_what_is_mixed_is_the_mixture_that_its_targets_say() -> None:
-    """Source 1 says label 0 and source 2 label 1: the mark of a mixture tells its share."""
+    """Source 1 has label 0 and source 2 label 1: the mark of a mixture shows its weight."""
     corpus = examples([0, 1], [0, 1])
     lengths = [30, 30]
     made = AugmentedBatches(Marked(lengths), PLAIN, [corpus], replace(RECIPE, mixup=1.0))

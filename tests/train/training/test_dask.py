@@ -49,12 +49,12 @@ class Process:
         for line in self.process.stderr:
             self.lines.append(line.rstrip("\n"))
 
-    def said(self, pattern: str) -> list[str]:
+    def lines(self, pattern: str) -> list[str]:
         """Lines so far that hold a pattern."""
         return [line for line in list(self.lines) if re.search(pattern, line)]
 
     def end(self) -> str:
-        """Waits for its end; returns what it said on standard output."""
+        """Waits for its end; returns its standard output."""
         output = self.process.stdout.read()
         self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
@@ -75,7 +75,7 @@ def until(*processes: Process, pattern: str) -> Process:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         for process in processes:
-            if process.said(pattern):
+            if process.lines(pattern):
                 return process
         assert any(process.process.poll() is None for process in processes), [process.lines for process in processes]
         time.sleep(0.02)
@@ -135,7 +135,7 @@ def test_a_killed_worker_s_fold_goes_on_with_another_worker_where_it_was(
     for run in map(RunDirectory, runs):
         assert run.finished
         assert not run.checkpoint.exists()
-    epochs = [int(re.search(r"  epoch (\d+)/30 ", line)[1]) for line in second.said("fold0-seed0.*  epoch ")]
+    epochs = [int(re.search(r"  epoch (\d+)/30 ", line)[1]) for line in second.lines("fold0-seed0.*  epoch ")]
     assert 4 <= epochs[0] <= 30
     assert epochs == list(range(epochs[0], 31))
 

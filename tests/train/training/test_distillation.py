@@ -1,4 +1,4 @@
-"""Teachers answer for what the learner hears: their mean, each in the normalisation that it learned with."""
+"""The mean of teachers, each of which gets the student's input in its own normalisation."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,9 @@ from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks.config import AugmentedConfig
 from ser_train.networks.zoo import NETWORKS
 from ser_train.runs.run_directory import RunDirectory
-from ser_train.training.transfer.distillation import gather
+from ser_train.training.transfer.distillation import ensemble_teacher
+
+pytestmark = pytest.mark.slow
 
 TINY = AugmentedConfig(channels=(4, 4, 4), dense=8, units=4)
 CRNN = NETWORKS["crnn"]
@@ -24,7 +26,7 @@ def normalization(seed: int) -> Normalization:
     return Normalization(tuple(mean.tolist()), tuple(std.tolist()))
 
 
-LEARNER = normalization(0)
+STUDENT = normalization(0)
 NONE = np.zeros(len(EMOTIONS), np.float32)  # all labels are as frequent
 
 
@@ -61,59 +63,63 @@ def served(run: RunDirectory, features: np.ndarray) -> np.ndarray:
     return model.predict(run.metadata.normalization.apply(features), verbose=0)
 
 
-def test_no_teacher_has_no_opinion() -> None:
-    assert gather([], LEARNER, NONE) is None
+def test_without_runs_there_is_no_teacher() -> None:
+    assert ensemble_teacher([], STUDENT, NONE) is None
 
 
 @pytest.mark.parametrize("lengths", [(300,), (30, 45), (97, 224, 10)])
-def test_a_teacher_answers_as_it_was_trained_to_whatever_the_learner_is_normalised_by(
+def test_a_teacher_gets_its_own_normalisation_whatever_the_students(
     lengths: tuple[int, ...], runs: list[RunDirectory]
 ) -> None:
     features = utterances(*lengths)
     for run in runs:
-        opinion = gather([run], LEARNER, NONE)(LEARNER.apply(features))
-        assert opinion.dtype == np.float32
-        np.testing.assert_allclose(opinion, served(run, features), atol=1e-5)
+        teacher = ensemble_teacher([run], STUDENT, NONE)(STUDENT.apply(features))
+        assert teacher.dtype == np.float32
+        np.testing.assert_allclose(teacher, served(run, features), atol=1e-5)
 
 
-def test_the_opinion_of_two_is_their_mean(runs: list[RunDirectory]) -> None:
+def test_two_teachers_give_their_mean(runs: list[RunDirectory]) -> None:
     features = utterances(60, 45)
     one, two = (served(run, features) for run in runs)
     assert abs(one - two).max() > 0.01
-    np.testing.assert_allclose(gather(runs, LEARNER, NONE)(LEARNER.apply(features)), (one + two) / 2, atol=1e-5)
+    np.testing.assert_allclose(
+        ensemble_teacher(runs, STUDENT, NONE)(STUDENT.apply(features)), (one + two) / 2, atol=1e-5
+    )
 
 
 def test_what_the_learner_will_gain_its_teachers_lose(runs: list[RunDirectory]) -> None:
     features, twice = utterances(60, 45), np.log(2) * np.eye(len(EMOTIONS), dtype=np.float32)[0]
-    opinion = gather(runs[:1], LEARNER, twice)(LEARNER.apply(features))
+    teacher = ensemble_teacher(runs[:1], STUDENT, twice)(STUDENT.apply(features))
     expected = served(runs[0], features) / [2, 1, 1, 1, 1, 1, 1, 1]
-    np.testing.assert_allclose(opinion, expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
+    np.testing.assert_allclose(teacher, expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
 
 
 def test_missing_frames_stay_missing_and_masked_ones_stay_there(runs: list[RunDirectory]) -> None:
-    opinion = gather(runs, LEARNER, NONE)
-    inputs = LEARNER.apply(utterances(60, 45))
+    teacher = ensemble_teacher(runs, STUDENT, NONE)
+    inputs = STUDENT.apply(utterances(60, 45))
     longer = np.pad(inputs, ((0, 0), (0, 30), (0, 0)))
-    np.testing.assert_allclose(opinion(longer), opinion(inputs), atol=1e-5)
+    np.testing.assert_allclose(teacher(longer), teacher(inputs), atol=1e-5)
     masked = inputs.copy()
     masked[:, 20:30] = 1e-6  # of the mean, as augmentation leaves them
     raw = utterances(60, 45)
-    raw[:, 20:30] = np.array(LEARNER.mean, np.float32)
+    raw[:, 20:30] = np.array(STUDENT.mean, np.float32)
     expected = np.mean([served(run, raw) for run in runs], axis=0)
-    np.testing.assert_allclose(opinion(masked), expected, atol=1e-4)
+    np.testing.assert_allclose(teacher(masked), expected, atol=1e-4)
 
 
 def test_teaching_changes_neither_the_input_nor_the_teacher(runs: list[RunDirectory]) -> None:
-    opinion, inputs = gather(runs, LEARNER, NONE), LEARNER.apply(utterances(60, 45))
+    teacher, inputs = ensemble_teacher(runs, STUDENT, NONE), STUDENT.apply(utterances(60, 45))
     before = inputs.copy()
-    first = opinion(inputs)
+    first = teacher(inputs)
     np.testing.assert_array_equal(inputs, before)
-    np.testing.assert_array_equal(opinion(inputs), first)  # no dropout, no statistics that move
+    np.testing.assert_array_equal(teacher(inputs), first)  # no dropout, no statistics that move
 
 
-def test_a_teacher_with_the_learners_own_normalisation_hears_what_it_hears(runs: list[RunDirectory]) -> None:
+def test_a_teacher_with_the_students_normalisation_gets_its_input(runs: list[RunDirectory]) -> None:
     own = runs[0].metadata.normalization
     features = utterances(80)
-    np.testing.assert_allclose(gather(runs[:1], own, NONE)(own.apply(features)), served(runs[0], features), atol=1e-6)
+    np.testing.assert_allclose(
+        ensemble_teacher(runs[:1], own, NONE)(own.apply(features)), served(runs[0], features), atol=1e-6
+    )
     other = replace(own, mean=tuple(m + 1 for m in own.mean))
-    assert abs(gather(runs[:1], other, NONE)(own.apply(features)) - served(runs[0], features)).max() > 1e-3
+    assert abs(ensemble_teacher(runs[:1], other, NONE)(own.apply(features)) - served(runs[0], features)).max() > 1e-3

@@ -1,12 +1,11 @@
-"""What one training leaves behind; that it is repeatable, and goes on after a kill as if nothing had happened."""
+"""What a training writes; that its seed reproduces it, and that it continues after a kill to the same weights."""
 
 import json
 import random
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
@@ -14,7 +13,6 @@ import numpy as np
 import pytest
 from keras import layers
 
-import ser_train.training.loop
 from ser_edge.features.config import FeatureConfig
 from ser_train.data.corpus_loader import EMOTIONS, Utterance, digest, read_corpus
 from ser_train.data.splits import PROTOCOLS
@@ -22,8 +20,12 @@ from ser_train.networks.config import BaselineConfig, fingerprint
 from ser_train.networks.zoo import NETWORKS, Network
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.runs.settings import Settings
-from ser_train.training.loop import TrainingError, _seeded, fit
+from ser_train.training.loop import TrainingError, build_seeded, fit
 from tests import messages
+from tests.train.training.trainings import (
+    epochs_trained,
+    same,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -53,35 +55,18 @@ def networks() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def utterances(corpus: Path) -> list[Utterance]:
-    return [u for u in read_corpus(corpus, jobs=1) if u.actor <= 6]
-
-
-@pytest.fixture(scope="module")
 def run(utterances: Sequence[Utterance], tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     """A training from beginning to end, which others are compared with."""
     return fit(TINY, utterances, tmp_path_factory.mktemp("runs"), jobs=1)
-
-
-def weights(run: RunDirectory) -> list[np.ndarray]:
-    return keras.models.load_model(run.path / "model.keras").get_weights()
-
-
-def same(a: RunDirectory, b: RunDirectory) -> bool:
-    equal = [np.array_equal(x, y) for x, y in zip(weights(a), weights(b), strict=True)]
-    return all(equal) and a.read("history.json") == b.read("history.json")
 
 
 def test_a_run_directory_holds_what_its_module_says(run: RunDirectory) -> None:
     assert run.path.name == "tiny-speaker-fold0-seed0"
     assert sorted(p.name for p in run.path.iterdir()) == [
         "answers.npz",
-        "confusion.png",
-        "curves.png",
         "description.json",
         "history.json",
         "model.keras",
-        "report.txt",
         "run.json",
     ]
 
@@ -155,7 +140,7 @@ def test_a_training_killed_around_a_save_goes_on_to_the_same_weights(
     run: RunDirectory,
     utterances: Sequence[Utterance],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     write = RunDirectory.write
 
@@ -166,41 +151,30 @@ def test_a_training_killed_around_a_save_goes_on_to_the_same_weights(
         if last:
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunDirectory, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             fit(TINY, utterances, tmp_path, jobs=1)
     assert not RunDirectory(tmp_path / TINY.name).finished
-    trained = []
-    monkeypatch.setattr(ser_train.training.loop, "_reseed", note(trained, ser_train.training.loop._reseed))
+    capsys.readouterr()
     assert same(fit(TINY, utterances, tmp_path, jobs=1), run)
-    assert trained == [1, 2]
-
-
-def note(epochs: list[int], reseed):
-    """`_reseed`, noting the epochs that are trained."""
-
-    def noting(model: keras.Model, seed: int, epoch: int) -> None:
-        epochs.append(epoch)
-        reseed(model, seed, epoch)
-
-    return noting
+    assert epochs_trained(capsys) == [2, 3]
 
 
 def test_a_finished_training_is_not_done_again_but_with_other_settings(
-    run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(run.path, tmp_path / TINY.name)
-    trained = []
-    monkeypatch.setattr(ser_train.training.loop, "_reseed", note(trained, ser_train.training.loop._reseed))
     assert same(fit(TINY, utterances, tmp_path, jobs=1), run)
-    assert trained == []
+    assert epochs_trained(capsys) == []
     again = fit(replace(TINY, epochs=2), utterances, tmp_path, jobs=1)
-    assert trained == [0, 1]
+    assert epochs_trained(capsys) == [1, 2]
     assert again.path.name == run.path.name
     assert (again.settings.epochs, len(again.read("history.json"))) == (2, 2)
-    fit(replace(TINY, epochs=2), utterances[:-1], tmp_path, jobs=1)  # other data
-    assert trained == [0, 1, 0, 1]
+    fit(replace(TINY, epochs=1), utterances, tmp_path, jobs=1)
+    assert epochs_trained(capsys) == [1]
+    fit(replace(TINY, epochs=1), utterances[:-1], tmp_path, jobs=1)  # other data
+    assert epochs_trained(capsys) == [1]
 
 
 def test_a_training_is_done_again_when_the_networks_own_recipe_or_front_end_is_another(
@@ -243,7 +217,7 @@ def test_changes_of_the_recipe_name_the_run_and_are_what_it_is_trained_with(
     assert run.read("run.json")["recipe"] == {"learning_rate": 0.02, "batch_size": 16, "epochs": 2, "patience": 5}
 
 
-def test_other_corpora_are_not_heard_by_a_recipe_that_does_not_want_them(
+def test_the_baseline_recipe_ignores_extra_corpora(
     run: RunDirectory, utterances: Sequence[Utterance], others: Path, tmp_path: Path
 ) -> None:
     more = fit(TINY, [*utterances, *read_corpus(others, jobs=1)], tmp_path, jobs=1)
@@ -255,20 +229,20 @@ def test_a_network_that_learns_from_labels_alone_refuses_teachers(
     run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path
 ) -> None:
     shutil.copytree(run.path, tmp_path / TINY.name)
-    with pytest.raises(TrainingError, match=r"^a network with the notebook's recipe .*: no --teachers$"):
+    with messages.raises(TrainingError, "teacher-unusable"):
         fit(replace(TINY, seed=1, teachers=(TINY.name,)), utterances, tmp_path, jobs=1)
 
 
 def test_a_killed_training_of_other_settings_leaves_no_whole_directory_and_no_state_to_go_on_with(
-    run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path
 ) -> None:
     shutil.copytree(run.path, tmp_path / TINY.name)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(ser_train.training.loop, "plot_history", killed)  # when half of the directory is another run's
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunDirectory, "write_answers", killed)  # when half of the directory is another run's
         with pytest.raises(KeyboardInterrupt):
             fit(replace(TINY, epochs=1), utterances, tmp_path, jobs=1)
     assert not RunDirectory(tmp_path / TINY.name).finished
@@ -295,265 +269,6 @@ def test_nothing_is_trained_that_cannot_be_kept(utterances: Sequence[Utterance],
         fit(TINY, utterances, tmp_path / "file", jobs=1)
 
 
-# From here on the augmented recipe: a small `crnn`, with song and Polish speech beside RAVDESS.
-
-SMALL = ("channels=4,4,4", "dense=8", "units=4", "epochs=3", "restart=2", "others=0.5")
-CRNN = Settings("crnn", "speaker", changes=SMALL)
-
-
-@dataclass(frozen=True)
-class Trained:
-    run: RunDirectory
-    optimizer: list[np.ndarray]  # its variables at the end; the moving average of the weights is among them
-    average: list[np.ndarray]
-
-
-@pytest.fixture(scope="module")
-def everything(utterances: Sequence[Utterance], others: Path) -> list[Utterance]:
-    return [*read_corpus(others, jobs=1), *utterances]
-
-
-@contextmanager
-def noting_the_end() -> Iterator[list[keras.Model]]:
-    """The models that trainings in the block end with."""
-    models = []
-    finish = ser_train.training.loop._finish
-
-    def noting(*arguments: object) -> None:
-        models.extend(argument for argument in arguments if isinstance(argument, keras.Model))
-        finish(*arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ser_train.training.loop, "_finish", noting)
-        yield models
-
-
-def train(settings: Settings, utterances: Sequence[Utterance], out: Path) -> Trained:
-    with noting_the_end() as models:
-        run = fit(settings, utterances, out, jobs=1)
-    (model,) = models
-    optimizer = model.optimizer
-    average = optimizer._model_variables_moving_average
-    return Trained(run, [v.numpy() for v in optimizer.variables], [v.numpy() for v in average])
-
-
-@pytest.fixture(scope="module")
-def augmented(everything: Sequence[Utterance], tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A training from beginning to end."""
-    return train(CRNN, everything, tmp_path_factory.mktemp("augmented"))
-
-
-def lesson(settings: Settings, utterances: Sequence[Utterance], out: Path) -> ser_train.training.loop._Lesson:
-    """What would be trained on; nothing is trained."""
-
-    class Stopped(Exception):
-        pass
-
-    lessons = []
-
-    def stop(*arguments: object) -> None:
-        lessons.extend(argument for argument in arguments if isinstance(argument, ser_train.training.loop._Lesson))
-        raise Stopped
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ser_train.training.loop, "_train", stop)
-        with pytest.raises(Stopped):
-            fit(settings, utterances, out, jobs=1)
-    return lessons[0]
-
-
-def test_an_augmented_training_is_of_all_training_voices_and_says_what_it_learned_from(augmented: Trained) -> None:
-    run = augmented.run
-    assert run.path.name == "crnn-speaker-fold0-seed0-channels=4,4,4-dense=8-units=4-epochs=3-restart=2-others=0.5"
-    content = run.read("run.json")
-    assert content["utterances"] == {"train": 32, "validation": 32, "test": 32, "others": 36}
-    assert (content["epochs"], content["best_epoch"]) == (3, 3)
-    assert [set(epoch) for epoch in run.read("history.json")] == [{"accuracy", "loss"}] * 3
-    assert run.metadata.training["not_heard"] == [2, 5]
-    assert run.metadata.training["data"] == (
-        "RAVDESS speech, CC BY-NC-SA 4.0; RAVDESS song, CC BY-NC-SA 4.0; nEMO, CC BY-NC-SA 4.0"
-    )
-    answers = run.answers
-    assert answers.features.shape == (96, 300, 64)
-    assert set(answers.of_test().actors) == {2, 5}
-    frames = np.isfinite(answers.features).all(-1).sum(1)
-    assert 20 < frames.min() <= frames.max() <= 41  # of 0.4 s; the rest is missing
-
-
-def test_the_network_that_is_kept_is_the_moving_average(augmented: Trained) -> None:
-    model = keras.models.load_model(augmented.run.path / "model.keras")
-    for weight, average in zip(model.trainable_weights, augmented.average, strict=True):
-        np.testing.assert_array_equal(weight.numpy(), average)
-    inputs = augmented.run.metadata.normalization.apply(augmented.run.answers.features)
-    np.testing.assert_allclose(model.predict(inputs, verbose=0), augmented.run.answers.probabilities, atol=1e-6)
-
-
-def test_the_restart_goes_on_from_the_moving_average(everything: Sequence[Utterance], tmp_path: Path) -> None:
-    before = train(replace(CRNN, changes=(*SMALL, "epochs=2", "balance=0")), everything, tmp_path)
-    begun = []
-    restart = ser_train.training.loop._restart
-
-    def noting(model: keras.Model, *rest: object) -> None:
-        restart(model, *rest)
-        begun.append(model.get_weights())
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ser_train.training.loop, "_restart", noting)
-        patch.setattr(ser_train.training.loop, "_finish", lambda *_: None)
-        fit(CRNN, everything, tmp_path, jobs=1)
-    (weights,) = begun
-    kept = keras.models.load_model(before.run.path / "model.keras").get_weights()
-    for begins, ends in zip(weights, kept, strict=True):
-        np.testing.assert_array_equal(begins, ends)
-
-
-def test_a_label_that_is_rare_in_training_is_no_less_likely_in_the_kept_network(
-    everything: Sequence[Utterance], tmp_path: Path
-) -> None:
-    rare = [u for u in everything if not (u.corpus == "ravdess" and u.emotion == "neutral" and u.name[-4] == "2")]
-    trained = train(CRNN, rare, tmp_path)
-    kept = keras.models.load_model(trained.run.path / "model.keras").trainable_weights[-1].numpy()
-    gained = kept - trained.average[-1]
-    assert gained[0] - gained[1] == pytest.approx(np.log(2), abs=1e-6)
-    np.testing.assert_allclose(gained[1:], gained[1], atol=1e-6)  # what was added to biases, and taken off again
-
-
-@pytest.mark.parametrize(("moment", "epoch"), [("between epochs", 1), ("within an epoch", 1), ("after the restart", 2)])
-def test_an_augmented_training_that_was_killed_goes_on_to_the_same_weights_and_moving_average(
-    moment: str, epoch: int, augmented: Trained, everything: Sequence[Utterance], tmp_path: Path
-) -> None:
-    count = 0
-    write, step = RunDirectory.write, keras.Model.train_on_batch
-
-    def killed_writing(self: RunDirectory, name: str, data: object) -> None:
-        write(self, name, data)
-        if name == "checkpoint/progress.json":
-            raise KeyboardInterrupt
-
-    def killed_stepping(self: keras.Model, *rest: object, **options: object) -> object:
-        nonlocal count
-        count += 1
-        if count == 6 * epoch + 3:  # of 6 in an epoch
-            raise KeyboardInterrupt
-        return step(self, *rest, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        if moment == "between epochs":
-            patch.setattr(RunDirectory, "write", killed_writing)
-        else:
-            patch.setattr(keras.Model, "train_on_batch", killed_stepping)
-        with pytest.raises(KeyboardInterrupt):
-            fit(CRNN, everything, tmp_path, jobs=1)
-    assert RunDirectory(tmp_path / CRNN.name).read("checkpoint/progress.json")["epoch"] == epoch
-    again = train(CRNN, everything, tmp_path)
-    assert same(again.run, augmented.run)
-    for name in ("optimizer", "average"):
-        for resumed, whole in zip(getattr(again, name), getattr(augmented, name), strict=True):
-            np.testing.assert_array_equal(resumed, whole)
-
-
-def test_another_seed_or_other_corpora_make_another_training(
-    augmented: Trained, everything: Sequence[Utterance], tmp_path: Path
-) -> None:
-    shutil.copytree(augmented.run.path, tmp_path / CRNN.name)
-    with noting_the_end() as trained:
-        assert fit(CRNN, everything, tmp_path, jobs=1).settings == augmented.run.settings
-    assert trained == []
-    without_song = [u for u in everything if u.corpus != "ravdess_song"]
-    assert len(lesson(CRNN, without_song, tmp_path).batches.corpora) == 2  # so it is trained
-    other = lesson(replace(CRNN, seed=1), everything, tmp_path).batches(1, 0)
-    first = lesson(replace(CRNN, fold=0), everything, tmp_path / "first").batches(0, 0)
-    assert any(not np.array_equal(a, b) for (a, _), (b, _) in zip(first, other, strict=True))
-
-
-def test_who_is_tested_is_not_heard_singing_either(everything: Sequence[Utterance], tmp_path: Path) -> None:
-    made = lesson(CRNN, everything, tmp_path)
-    speakers = {source.speaker for source in made.batches.augmenter._sources}
-    assert speakers == {"ravdess/01", "ravdess/03", "ravdess/04", "ravdess/06", "nemo/EB0", "nemo/KS0"}
-    assert len(made.batches.augmenter._sources) == 64 + 24 + 12
-
-
-def test_a_label_that_a_corpus_does_not_have_is_never_taught_by_it(
-    everything: Sequence[Utterance], tmp_path: Path
-) -> None:
-    settings = replace(CRNN, changes=(*SMALL, "mixup=0.2"))  # of many a share that rounds to 1
-    batches = lesson(settings, everything, tmp_path).batches
-    missing = {
-        "ravdess": set(),
-        "ravdess_song": {"disgust", "surprised"},
-        "nemo": {"calm", "disgust"},
-    }
-    for examples, (corpus, labels) in zip(batches.corpora, missing.items(), strict=True):
-        without = {label for label, column in zip(EMOTIONS, examples.targets.T, strict=True) if (column == -1).all()}
-        assert without == labels, corpus
-        known = [label not in labels for label in EMOTIONS]
-        np.testing.assert_array_equal(examples.targets[:, known].sum(axis=1), 1)
-    for features, targets in batches(0, 0):
-        assert np.isfinite(features).all()
-        assert ((targets == -1) | (targets > 0)).all()
-        np.testing.assert_allclose(np.maximum(targets, 0).sum(axis=1), 1, atol=1e-6)
-
-
-def test_other_corpora_share_their_part_by_the_root_of_their_sizes(
-    everything: Sequence[Utterance], tmp_path: Path
-) -> None:
-    speech, song, polish = lesson(CRNN, everything, tmp_path).batches.corpora
-    assert [len(e.places) for e in (speech, song, polish)] == [64, 24, 12]
-    assert speech.share == 1
-    assert song.share == pytest.approx(0.5 * 24**0.5 / (24**0.5 + 12**0.5))
-    assert polish.share == 12 / 64  # no more than there is
-    whole = lesson(replace(CRNN, changes=(*SMALL, "others=9")), everything, tmp_path).batches.corpora
-    assert [examples.share for examples in whole] == [1, 24 / 64, 12 / 64]
-
-
-def test_every_actor_trains_the_network_to_ship(everything: Sequence[Utterance], tmp_path: Path) -> None:
-    made = lesson(replace(CRNN, protocol="all"), everything, tmp_path)
-    assert len(made.batches.augmenter._sources) == 96 + 36 + 12
-
-
-def taught(augmented: Trained, out: Path, *names: str) -> Settings:
-    """A training by teachers, which are there under these names."""
-    for name in names:
-        shutil.copytree(augmented.run.path, out / name)
-    return replace(CRNN, changes=("channels=4,4,4", "dense=8", "units=4", "epochs=1"), teachers=names)
-
-
-def test_a_network_learns_from_teachers_what_they_learned_from_is_told(
-    augmented: Trained, utterances: Sequence[Utterance], tmp_path: Path
-) -> None:
-    settings = replace(taught(augmented, tmp_path, "one-fold0", "other-fold0"), teachers=("one-fold*", "other-fold*"))
-    run = fit(settings, utterances, tmp_path, jobs=1)
-    assert run.path.name == "crnn-speaker-fold0-seed0-channels=4,4,4-dense=8-units=4-epochs=1-taught"
-    assert run.settings.teachers == ("one-fold*", "other-fold*")
-    assert run.metadata.training["data"] == augmented.run.metadata.training["data"]
-
-
-def test_a_missing_teacher_is_named(utterances: Sequence[Utterance], tmp_path: Path) -> None:
-    with messages.raises(TrainingError, "teacher-unusable") as caught:
-        fit(replace(CRNN, fold=0, teachers=("gone-fold*",)), utterances, tmp_path, jobs=1)
-    assert f"{tmp_path}/gone-fold0" in str(caught.value)
-
-
-def test_a_teacher_of_another_front_end_is_refused(
-    run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path
-) -> None:
-    shutil.copytree(run.path, tmp_path / "teacher")
-    with messages.raises(TrainingError, "teacher-unusable"):
-        fit(replace(CRNN, teachers=("teacher",)), utterances, tmp_path, jobs=1)
-
-
-@pytest.mark.parametrize(("protocol", "known"), [("speaker", "[3, 6]"), ("inner", "[3, 6]")])
-def test_a_teacher_that_has_heard_the_voices_of_the_test_is_refused(
-    protocol: str, known: str, augmented: Trained, utterances: Sequence[Utterance], tmp_path: Path
-) -> None:
-    settings = replace(
-        taught(augmented, tmp_path, "teacher"), protocol=protocol, fold=1 if protocol == "speaker" else 0
-    )
-    with messages.raises(TrainingError, "speakers-seen") as caught:
-        fit(settings, utterances, tmp_path, jobs=1)
-    assert known in str(caught.value)
-
-
 def test_first_weights_are_the_seeds_whoever_else_draws_random_numbers() -> None:
     drawn: list[int] = []
 
@@ -565,4 +280,4 @@ def test_first_weights_are_the_seeds_whoever_else_draws_random_numbers() -> None
 
     keras.utils.set_random_seed(7)
     undisturbed = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)]).get_weights()[0]
-    assert np.array_equal(_seeded(7, build).get_weights()[0], undisturbed)
+    assert np.array_equal(build_seeded(7, build).get_weights()[0], undisturbed)

@@ -1,4 +1,4 @@
-"""Sound files: found below a folder, and known by what is heard in them."""
+"""Sound files below a folder, and digests of their audio."""
 
 import hashlib
 from itertools import chain
@@ -13,41 +13,44 @@ from ser_edge.errors import AudioError, printable
 from ser_edge.errors.user_warnings import capture_warnings
 from ser_train.data.utterance import CorpusError
 
-__all__ = ["digest_of_sound", "is_junk", "sounds"]
+__all__ = ["audio_digest", "find_sounds", "is_junk"]
 
 _LOSSLESS = frozenset({".aif", ".aiff", ".au", ".flac", ".w64", ".wav"})
 
 
-def sounds(folder: Path) -> list[Path]:
-    """Those at any depth, sorted, through links too; what `is_junk` and other files are left alone.
+def find_sounds(folder: Path) -> list[Path]:
+    """All sound files at any depth, sorted, through links too, without those that `is_junk`.
 
     Raises:
         CorpusError: no folder, one that can't be read, or no sound below it.
     """
     if not folder.is_dir():
-        raise CorpusError(f"{folder}: no such folder; give one with RAVDESS=path or --data path")
+        raise CorpusError(
+            f"{folder}: no such folder; give one with RAVDESS=path or --data path", code="corpus-not-found"
+        )
     paths = sorted(path for path in find_sound_files(folder) if not any(map(is_junk, path.relative_to(folder).parts)))
     if unreadable := next((path for path in paths if path.is_dir()), None):
-        raise CorpusError(f"{unreadable}: can't be read; try: ls -ld {unreadable}")
+        raise CorpusError(f"{unreadable}: can't be read; try: ls -ld {unreadable}", code="corpus-unreadable")
     if not paths:
         kinds = ", ".join(sorted(AUDIO_SUFFIXES))
-        raise CorpusError(f"{folder}: no sound below it ({kinds}); is this the unpacked archive?")
+        message = f"{folder}: no sound below it ({kinds}); is this the unpacked archive?"
+        raise CorpusError(message, code="corpus-not-found")
     return paths
 
 
 def is_junk(name: str) -> bool:
-    """Whether a file or folder of this name is hidden, or is what macOS puts beside everything in a zip."""
+    """Whether a file or folder of this name is hidden, or macOS's metadata in a zip."""
     return name.startswith(".") or name == "__MACOSX"
 
 
-def digest_of_sound(path: Path) -> tuple[str, str]:
-    """(problem, digest of what is heard); one of them is empty.
+def audio_digest(path: Path) -> tuple[str, str]:
+    """(problem, digest of the audio); one of them is empty.
 
-    A lossless file's is of its rate, channels and samples, as 32-bit floats. Decoders of lossy ones differ in the last
-    bits, so there it is of the file's bytes.
+    A lossless file's digest is of its rate, channels and samples, as 32-bit floats. Decoders of lossy files differ in
+    the last bits, so theirs is of the file's bytes.
     """
     try:
-        with capture_warnings(lambda line: None), open_sound(path) as sound:  # who computes features of it is warned
+        with capture_warnings(lambda line: None), open_sound(path) as sound:  # warnings come when features are computed
             first = next(sound.chunks)
             if path.suffix.lower() in _LOSSLESS:
                 digest = hashlib.blake2b(f"{sound.rate} {first.shape[1]} ".encode(), digest_size=16)

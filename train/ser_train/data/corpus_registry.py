@@ -1,8 +1,8 @@
-"""The corpora that can be trained on: how each names its files, and what the names mean.
+"""The known corpora: how each names its files, and what the names mean.
 
-A table of facts; nothing here opens a file. What a corpus says of its speakers in a page or a CSV beside its sounds
-stands here too, so that a folder with nothing but sounds is enough. To add a corpus, add its row; `example` keeps the
-patterns apart, for the tests hold each row's example against all patterns.
+A table of facts; nothing here opens a file. Facts that a corpus publishes beside its sounds, like its speakers' sexes,
+are here too, so that a folder with sounds only is enough. To add a corpus, add its row; the tests check that its
+`example` matches no other row's pattern.
 """
 
 import re
@@ -21,21 +21,21 @@ class Corpus:
 
     name: str
     title: str
-    licence: str  # as its publisher says; look there before you share what was trained on it
+    licence: str  # as published; check it before sharing a network trained on it
     example: str  # a real file name
-    pattern: str  # of names without suffix; a group `text` says what is spoken
+    pattern: str  # of names without suffix; its group `text` is the sentence
     emotion_codes: Mapping[str, str]  # to EMOTIONS, or to an emotion that is left out
     sexes: Mapping[str, str]  # of the speakers' codes: these are all speakers there are
-    intensities: Mapping[str, str] = field(default_factory=lambda: {"": ""})  # to "normal", "strong", or "": not told
-    family: str = ""  # the corpus whose speakers these are, where that is another one
+    intensities: Mapping[str, str] = field(default_factory=lambda: {"": ""})  # to "normal", "strong", or "" if unknown
+    family: str = ""  # another corpus with the same speakers
 
     @property
     def emotions(self) -> frozenset[str]:
-        """Those of EMOTIONS that it has at all; it can teach nothing of the others, and a loss leaves them out."""
+        """Those of EMOTIONS that it has; the loss of its utterances leaves the others out."""
         return frozenset(self.emotion_codes.values()) & frozenset(EMOTIONS)
 
     def parts(self, path: Path) -> dict[str, str]:
-        """The groups of the pattern in this path; none where it isn't this corpus's.
+        """The groups of the pattern in this path; none if it isn't this corpus's.
 
         >>> CORPORA["savee"].parts(Path("AudioData/DC/sa01.wav"))
         {'speaker': 'DC', 'text': 'sa01', 'emotion': 'sa'}
@@ -45,14 +45,14 @@ class Corpus:
         return match.groupdict() if match else {}
 
     def unknown(self, parts: Mapping[str, str]) -> str:
-        """The first of these groups whose code the corpus doesn't have, like "emotion 09"; "" where it has all."""
+        """The first group whose code the corpus doesn't have, like "emotion 09"; "" if it has all."""
         for part, codes in (("emotion", self.emotion_codes), ("speaker", self.sexes), ("intensity", self.intensities)):
             if (code := parts.get(part) or "") not in codes:
                 return f"{part} {code}"
         return ""
 
     def names(self, path: Path) -> bool:
-        """Whether this is a name that the corpus has; `AB1_angry_1` has nEMO's pattern, but nEMO has no such speaker.
+        """Whether the corpus can have this name; `AB1_angry_1` has nEMO's pattern, but nEMO has no such speaker.
 
         >>> CORPORA["nemo"].names(Path("EB0_anger_1.wav")), CORPORA["nemo"].names(Path("AB1_angry_1.wav"))
         (True, False)
@@ -62,7 +62,7 @@ class Corpus:
 
 
 def _sexes(men: str = "", women: str = "") -> dict[str, str]:
-    """Of codes between spaces. Who is in both is a woman, so `men` may be everybody."""
+    """Sexes of codes separated by spaces. Codes in both are women's, so `men` may be all."""
     return dict.fromkeys(men.split(), "male") | dict.fromkeys(women.split(), "female")
 
 
@@ -186,8 +186,8 @@ _TABLE = (
 )
 CORPORA = {corpus.name: corpus for corpus in _TABLE}
 
-# Recordings of one's own, that say by folders or a table what they are: see `own`. Not in the table, for no file name
-# tells it, and its labels may be any.
+# Recordings labelled by folders or a table: see `custom`. Not in CORPORA, for it has no pattern and any labels. Its
+# name and title are part of run directories and model files.
 CUSTOM = Corpus(
     name="own",
     title="own recordings",

@@ -1,6 +1,6 @@
-"""Gets the RAVDESS speech archive: from a zip the user has, or from Zenodo, once, into the user's cache.
+"""Provides the corpus as a folder: unpacks a zip, or downloads RAVDESS speech from Zenodo into the user's cache, once.
 
-Downloads resume, are checked by MD5, and take their final name only when whole; so does the unpacked folder.
+Downloads resume, are checked by MD5, and get their final name when complete; so does the unpacked folder.
 """
 
 import errno
@@ -22,16 +22,17 @@ from tqdm import tqdm
 from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_train.data.audio_files import is_junk
-from ser_train.data.corpus_loader import CorpusError
 from ser_train.data.custom.label_tables import is_table
+from ser_train.data.utterance import CorpusError
 
 __all__ = ["RAVDESS_SPEECH", "Archive", "cache_folder", "download", "locate", "unpack"]
 
-_CHUNK = 1 << 16  # bytes; what came of an unfinished chunk is lost when a connection is cut
+_CODE = "download-failed"
+_CHUNK = 1 << 16  # bytes; an unfinished chunk is lost when a connection is cut
 _TIMEOUT = (5, 60)  # seconds: to connect, and between two packets
 _ATTEMPTS = 5  # without a single new byte, before giving up
-_UNREACHED = 2  # the same, where no server has answered yet: offline, that won't change by waiting
-_REFUSED = (  # what another try won't change
+_UNREACHED = 2  # the same, if no server has answered yet: most likely offline
+_PERMANENT = (  # errors that another try won't change
     requests.HTTPError,
     requests.exceptions.InvalidSchema,
     requests.exceptions.InvalidURL,
@@ -41,11 +42,11 @@ _REFUSED = (  # what another try won't change
 
 @dataclass(frozen=True)
 class Archive:
-    """A file on the internet, and how to know it."""
+    """A file to download, with its checksum."""
 
     url: str
     md5: str
-    title: str = "the file"  # what it is, and how large
+    title: str = "the file"  # with its size
 
 
 RAVDESS_SPEECH = Archive(
@@ -56,7 +57,7 @@ RAVDESS_SPEECH = Archive(
 
 
 def cache_folder() -> Path:
-    """Where this user's downloads and features are kept; `SER_EDGE_CACHE` moves it."""
+    """The folder of this user's downloads and features; `SER_EDGE_CACHE` overrides it."""
     return Path(os.environ.get("SER_EDGE_CACHE") or platformdirs.user_cache_dir("ser-edge"))
 
 
@@ -64,9 +65,9 @@ def locate(data: Path | None, mirror: str | None = None) -> Path:
     """The corpus as a folder or a table.
 
     Args:
-        data: a folder (one that isn't there is for `read_corpus` to refuse), a table of your own recordings, or a zip
-            of a folder, like the public one; None downloads that.
-        mirror: another URL for the same zip.
+        data: a folder (`read_corpus` refuses a missing one), a table of recordings, or a zip of a folder, like the
+            public one; None downloads that.
+        mirror: another URL of the same zip.
 
     Raises:
         CorpusError: a damaged zip, a placeholder of a file, or a download that failed.
@@ -75,25 +76,26 @@ def locate(data: Path | None, mirror: str | None = None) -> Path:
         archive = replace(RAVDESS_SPEECH, url=mirror or RAVDESS_SPEECH.url)
         data = download(archive, cache_folder() / "Audio_Speech_Actors_01-24.zip")
     if data.suffix.lower() in AUDIO_SUFFIXES and data.is_file():
-        raise CorpusError(f"{data}: a single sound; give the folder that its corpus lies in, or a table")
+        message = f"{data}: a single sound; give the folder that its corpus lies in, or a table"
+        raise CorpusError(message, code="corpus-layout")
     if not data.is_file():
         return data
     with data.open("rb") as file:
-        if instead := describe_placeholder(file.read(START)):
-            raise CorpusError(f"{data}: {instead}")
+        if placeholder := describe_placeholder(file.read(START)):
+            raise CorpusError(f"{data}: {placeholder}", code="corpus-unreadable")
     if is_table(data):
         return data
     folder = unpack(data)
     found = [path for path in folder.iterdir() if not is_junk(path.name)]
-    return found[0] if len(found) == 1 and found[0].is_dir() else folder  # a zip of a folder has it as its one entry
+    return found[0] if len(found) == 1 and found[0].is_dir() else folder  # a zip of one folder
 
 
 def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
-    """Downloads a file, going on where an earlier try ended. Standard error says what is done, and each further try.
+    """Downloads a file, resuming an earlier try. Progress and retries are printed on standard error.
 
     Args:
         archive: where it is, and its MD5.
-        target: its final name; until it is whole and checked it is called `target` + ".part".
+        target: its final name; until it is complete and checked it is called `target` + ".part".
         pause: seconds before the second try, doubled for each one after.
 
     Raises:
@@ -115,39 +117,42 @@ def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
         try:
             _append(archive.url, part)
             break
-        except _REFUSED as e:
-            raise CorpusError(f"{archive.url}: {e}; give a mirror with --mirror, or the files with --data") from e
+        except _PERMANENT as e:
+            message = f"{archive.url}: {e}; give a mirror with --mirror, or the files with --data"
+            raise CorpusError(message, code=_CODE) from e
         except requests.RequestException as e:
             reached = reached or not isinstance(e, _NoAnswer)
             failures = 0 if _size(part) > before else failures + 1
             if not reached and failures >= _UNREACHED:
                 raise CorpusError(
                     f"{archive.url}: no server answers ({_cause(e)}); check the network, give a mirror with --mirror, "
-                    "or the files with --data"
+                    "or the files with --data",
+                    code=_CODE,
                 ) from e
             if failures >= _ATTEMPTS:
                 raise CorpusError(
-                    f"{archive.url}: the connection failed {failures} times ({_cause(e)}); what came is kept, "
-                    "run the command again to go on, or give the files with --data"
+                    f"{archive.url}: the connection failed {failures} times ({_cause(e)}); the received part is kept, "
+                    "run the command again to go on, or give the files with --data",
+                    code=_CODE,
                 ) from e
             wait = pause * 2**failures
             print(f"ser-train: {_cause(e)}; trying again in {wait:g} s", file=sys.stderr, flush=True)
             time.sleep(wait)
         except OSError as e:
             if e.errno == errno.ENOSPC:
-                raise CorpusError(
-                    f"{part}: the disk is full; free some space and run the command again to go on"
-                ) from e
-            raise CorpusError(f"{part}: can't be written ({e.strerror})") from e
+                message = f"{part}: the disk is full; free some space and run the command again to go on"
+                raise CorpusError(message, code="cache-unwritable") from e
+            raise CorpusError(f"{part}: can't be written ({e.strerror})", code="cache-unwritable") from e
     if _md5(part) != archive.md5:
         part.unlink()
-        raise CorpusError(f"{archive.url}: its MD5 is not {archive.md5}; it was deleted, run the command again")
+        message = f"{archive.url}: its MD5 is not {archive.md5}; it was deleted, run the command again"
+        raise CorpusError(message, code=_CODE)
     part.replace(target)
     return target
 
 
 def unpack(archive: Path) -> Path:
-    """Unpacks a zip into the cache, once; the folder appears whole or not at all.
+    """Unpacks a zip into the cache, once and atomically.
 
     Raises:
         CorpusError: not a zip, truncated, damaged, or a full disk.
@@ -164,33 +169,35 @@ def unpack(archive: Path) -> Path:
         unfinished.replace(folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as e:  # the last: encrypted, or a foreign method
         raise CorpusError(
-            f"{archive}: a damaged, truncated or foreign zip ({e}); download it again, or give a folder or a table"
+            f"{archive}: a damaged, truncated or foreign zip ({e}); download it again, or give a folder or a table",
+            code="archive-damaged",
         ) from e
     except OSError as e:
-        raise CorpusError(f"{folder}: can't be written ({e.strerror}); free some space, or set SER_EDGE_CACHE") from e
+        message = f"{folder}: can't be written ({e.strerror}); free some space, or set SER_EDGE_CACHE"
+        raise CorpusError(message, code="cache-unwritable") from e
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 
 def _append(url: str, part: Path) -> None:
-    """Brings what is missing at the end of `part`; raises when the connection ends before the file does."""
+    """Appends the missing rest to `part`; raises if the connection ends before the file does."""
     have = _size(part)
     headers = {"Accept-Encoding": "identity"}  # a range counts the bytes of the encoding
     if have:
         headers["Range"] = f"bytes={have}-"
-    with _asked(url, headers) as answer:
-        if answer.status_code == requests.codes.requested_range_not_satisfiable:
+    with _get(url, headers) as response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
             return  # nothing is missing; the checksum decides whether it is right
-        if answer.status_code == requests.codes.too_many_requests or answer.status_code >= 500:
-            raise requests.ConnectionError(f"the server answered {answer.status_code} {answer.reason}")  # busy: again
-        answer.raise_for_status()
-        resumed = answer.status_code == requests.codes.partial_content
+        if response.status_code == requests.codes.too_many_requests or response.status_code >= 500:
+            raise requests.ConnectionError(f"the server answered {response.status_code} {response.reason}")
+        response.raise_for_status()
+        resumed = response.status_code == requests.codes.partial_content
         have = have if resumed else 0
-        total = have + int(answer.headers.get("Content-Length", 0))
+        total = have + int(response.headers.get("Content-Length", 0))
         bar = tqdm(desc=part.stem, total=total or None, initial=have, unit="B", unit_scale=True, disable=None)
         with bar, part.open("ab" if resumed else "wb") as file:
-            for chunk in answer.iter_content(_CHUNK):
+            for chunk in response.iter_content(_CHUNK):
                 file.write(chunk)
                 bar.update(len(chunk))
     if _size(part) < total:
@@ -201,8 +208,8 @@ class _NoAnswer(requests.ConnectionError):
     """No server was reached."""
 
 
-def _asked(url: str, headers: dict[str, str]) -> requests.Response:
-    """The beginning of a server's answer."""
+def _get(url: str, headers: dict[str, str]) -> requests.Response:
+    """The beginning of a server's response."""
     try:
         return requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT)
     except requests.ConnectionError as e:
@@ -219,5 +226,5 @@ def _md5(path: Path) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    said = str(getattr(error.args[0], "reason", error.args[0]) if error.args else error)
-    return said.partition("): ")[2] or said  # without which connection of urllib3's it was
+    text = str(getattr(error.args[0], "reason", error.args[0]) if error.args else error)
+    return text.partition("): ")[2] or text  # without urllib3's connection object

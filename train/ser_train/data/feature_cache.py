@@ -1,6 +1,6 @@
-"""Features of a whole corpus: computed once, in parallel, by the runtime's own front-end, and cached.
+"""Features of a whole corpus: computed once, in parallel, by the runtime's front-end, and cached.
 
-The cache is keyed by what the features depend on: the recordings' contents, the settings, and the front-end's code.
+The cache is keyed by all that features depend on: the recordings' contents, the settings, and the front-end's code.
 """
 
 import hashlib
@@ -27,11 +27,11 @@ from ser_train.data.download import cache_folder
 
 __all__ = ["corpus_features", "corpus_spectra", "extract", "front_end_code", "front_end_of"]
 
-_CHUNK = 24  # files in one task: long enough to pay for the front-end's tables, short enough for the bar
+_CHUNK = 24  # files in one task: amortises the front-end's tables, keeps the progress bar moving
 
 
 def corpus_features(utterances: Sequence[Utterance], config: FeatureConfig, jobs: int = -1) -> npt.NDArray[np.float32]:
-    """Features of each utterance, from the cache where they were computed before.
+    """Features of each utterance, computed or from the cache.
 
     Args:
         utterances: with digests; the same recording is computed once.
@@ -48,16 +48,16 @@ def corpus_features(utterances: Sequence[Utterance], config: FeatureConfig, jobs
 
 
 def corpus_spectra(utterances: Sequence[Utterance], config: FeatureConfig, jobs: int = -1) -> list[Features]:
-    """`FrontEnd.log_mel` of each whole recording, from the cache where it was computed before; else as above.
+    """`FrontEnd.log_mel` of each whole recording, computed or from the cache; arguments as above.
 
     Returns:
-        For each utterance (frames, n_mels) float32, dB; read from the disk when it is used.
+        For each utterance (frames, n_mels) float32, dB; memory-mapped.
     """
     return _cached(utterances, config, "log_mel", jobs)
 
 
 def extract(paths: Sequence[Path], config: FeatureConfig, jobs: int = -1, stage: str = "utterance") -> list[Features]:
-    """For each path (frames, coefficients) float32, computed now, as far as the front-end's `stage`."""
+    """Features of each path, (frames, coefficients) float32, computed up to the front-end's `stage`."""
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
     results: list[Features] = []
@@ -69,8 +69,8 @@ def extract(paths: Sequence[Path], config: FeatureConfig, jobs: int = -1, stage:
 
 
 def _cached(utterances: Sequence[Utterance], config: FeatureConfig, stage: str, jobs: int) -> list[Features]:
-    """Each corpus has a file of its own: another one beside it doesn't make it compute again."""
-    rows = {}
+    """Features by corpus, a cache file each: adding a corpus recomputes no other."""
+    rows: dict[str, Features] = {}
     for corpus in dict.fromkeys(u.corpus for u in utterances):
         recordings = sorted(unique(u for u in utterances if u.corpus == corpus), key=lambda u: u.digest)
         path = cache_folder() / "features" / f"{_key(recordings, config, stage)}.npy"
@@ -79,7 +79,7 @@ def _cached(utterances: Sequence[Utterance], config: FeatureConfig, stage: str, 
             computed = extract([u.path for u in recordings], config, jobs, stage)
             for target, array in (
                 (path.with_suffix(".lengths.npy"), np.array([len(item) for item in computed])),
-                (path, np.concatenate(computed)),  # last: where this one is, both are
+                (path, np.concatenate(computed)),  # last: if it exists, both do
             ):
                 with atomic_write(target) as unfinished:
                     np.save(unfinished, array)
@@ -90,19 +90,19 @@ def _cached(utterances: Sequence[Utterance], config: FeatureConfig, stage: str, 
 
 def _extract(paths: Sequence[Path], config: FeatureConfig, stage: str) -> list[Features]:
     front_end = front_end_of(config)
-    one = front_end.log_mel if stage == "log_mel" else front_end
+    extract_one = front_end.log_mel if stage == "log_mel" else front_end
     seconds = None if stage == "log_mel" or config.trim_db is not None else config.seconds
-    return [one(read(path, config.sample_rate, seconds)) for path in paths]
+    return [extract_one(read(path, config.sample_rate, seconds)) for path in paths]
 
 
-@lru_cache(maxsize=4)  # its tables take as long to make as the features of a few files
+@lru_cache(maxsize=4)  # its tables take as long to compute as the features of a few files
 def front_end_of(config: FeatureConfig) -> FrontEnd:
     """The runtime's front-end, with SciPy's faster FFT."""
     return FrontEnd(config, rfft=scipy.fft.rfft)
 
 
 def _load(path: Path) -> list[Features] | None:
-    """What was cached; None where that is nothing, or damaged."""
+    """Cached features; None if there are none, or damaged ones."""
     try:
         features = np.load(path, mmap_mode="r")
         lengths = np.load(path.with_suffix(".lengths.npy"))
@@ -120,7 +120,7 @@ def _key(recordings: Sequence[Utterance], config: FeatureConfig, stage: str) -> 
 
 
 def front_end_code() -> list[Path]:
-    """The sources that features depend on: what was computed by others isn't used again."""
+    """The source files that features depend on: a change of theirs invalidates the cache."""
     return [
         path
         for package in (ser_edge.audio, ser_edge.features)

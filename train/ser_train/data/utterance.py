@@ -1,4 +1,4 @@
-"""Utterances, and lists of them: which labels they have, which are the same recording, and which list is which."""
+"""`Utterance`, one labelled recording; and what is asked of lists of them: labels, duplicates, digests."""
 
 import hashlib
 from collections import defaultdict
@@ -18,47 +18,50 @@ _SHOWN = 5  # kinds of problems in one message
 class CorpusError(SerEdgeError):
     """Training data that is missing, damaged, or not what it should be."""
 
+    code = "corpus"
+
 
 @dataclass(frozen=True)
 class Utterance:
-    """One recording, as its file name describes it, or as its folders or a table do."""
+    """One recording with its label and speaker, from its file name, its folders or a table."""
 
     path: Path
     corpus: str  # a key of CORPORA, or CUSTOM's name
-    emotion: str  # one of EMOTIONS; in one's own recordings any label
-    speaker: str  # like "nemo/EB0": another speaker has another one, in whatever corpus
-    sex: str  # "female" or "male"; "" where the corpus doesn't tell
-    intensity: str  # "normal", "strong", or "" where the corpus doesn't tell
-    text: str  # what is spoken, as the corpus calls it: RAVDESS's "01", TESS's "back"; one's own files say which file
-    digest: str = ""  # of the decoded samples: the same recording has the same one, in any lossless container
+    emotion: str  # one of EMOTIONS; in a custom corpus any label
+    speaker: str  # like "nemo/EB0", unique over all corpora
+    sex: str  # "female" or "male"; "" if unknown
+    intensity: str  # "normal", "strong", or "" if unknown
+    text: str  # the corpus's code of the sentence: RAVDESS's "01", TESS's "back"; in a custom corpus the file
+    digest: str = ""  # of the decoded samples: equal for the same recording in any lossless container
 
     @property
     def is_custom(self) -> bool:
-        """Whether it is none of a corpus that we know."""
+        """Whether it is of a custom corpus."""
         return self.corpus == CUSTOM.name
 
     @property
     def actor(self) -> int | str:
-        """RAVDESS's number, 1 to 24, in speech and in song; the name of one's own speaker; 0 in every other corpus."""
+        """RAVDESS's number, 1 to 24, in speech and in song; the name in a custom corpus; 0 in every other corpus."""
         family, _, code = self.speaker.partition("/")
         return int(code) if family == "ravdess" else code if self.is_custom else 0
 
     @property
     def name(self) -> str:
-        """The file's, without suffix: it says all of the utterance; of one's own with its label and its speaker."""
+        """The file's name without suffix; in a custom corpus label, speaker and file."""
         return f"{self.emotion}/{self.actor}/{self.text}" if self.is_custom else self.path.stem
 
 
-def raise_problems(problems: Iterable[tuple[object, str]]) -> None:
-    """Raises what was found, if anything was, as one CorpusError in one line.
+def raise_problems(problems: Iterable[tuple[object, str]], code: str) -> None:
+    """Raises all problems, if there are any, as one CorpusError in one line.
 
     Args:
-        problems: (where, what is wrong and what to do); what is wrong at many places is said once, with their number.
+        problems: (place, what is wrong and what to do); the same problem at several places is listed once.
+        code: of the error.
 
-    >>> raise_problems([("a.wav", "no voice"), ("b.wav", "no voice"), ("c.wav", "no voice"), ("d.wav", "no label")])
+    >>> raise_problems([("a.wav", "no voice"), ("b.wav", "no voice"), ("d.wav", "no label")], "corpus-layout")
     Traceback (most recent call last):
     ...
-    ser_train.data.utterance.CorpusError: a.wav and 2 more: no voice; d.wav: no label
+    ser_train.data.utterance.CorpusError: a.wav and 1 more: no voice; d.wav: no label
     """
     places = defaultdict(list)
     for where, reason in problems:
@@ -69,11 +72,11 @@ def raise_problems(problems: Iterable[tuple[object, str]]) -> None:
     ]
     if lines:
         more = sum(map(len, list(places.values())[_SHOWN:]))
-        raise CorpusError("; ".join(lines) + (f"; and {more} more" if more else ""))
+        raise CorpusError("; ".join(lines) + (f"; and {more} more" if more else ""), code=code)
 
 
 def labels_of(utterances: Iterable[Utterance]) -> tuple[str, ...]:
-    """What a network that learns from them answers: EMOTIONS; of one's own recordings the labels they have, sorted."""
+    """The labels of a network trained on them: EMOTIONS; for a custom corpus its labels, sorted."""
     return tuple(sorted({u.emotion for u in utterances if u.is_custom})) or EMOTIONS
 
 
@@ -94,6 +97,6 @@ def duplicates(utterances: Iterable[Utterance]) -> list[list[Utterance]]:
 
 
 def digest(utterances: Iterable[Utterance]) -> str:
-    """Of all that is given: the same recordings under the same names have the same one, wherever they are."""
+    """Digest of recordings and their names, wherever the files are and in any order."""
     content = sorted({f"{u.name} {u.digest}" for u in utterances})
     return hashlib.blake2b("\n".join(content).encode(), digest_size=8).hexdigest()

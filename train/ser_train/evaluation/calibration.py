@@ -1,7 +1,7 @@
-"""How sure a network may say it is: one temperature, and the confidence below which it had better say `uncertain`.
+"""Confidence calibration: one temperature, and the threshold below which a prediction is `uncertain`.
 
-Both are fitted on answers about voices that the network to calibrate is not judged on, by networks that never heard
-them (the protocol `inner`).
+Both are fitted on answers about speakers that the calibrated network isn't tested on, by networks that weren't trained
+on these speakers (the protocol `inner`).
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ _RANGE = (0.2, 5.0)  # of temperatures that are tried
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a description stores."""
+    """What a model file's metadata stores."""
 
     temperature: float
     threshold: float  # calibrated confidence, 0..1
 
 
 def calibrate(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> Calibration:
-    """Fits both to (n,) labels and (n, labels) probabilities as the network gave them.
+    """Fits both to (n,) labels and the network's (n, labels) probabilities.
 
-    The temperature is the one of least negative log-likelihood (Guo et al., 2017).
+    The temperature minimises the negative log-likelihood (Guo et al., 2017); at the threshold 80 % are answered.
     """
 
     def loss(log_temperature: float) -> float:
@@ -39,4 +39,4 @@ def calibrate(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float
     temperature = round(float(np.exp(minimize_scalar(loss, bounds=np.log(_RANGE), method="bounded").x)), 3)
     confidence = apply_temperature(probabilities, temperature).max(axis=1)
     threshold = round(float(np.quantile(confidence, 1 - _ANSWERED)), 3)
-    return Calibration(temperature, min(threshold, 0.999))  # at 1, who is sure would be `uncertain`
+    return Calibration(temperature, min(threshold, 0.999))  # at 1, even certain answers would be `uncertain`

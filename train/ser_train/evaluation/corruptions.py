@@ -1,7 +1,7 @@
-"""What real conditions do to a recording, on its samples: noise, gain, a telephone, codecs, a room, live windows.
+"""Corruptions of a recording's samples: noise, babble, gain, telephone, codecs, a room; and live windows.
 
-Training augments spectra (`augment`); here the sound itself is damaged, by other code than a network learned from.
-Nothing here draws on its own: all that is random comes from a generator that the caller seeds.
+Training augments spectra (`ser_train.training.augmentation`); here the waveform is corrupted, by other code than a
+network was trained with. All that is random comes from a generator that the caller seeds.
 """
 
 import io
@@ -34,32 +34,32 @@ __all__ = [
 ]
 
 RATE = 16_000  # Hz, of all samples here
-BABBLE_SPEAKERS = 6  # in a babble
-WINDOW_SECONDS = (3.0, 2.0, 1.5)  # seconds a live network listens back
-HOP = 0.5  # seconds from one live answer to the next
-_SPOKEN = 0.75  # seconds of speech in a window that counts; half the window, if that is shorter
+BABBLE_SPEAKERS = 6
+WINDOW_SECONDS = (3.0, 2.0, 1.5)  # of live windows
+HOP = 0.5  # seconds from one live prediction to the next
+_MIN_SPEECH = 0.75  # seconds of speech in a window that counts; half the window, if that is shorter
 _FULL_SCALE = 32_768  # of a 16-bit converter
 _MU = 255  # of G.711's mu-law
 _RT60 = 0.4  # seconds in which a small room's tail falls by 60 dB
 _DIRECT = 5.0  # dB, direct to reverberant energy: some two metres away
 
 # What counts as speech, whatever the network's own front-end: 10 ms steps at most 20 dB below the loudest.
-_LISTENER = FeatureConfig(
+_SPEECH_FEATURES = FeatureConfig(
     RATE, n_fft=512, win_length=400, hop_length=160, n_mels=64, n_mfcc=None, f_min=50.0, trim_db=20.0, trim_margin=0
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """An utterance, and what is needed to damage it."""
+    """An utterance, and what is needed to corrupt it."""
 
     samples: Samples  # (samples,) at RATE
-    speech: slice  # of these: from the first loud moment to the last
-    others: tuple[Samples, ...]  # what other people say, without the silence before and after it
+    speech: slice  # of these: from the first loud frame to the last
+    others: tuple[Samples, ...]  # other speakers for babble, without the silence before and after their speech
 
     @classmethod
     def read(cls, path: Path, others: Sequence[Path]) -> "Recording":
-        """Decodes the utterance and its babblers.
+        """Decodes the utterance and the recordings of other speakers.
 
         Raises:
             AudioError: a file that can't be used.
@@ -73,25 +73,25 @@ Corruption = Callable[[Recording, np.random.Generator], Samples]  # as many samp
 
 
 def speech_span(samples: Samples) -> slice:
-    """Where in (samples,) at RATE somebody speaks: from the first loud moment to the last."""
-    front_end, hop = front_end_of(_LISTENER), _LISTENER.hop_length
+    """The speech in (samples,) at RATE: from the first loud frame to the last."""
+    front_end, hop = front_end_of(_SPEECH_FEATURES), _SPEECH_FEATURES.hop_length
     first, last = front_end.span(front_end.log_mel(samples))
     return slice(max(0, first * hop - hop // 2), min(len(samples), last * hop - hop // 2))  # frames are centred
 
 
 def live_windows(recording: Recording, seconds: float) -> list[Samples]:
-    """What a live network hears of a recording: the windows that count, each (samples,) at RATE.
+    """The windows of a recording that hold speech, each (samples,) at RATE.
 
-    They begin every HOP over the whole recording with its silence, and the last one ends where it ends. One counts if
-    it holds enough speech to be asked about; if none does, the one with most speech has to.
+    They begin every HOP over the whole recording with its silence, and the last one ends where it ends. A window counts
+    if it holds enough speech; if none does, the one with most speech counts.
     """
     length = round(seconds * RATE)
     starts = window_starts(len(recording.samples), length, round(HOP * RATE))
     speech = recording.speech
-    spoken = [min(start + length, speech.stop) - max(start, speech.start) for start in starts]
-    enough = min(_SPOKEN * RATE, length / 2)
-    counted = [start for start, heard in zip(starts, spoken, strict=True) if heard >= enough]
-    return [recording.samples[i : i + length] for i in counted or [starts[int(np.argmax(spoken))]]]
+    lengths = [min(start + length, speech.stop) - max(start, speech.start) for start in starts]
+    enough = min(_MIN_SPEECH * RATE, length / 2)
+    counted = [start for start, samples in zip(starts, lengths, strict=True) if samples >= enough]
+    return [recording.samples[i : i + length] for i in counted or [starts[int(np.argmax(lengths))]]]
 
 
 def _as_recorded(recording: Recording, random: np.random.Generator) -> Samples:
@@ -103,7 +103,7 @@ def _white(recording: Recording, random: np.random.Generator, ratio: float) -> S
 
 
 def _babble(recording: Recording, random: np.random.Generator, ratio: float) -> Samples:
-    """Others talk all the time, equally loud; each begins anywhere in what they say, and says it again."""
+    """Other speakers, equally loud, each from a random place of a recording that repeats."""
     length, noise = len(recording.samples), np.zeros(len(recording.samples))
     for talk in recording.others:
         noise += np.resize(np.roll(talk / _level(talk), random.integers(len(talk))), length)
@@ -111,7 +111,7 @@ def _babble(recording: Recording, random: np.random.Generator, ratio: float) -> 
 
 
 def _gain(recording: Recording, random: np.random.Generator, decibels: float) -> Samples:
-    """As a 16-bit converter hears another level: rounded, and clipped at full scale."""
+    """Another level at a 16-bit converter: rounded, and clipped at full scale."""
     steps = np.round(recording.samples * (_FULL_SCALE * 10 ** (decibels / 20)))
     return _float32(np.clip(steps, -_FULL_SCALE, _FULL_SCALE - 1) / _FULL_SCALE)
 
@@ -122,8 +122,8 @@ def _telephone(recording: Recording, random: np.random.Generator) -> Samples:
     narrow = np.clip(resample_poly(sosfilt(band, recording.samples), 1, 2), -1, 1)
     pressed = np.sign(narrow) * np.log1p(_MU * np.abs(narrow)) / np.log1p(_MU)
     coded = np.round(pressed * 127) / 127
-    heard = np.sign(coded) * np.expm1(np.abs(coded) * np.log1p(_MU)) / _MU
-    return _float32(resample_poly(heard, 2, 1)[: len(recording.samples)])
+    decoded = np.sign(coded) * np.expm1(np.abs(coded) * np.log1p(_MU)) / _MU
+    return _float32(resample_poly(decoded, 2, 1)[: len(recording.samples)])
 
 
 def _coded(
@@ -134,8 +134,8 @@ def _coded(
     settings = {"format": container, "subtype": codec, "bitrate_mode": mode, "compression_level": effort}
     soundfile.write(memory, recording.samples, RATE, **settings)
     memory.seek(0)
-    heard = soundfile.read(memory, dtype="float32")[0][: len(recording.samples)]
-    return _float32(np.pad(heard, (0, len(recording.samples) - len(heard))))
+    decoded = soundfile.read(memory, dtype="float32")[0][: len(recording.samples)]
+    return _float32(np.pad(decoded, (0, len(recording.samples) - len(decoded))))
 
 
 def _room(recording: Recording, random: np.random.Generator) -> Samples:
@@ -147,7 +147,7 @@ def _room(recording: Recording, random: np.random.Generator) -> Samples:
 
 
 def _noisy(recording: Recording, noise: npt.NDArray[np.float64], ratio: float) -> Samples:
-    """Speech-to-noise ratio in dB, while somebody speaks. Not clipped: it is the noise that is asked about."""
+    """Adds noise at a speech-to-noise ratio in dB, measured over the speech. Clipping is another corruption."""
     levels = _level(recording.samples[recording.speech]) / _level(noise[recording.speech])
     return _float32(recording.samples + noise * levels * 10 ** (-ratio / 20))
 

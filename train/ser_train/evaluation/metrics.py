@@ -9,9 +9,9 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from ser_train.runs.run_directory import Answers
 
-__all__ = ["METRICS", "Interval", "Reliability", "Scores", "pooled", "reliability", "score"]
+__all__ = ["METRICS", "Interval", "Reliability", "Scores", "joined", "pooled", "reliability", "score"]
 
-_BOOTSTRAPS = 1000
+BOOTSTRAP_DRAWS = 1000
 _BINS = 15  # of the expected calibration error
 
 
@@ -27,7 +27,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure over several runs: mean and spread over seeds, and a 95 % bootstrap interval over actors."""
+    """A metric over several runs: mean and deviation over seeds, and a 95 % bootstrap interval over actors."""
 
     mean: float
     std: float
@@ -37,7 +37,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Whether who is 70 % sure is right in 70 % of the cases. Arrays have a row a bin of confidence, empty ones too."""
+    """Accuracy by confidence. Arrays have a row for each bin of confidence, empty ones too."""
 
     share: npt.NDArray[np.float64]  # of all answers, sums to 1
     confidence: npt.NDArray[np.float64]  # mean, 0 to 1; NaN in an empty bin
@@ -83,16 +83,16 @@ def reliability(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.flo
 
 
 def pooled(runs: Sequence[Sequence[Answers]]) -> dict[str, Interval]:
-    """Scores of many runs as one figure each.
+    """Scores of many runs together.
 
     Args:
         runs: for each seed, the test answers of its folds; a seed's folds are pooled before they are scored.
 
     Returns:
         For each of METRICS its mean and deviation over seeds, and the bootstrap interval: actors are drawn with
-        replacement, because utterances of one actor are alike.
+        replacement, because utterances of one actor are correlated.
     """
-    seeds = [_join(folds) for folds in runs]
+    seeds = [joined(folds) for folds in runs]
     by_seed = [score(labels, probabilities) for labels, probabilities, _ in seeds]
     draws = _bootstrap(seeds)
     intervals = {}
@@ -106,7 +106,8 @@ def pooled(runs: Sequence[Sequence[Answers]]) -> dict[str, Interval]:
 _Joined = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]
 
 
-def _join(folds: Sequence[Answers]) -> _Joined:
+def joined(folds: Sequence[Answers]) -> _Joined:
+    """Labels (n,), probabilities (n, labels) and actors (n,) of several folds together."""
     labels, probabilities, actors = (
         np.concatenate([getattr(fold, name) for fold in folds]) for name in ("labels", "probabilities", "actors")
     )
@@ -117,7 +118,7 @@ def _bootstrap(seeds: Sequence[_Joined]) -> list[Scores]:
     random = np.random.default_rng(0)
     draws = []
     rows = [{actor: np.flatnonzero(actors == actor) for actor in np.unique(actors)} for _, _, actors in seeds]
-    for _ in range(_BOOTSTRAPS):
+    for _ in range(BOOTSTRAP_DRAWS):
         seed = int(random.integers(len(seeds)))
         labels, probabilities, _ = seeds[seed]
         drawn = random.choice(list(rows[seed]), len(rows[seed]))

@@ -1,46 +1,50 @@
-"""Many runs become one table: `train/results.json`, and the Markdown that pages include."""
+"""Many runs become rows of one table, `train/results.json`, and each run gets its calibration and pooled accuracy."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ser_edge.models.loader import open_model
-from ser_edge.models.metadata import Accuracy
+from ser_edge.models.metadata import Accuracy, ModelMetadata
 from ser_edge.models.network import apply_temperature
 from ser_edge.models.runtimes.base import RUNTIMES
-from ser_train.data.atomic import write_text
-from ser_train.data.corpus_loader import CorpusError
 from ser_train.data.splits import PROTOCOLS
 from ser_train.evaluation.calibration import calibrate
-from ser_train.evaluation.metrics import pooled
+from ser_train.evaluation.metrics import joined, pooled
 from ser_train.evaluation.model_selection import unseen_answers
-from ser_train.reporting.tables import markdown_table
 from ser_train.runs.grouping import RunGroup, check_calibration, group_runs
 from ser_train.runs.run_directory import Answers, RunDirectory
 
-__all__ = ["evaluate", "include"]
+__all__ = ["Evaluation", "calibration_answers", "evaluate", "update_runs"]
 
-FIGURES = ("notebook", "utterance", "speaker")  # protocols whose accuracy is reported
+REPORTED = ("notebook", "utterance", "speaker")  # protocols whose accuracy is reported
 _PRECISIONS = ("float32", "float16", "int8", "int8-per-tensor")
-BEGIN, END = "<!-- figures: made by make evaluate -->", "<!-- end of figures -->"
+
+Row = dict[str, Any]  # of results.json
 
 
-def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> list[dict[str, Any]]:
-    """Pools finished runs by network and protocol, and tells each run what its model file may say.
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` computes; nothing of it is written yet."""
+
+    rows: list[Row]  # of results.json
+    metadata: dict[RunDirectory, ModelMetadata]  # the runs', calibrated, with the accuracy an exported model states
+
+
+def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> Evaluation:
+    """Calibrates finished runs, and pools them by network and protocol.
+
+    The runs of `inner` calibrate the `speaker` runs of the same network, and the `speaker` runs the one of `all`:
+    always on answers about speakers that the calibrated network isn't tested on. The accuracy in a run's metadata is
+    the cross-validated one, not that of one lucky fold.
 
     Args:
-        runs: of any networks and protocols. Those of `inner` calibrate the `speaker` runs of the same network, and the
-            `speaker` runs the one of `all`: always answers about voices that the calibrated network isn't judged on.
+        runs: of any networks and protocols.
         exported: a folder of model files that ser-export made of these runs; each kind that is there for all runs of a
             row gets a row of its own, measured in the runtime that serves it.
-
-    Returns:
-        Rows for `results.json`. A run's description then carries its row's figures, which is what an exported model
-        shows: the cross-validated accuracy, not that of one lucky fold.
 
     Raises:
         SerEdgeError: no run at all, runs that don't belong together, or a seed that lacks a fold.
@@ -49,34 +53,63 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> list
     groups = group_runs(runs)
     check_calibration(groups)
     for group in groups.values():
-        if group.protocol in FIGURES:
+        if group.protocol in REPORTED:
             group.require_all_folds()
+    metadata = {
+        run: _calibrated(run, calibration_answers(run, groups)) for group in groups.values() for run in group.runs
+    }
+
+    def calibrated_answers(run: RunDirectory, file: Path) -> Answers:
+        test = run.answers.of_test()
+        return replace(test, probabilities=apply_temperature(test.probabilities, metadata[run].temperature))
+
     rows = []
     for (label, protocol), group in groups.items():
-        members = group.runs
-        related = {other: groups[label, other] for other in PROTOCOLS if (label, other) in groups}
-        if protocol == "speaker":
-            for run in members:
-                inner = related["inner"].seeds.values() if "inner" in related else []
-                _calibrate(run, [answers for folds in inner for answers in unseen_answers(folds, run.settings.fold)])
-        if protocol == "all":
-            tested = related["speaker"].runs if "speaker" in related else []
-            for run in members:
-                _calibrate(run, [other.answers.of_test() for other in tested])
-        if protocol not in FIGURES:
+        if protocol not in REPORTED:
             continue
-        row = _row(group, "keras", "float32", lambda run: run.path / "model.keras", _kept_answers)
-        rows.append(row)
-        accuracy = _accuracy(row)
-        shipped = related["all"].runs if protocol == "speaker" and "all" in related else []
-        for run in (*members, *shipped):
-            run.write("description.json", replace(run.metadata, accuracy=accuracy).to_json())
+        rows.append(_row(group, "keras", "float32", lambda run: run.path / "model.keras", calibrated_answers))
+        shipped = groups[label, "all"].runs if protocol == "speaker" and (label, "all") in groups else []
+        for run in (*group.runs, *shipped):
+            metadata[run] = replace(metadata[run], accuracy=_accuracy(rows[-1]))
         for suffix, precision in product(RUNTIMES, _PRECISIONS):
-            files = {run.path: _file(exported, run, suffix, precision) for run in members} if exported else {}
-            if files and all(path.is_file() for path in files.values()):
-                place = {run: files[run] for run in files}
-                rows.append(_row(group, suffix[1:], precision, lambda r, at=place: at[r.path], _file_answers))
-    return rows
+            if exported is None:
+                break
+            file = partial(_file, exported, suffix=suffix, precision=precision)
+            if all(file(run).is_file() for run in group.runs):
+                rows.append(_row(group, suffix[1:], precision, file, _file_answers))
+    return Evaluation(rows, metadata)
+
+
+def update_runs(evaluation: Evaluation) -> None:
+    """Writes temperature, threshold and accuracy into the runs, from where ser-export takes them."""
+    for run, metadata in evaluation.metadata.items():
+        if metadata != run.metadata:
+            run.write("description.json", metadata.to_json())
+
+
+def calibration_answers(run: RunDirectory, groups: Mapping[tuple[str, str], RunGroup]) -> list[Answers]:
+    """What a run is calibrated on; empty for runs that stay as they are.
+
+    Args:
+        run: a finished run.
+        groups: runs by label and protocol.
+    """
+    label, protocol = run.settings.label, run.settings.protocol
+    if protocol == "speaker" and (label, "inner") in groups:
+        inner = groups[label, "inner"].seeds.values()
+        return [answers for folds in inner for answers in unseen_answers(folds, run.settings.fold)]
+    if protocol == "all" and (label, "speaker") in groups:
+        return [tested.answers.of_test() for tested in groups[label, "speaker"].runs]
+    return []
+
+
+def _calibrated(run: RunDirectory, answers: Sequence[Answers]) -> ModelMetadata:
+    """A run's metadata with fitted temperature and threshold; without answers, as it is."""
+    if not answers:
+        return run.metadata
+    labels, probabilities, _ = joined(answers)
+    calibration = calibrate(labels, probabilities)
+    return replace(run.metadata, temperature=calibration.temperature, threshold=calibration.threshold)
 
 
 def _row(
@@ -85,35 +118,28 @@ def _row(
     precision: str,
     file: Callable[[RunDirectory], Path],
     answers: Callable[[RunDirectory, Path], Answers],
-) -> dict[str, Any]:
+) -> Row:
     """A row of the table: one kind of file of one network by one protocol."""
-    members = group.runs
-    about = members[0].metadata
+    first = group.runs[0]
     intervals = pooled([[answers(run, file(run)) for run in folds.values()] for folds in group.seeds.values()])
     return {
         "network": group.label,
         "protocol": group.protocol,
-        "corpus": about.training.get("data", "").partition(",")[0],
-        "labels": len(about.labels),
+        "corpus": first.metadata.training.get("data", "").partition(",")[0],
+        "labels": len(first.metadata.labels),
         "format": suffix,
         "precision": precision,
         "seeds": len(group.seeds),
         "folds": PROTOCOLS[group.protocol].folds,
-        "parameters": members[0].read("run.json")["parameters"],
-        "bytes": max(file(run).stat().st_size for run in members),
+        "parameters": first.read("run.json")["parameters"],
+        "bytes": max(file(run).stat().st_size for run in group.runs),
         **{metric: asdict(interval) for metric, interval in intervals.items()},
     }
 
 
-def _accuracy(row: dict[str, Any]) -> Accuracy:
+def _accuracy(row: Row) -> Accuracy:
     wa, uar, f1 = (round(row[metric]["mean"], 2) for metric in ("wa", "uar", "f1"))
     return Accuracy(row["protocol"], row["folds"], row["seeds"], wa, uar, f1)
-
-
-def _kept_answers(run: RunDirectory, file: Path) -> Answers:
-    """Keras's, calibrated as the run's description says."""
-    test = run.answers.of_test()
-    return replace(test, probabilities=apply_temperature(test.probabilities, run.metadata.temperature))
 
 
 def _file_answers(run: RunDirectory, file: Path) -> Answers:
@@ -125,27 +151,3 @@ def _file_answers(run: RunDirectory, file: Path) -> Answers:
 def _file(folder: Path, run: RunDirectory, suffix: str, precision: str) -> Path:
     """As ser-export names it."""
     return folder / f"{run.path.name}{'' if precision == 'float32' else f'-{precision}'}{suffix}"
-
-
-def _calibrate(run: RunDirectory, answers: Sequence[Answers]) -> None:
-    """Writes temperature and threshold into a run's description; without answers it keeps what it has."""
-    if answers:
-        labels, probabilities = (
-            np.concatenate([getattr(a, name) for a in answers]) for name in ("labels", "probabilities")
-        )
-        found = calibrate(labels, probabilities)
-        described = replace(run.metadata, temperature=found.temperature, threshold=found.threshold)
-        run.write("description.json", described.to_json())
-
-
-def include(rows: Sequence[dict[str, Any]], page: Path) -> None:
-    """Puts the table between the page's two marks.
-
-    Raises:
-        CorpusError: the page has no marks, or the wrong way round.
-    """
-    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise CorpusError(f"{page}: nowhere to put the figures; it needs the lines {BEGIN} and {END}")
-    write_text(page, f"{before}{BEGIN}\n{markdown_table(rows)}{END}{after}")

@@ -1,8 +1,7 @@
-"""How a trained network does under real conditions: the damages of `damage`, and live windows, on its test voices.
+"""Robustness of a network: its accuracy on corrupted recordings, and on live windows, of its test speakers.
 
-Every recording is damaged as a sound, goes through the network's own front-end, and is judged as `Recognizer` judges
-it. Figures of several folds are made of their answers together, not of their percentages. Which network, which
-utterances, and where the figures go, is the business of `conditions`.
+Each recording is corrupted as a waveform, goes through the network's own front-end, and is classified as `Recognizer`
+does it. Folds are pooled as answers, not as percentages. Where the answers are kept is `robustness_cache`'s business.
 """
 
 import hashlib
@@ -19,8 +18,8 @@ from tqdm import tqdm
 
 from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import ModelMetadata
-from ser_train.data.corpus_loader import CorpusError, Utterance
 from ser_train.data.feature_cache import front_end_of
+from ser_train.data.utterance import CorpusError, Utterance
 from ser_train.evaluation.corruptions import (
     BABBLE_SPEAKERS,
     CORRUPTIONS,
@@ -32,41 +31,51 @@ from ser_train.evaluation.corruptions import (
 )
 from ser_train.evaluation.metrics import score
 
-__all__ = ["Answerer", "Condition", "Figures", "Live", "RobustnessAnswers", "markdown", "measure", "pool"]
+__all__ = [
+    "Classifier",
+    "CorruptionResult",
+    "RobustnessAnswers",
+    "RobustnessFigures",
+    "WindowResult",
+    "babble_sources",
+    "measure",
+    "pool",
+    "recordings_by_speaker",
+]
 
 _CHUNK = 8  # utterances in one task; some 200 inputs of the network
 
-Answer = npt.NDArray[np.float32]  # (rows, labels), probabilities
+Probabilities = npt.NDArray[np.float32]  # (rows, labels)
 
 
-class Answerer(Protocol):
+class Classifier(Protocol):
     """What is measured, like `ser_edge.models.network.Model`."""
 
     @property
     def metadata(self) -> ModelMetadata:
         """Labels and front-end."""
 
-    def probabilities(self, features: npt.NDArray[np.float32]) -> Answer:
+    def probabilities(self, features: npt.NDArray[np.float32]) -> Probabilities:
         """(n, frames, coefficients), not normalised, to (n, labels)."""
 
 
 @dataclass(frozen=True, eq=False)
 class RobustnessAnswers:
-    """What a network answered to n utterances under every condition, and to the live windows of them."""
+    """A network's answers about n utterances under every corruption, and about their live windows."""
 
     names: npt.NDArray[np.str_]  # (n,), file names without suffix
-    labels: npt.NDArray[np.int64]  # (n,), places in the description's labels
-    whole: npt.NDArray[np.float32]  # (conditions, n, labels), in the order of CORRUPTIONS
+    labels: npt.NDArray[np.int64]  # (n,), indices of the metadata's labels
+    whole: npt.NDArray[np.float32]  # (corruptions, n, labels), in the order of CORRUPTIONS
     live: npt.NDArray[np.float32]  # (windows, labels)
     seconds: npt.NDArray[np.float64]  # (windows,), how long each is: one of WINDOW_SECONDS
-    places: npt.NDArray[np.int64]  # (windows,), the utterance that each is of
+    places: npt.NDArray[np.int64]  # (windows,), index of the utterance each is of
 
-    def windows(self, seconds: float) -> tuple[npt.NDArray[np.int64], Answer]:
+    def windows(self, seconds: float) -> tuple[npt.NDArray[np.int64], Probabilities]:
         """Labels and answers of the live windows of one length."""
         rows = self.seconds == seconds
         return self.labels[self.places[rows]], self.live[rows]
 
-    def voted(self, seconds: float) -> tuple[npt.NDArray[np.int64], Answer]:
+    def voted(self, seconds: float) -> tuple[npt.NDArray[np.int64], Probabilities]:
         """Labels and answers of the utterances: the mean of their live windows of one length."""
         rows = self.seconds == seconds
         total = np.zeros((len(self.labels), self.live.shape[1]), np.float32)
@@ -76,8 +85,8 @@ class RobustnessAnswers:
 
 
 @dataclass(frozen=True)
-class Condition:
-    """Whole recordings under one condition, in percent."""
+class CorruptionResult:
+    """Whole recordings under one corruption, in percent."""
 
     name: str  # a key of CORRUPTIONS
     wa: float
@@ -86,8 +95,8 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Live:
-    """Windows of untouched recordings, in percent: each by itself, and those of an utterance together."""
+class WindowResult:
+    """Live windows of clean recordings, in percent: each by itself, and averaged over an utterance."""
 
     window: float  # seconds
     hop: float  # seconds
@@ -99,44 +108,47 @@ class Live:
 
 
 @dataclass(frozen=True)
-class Figures:
+class RobustnessFigures:
     """Of one run, or of several together."""
 
     utterances: int
-    conditions: tuple[Condition, ...]
-    live: tuple[Live, ...]
+    corrupted: tuple[CorruptionResult, ...]
+    live: tuple[WindowResult, ...]
 
 
 def measure(
-    answerer: Answerer, utterances: Sequence[Utterance], speech: Sequence[Utterance], jobs: int = -1, title: str = ""
+    network: Classifier, utterances: Sequence[Utterance], speech: Sequence[Utterance], jobs: int = -1, title: str = ""
 ) -> RobustnessAnswers:
-    """Asks a network about utterances under every condition.
+    """Classifies utterances under every corruption.
 
     Args:
-        answerer: the network.
-        utterances: of voices it never heard, or the figures flatter it.
-        speech: what others say in a babble is drawn from these; never from the utterance's own speaker.
-        jobs: processes that make features; -1 for a process a core.
+        network: what is measured.
+        utterances: of speakers that the network wasn't trained on.
+        speech: recordings that babble is mixed from; never of the utterance's own speaker.
+        jobs: processes that extract features; -1 for a process a core.
         title: of the progress bar.
 
     Raises:
-        CorpusError: too few speakers for a babble, or a network that hears another sample rate.
+        CorpusError: too few speakers for babble, or a network of another sample rate.
         AudioError: an utterance that can't be used.
     """
-    metadata, ways = answerer.metadata, len(CORRUPTIONS) + len(WINDOW_SECONDS)
+    metadata, variants = network.metadata, len(CORRUPTIONS) + len(WINDOW_SECONDS)
     if metadata.features.sample_rate != RATE:
-        raise CorpusError(f"{metadata.name}: hears {metadata.features.sample_rate} Hz; conditions are for {RATE}")
-    spoken = _by_speaker(speech)
-    tasks = [(u, _talkers(u, spoken)) for u in utterances]
+        raise CorpusError(
+            f"{metadata.name}: takes {metadata.features.sample_rate} Hz; the corruptions are for {RATE} Hz",
+            code="sample-rate-unsupported",
+        )
+    by_speaker = recordings_by_speaker(speech)
+    tasks = [(u, babble_sources(u, by_speaker)) for u in utterances]
     chunks = [tasks[i : i + _CHUNK] for i in range(0, len(tasks), _CHUNK)]
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
-    answers: list[Answer] = []  # of the first utterance in all ways, of the second, ...
+    answers: list[Probabilities] = []  # of all variants of the first utterance, of the second, ...
     with tqdm(desc=title, total=len(tasks), unit=" utterances", disable=None) as bar:
-        for stacks in parallel(joblib.delayed(_hearings)(chunk, metadata.features) for chunk in chunks):
+        for stacks in parallel(joblib.delayed(_inputs)(chunk, metadata.features) for chunk in chunks):
             ends = np.cumsum([len(stack) for stack in stacks])
-            answers.extend(np.split(answerer.probabilities(np.concatenate(stacks)), ends[:-1]))
-            bar.update(len(stacks) // ways)
-    rows = [answers[i : i + ways] for i in range(0, len(answers), ways)]
+            answers.extend(np.split(network.probabilities(np.concatenate(stacks)), ends[:-1]))
+            bar.update(len(stacks) // variants)
+    rows = [answers[i : i + variants] for i in range(0, len(answers), variants)]
     live = [
         (seconds, place, answer)
         for place, row in enumerate(rows)
@@ -153,93 +165,76 @@ def measure(
     )
 
 
-def pool(seeds: Sequence[Sequence[RobustnessAnswers]]) -> Figures:
+def pool(seeds: Sequence[Sequence[RobustnessAnswers]]) -> RobustnessFigures:
     """The figures of many runs.
 
     Args:
-        seeds: for each seed what its folds heard; these are put together before they are scored, and the figure is
-            the mean over the seeds.
+        seeds: for each seed the answers of its folds; these are joined before they are scored, and a figure is the mean
+            over the seeds.
     """
     joined = [_joined(folds) for folds in seeds]
-    whole: list[Condition] = []
+    corrupted: list[CorruptionResult] = []
     for place, name in enumerate(CORRUPTIONS):
-        wa, uar = _mean_scores([(heard.labels, heard.whole[place]) for heard in joined])
-        whole.append(Condition(name, wa, uar, round(whole[0].uar - uar, 2) if whole else 0.0))
+        wa, uar = _mean_scores([(answers.labels, answers.whole[place]) for answers in joined])
+        corrupted.append(CorruptionResult(name, wa, uar, round(corrupted[0].uar - uar, 2) if corrupted else 0.0))
     live = [
-        Live(
+        WindowResult(
             seconds,
             HOP,
             int((joined[0].seconds == seconds).sum()),
-            *_mean_scores([heard.windows(seconds) for heard in joined]),
-            *_mean_scores([heard.voted(seconds) for heard in joined]),
+            *_mean_scores([answers.windows(seconds) for answers in joined]),
+            *_mean_scores([answers.voted(seconds) for answers in joined]),
         )
         for seconds in WINDOW_SECONDS
     ]
-    return Figures(len(joined[0].labels), tuple(whole), tuple(live))
+    return RobustnessFigures(len(joined[0].labels), tuple(corrupted), tuple(live))
 
 
-def markdown(figures: Figures, title: str) -> str:
-    """The two tables of a page: conditions, and live windows beside the whole recordings."""
-    recorded = figures.conditions[0]
-    lines = [
-        f"{title}, {figures.utterances} utterances; percent.",
-        "",
-        "| whole recordings | WA | UAR | UAR lost |",
-        "|---|---|---|---|",
-        *(f"| {c.name} | {c.wa:.1f} | {c.uar:.1f} | {c.lost:.1f} |" for c in figures.conditions),
-        "",
-        f"| live, every {HOP:g} s | windows | WA / UAR, each window | WA / UAR, voted over the utterance |",
-        "|---|---|---|---|",
-        f"| whole recording | | | {recorded.wa:.1f} / {recorded.uar:.1f} |",
-    ]
-    lines += [
-        f"| windows of {live.window:g} s | {live.windows} | {live.window_wa:.1f} / {live.window_uar:.1f} "
-        f"| {live.voted_wa:.1f} / {live.voted_uar:.1f} |"
-        for live in figures.live
-    ]
-    return "\n".join(lines) + "\n"
+def babble_sources(utterance: Utterance, by_speaker: Mapping[str, Sequence[Path]]) -> list[Path]:
+    """A recording each of BABBLE_SPEAKERS other speakers, drawn by the utterance's name.
+
+    Raises:
+        CorpusError: too few other speakers.
+    """
+    others = [speaker for speaker in by_speaker if speaker != utterance.speaker]
+    if len(others) < BABBLE_SPEAKERS:
+        raise CorpusError(
+            f"babble needs {BABBLE_SPEAKERS} other speakers than {utterance.speaker}; found {len(others)}",
+            code="corpus-too-small",
+        )
+    random = _random(utterance.path)
+    recordings = [by_speaker[others[i]] for i in random.choice(len(others), BABBLE_SPEAKERS, replace=False)]
+    return [paths[int(random.integers(len(paths)))] for paths in recordings]
 
 
-def _by_speaker(speech: Sequence[Utterance]) -> dict[str, list[Path]]:
-    """Sorted by names, so that nothing depends on where the files are."""
+def recordings_by_speaker(speech: Sequence[Utterance]) -> dict[str, list[Path]]:
+    """Paths by speaker, sorted by names, so that nothing depends on where the files are."""
     paths: dict[str, list[Path]] = defaultdict(list)
     for utterance in sorted(speech, key=lambda u: (u.speaker, u.path.stem)):
         paths[utterance.speaker].append(utterance.path)
     return paths
 
 
-def _talkers(utterance: Utterance, spoken: Mapping[str, Sequence[Path]]) -> list[Path]:
-    """Something that others say: of as many speakers as a babble has."""
-    others = [speaker for speaker in spoken if speaker != utterance.speaker]
-    if len(others) < BABBLE_SPEAKERS:
-        raise CorpusError(
-            f"a babble needs {BABBLE_SPEAKERS} other speakers than {utterance.speaker}; found {len(others)}"
-        )
-    random = _random(utterance.path)
-    chosen = [spoken[others[place]] for place in random.choice(len(others), BABBLE_SPEAKERS, replace=False)]
-    return [paths[int(random.integers(len(paths)))] for paths in chosen]
-
-
-def _hearings(tasks: Sequence[tuple[Utterance, list[Path]]], config: FeatureConfig) -> list[npt.NDArray[np.float32]]:
-    """For each utterance, under each condition and for each window length: (windows, frames, coefficients)."""
+def _inputs(tasks: Sequence[tuple[Utterance, list[Path]]], config: FeatureConfig) -> list[npt.NDArray[np.float32]]:
+    """For each utterance, under each corruption and for each window length: (windows, frames, coefficients)."""
     front_end = front_end_of(config)
 
-    def heard(utterance: Utterance, others: list[Path]) -> Iterator[npt.NDArray[np.float32]]:
+    def variants(utterance: Utterance, others: list[Path]) -> Iterator[npt.NDArray[np.float32]]:
         recording = Recording.read(utterance.path, others)
-        for damage in CORRUPTIONS.values():
-            yield front_end.windows(damage(recording, _random(utterance.path)))
+        for corrupt in CORRUPTIONS.values():
+            yield front_end.windows(corrupt(recording, _random(utterance.path)))
         for seconds in WINDOW_SECONDS:
             yield np.stack([front_end(window) for window in live_windows(recording, seconds)])
 
-    return [stack for task in tasks for stack in heard(*task)]
+    return [stack for task in tasks for stack in variants(*task)]
 
 
 def _random(path: Path) -> np.random.Generator:
-    """Of a recording: under every condition the same, so that 5 dB is the noise of 20 dB, only louder."""
+    """Of a recording: the same under every corruption, so that 5 dB is the noise of 20 dB, only louder."""
     return np.random.default_rng(int.from_bytes(hashlib.blake2b(path.stem.encode(), digest_size=8).digest()))
 
 
-def _mean_scores(answers: Sequence[tuple[npt.NDArray[np.int64], Answer]]) -> tuple[float, float]:
+def _mean_scores(answers: Sequence[tuple[npt.NDArray[np.int64], Probabilities]]) -> tuple[float, float]:
     """(WA, UAR), each the mean over some labels and answers."""
     scores = [score(*pair) for pair in answers]
     wa, uar = np.mean([(s.wa, s.uar) for s in scores], axis=0)
@@ -247,13 +242,9 @@ def _mean_scores(answers: Sequence[tuple[npt.NDArray[np.int64], Answer]]) -> tup
 
 
 def _joined(folds: Sequence[RobustnessAnswers]) -> RobustnessAnswers:
-    """Several as one; the windows' places move behind the utterances before them."""
-    before = np.cumsum([0, *(len(heard.labels) for heard in folds)])
-    return RobustnessAnswers(
-        np.concatenate([heard.names for heard in folds]),
-        np.concatenate([heard.labels for heard in folds]),
-        np.concatenate([heard.whole for heard in folds], axis=1),
-        np.concatenate([heard.live for heard in folds]),
-        np.concatenate([heard.seconds for heard in folds]),
-        np.concatenate([heard.places + first for heard, first in zip(folds, before[:-1], strict=True)]),
-    )
+    """Several as one; indices of utterances move behind those before them."""
+    before = np.cumsum([0, *(len(answers.labels) for answers in folds)])
+    fields = {name: [getattr(answers, name) for answers in folds] for name in RobustnessAnswers.__dataclass_fields__}
+    whole = np.concatenate(fields.pop("whole"), axis=1)
+    fields["places"] = [places + first for places, first in zip(fields["places"], before[:-1], strict=True)]
+    return RobustnessAnswers(whole=whole, **{name: np.concatenate(parts) for name, parts in fields.items()})

@@ -1,4 +1,4 @@
-"""TensorFlow, loaded so that it says nothing on standard error: what is behind Keras here."""
+"""TensorFlow, Keras's backend here, loaded without its output on standard error."""
 
 import logging
 import os
@@ -11,14 +11,13 @@ __all__ = ["load"]
 
 
 def load(threads: int | None = None) -> ModuleType:
-    """Imports TensorFlow, and has it look for its devices.
+    """Imports TensorFlow, and lists its devices.
 
-    It announces drivers and devices that aren't there in ways that no setting silences, as it is imported and once more
-    as it looks for them; and its log warns of tracing a function anew, which several networks in one process need.
+    Both report missing drivers on standard error in ways that no setting silences; and its log warns of retracing,
+    which several networks in one process need.
 
     Args:
-        threads: for its arithmetic; None leaves them as they are. In a process that has computed with it before they
-            stay what they were.
+        threads: of its operations; None keeps the default. Without effect once it has computed in this process.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # nothing below fatal errors
     os.environ["KERAS_BACKEND"] = "tensorflow"

@@ -1,10 +1,9 @@
-"""What a network needs that hears utterances of any length: a mask, and what respects it.
+"""Masked operations for utterances of any length.
 
-An utterance shorter than the network's input is filled up with frames that are zero in every coefficient. `frame_mask`
-finds them, and the others leave them out: how many of them follow doesn't change the answer.
+A shorter utterance is padded with frames that are zero in every coefficient. `frame_mask` finds them, and the other
+functions leave them out: the number of padding frames doesn't change the answer.
 
-These are functions over Keras tensors, not layers of our own: the network consists of Keras's own operations, so that
-whoever has Keras can open its file without this code.
+These are functions over Keras tensors, not custom layers, so that Keras opens the saved network without this code.
 """
 
 from typing import Any
@@ -15,23 +14,25 @@ __all__ = ["frame_mask", "masked", "masked_pooling", "two_channels"]
 
 
 def frame_mask(inputs: Any) -> Any:
-    """(batch, frames, coefficients) to (batch, frames): whether there is a frame."""
+    """(batch, frames, coefficients) to (batch, frames): True for frames, False for padding."""
     return ops.any(ops.not_equal(inputs, 0), axis=-1)
 
 
 def two_channels(inputs: Any, frames: Any) -> Any:
-    """(batch, frames, bands) to (batch, frames, bands, 2): as it is, and without the utterance's own mean per band.
+    """(batch, frames, bands) to (batch, frames, bands, 2): unchanged, and minus the utterance's mean per band.
 
-    The first tells a bright voice from a dark one, the second what changes within the utterance, whoever speaks.
+    The first carries the voice's timbre, the second what changes within the utterance.
     """
     there = ops.cast(frames, inputs.dtype)[:, :, None]
-    change = inputs - inputs[:, :1]  # since the first frame: of a steady sound exactly zero, however a runtime adds up
+    change = (
+        inputs - inputs[:, :1]
+    )  # from the first frame: exactly 0 for a steady sound, whatever a runtime's order of summation
     mean = ops.sum(change * there, axis=1, keepdims=True) / ops.sum(there, axis=1, keepdims=True)
     return ops.stack([inputs, (change - mean) * there], axis=-1)
 
 
 def masked(values: Any, steps: Any) -> Any:
-    """(batch, steps, bands, channels) in and out: zeros where there is no frame, so that nothing leaks from there."""
+    """(batch, steps, bands, channels) in and out: zeros in padding, so that convolutions don't leak from there."""
     return values * ops.cast(steps, values.dtype)[:, :, None, None]
 
 

@@ -1,12 +1,11 @@
-"""Takes the frequencies of the labels out of what a network answers.
+"""Post-hoc logit adjustment (Menon et al., 2021, arXiv:2007.07314): labels equally likely a priori.
 
-A network learns how likely each label is in its training set as well. RAVDESS has half as many neutral utterances as of
-every other emotion, so a voice would be called neutral too seldom: life isn't short of neutral voices. So every label
-is made as likely as the others beforehand: the logarithm of its frequency is taken off its logit, once, after the
-training (Menon et al., 2021, arXiv:2007.07314: post-hoc logit adjustment).
+A network also learns the label frequencies of its training set. RAVDESS has half as many neutral utterances as of each
+other emotion, so neutral would be predicted too seldom. After training, the logarithm of each label's frequency is
+subtracted from its logit.
 
-A network that another one begins as, or learns from, is taken for balanced: the frequencies of the new training set are
-put back into it before, or they would be taken out twice.
+Teachers and initial networks are balanced already: the new training set's frequencies are added to them beforehand, or
+they would be subtracted twice.
 """
 
 from typing import Any
@@ -17,13 +16,13 @@ import numpy.typing as npt
 __all__ = ["adjust", "logit_adjustment"]
 
 
-def logit_adjustment(labels: npt.NDArray[np.int64], count: int, share: float) -> npt.NDArray[np.float32]:
-    """What is added to the logits.
+def logit_adjustment(labels: npt.NDArray[np.int64], count: int, strength: float) -> npt.NDArray[np.float32]:
+    """The adjustment that is added to the logits.
 
     Args:
-        labels: (n,) places of the labels, of the training set.
-        count: of labels there are; one that nobody says is left as it is.
-        share: 1 takes the frequencies out, 0 leaves them in.
+        labels: (n,) label indices of the training set.
+        count: number of labels; one without an example isn't adjusted.
+        strength: 1 removes the frequencies, 0 leaves them.
 
     Returns:
         (count,)
@@ -31,12 +30,12 @@ def logit_adjustment(labels: npt.NDArray[np.int64], count: int, share: float) ->
     >>> logit_adjustment(np.array([0, 1, 1]), 2, 1.0).round(3)
     array([ 0.405, -0.288], dtype=float32)
     """
-    said = np.bincount(labels, minlength=count)
-    frequencies = np.where(said > 0, said / said[said > 0].mean(), 1.0)
-    return (-share * np.log(frequencies)).astype(np.float32)
+    counts = np.bincount(labels, minlength=count)
+    frequencies = np.where(counts > 0, counts / counts[counts > 0].mean(), 1.0)
+    return (-strength * np.log(frequencies)).astype(np.float32)
 
 
 def adjust(model: Any, adjustment: npt.NDArray[np.float32]) -> None:
-    """Adds it to the bias of a Keras model's last layer, a dense one with a softmax."""
+    """Adds an adjustment to the bias of a Keras model's last layer, a dense one with a softmax."""
     bias = model.layers[-1].bias
     bias.assign(bias + adjustment)

@@ -1,7 +1,7 @@
-"""The networks, by name: a table of builders, front-ends and recipes.
+"""The networks by name: a table of builders, front-ends and recipes.
 
-`rnn`, `lstm` and `gru` are the notebook's, layer for layer. `crnn` is the one we ship: a convolutional recurrent
-network that hears the speech of an utterance, whatever its length and its level.
+`rnn`, `lstm` and `gru` are the notebook's, layer for layer. `crnn` is the bundled one: a convolutional recurrent
+network for utterances of any length and level.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ __all__ = ["NETWORKS", "Network"]
 
 @dataclass(frozen=True)
 class Network:
-    """A network, what it hears, and how it is trained."""
+    """A network's builder, front-end and recipe."""
 
     build: Callable[..., "keras.Model"]  # ((frames, coefficients), labels), and the recipe's `sizes` by name
     features: FeatureConfig = field(default_factory=FeatureConfig)
@@ -54,7 +54,7 @@ def _crnn(
     units: int = 80,
     dropout: float = 0.25,
 ) -> "keras.Model":
-    """Strided convolutions over the log-mel, a bidirectional GRU over what they leave, and three kinds of pooling."""
+    """Strided convolutions over the log-mel, a bidirectional GRU, and three kinds of pooling over time."""
     import keras
     from keras import layers
 

@@ -1,4 +1,4 @@
-"""What a model card says of a network beside its accuracy, as Markdown: emotions, voices, confidence, conditions.
+"""The parts of a model card that depend on runs, as Markdown: emotions, speakers, confidence, robustness.
 
 The figures are those of the page that `ser-train report` makes. A page asks for them with two marks that name a network
 and a protocol: <!-- crnn by speaker: made by make evaluate --> and <!-- end of crnn by speaker -->.
@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from ser_train.data.atomic import write_text
-from ser_train.data.corpus_loader import CorpusError
+from ser_train.data.utterance import CorpusError
 from ser_train.evaluation.metrics import reliability
-from ser_train.evaluation.robustness import markdown
-from ser_train.reporting.html.markup import span
 from ser_train.reporting.statistics import ResultSummary, gather
+from ser_train.reporting.tables import robustness_table, value_range
 from ser_train.runs.run_directory import RunDirectory
 
 __all__ = ["card", "include_model_cards"]
@@ -32,10 +31,11 @@ def include_model_cards(runs: Sequence[RunDirectory], page: Path) -> None:
 
     def found(marks: re.Match[str]) -> str:
         begin, name, label, protocol, end = marks.groups()
-        asked = [run for run in runs if (run.settings.label, run.settings.protocol) == (label, protocol)]
-        if not asked:
-            raise CorpusError(f"{page}: it shows {name}, and none of these runs is of that; give them as well")
-        return f"{begin}{card(gather(asked))}{end}"
+        named = [run for run in runs if (run.settings.label, run.settings.protocol) == (label, protocol)]
+        if not named:
+            message = f"{page}: it shows {name}, and none of these runs is of that; give them as well"
+            raise CorpusError(message, code="runs-incomplete")
+        return f"{begin}{card(gather(named))}{end}"
 
     text = page.read_text("utf-8")
     if (made := _MARKS.sub(found, text)) != text:
@@ -52,8 +52,10 @@ def card(summary: ResultSummary) -> str:
         _voices(summary),
         _confidence(summary),
     ]
-    if conditions := summary.conditions:
-        parts.append(markdown(conditions, "Corruptions of the recordings, before the front-end: " + summary.counts))
+    if robustness := summary.robustness:
+        parts.append(
+            robustness_table(robustness, "Corruptions of the recordings, before the front-end: " + summary.counts)
+        )
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
@@ -97,7 +99,7 @@ def _confidence(summary: ResultSummary) -> str:
     words += f", {after:.3f} calibrated." if summary.is_calibrated else "."
     if summary.at_threshold:
         answered, right = summary.at_threshold
-        thresholds = span([run.metadata.threshold for run in summary.runs])
+        thresholds = value_range([run.metadata.threshold for run in summary.runs])
         words += (
             f" With the threshold {thresholds}, {answered:.0f} % of the utterances get a label, and {right:.0f} % of "
             "these labels are right; the others are `uncertain`."

@@ -1,7 +1,7 @@
-"""Pictures, as PNG files on white: what is easier seen than read. Nothing here computes a figure that isn't shown.
+"""Plots of runs and trainings, as PNG files on white.
 
-One palette for all of them, Okabe and Ito's, which colour-blind people can tell apart; what a colour says is also said
-by a legend and, where it can be, by a shape.
+One palette for all of them, Okabe and Ito's, which colour-blind people can distinguish; legends and, where possible,
+shapes carry the same information as colours.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,14 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
 
 from ser_train.evaluation.metrics import Reliability
+from ser_train.reporting.statistics import SpeakerAccuracy
 from ser_train.runs.run_directory import Answers
 
 __all__ = [
-    "Bar",
     "Curve",
     "plot_confusion",
     "plot_coverage",
     "plot_histories",
-    "plot_history",
     "plot_reliability",
     "plot_speakers",
 ]
@@ -38,25 +37,14 @@ BLUE, ORANGE, GRAY = "#0072b2", "#d55e00", "#767676"
 
 @dataclass(frozen=True)
 class Curve:
-    """How one training went."""
+    """The history of one training."""
 
     history: Sequence[dict[str, float]]  # of each epoch: accuracy, loss, and with val_ before it where there is one
     best_epoch: int  # whose weights were taken, from 1
 
 
-@dataclass(frozen=True)
-class Bar:
-    """One actor's accuracy, in percent."""
-
-    actor: int | str
-    sex: str  # "female" or "male"; "" where it isn't told
-    mean: float  # over seeds
-    low: float  # the worst seed
-    high: float
-
-
 def plot_confusion(answers: Answers, names: Sequence[str], title: str, path: Path) -> None:
-    """The confusion matrix: a row a spoken label, in percent of it."""
+    """The confusion matrix: a row for each true label, in percent of it."""
     matrix = confusion_matrix(answers.labels, answers.probabilities.argmax(1), labels=range(len(names)))
     percent = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
@@ -65,7 +53,7 @@ def plot_confusion(answers: Answers, names: Sequence[str], title: str, path: Pat
     places = range(len(names))
     axes.set_xticks(places, names, rotation=45, ha="right", parse_math=False)
     axes.set_yticks(places, names, parse_math=False)
-    axes.set(xlabel="heard", ylabel="spoken", title=f"{title}\n% of each spoken emotion, {matrix.sum()} answers")
+    axes.set(xlabel="predicted", ylabel="true", title=f"{title}\n% of each true emotion, {matrix.sum()} predictions")
     for row, column in np.ndindex(percent.shape):
         value = percent[row, column]
         color = "white" if value > 55 else "black"
@@ -73,13 +61,8 @@ def plot_confusion(answers: Answers, names: Sequence[str], title: str, path: Pat
     figure.savefig(path, dpi=DPI)
 
 
-def plot_history(history: Sequence[dict[str, float]], best_epoch: int, title: str, path: Path) -> None:
-    """Loss and accuracy of each epoch, for training and validation."""
-    plot_histories([Curve(history, best_epoch)], title, path)
-
-
 def plot_histories(curves: Sequence[Curve], title: str, path: Path) -> None:
-    """The same for several trainings: thin lines, each with a dot where its weights were taken."""
+    """Loss and accuracy of each epoch; several trainings as thin lines, with a dot where their weights were taken."""
     alone = len(curves) == 1
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     figure.suptitle(title)
@@ -107,7 +90,7 @@ def plot_histories(curves: Sequence[Curve], title: str, path: Path) -> None:
     figure.savefig(path, dpi=DPI)
 
 
-def plot_speakers(bars: Sequence[Bar], mean: float, chance: float, title: str, path: Path) -> None:
+def plot_speakers(bars: Sequence[SpeakerAccuracy], mean: float, chance: float, title: str, path: Path) -> None:
     """A bar an actor, the best first; whiskers from the worst to the best seed; lines at the mean and at chance."""
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     axes = figure.add_subplot()
@@ -133,7 +116,7 @@ def plot_speakers(bars: Sequence[Bar], mean: float, chance: float, title: str, p
 
 
 def plot_reliability(binned: dict[str, Reliability], title: str, path: Path) -> None:
-    """How often answers are right, by how sure they were; the bigger a dot, the more answers it stands for.
+    """Reliability diagram: accuracy by confidence; the bigger a dot, the more predictions it stands for.
 
     Args:
         binned: by what the legend calls them; two at most.
@@ -143,40 +126,42 @@ def plot_reliability(binned: dict[str, Reliability], title: str, path: Path) -> 
     figure = Figure(figsize=(5.6, 4.6), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0, 100], [0, 100], color=GRAY, linewidth=1, linestyle=":")
-    handles = [Line2D([], [], color=GRAY, linewidth=1, linestyle=":", label="as sure as right")]
+    handles = [Line2D([], [], color=GRAY, linewidth=1, linestyle=":", label="perfectly calibrated")]
     for (name, bins), color, marker in zip(binned.items(), (BLUE, ORANGE), "os", strict=False):
         seen = bins.share > 0
         sure, right = 100 * bins.confidence[seen], 100 * bins.accuracy[seen]
         axes.plot(sure, right, color=color, linewidth=1, alpha=0.4)
         axes.scatter(sure, right, 8 + 500 * bins.share[seen], color=color, marker=marker, alpha=0.75, linewidths=0)
         handles.append(Line2D([], [], color=color, marker=marker, label=name))
-    axes.set(xlabel="how sure, %", ylabel="how often right, %", xlim=(0, 100), ylim=(0, 100), title=title)
+    axes.set(xlabel="confidence, %", ylabel="accuracy, %", xlim=(0, 100), ylim=(0, 100), title=title)
     _plain(axes)
     axes.legend(handles=handles, loc="upper left")
     figure.savefig(path, dpi=DPI)
 
 
-def plot_coverage(answers: Answers, chosen: tuple[float, float] | None, title: str, path: Path) -> None:
-    """Accuracy of the answers, if only the surest are given, by their share.
+def plot_coverage(answers: Answers, at_threshold: tuple[float, float] | None, title: str, path: Path) -> None:
+    """Risk-coverage curve: accuracy of the most confident predictions, by their share.
 
     Args:
-        answers: with the probabilities that are served.
-        chosen: share of answers given and their accuracy, in percent, by the threshold of the model; None without one.
+        answers: with calibrated probabilities.
+        at_threshold: share of labels given and their accuracy at the model's threshold, in percent; None without one.
         title: of the picture.
         path: the PNG.
     """
     confidence, right = answers.probabilities.max(1), answers.probabilities.argmax(1) == answers.labels
-    surest = np.argsort(-confidence, kind="stable")
+    by_confidence = np.argsort(-confidence, kind="stable")
     given = np.arange(1, len(right) + 1)
-    accuracy = 100 * right[surest].cumsum() / given
+    accuracy = 100 * right[by_confidence].cumsum() / given
     shown = given >= min(max(20, len(right) // 20), len(right))  # the accuracy of fewer is noise
     figure = Figure(figsize=(5.6, 3.8), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(100 * given[shown] / len(right), accuracy[shown], color=BLUE)
-    if chosen:
-        axes.plot(*chosen, "o", color=ORANGE, label=f"threshold: {chosen[1]:.0f} % of {chosen[0]:.0f} %")
+    if at_threshold:
+        axes.plot(
+            *at_threshold, "o", color=ORANGE, label=f"threshold: {at_threshold[1]:.0f} % of {at_threshold[0]:.0f} %"
+        )
     axes.axhline(100 / answers.probabilities.shape[1], color=GRAY, linewidth=1, linestyle=":", label="chance")
-    axes.set(xlabel="answers given, the surest first, %", ylabel="of these right, %", title=title)
+    axes.set(xlabel="predictions with a label, the most confident first, %", ylabel="accuracy, %", title=title)
     axes.set(xlim=(0, 101), ylim=(0, 101))
     _plain(axes)
     axes.legend(loc="lower left")

@@ -1,91 +1,76 @@
-"""What finished runs of one network and protocol found, folds and seeds together: the figures of a page, not its words.
+"""Statistics of finished runs of one network and protocol, folds and seeds together: figures, not their wording.
 
-The folds of a seed are put together before anything is scored, as `scores.pooled` does; a figure is then the mean over
-the seeds, with their spread.
+The folds of a seed are joined before anything is scored, as `ser_train.evaluation.metrics.pooled` does; a figure is
+then the mean over the seeds, with their deviation.
 """
 
-import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import precision_recall_fscore_support
 
-from ser_edge.models.metadata import ModelMetadata
-from ser_edge.models.network import apply_temperature
-from ser_train.data.corpus_loader import CorpusError
 from ser_train.data.corpus_registry import CORPORA
 from ser_train.data.splits import PROTOCOLS
-from ser_train.evaluation.corruptions import CORRUPTIONS
 from ser_train.evaluation.metrics import Interval, Scores, pooled, score
-from ser_train.evaluation.robustness import Figures, RobustnessAnswers, pool
-from ser_train.reporting.plots import Bar, Curve
+from ser_train.evaluation.robustness import RobustnessFigures, pool
+from ser_train.reporting.loaded_runs import LoadedRun, load_runs
 from ser_train.runs.run_directory import Answers, RunDirectory
 from ser_train.runs.settings import Settings
 
-__all__ = ["Emotion", "Group", "LoadedRun", "ResultSummary", "Spread", "gather"]
+__all__ = ["EmotionScores", "GroupScores", "ResultSummary", "SpeakerAccuracy", "Spread", "gather"]
 
 _RAVDESS = CORPORA["ravdess"]
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over seeds."""
+    """A figure's mean and deviation over seeds."""
 
     mean: float
     std: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Of one value a seed."""
+        """Of one value for each seed."""
         return cls(float(np.mean(values)), float(np.std(values)))
 
 
 @dataclass(frozen=True)
-class Emotion:
-    """How well one emotion is heard, in percent."""
+class EmotionScores:
+    """How well one emotion is recognised, in percent."""
 
     name: str
     support: int  # utterances, in all folds
     recall: Spread
     precision: Spread
     f1: Spread
-    top_confusion: str  # what it is taken for most often, where it isn't heard
-    share: float  # how often, in percent of the spoken
+    top_confusion: str  # the emotion most often predicted in its place; "" if none is
+    share: float  # how often, in percent of its utterances
 
 
 @dataclass(frozen=True)
-class Group:
-    """How well some of the utterances are heard, in percent."""
+class GroupScores:
+    """How well the emotions of some utterances are recognised, in percent."""
 
     name: str
     support: int  # utterances, in all folds
     wa: Spread
-    uar: Spread  # of the emotions that all groups speak
+    uar: Spread  # of the emotions that all groups have
 
 
-@dataclass(frozen=True, eq=False)
-class LoadedRun:
-    """What one run left behind."""
+@dataclass(frozen=True)
+class SpeakerAccuracy:
+    """One speaker's accuracy, in percent."""
 
-    path: Path
-    settings: Settings
-    metadata: ModelMetadata
-    answers: Answers  # of the test, without features: those of many folds would fill the memory
-    history: tuple[dict[str, float], ...]
-    facts: dict[str, Any]  # run.json
-    robustness: RobustnessAnswers | None  # under real conditions; None if that wasn't measured
-
-    @cached_property
-    def calibrated_answers(self) -> Answers:
-        """With the probabilities that a user sees."""
-        return replace(
-            self.answers, probabilities=apply_temperature(self.answers.probabilities, self.metadata.temperature)
-        )
+    actor: int | str
+    sex: str  # "female" or "male"; "" if unknown
+    mean: float  # over seeds
+    low: float  # the worst seed
+    high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,17 +91,17 @@ class ResultSummary:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """That are told apart; of all runs the same."""
+        """Of every run."""
         return self.seeds[0][0].metadata.labels
 
     @property
-    def own(self) -> bool:
-        """Whether it is about one's own recordings: RAVDESS's actors are numbers."""
+    def is_custom(self) -> bool:
+        """Whether the recordings are custom ones: RAVDESS's actors are numbers."""
         return self.answers[0].actors.dtype.kind == "U"
 
     @property
     def chance(self) -> float:
-        """Of a guess to be right, in percent."""
+        """Accuracy of a guess, in percent."""
         return 100 / len(self.labels)
 
     @property
@@ -135,7 +120,7 @@ class ResultSummary:
         return f"{named}, {_counted(len(self.seeds), 'seed')}"
 
     def format(self, figure: Spread) -> str:
-        """With one decimal, and how much seeds differ if there are several."""
+        """With one decimal, and the deviation over seeds if there are several."""
         return f"{figure.mean:.1f} ± {figure.std:.1f}" if len(self.seeds) > 1 else f"{figure.mean:.1f}"
 
     @cached_property
@@ -165,59 +150,56 @@ class ResultSummary:
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether a user sees other probabilities than the network's."""
+        """Whether a temperature changes the network's probabilities."""
         return any(run.metadata.temperature != 1 for run in self.runs)
 
     @property
     def calibrated_ece(self) -> float:
-        """Expected calibration error of what a user sees."""
+        """Expected calibration error after calibration."""
         return float(np.mean([score(a.labels, a.probabilities).ece for a in self.calibrated_answers]))
 
     @property
     def at_threshold(self) -> tuple[float, float] | None:
-        """Share of utterances answered at the runs' thresholds, and how many of these right, in percent."""
+        """Percent of utterances that get a label at the runs' thresholds, and accuracy of these labels, in percent."""
         if not any(run.metadata.threshold for run in self.runs):
             return None
-        sure = np.concatenate(
-            [run.calibrated_answers.probabilities.max(1) >= run.metadata.threshold for run in self.runs]
-        )
-        right = np.concatenate(
-            [run.calibrated_answers.probabilities.argmax(1) == run.calibrated_answers.labels for run in self.runs]
-        )
+        answers = [(run.metadata.threshold, run.calibrated_answers) for run in self.runs]
+        sure = np.concatenate([a.probabilities.max(1) >= threshold for threshold, a in answers])
+        right = np.concatenate([a.probabilities.argmax(1) == a.labels for _, a in answers])
         return 100 * float(sure.mean()), 100 * float(right[sure].mean()) if sure.any() else 0.0
 
     @property
-    def emotions(self) -> list[Emotion]:
+    def emotions(self) -> list[EmotionScores]:
         """Each, in the order of the labels."""
-        parts = np.array([100 * _of_emotions(answers) for answers in self.answers])  # (seeds, 3, emotions)
+        parts = np.array([100 * _emotion_scores(answers) for answers in self.answers])  # (seeds, 3, emotions)
         labels, guesses = np.concatenate([(a.labels, a.probabilities.argmax(1)) for a in self.answers], axis=1)
         found = []
         for place, name in enumerate(self.labels):
             precision, recall, f1 = (Spread.of(values) for values in parts[:, :, place].T)
             wrong = np.bincount(guesses[(labels == place) & (guesses != place)], minlength=len(self.labels))
-            spoken = int((labels == place).sum())
-            instead = self.labels[int(wrong.argmax())] if wrong.any() else ""
-            share = 100 * float(wrong.max()) / max(spoken, 1)
-            found.append(Emotion(name, spoken // len(self.seeds), recall, precision, f1, instead, share))
+            support = int((labels == place).sum())
+            confusion = self.labels[int(wrong.argmax())] if wrong.any() else ""
+            share = 100 * float(wrong.max()) / max(support, 1)
+            found.append(EmotionScores(name, support // len(self.seeds), recall, precision, f1, confusion, share))
         return found
 
     @property
-    def sexes(self) -> list[Group]:
-        """Of the speakers; none for voices that aren't RAVDESS's."""
+    def sexes(self) -> list[GroupScores]:
+        """Women and men; none where sexes aren't known."""
         return self._groups(lambda answers: [_sex(actor) for actor in answers.actors])
 
     @property
-    def intensities(self) -> list[Group]:
-        """Normal and strong; none for names that don't tell."""
+    def intensities(self) -> list[GroupScores]:
+        """Normal and strong; none where file names don't state it."""
 
-        def told(answers: Answers) -> list[str]:
+        def intensities(answers: Answers) -> list[str]:
             codes = [_RAVDESS.parts(Path(f"{name}")).get("intensity") or "" for name in answers.names]
             return [_RAVDESS.intensities.get(code, "") for code in codes]
 
-        return [] if self.own else self._groups(told)
+        return [] if self.is_custom else self._groups(intensities)
 
     @property
-    def actors(self) -> list[Bar]:
+    def actors(self) -> list[SpeakerAccuracy]:
         """Accuracy of each, over the seeds that were tested on them."""
         by_actor: dict[int | str, list[float]] = {}
         for answers in self.answers:
@@ -225,27 +207,27 @@ class ResultSummary:
             for actor in np.unique(answers.actors).tolist():
                 by_actor.setdefault(actor, []).append(100 * float(right[answers.actors == actor].mean()))
         return [
-            Bar(actor, _sex(actor), float(np.mean(values)), min(values), max(values))
+            SpeakerAccuracy(actor, _sex(actor), float(np.mean(values)), min(values), max(values))
             for actor, values in sorted(by_actor.items())
         ]
 
     @property
-    def curves(self) -> list[Curve]:
-        """Of the runs that have one."""
-        return [Curve(run.history, run.facts.get("best_epoch", len(run.history))) for run in self.runs if run.history]
+    def histories(self) -> list[LoadedRun]:
+        """The runs that kept their training history."""
+        return [run for run in self.runs if run.history]
 
     @property
-    def conditions(self) -> Figures | None:
-        """Under real conditions; None if a run wasn't measured."""
-        heard = [[run.robustness for run in folds if run.robustness] for folds in self.seeds]
-        return pool(heard) if sum(map(len, heard)) == len(self.runs) else None
+    def robustness(self) -> RobustnessFigures | None:
+        """On corruptions and live windows; None if a run wasn't measured."""
+        measured = [[run.robustness for run in folds if run.robustness] for folds in self.seeds]
+        return pool(measured) if sum(map(len, measured)) == len(self.runs) else None
 
-    def _groups(self, told: Callable[[Answers], list[str]]) -> list[Group]:
-        """By what is told of each answer; nothing where it isn't told of all, or where all are one group."""
-        names = [np.array(told(answers)) for answers in self.answers]
+    def _groups(self, name_of: Callable[[Answers], list[str]]) -> list[GroupScores]:
+        """By the name of each answer's group; nothing if a name is missing, or all are one group."""
+        names = [np.array(name_of(answers)) for answers in self.answers]
         groups = sorted({str(name) for seed in names for name in seed})
-        spoken = [set(a.labels[n == group]) for a, n in zip(self.answers, names, strict=True) for group in groups]
-        shared = sorted(set.intersection(*spoken))
+        labels = [set(a.labels[n == group]) for a, n in zip(self.answers, names, strict=True) for group in groups]
+        shared = sorted(set.intersection(*labels))
         if len(groups) < 2 or "" in groups or not shared:
             return []
         found = []
@@ -253,69 +235,25 @@ class ResultSummary:
             rows = [n == group for n in names]
             wa = [_score(a, row).wa for a, row in zip(self.answers, rows, strict=True)]
             uar = [_score(a, row & np.isin(a.labels, shared)).uar for a, row in zip(self.answers, rows, strict=True)]
-            found.append(Group(group, round(np.mean([row.sum() for row in rows])), Spread.of(wa), Spread.of(uar)))
+            found.append(GroupScores(group, round(np.mean([row.sum() for row in rows])), Spread.of(wa), Spread.of(uar)))
         return found
 
 
 def gather(runs: Sequence[RunDirectory]) -> ResultSummary:
-    """Reads finished runs, and checks that one figure can be made of them.
-
-    Raises:
-        CorpusError: a run that isn't finished or is damaged, or runs that don't belong together.
-        ModelError: a description that this ser-edge doesn't read.
-    """
-    read = sorted(map(_read, runs), key=lambda run: (run.settings.seed, run.settings.fold))
-    kinds = {replace(run.settings, fold=0, seed=0, corpus="") for run in read}
-    if len(kinds) != 1:
-        named = sorted(f"{kind.label} by {kind.protocol} with recipe {kind.recipe or '-'}" for kind in kinds)
-        raise CorpusError(f"a page is of one network, protocol and recipe; these are {len(kinds)}: {', '.join(named)}")
-    seeds: dict[int, dict[int, LoadedRun]] = {}
-    for run in read:
-        if seeds.setdefault(run.settings.seed, {}).setdefault(run.settings.fold, run) is not run:
-            raise CorpusError(f"{run.path}: there is another run of {run.settings.name}; give one of them")
-    if len({run.metadata.labels for run in read}) > 1:
-        raise CorpusError("these runs have different labels; a page is of one set of them")
-    if len({tuple(folds) for folds in seeds.values()}) > 1:
-        raise CorpusError(f"seeds {sorted(seeds)} have different folds; their mean would compare different voices")
-    return ResultSummary(tuple(tuple(folds.values()) for folds in seeds.values()))
-
-
-def _read(run: RunDirectory) -> LoadedRun:
-    if not run.finished:
-        raise CorpusError(f"{run.path}: not a finished run; train it with ser-train, or leave it out")
-    try:
-        test = run.answers.of_test()
-        return LoadedRun(
-            run.path,
-            run.settings,
-            run.metadata,
-            replace(test, features=np.empty((len(test.labels), 0, 0), np.float32)),
-            tuple(run.read("history.json")) if (run.path / "history.json").exists() else (),
-            run.read("run.json"),
-            _heard(run) if (run.path / "conditions.json").exists() else None,
-        )
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as e:
-        reason = " ".join(f"{type(e).__name__}: {e}".split())  # some are several lines
-        raise CorpusError(f"{run.path}: a damaged run ({reason}); train it again") from e
+    """Loads finished runs of one network and protocol; raises as `load_runs`."""
+    return ResultSummary(load_runs(runs))
 
 
 def _sex(actor: int | str) -> str:
-    """Of RAVDESS's actors, who are numbers; of others it isn't told."""
+    """Of RAVDESS's actors, who are numbers; "" for others."""
     return "" if isinstance(actor, str) else _RAVDESS.sexes.get(f"{actor:02}", "")
-
-
-def _heard(run: RunDirectory) -> RobustnessAnswers:
-    if [condition["name"] for condition in run.read("conditions.json")["conditions"]] != list(CORRUPTIONS):
-        raise CorpusError(f"{run.path}: measured under other conditions than today's; run ser-train conditions again")
-    with np.load(run.path / "conditions.npz") as arrays:
-        return RobustnessAnswers(**arrays)
 
 
 def _joined(parts: Sequence[Answers]) -> Answers:
     return Answers(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in Answers.__dataclass_fields__})
 
 
-def _of_emotions(answers: Answers) -> npt.NDArray[np.float64]:
+def _emotion_scores(answers: Answers) -> npt.NDArray[np.float64]:
     """(3, emotions): precision, recall, F1; 0 to 1."""
     guesses, every = answers.probabilities.argmax(1), range(answers.probabilities.shape[1])
     return np.array(precision_recall_fscore_support(answers.labels, guesses, labels=every, zero_division=0)[:3])

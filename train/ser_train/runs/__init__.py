@@ -1,1 +1,1 @@
-"""The run directory: what a training writes and everything later reads."""
+"""Run directories: their files, settings, provenance, and which belong together."""

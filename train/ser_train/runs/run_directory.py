@@ -1,17 +1,17 @@
-"""The run directory: all that a training leaves behind, and all that export needs.
+"""The run directory: what a training writes, and all that `ser_export` needs.
 
     runs/gru-speaker-fold0-seed0/
-    ├── model.keras        the network, best weights, without optimizer state
-    ├── description.json   what the model file will say of itself (see ser_edge.models.metadata)
-    ├── run.json           settings, split, metrics, versions
+    ├── model.keras        the network with its final weights, without optimizer state
+    ├── description.json   `ModelMetadata`, which model files will carry
+    ├── run.json           settings, recipe, metrics, versions
     ├── history.json       loss and accuracy of each epoch
-    ├── answers.npz        features, labels, names, Keras probabilities, and which of them are the test's
+    ├── answers.npz        features, labels, names, Keras's probabilities, and which are the test's
     ├── report.txt         scikit-learn's classification report
     ├── confusion.png, curves.png
-    ├── conditions.json, .npz  once `ser-train conditions` was there
-    └── checkpoint/        only while it trains: where a killed training goes on
+    ├── conditions.json, .npz  written by `ser-train robustness`
+    └── checkpoint/        only while it trains: where a killed training continues
 
-`run.json` is written last: a directory that has one is whole.
+`run.json` is written before the summary (`report.txt` and the plots): a directory that has one is complete.
 """
 
 import json
@@ -27,19 +27,21 @@ from ser_edge.models.metadata import ModelMetadata
 from ser_train.data.atomic import atomic_write, write_text
 from ser_train.runs.settings import Settings
 
-__all__ = ["Answers", "RunDirectory"]
+__all__ = ["SUMMARY_FILES", "Answers", "RunDirectory"]
+
+SUMMARY_FILES = ("report.txt", "confusion.png", "curves.png")  # for people; made from the rest
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What Keras answered, for the gates of export and for the tables. Every array has a row an utterance."""
+    """Keras's answers, for the verification of exported files and for figures; a row an utterance."""
 
     features: npt.NDArray[np.float32]  # (n, frames, coefficients), not normalised
     labels: npt.NDArray[np.int64]  # (n,), places in the metadata's labels
     names: npt.NDArray[np.str_]  # (n,), file names without suffix
-    actors: npt.NDArray[np.int64] | npt.NDArray[np.str_]  # (n,), numbers of RAVDESS's, names of one's own speakers
+    actors: npt.NDArray[np.int64] | npt.NDArray[np.str_]  # (n,), numbers of RAVDESS's, names in custom corpora
     probabilities: npt.NDArray[np.float32]  # (n, labels)
-    test: npt.NDArray[np.bool_]  # (n,), True where the figure is made; the others are there to check numbers
+    test: npt.NDArray[np.bool_]  # (n,), True for the test set; the others only verify exported files
 
     def of_test(self) -> "Answers":
         """Only the test's rows."""
@@ -58,17 +60,17 @@ class RunDirectory:
 
     @property
     def finished(self) -> bool:
-        """Whether the training came to its end and wrote everything."""
+        """Whether the training has ended and everything is written."""
         return (self.path / "run.json").exists()
 
     @property
     def checkpoint(self) -> Path:
-        """Where the training in progress keeps its state."""
+        """Folder of the state of a training in progress."""
         return self.path / "checkpoint"
 
     @property
     def settings(self) -> Settings:
-        """Of a finished run."""
+        """Settings of a finished run."""
         return Settings.of(self.read("run.json")["settings"])
 
     @property
@@ -81,22 +83,22 @@ class RunDirectory:
     def answers(self) -> Answers:
         """Of a finished run."""
         with (self.path / "answers.npz").open("rb") as file:  # closed if it is damaged, too
-            if instead := describe_placeholder(file.read(START)):
-                raise ValueError(f"answers.npz is {instead}")
+            if placeholder := describe_placeholder(file.read(START)):
+                raise ValueError(f"answers.npz is {placeholder}")
             file.seek(0)
             with np.load(file) as arrays:
                 return Answers(**arrays)
 
     def read(self, name: str) -> Any:
-        """A JSON file of this run."""
+        """Reads a JSON file of this run."""
         return json.loads((self.path / name).read_text("utf-8"))
 
     def write(self, name: str, data: Any) -> None:
-        """A JSON file (or a string as it is), whole or not at all."""
+        """Writes data as JSON, or a string as it is, atomically."""
         text = data if isinstance(data, str) else json.dumps(data, indent=1, allow_nan=False)
         write_text(self.path / name, text)
 
     def write_answers(self, answers: Answers) -> None:
-        """The arrays, compressed."""
+        """Writes the arrays, compressed, atomically."""
         with atomic_write(self.path / "answers.npz") as unfinished:
             np.savez_compressed(unfinished, **asdict(answers))

@@ -1,4 +1,4 @@
-"""What a network is shown: the batches of each epoch, the same for the same seed and epoch, whatever went before."""
+"""The batches of each epoch, a function of (seed, epoch) alone."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class FixedBatches:
-    """The same features in every epoch, in another order."""
+    """The same features in every epoch, shuffled."""
 
     features: npt.NDArray[np.float32]  # normalised
     labels: npt.NDArray[np.int64]
@@ -44,20 +44,20 @@ class FixedBatches:
 
 @dataclass(frozen=True)
 class Examples:
-    """Utterances of one corpus, as the augmented training takes them."""
+    """Utterances of one corpus, for augmented training."""
 
     places: npt.NDArray[np.int64]  # of the augmenter's sources
     targets: npt.NDArray[np.float32]  # (n, labels): 1 for the label, -1 for a label that the corpus doesn't have
-    share: float  # how many of them in an epoch, for each example of the first corpus
+    ratio: float  # of them drawn in an epoch, to examples of the first corpus
 
 
 @dataclass(frozen=True)
 class AugmentedBatches:
-    """New versions of the utterances in every epoch, batched with others of about their length."""
+    """New augmentations of the utterances in every epoch, batched by similar length."""
 
     augmenter: Augmenter
     normalization: Normalization
-    corpora: Sequence[Examples]  # the first is heard once an epoch, the others by their share
+    corpora: Sequence[Examples]  # the first is drawn whole in each epoch, the others by their ratio
     recipe: AugmentedConfig
     teacher: Teacher | None = None
 
@@ -74,49 +74,51 @@ class AugmentedBatches:
             for examples, chosen in zip(self.corpora, self._drawn(random), strict=True)
             for i in chosen
         ]
-        heard = [
+        augmented = [
             self.augmenter.masked(self.normalization.apply(self.augmenter(int(place), random)), random)
             for place, _ in drawn
         ]
-        length = np.array([len(features) for features in heard]) + random.uniform(0, 20, len(heard))
+        length = np.array([len(features) for features in augmented]) + random.uniform(0, 20, len(augmented))
         order = np.argsort(length)
         size = self.recipe.batch_size
         parts = [order[i : i + size] for i in range(0, len(order), size)]
-        batches = [(_padded([heard[i] for i in part]), np.stack([drawn[i][1] for i in part])) for part in parts]
-        mixed = (self._mixed(*batches[i], random) for i in random.permutation(len(batches)))
-        return [(features, self._taught(features, targets)) for features, targets in mixed]
+        batches = [(_padded([augmented[i] for i in part]), np.stack([drawn[i][1] for i in part])) for part in parts]
+        mixed = (self._mixed(batches[i], random) for i in random.permutation(len(batches)))
+        return [(features, self._softened(features, targets)) for features, targets in mixed]
 
     def _drawn(self, random: np.random.Generator) -> list[npt.NDArray[np.int64]]:
         first = len(self.corpora[0].places)
         return [
             np.arange(first)
             if place == 0
-            else random.choice(len(examples.places), round(first * examples.share), replace=False)
+            else random.choice(len(examples.places), round(first * examples.ratio), replace=False)
             for place, examples in enumerate(self.corpora)
         ]
 
-    def _mixed(self, features: Any, targets: Any, random: np.random.Generator) -> Batch:
+    def _mixed(self, batch: Batch, random: np.random.Generator) -> Batch:
         """Mixup (Zhang et al., 2018): each example with a little, or half, of another one."""
+        features, targets = batch
         if self.recipe.mixup == 0:
-            return features, targets
+            return batch
         share = random.beta(self.recipe.mixup, self.recipe.mixup, len(features)).astype(np.float32)
         share = np.maximum(share, 1 - share)
         other = random.permutation(len(features))
         known = (targets >= 0) & (targets[other] >= 0)
         mixed = share[:, None] * np.maximum(targets, 0) + (1 - share[:, None]) * np.maximum(targets[other], 0)
-        # Of two corpora: a label that one of them lacks can still be the other's, but nothing says that it isn't.
+        # Of two corpora: a label that one of them lacks may be the other's target, but never counts as absent.
         mixed = np.where(known | (mixed > 0), mixed, -1)
         return share[:, None, None] * features + (1 - share[:, None, None]) * features[other], mixed
 
-    def _taught(self, features: npt.NDArray[np.float32], targets: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Label smoothing, and the teacher's opinion of this very version of the utterances; -1 stays -1."""
+    def _softened(self, features: npt.NDArray[np.float32], targets: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Targets after label smoothing and distillation from the teacher's probabilities; -1 stays -1."""
         known = targets >= 0
         smooth = self.recipe.label_smoothing
         softened = (1 - smooth) * targets + smooth * known / known.sum(axis=1, keepdims=True)
         if self.teacher is not None:
-            opinion = self.teacher(features) * known
-            opinion /= opinion.sum(axis=1, keepdims=True)
-            softened = (1 - self.recipe.distillation_weight) * softened + self.recipe.distillation_weight * opinion
+            probabilities = self.teacher(features) * known
+            probabilities /= probabilities.sum(axis=1, keepdims=True)
+            weight = self.recipe.distillation_weight
+            softened = (1 - weight) * softened + weight * probabilities
         return np.where(known, softened, -1).astype(np.float32)
 
 

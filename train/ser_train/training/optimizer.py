@@ -1,4 +1,4 @@
-"""What a recipe minimises, and how."""
+"""The loss, the optimizer and the training step of a recipe."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -17,10 +17,10 @@ __all__ = ["compile_model", "emotion_loss"]
 
 @keras.saving.register_keras_serializable("ser")
 def emotion_loss(y_true: Any, y_pred: Any) -> Any:
-    """Cross-entropy among the labels that the utterance's corpus has.
+    """Cross-entropy over the labels that the utterance's corpus has, (batch,).
 
-    Targets are (batch, labels) probabilities, or -1 for a label that the corpus never gives: an utterance of a corpus
-    without `calm` doesn't teach that it isn't calm.
+    Targets are (batch, labels) probabilities, or -1 for a label that the corpus lacks: an utterance of a corpus without
+    `calm` is no example against it.
     """
     among = y_pred * ops.cast(y_true >= 0, y_pred.dtype)
     among = among / ops.sum(among, axis=-1, keepdims=True)
@@ -28,13 +28,13 @@ def emotion_loss(y_true: Any, y_pred: Any) -> Any:
 
 
 def compile_model(model: keras.Model, recipe: BaselineConfig | AugmentedConfig, batches: int, epoch: int = 0) -> None:
-    """Gives a model the optimizer and the loss of its recipe.
+    """Compiles a model with the optimizer and the loss of its recipe.
 
     Args:
-        model: gives probabilities.
+        model: outputs probabilities.
         recipe: the settings.
         batches: in an epoch.
-        epoch: where the training is; an augmented one has a rate that rises and falls once or twice.
+        epoch: the next one; it selects the learning-rate cycle of an augmented training.
     """
     if isinstance(recipe, BaselineConfig):
         model.compile(
@@ -62,10 +62,10 @@ def compile_model(model: keras.Model, recipe: BaselineConfig | AugmentedConfig, 
 def _traced_once(
     model: keras.Model, targets: tf.TensorSpec, layers: Callable[[], AbstractContextManager[None]]
 ) -> Callable[[Iterator[Any]], Any]:
-    """A model's training step for batches of any size and length, its layers as they are in a context.
+    """A model's training step for batches of any size and length, traced with its layers as in a context.
 
-    Keras would trace the first length it meets for that length alone. What is computed would then depend, in the last
-    bits, on where a training began: one that goes on after a kill meets another length first.
+    Keras would specialise the step for the first batch's length. The last bits would then depend on where a training
+    began: one that is resumed meets another length first.
     """
 
     @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:])), targets])

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ser_edge.audio.formats import read_error
 from ser_edge.errors import AudioError
@@ -99,12 +99,8 @@ class ForwardOnlyFile:
         self._more = more
         self._held, self._start = b"", 0  # bytes, and the place of the first of them
         self._place = 0
-        self._opening = True
+        self.opening = True  # the header is read; set to False, it is read straight on
         self.error: AudioError | None = None  # libsndfile would print what is raised inside it
-
-    def opened(self) -> None:
-        """From now on it is read straight on."""
-        self._opening = False
 
     def tell(self) -> int:
         """The place of the next byte."""
@@ -121,7 +117,7 @@ class ForwardOnlyFile:
             return b""
         try:
             while self._start + len(self._held) < self._place + size and (more := self._more()):
-                if not self._opening:
+                if not self.opening:
                     self._held, self._start = self._held[self._place - self._start :], self._place
                 self._held += more
         except AudioError as e:
@@ -130,12 +126,6 @@ class ForwardOnlyFile:
         data = self._held[first : first + size]
         self._place += len(data)
         return data
-
-    def readinto(self, buffer: Any) -> int:
-        """The same, into a buffer."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 class SafeFile:
@@ -160,9 +150,3 @@ class SafeFile:
             return self._file.read(size)
         except (OSError, ValueError):  # missing samples are counted
             return b""
-
-    def readinto(self, buffer: Any) -> int:
-        """The same, into a buffer."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)

@@ -6,16 +6,15 @@ is cut, trimmed or mixed here.
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from ser_edge.audio.decoding.byte_streams import PeekableReader
-from ser_edge.audio.decoding.libsndfile import DecodeStats
+from ser_edge.audio.decoding.libsndfile import DecodeJob
 from ser_edge.audio.decoding.seekable_files import Items, decode_file
 from ser_edge.audio.formats import read_error
-from ser_edge.audio.samples.arrays import check_finite
-from ser_edge.audio.sound import Channels, Sound
+from ser_edge.audio.sound import Channels, Sound, check_finite
 from ser_edge.errors import AudioError, SerEdgeError
 
 __all__ = ["open_sound", "require_samples"]
@@ -36,11 +35,11 @@ def open_sound(source: str | Path | BinaryIO, name: str | None = None) -> Iterat
     """
     path = str(source) if isinstance(source, str | Path) else None
     name = name or path or str(getattr(source, "name", "the stream"))
-    stats = DecodeStats()
-    with _binary(source, path, name) as file, closing(_guarded(_decoded(file, path, name, stats), name)) as items:
+    job = DecodeJob(name, _CHUNK_SECONDS, path)
+    with _opened(source, path, name) as file, closing(_guarded(_decoded(file, job), name)) as items:
         rate = next(items)
         assert isinstance(rate, int)
-        yield Sound(rate, _checked(cast("Iterator[Channels]", items), name, stats), name, path, stats.length)
+        yield Sound(rate, _checked(cast("Iterator[Channels]", items), job), name, path, job.length)
 
 
 def require_samples(chunks: Iterator[Channels], name: str) -> Iterator[Channels]:
@@ -63,46 +62,40 @@ def _guarded(items: Items, name: str) -> Items:
         raise AudioError(f"{name}: can't be decoded: {type(e).__name__}: {e}", code="audio-damaged") from e
 
 
-def _checked(chunks: Iterator[Channels], name: str, stats: DecodeStats) -> Iterator[Channels]:
-    for chunk in require_samples(chunks, name):
-        check_finite(chunk, name)
+def _checked(chunks: Iterator[Channels], job: DecodeJob) -> Iterator[Channels]:
+    for chunk in require_samples(chunks, job.name):
+        check_finite(chunk, job.name)
         yield chunk
-    stats.report(name)
+    job.report()
 
 
-def _decoded(file: BinaryIO, path: str | None, name: str, stats: DecodeStats) -> Items:
+def _decoded(file: BinaryIO, job: DecodeJob) -> Items:
     try:
         seekable = file.seekable()
     except AttributeError:
         seekable = hasattr(file, "seek")
     if seekable:
-        return decode_file(file, path, name, stats, _CHUNK_SECONDS)
+        return decode_file(file, job)
     from ser_edge.audio.decoding.unseekable_streams import decode_stream
 
     # `read` of a buffered stream waits for all that it was asked for
-    reader = PeekableReader(getattr(file, "read1", file.read), name)
-    return decode_stream(reader, name, stats, _CHUNK_SECONDS)
+    reader = PeekableReader(getattr(file, "read1", file.read), job.name)
+    return decode_stream(reader, job)
 
 
-@contextmanager
-def _binary(source: str | Path | BinaryIO, path: str | None, name: str) -> Iterator[BinaryIO]:
+def _opened(source: str | Path | BinaryIO, path: str | None, name: str) -> AbstractContextManager[BinaryIO]:
+    """The file object of a path; one that was passed isn't closed."""
     if path is None:
         if hasattr(source, "encoding"):
             raise AudioError(f'{name}: opened as text; open it as open(path, "rb")', code="audio-file-object")
-        yield cast("BinaryIO", source)
-        return
-    with _opened(Path(path), name) as file:
-        yield file
-
-
-def _opened(path: Path, name: str) -> BinaryIO:
+        return nullcontext(cast("BinaryIO", source))
     try:
-        if not path.exists():
+        if not Path(path).exists():
             raise AudioError(f"{name}: no such file", code="audio-not-found")
-        if path.is_dir():
+        if Path(path).is_dir():
             os.scandir(path).close()  # raises where it may not be read, and its content isn't known
             problem = "a folder; expected a sound file, or a folder with sounds in it"
             raise AudioError(f"{name}: {problem}", code="audio-folder")
-        return cast("BinaryIO", path.open("rb", buffering=0))
+        return Path(path).open("rb", buffering=0)
     except (OSError, ValueError) as e:
         raise read_error(name, e) from e

@@ -21,13 +21,12 @@ import numpy as np
 from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader, SafeFile
 from ser_edge.audio.decoding.containers.detection import segments_of
 from ser_edge.audio.decoding.containers.segments import SegmentConverter, decode_segments
-from ser_edge.audio.decoding.libsndfile import DecodeStats
-from ser_edge.audio.samples.arrays import check_rate
-from ser_edge.audio.sound import Channels
+from ser_edge.audio.decoding.libsndfile import DecodeJob
+from ser_edge.audio.sound import Channels, check_rate
 from ser_edge.errors import AudioError
 from ser_edge.errors.install_hints import pip_install
 
-__all__ = ["available", "decode_media", "decoder", "install_command"]
+__all__ = ["decode_media", "decoder", "install_command"]
 
 _NO_SOUND = "no sound in it, or none that can be decoded"
 
@@ -37,11 +36,6 @@ def decoder() -> str | None:
     if find_spec("av") is not None:
         return "PyAV"
     return "ffmpeg" if shutil.which("ffmpeg") is not None else None
-
-
-def available() -> bool:
-    """Whether one of them is installed."""
-    return decoder() is not None
 
 
 def install_command() -> str:
@@ -54,46 +48,41 @@ def install_command() -> str:
     return pip_install("av")
 
 
-def decode_media(
-    file: BinaryIO, path: str | None, name: str, stats: DecodeStats, seconds: float
-) -> Generator[int | Channels, None, None]:
+def decode_media(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None, None]:
     """The sample rate, then the samples of the audio stream that FFmpeg takes for the main one.
 
     Args:
         file: seekable.
-        path: of it; None where it has none.
-        name: for messages.
-        stats: is filled in.
-        seconds: of sound in a chunk, about.
+        job: is updated.
 
     Raises:
         AudioError: nothing can be decoded.
     """
     file.seek(0)
     if decoder() == "PyAV":
-        return _by_pyav(file, name, stats)
-    return _by_ffmpeg(file, path, name, stats, seconds)
+        return _by_pyav(file, job)
+    return _by_ffmpeg(file, job)
 
 
-def _by_pyav(file: BinaryIO, name: str, stats: DecodeStats) -> Generator[int | Channels, None, None]:
+def _by_pyav(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None, None]:
     import av
 
     try:
         with av.open(SafeFile(file), metadata_errors="ignore") as container:
             stream = container.streams.best("audio")
             if stream is None:
-                raise AudioError(f"{name}: {_NO_SOUND}", code="audio-unknown-format")
-            yield from _frames(container, stream, name, stats)
+                raise AudioError(f"{job.name}: {_NO_SOUND}", code="audio-unknown-format")
+            yield from _frames(container, stream, job)
     except AudioError:
         raise
     except Exception as e:  # FFmpeg's errors are of many classes
         problem = getattr(e, "strerror", None) or str(e) or type(e).__name__
-        if not stats.seconds:
-            raise AudioError(f"{name}: can't be decoded: {problem}", code="audio-damaged") from e
-        stats.problem = problem
+        if not job.seconds:
+            raise AudioError(f"{job.name}: can't be decoded: {problem}", code="audio-damaged") from e
+        job.problem = problem
 
 
-def _frames(container: Any, stream: Any, name: str, stats: DecodeStats) -> Iterator[int | Channels]:
+def _frames(container: Any, stream: Any, job: DecodeJob) -> Iterator[int | Channels]:
     """All frames, at the rate and in the channels of the first."""
     import av
 
@@ -101,26 +90,26 @@ def _frames(container: Any, stream: Any, name: str, stats: DecodeStats) -> Itera
     kind: tuple[int, int] | None = None
     converter: SegmentConverter | None = None
     for packet in container.demux(stream):
-        stats.taken += packet.size
+        job.taken += packet.size
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:
-            stats.skipped += packet.size
+            job.skipped += packet.size
             continue
         for frame in frames:
             now = (frame.sample_rate, frame.layout.nb_channels)
             if target is None:
-                check_rate(now[0], name)
+                check_rate(now[0], job.name)
                 target = now
                 yield now[0]
             if converter is None or now != kind:
                 if converter is not None:
                     yield from converter.finish()
                 kind, converter = now, SegmentConverter(now[0], *target)
-            stats.seconds += frame.samples / now[0]
+            job.seconds += frame.samples / now[0]
             yield from converter.process(_samples(frame, now[1]))
     if converter is None:
-        raise AudioError(f"{name}: {_NO_SOUND}", code="audio-unknown-format")
+        raise AudioError(f"{job.name}: {_NO_SOUND}", code="audio-unknown-format")
     yield from converter.finish()
 
 
@@ -136,10 +125,8 @@ def _samples(frame: Any, channels: int) -> Channels:
     return samples
 
 
-def _by_ffmpeg(
-    file: BinaryIO, path: str | None, name: str, stats: DecodeStats, seconds: float
-) -> Generator[int | Channels, None, None]:
-    with _at_a_path(file, path) as place, tempfile.TemporaryFile() as messages:
+def _by_ffmpeg(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None, None]:
+    with _at_a_path(file, job.path) as place, tempfile.TemporaryFile() as messages:
         command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i", f"file:{place}"]
         command += ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
         with subprocess.Popen(
@@ -149,17 +136,17 @@ def _by_ffmpeg(
             stderr=messages,
         ) as process:
             assert process.stdout is not None
-            reader = PeekableReader(process.stdout.read1, name)  # type: ignore[attr-defined]
+            reader = PeekableReader(process.stdout.read1, job.name)  # type: ignore[attr-defined]
             try:
-                yield from decode_segments(segments_of(reader, stats) or iter(()), name, stats, seconds)
+                yield from decode_segments(segments_of(reader, job) or iter(()), job)
             except AudioError as e:
                 process.wait()
                 problem = f"can't be decoded: {_last_line(messages) or _NO_SOUND}"
-                raise AudioError(f"{name}: {problem}", code="audio-damaged") from e
+                raise AudioError(f"{job.name}: {problem}", code="audio-damaged") from e
             finally:
                 process.kill()
         if problem := _last_line(messages):
-            stats.problem = problem
+            job.problem = problem
 
 
 @contextmanager

@@ -82,7 +82,7 @@ def sound_of_file(file: Any) -> Iterator[Sound]:
     if "r" not in getattr(file, "mode", "r") and "+" not in getattr(file, "mode", "r"):
         problem = "a SoundFile that is opened for writing; close it, then type predict(path)"
         raise AudioError(f"{name}: {problem}", code="audio-file-object")
-    start = file.tell() if file.seekable() else None
+    start = file.seek(0, io.SEEK_CUR) if file.seekable() else None
     if start is not None and 0 < file.frames <= start:
         raise AudioError(f"{name}: a SoundFile that was read to its end; type file.seek(0)", code="audio-file-object")
     seconds = (file.frames - (start or 0)) / file.samplerate
@@ -133,12 +133,10 @@ def _is_async(function: Any) -> bool:
 def _rewind(source: Any) -> bool:
     """Rewinds it; False where that fails, and it is read on from its current place."""
     seekable = getattr(source, "seekable", lambda: hasattr(source, "seek"))
-    try:
+    with suppress(Exception):  # a wrapper claims to seek, and its file doesn't
         if seekable():
             source.seek(0)
             return True
-    except Exception:  # a wrapper claims to seek, and its file doesn't
-        pass
     return False
 
 
@@ -148,13 +146,14 @@ def _copy(source: Any, copy: Any, name: str, max_size: int) -> None:
     Raises:
         AudioError: it can't be read, or reads no bytes.
     """
+    size = 0
     while True:
         try:
             try:
                 data = source.read(_BLOCK)
             except TypeError:  # one that takes no size
                 data = source.read()
-        except Exception as e:  # ZIP files, responses and uploads have exceptions of their own
+        except Exception as e:  # ZIP files, responses and uploads have their own exceptions
             raise AudioError(f"{name}: can't be read: {error_text(e)}", code="audio-unreadable") from e
         if not data and isinstance(data, bytes):
             return
@@ -170,7 +169,7 @@ def _copy(source: Any, copy: Any, name: str, max_size: int) -> None:
             raise AudioError(f"{name}: {problem}", code="audio-file-object")
         if not data:
             return
-        copy.write(data)
-        if copy.tell() > max_size:
+        size += copy.write(data)
+        if size > max_size:
             problem = f"over {max_size >> 30} GiB and no end; save it as a file, and give its path"
             raise AudioError(f"{name}: {problem}", code="audio-too-long")

@@ -1,4 +1,4 @@
-"""libsndfile (soundfile) reads straight on until nothing comes, past damage, and counts what is missing."""
+"""Decoding by libsndfile (soundfile): straight on to the end, past damage, counting the missing samples."""
 
 import os
 from collections.abc import Generator, Iterator
@@ -9,23 +9,25 @@ import numpy as np
 
 from ser_edge.audio.decoding.byte_streams import SafeFile
 from ser_edge.audio.formats import error_text, read_error
-from ser_edge.audio.samples.arrays import check_rate
-from ser_edge.audio.sound import Channels
+from ser_edge.audio.sound import Channels, check_rate
 from ser_edge.errors.user_warnings import warn
 
-__all__ = ["DecodeStats", "blocks", "decode_whole", "open_file"]
+__all__ = ["DecodeJob", "blocks", "decode_whole", "open_file"]
 
 _MAX_LENGTH = 1 << 56  # samples; libsndfile declares more where it doesn't know
 _TOLERATED = 0.01  # ratio of a sound that may be missing without a warning
-_DTYPES = {"PCM_16": "int16"}  # what libsndfile decodes to, where it isn't float32
-_AT_ONCE = 1 << 22  # values decoded at once: memory grows with the sound that is there, not with what a header claims
-_UNWRITTEN = {"int16": -32_767, "float32": np.nan}  # what no decoder leaves at the end of its output
+_DTYPES = {"PCM_16": "int16"}  # decoded type, where it isn't float32
+_AT_ONCE = 1 << 22  # values decoded at once: memory grows with the actual sound, not with a header's claim
+_UNWRITTEN = {"int16": -32_767, "float32": np.nan}  # values that no decoder leaves at the end of its output
 
 
 @dataclass
-class DecodeStats:
-    """How much of a sound was decoded, and how much wasn't."""
+class DecodeJob:
+    """A sound that is being decoded, and how much of it was decoded."""
 
+    name: str  # for messages
+    chunk_seconds: float  # of sound in a chunk, about
+    path: str | None = None  # None for sounds without one
     length: float | None = None  # seconds, about, by a header
     seconds: float = 0.0  # decoded
     missing: float = 0.0  # seconds that were declared and didn't come
@@ -33,7 +35,7 @@ class DecodeStats:
     skipped: int = 0  # bytes of them that are neither sound nor a tag
     problem: str = ""  # the decoder's message, where it isn't known how much is missing
 
-    def report(self, name: str) -> None:
+    def report(self) -> None:
         """Warns in a line, if a hundredth of the sound or more is missing."""
         whole = self.seconds + self.missing
         if not self.seconds:  # an error is raised for it
@@ -46,43 +48,38 @@ class DecodeStats:
             text = f"damaged ({self.problem}): {self.seconds:.2f} s could be decoded"
         else:
             return
-        warn(f"{name}: {text}; copy it again")
+        warn(f"{self.name}: {text}; copy it again")
 
 
-def decode_whole(
-    file: BinaryIO, path: str | None, name: str, stats: DecodeStats, seconds: float
-) -> Generator[int | Channels, None, None]:
+def decode_whole(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None, None]:
     """The sample rate of a file, then its samples, as far as libsndfile finds them alone.
 
     Args:
         file: seekable.
-        path: of it; None where it has none.
-        name: for messages.
-        stats: is filled in.
-        seconds: of sound in a chunk.
+        job: is updated.
 
     Raises:
         AudioError: libsndfile can't read it.
     """
     file.seek(0)
     # Names are bytes on POSIX systems: soundfile would refuse those that aren't UTF-8. It wants settings for a .raw.
-    by_name = path is not None and not path.lower().endswith(".raw")
-    place: Any = (os.fsencode(str(path)) if os.name == "posix" else path) if by_name else SafeFile(file)
-    with open_file(place, name) as sound:
-        check_rate(sound.samplerate, name)
+    by_name = job.path is not None and not job.path.lower().endswith(".raw")
+    place: Any = (os.fsencode(str(job.path)) if os.name == "posix" else job.path) if by_name else SafeFile(file)
+    with open_file(place, job.name) as sound:
+        check_rate(sound.samplerate, job.name)
         rate = int(sound.samplerate)
         frames = sound.frames if sound.frames < _MAX_LENGTH else 0
-        stats.length = frames / rate or None
+        job.length = frames / rate or None
         yield rate
         count = 0
-        for data, problem in blocks(sound, seconds):
+        for data, problem in blocks(sound, job.chunk_seconds):
             count += len(data)
-            stats.seconds += len(data) / rate
-            stats.problem = problem or stats.problem
+            job.seconds += len(data) / rate
+            job.problem = problem or job.problem
             if len(data):
                 yield data
     if sound.format != "MP3":  # whose length is a guess, where its index isn't right
-        stats.missing += max(0, frames - count) / rate
+        job.missing += max(0, frames - count) / rate
 
 
 def open_file(place: Any, name: str) -> Any:
@@ -108,7 +105,7 @@ def open_file(place: Any, name: str) -> Any:
 
 
 def blocks(file: Any, seconds: float) -> Iterator[tuple[Channels, str]]:
-    """An `open_file` in blocks of so many seconds, (samples, channels), each with the message of what shortened it."""
+    """An `open_file` in blocks of so many seconds, (samples, channels), each with the error that shortened it."""
     count = max(1, round(seconds * file.samplerate))
     while True:
         data, problem = _decode(file, count)
@@ -128,7 +125,7 @@ def _decode(file: Any, count: int) -> tuple[Channels, str]:
         try:
             data = file.read(len(data), out=data)
             more = len(data) == min(step, count)
-        except Exception as e:  # what was decoded before it stands in the array
+        except Exception as e:  # the array holds the samples decoded before it
             problem = error_text(e)
             data = data[: _written(data)]
             more = len(data) > 0

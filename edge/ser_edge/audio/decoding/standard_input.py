@@ -12,7 +12,7 @@ import numpy as np
 
 from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.decoder import require_samples
-from ser_edge.audio.decoding.libsndfile import DecodeStats
+from ser_edge.audio.decoding.libsndfile import DecodeJob
 from ser_edge.audio.decoding.unseekable_streams import decode_stream
 from ser_edge.audio.samples.arrays import chunk_to_samples
 from ser_edge.audio.sound import Channels, Sound
@@ -20,7 +20,7 @@ from ser_edge.errors import AudioError
 
 __all__ = ["SAMPLE_FORMATS", "RawFormat", "pipe_sound", "raw_sound"]
 
-_PIPE_SECONDS = 0.1  # of sound in a chunk: what a prediction waits for
+_PIPE_SECONDS = 0.1  # of sound in a chunk, which a prediction waits for
 _MAX_QUEUED = 50  # chunks read ahead; then the writer waits
 
 # The names of arecord, ffmpeg and sox, in little-endian.
@@ -45,8 +45,7 @@ def pipe_sound(stream: BinaryIO, name: str) -> Iterator[Sound]:
     Raises:
         AudioError: the pipe is empty, or isn't a sound.
     """
-    stats = DecodeStats()
-    chunks = _in_background(_from_pipe(stream, name, stats))
+    chunks = _in_background(_from_pipe(stream, DecodeJob(name, _PIPE_SECONDS)))
     rate = next(chunks)
     assert isinstance(rate, int)
     yield Sound(rate, require_samples(cast("Iterator[Channels]", chunks), name), name, name)
@@ -62,14 +61,14 @@ def raw_sound(stream: Any, raw: RawFormat, name: str = "-") -> Iterator[Sound]:
     yield Sound(raw.rate, require_samples(_from_raw(stream, raw, name), name), name, name)
 
 
-def _from_pipe(stream: BinaryIO, name: str, stats: DecodeStats) -> Iterator[int | Channels]:
+def _from_pipe(stream: BinaryIO, job: DecodeJob) -> Iterator[int | Channels]:
     """The sample rate, then the samples."""
-    reader = PeekableReader(getattr(stream, "read1", stream.read), name)
+    reader = PeekableReader(getattr(stream, "read1", stream.read), job.name)
     if not reader.peek(1):
         problem = "empty; pipe a sound file into it, or samples with --rate"
-        raise AudioError(f"{name}: {problem}", code="audio-empty")
-    yield from decode_stream(reader, name, stats, _PIPE_SECONDS)
-    stats.report(name)
+        raise AudioError(f"{job.name}: {problem}", code="audio-empty")
+    yield from decode_stream(reader, job)
+    job.report()
 
 
 def _from_raw(stream: Any, raw: RawFormat, name: str) -> Iterator[Channels]:

@@ -7,7 +7,7 @@ from typing import IO, BinaryIO, cast
 from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader
 from ser_edge.audio.decoding.containers.detection import segments_of
 from ser_edge.audio.decoding.containers.segments import decode_segments
-from ser_edge.audio.decoding.libsndfile import DecodeStats
+from ser_edge.audio.decoding.libsndfile import DecodeJob
 from ser_edge.audio.decoding.seekable_files import Items, decode_file
 from ser_edge.errors import AudioError
 
@@ -16,36 +16,35 @@ __all__ = ["decode_stream"]
 _MAX_SIZE = 1 << 32  # bytes of a temporary file: an endless stream mustn't fill the disk
 
 
-def decode_stream(reader: PeekableReader, name: str, stats: DecodeStats, seconds: float) -> Items:
+def decode_stream(reader: PeekableReader, job: DecodeJob) -> Items:
     """The sample rate of a sound file that comes in order, then its samples, as soon as a chunk is there.
 
     Args:
         reader: of its bytes.
-        name: for messages.
-        stats: is filled in.
-        seconds: of sound in a chunk.
+        job: is updated.
 
     Raises:
         AudioError: nothing can be decoded.
     """
-    segments = segments_of(reader, stats)
+    segments = segments_of(reader, job)
     if segments is not None:
-        items = decode_segments(segments, name, stats, seconds)
+        items = decode_segments(segments, job)
         try:
             rate = next(items)
         except AudioError:
             if not reader.rewind():
                 raise
-            stats.skipped = 0
+            job.skipped = 0
         else:
             yield rate
             yield from items
-            stats.taken = reader.taken
+            job.taken = reader.taken
             return
     reader.rewind()
     with tempfile.TemporaryFile() as whole:
-        _copy(reader, whole, name)
-        yield from decode_file(cast("BinaryIO", whole), None, name, stats, seconds)
+        _copy(reader, whole, job.name)
+        job.path = None  # of the stream, which can't be read again
+        yield from decode_file(cast("BinaryIO", whole), job)
 
 
 def _copy(reader: PeekableReader, whole: IO[bytes], name: str) -> None:

@@ -34,7 +34,7 @@ def to_numpy(source: Any) -> npt.NDArray[Any]:
     _refuse_others(source)
     try:
         found = _converted(source)
-    except Exception as e:  # each library of tensors has exceptions of its own
+    except Exception as e:  # each library of tensors has its own exceptions
         reason = " ".join(str(e).split())[:_MAX_REASON] or type(e).__name__
         if isinstance(source, list | tuple) and "inhomogeneous" in reason:
             reason = "its parts differ in length; type np.concatenate(parts) if they are one sound"
@@ -83,7 +83,7 @@ def _refuse_others(source: Any) -> None:
     if isinstance(source, Mapping):
         raise TypeError(f'{kind}: no samples; type predict(x["array"], sample_rate=x["sampling_rate"])')
     if hasattr(source, "__aiter__") or hasattr(source, "__await__"):
-        raise TypeError(f"{kind}: async; type await, and give what comes")
+        raise TypeError(f"{kind}: async; await it, and pass its result")
     if isinstance(source, Iterator):
         raise TypeError(f"{kind}: gives chunks one by one; type stream(chunks, sample_rate=...) for those")
     if isinstance(source, list | tuple) and isinstance(_first_value(source), str | bytes | PathLike):

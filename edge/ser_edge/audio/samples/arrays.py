@@ -11,40 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.audio.samples.array_types import split_rate, to_numpy
-from ser_edge.audio.sound import Channels
+from ser_edge.audio.sound import Channels, Sound, check_finite, check_rate
 from ser_edge.errors import AudioError
 
-__all__ = [
-    "MAX_AMPLITUDE",
-    "MAX_RATE",
-    "MIN_RATE",
-    "SILENCE_PEAK",
-    "ChunkLayout",
-    "array_to_samples",
-    "check_finite",
-    "check_rate",
-    "chunk_to_samples",
-    "parse_sample_rate",
-]
+__all__ = ["ChunkLayout", "array_to_samples", "chunk_to_samples", "parse_sample_rate", "sound_of_array"]
 
-MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; outside it a header is damaged
-MAX_AMPLITUDE = 1e12  # full scale is 1; float32 couldn't hold the power of louder samples
-SILENCE_PEAK = 1e-4  # -80 dBFS: below the noise floor of any microphone
 _MAX_CHANNELS = 32  # of an array that is (channels, samples); one with more must be (samples, channels)
 _FULL_SCALES = (1 << 15, 1 << 31, 1 << 63)  # of integers that may be wider than their samples
 # First bytes of encoded sound, by their place: an array of these is a file, not samples.
 _ENCODED = {0: (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"caff", b"\x1aE\xdf\xa3"), 4: (b"ftyp",)}
-
-
-def check_rate(rate: float, name: str) -> None:
-    """Refuses a sample rate that no recording has.
-
-    Raises:
-        AudioError: it is outside MIN_RATE to MAX_RATE.
-    """
-    if not MIN_RATE <= rate <= MAX_RATE:
-        problem = f"a sample rate of {rate} Hz; expected {MIN_RATE} to {MAX_RATE}"
-        raise AudioError(f"{name}: {problem}", code="audio-sample-rate")
 
 
 def parse_sample_rate(value: Any, name: str) -> int:
@@ -66,17 +41,6 @@ def parse_sample_rate(value: Any, name: str) -> int:
     if not isinstance(rate, int):
         raise AudioError(f"{name}: a sample rate of {rate} Hz; expected a whole number", code="audio-sample-rate")
     return rate
-
-
-def check_finite(samples: Channels, name: str, advice: str = "write it as 16-bit WAV") -> None:
-    """Refuses samples that no recording has.
-
-    Raises:
-        AudioError: NaN, infinite, or beyond `MAX_AMPLITUDE`.
-    """
-    if len(samples) and not max(samples.max(), -samples.min()) <= MAX_AMPLITUDE:  # NaN where there is one
-        problem = f"holds NaN or infinite samples, or some above {MAX_AMPLITUDE:g}; {advice}"
-        raise AudioError(f"{name}: {problem}", code="audio-not-finite")
 
 
 def chunk_to_samples(chunk: npt.ArrayLike) -> Channels:
@@ -110,6 +74,28 @@ def array_to_samples(sound: npt.ArrayLike) -> Channels:
         raise AudioError("array: empty, no samples in it", code="audio-empty")
     check_finite(samples, "array", "type np.nan_to_num(array)")
     return samples
+
+
+def sound_of_array(source: Any, sample_rate: Any) -> Sound:
+    """A whole sound in memory; takes (samples, rate) and (rate, samples) as well.
+
+    Raises:
+        AudioError: as `array_to_samples` does, or for an impossible rate.
+        TypeError: as there, or the rate is missing or contradicts another.
+    """
+    if (pair := split_rate(source)) is not None:
+        given, source = parse_sample_rate(pair[0], "array"), pair[1]
+        if sample_rate is not None and parse_sample_rate(sample_rate, "array") != given:
+            raise TypeError(f"the samples come with {given} Hz, sample_rate is {sample_rate}; leave one of them out")
+        sample_rate = given
+    if isinstance(source, int | float) and (hasattr(sample_rate, "__len__") or hasattr(sample_rate, "__array__")):
+        raise TypeError(f"samples come first, then their rate; type predict(samples, sample_rate={source})")
+    if sample_rate is None:
+        array_to_samples(source)  # raises where a rate wouldn't help
+        raise TypeError("an array needs its sample rate: predict(array, sample_rate=...)")
+    rate = parse_sample_rate(sample_rate, "array")
+    samples = array_to_samples(source)
+    return Sound(rate, iter([samples]), "array", None, len(samples) / rate)
 
 
 class ChunkLayout:
@@ -203,7 +189,7 @@ def _scaled(data: npt.NDArray[Any], full_scale: int) -> npt.NDArray[np.float32]:
 
 
 def _refuse_encoded(data: npt.NDArray[Any]) -> None:
-    """Refuses an array of the bytes of a sound file."""
+    """Raises AudioError for an array of the bytes of a sound file."""
     if data.dtype.itemsize != 1 or data.ndim != 1:
         return
     head = data[:16].tobytes()

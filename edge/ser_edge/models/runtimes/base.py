@@ -55,7 +55,8 @@ def load_library(module: str, advice: str) -> Any:
     try:
         return import_module(module)
     except ImportError as e:
-        raise RuntimeUnavailable(f"{module.split('.')[0]} can't be loaded ({one_line(e)}); try: {advice}") from e
+        message = f"{module.split('.')[0]} can't be loaded ({one_line(e)}); try: {advice}"
+        raise RuntimeUnavailable(message, code="runtime-unavailable") from e
 
 
 def one_line(error: Exception) -> str:

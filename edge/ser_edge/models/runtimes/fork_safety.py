@@ -1,4 +1,4 @@
-"""Native objects and forks: a forked child opens its own when it first needs one.
+"""Native objects and forks: a forked child opens new ones when it needs them.
 
 The thread pools of LiteRT, XNNPACK and ONNX Runtime have no threads in a forked child: running them can hang there, and
 so can freeing them. A lock that another thread held at the fork stays locked, and a network that was running stays half

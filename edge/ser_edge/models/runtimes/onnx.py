@@ -52,7 +52,7 @@ def _open_session(content: bytes, name: str, threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Without this it would accept its own format as well, which `container` doesn't check.
+    # Without this it would accept the ORT format as well, which `container` doesn't check.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -22,8 +22,8 @@ from ser_edge.errors.install_hints import install_extra
 from ser_edge.errors.native_stderr import keep_freed_memory
 from ser_edge.errors.user_warnings import warn
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.recognition.batch.tasks import FileResult, RecognizerConfig, classify_file, group_files, map_ordered
-from ser_edge.recognition.recognizer import Recognizer
+from ser_edge.recognition.batch.tasks import FileResult, classify_file, group_files, map_ordered
+from ser_edge.recognition.recognizer import Recognizer, RecognizerConfig
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -17,7 +17,8 @@ from typing import Any
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.native_stderr import keep_freed_memory
-from ser_edge.recognition.batch.tasks import FileResult, RecognizerConfig, classify_file, group_files, map_ordered
+from ser_edge.recognition.batch.tasks import FileResult, classify_file, group_files, map_ordered
+from ser_edge.recognition.recognizer import RecognizerConfig
 
 __all__ = ["predict_in_processes"]
 

@@ -1,4 +1,4 @@
-"""Many files: what a recognizer is built from, the result of a file, and how files are grouped into ordered tasks.
+"""Many files: the result of a file, and how files are grouped into tasks and their results kept in order.
 
 Memory doesn't grow with the number of files: `map_ordered` keeps a bounded number of tasks in flight.
 """
@@ -15,12 +15,10 @@ from ser_edge.errors import AudioError
 from ser_edge.errors.user_warnings import capture_warnings, warn
 from ser_edge.recognition.prediction import Prediction
 from ser_edge.recognition.recognizer import Recognizer
-from ser_edge.recognition.windows import WindowConfig
 
 __all__ = [
     "FileResult",
     "OnProgress",
-    "RecognizerConfig",
     "classify_file",
     "default_jobs",
     "group_files",
@@ -34,26 +32,6 @@ _WORTH_PROCESSES = 8 << 20  # bytes of audio, which take about as long to classi
 
 OnProgress = Callable[[float, float], None]  # seconds classified, seconds in the file (0 where unknown)
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class RecognizerConfig:
-    """The arguments of a `Recognizer`, so that another process or machine can build the same one."""
-
-    model: str
-    threads: int
-    threshold: float | None
-    windows: WindowConfig
-    channel: int | None = None
-
-    def build(self) -> Recognizer:
-        """Opens the model.
-
-        Raises:
-            ModelError: no such model, or one that can't be used.
-            ValueError: a window that the model can't take.
-        """
-        return Recognizer(self.model, self.threads, self.threshold, self.windows, self.channel)
 
 
 @dataclass(frozen=True)

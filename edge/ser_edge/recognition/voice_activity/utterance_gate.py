@@ -52,7 +52,8 @@ def find_speech(samples: Samples, sample_rate: int) -> Speech:
     if len(samples) < MIN_SECONDS * sample_rate:
         return Speech(False, 0.0)
     for speed in _SPEEDS:
-        probabilities = _probabilities(resample(samples, round(sample_rate * speed), RATE))
+        rate = round(sample_rate * speed)
+        probabilities = _probabilities(samples if rate == RATE else resample(samples, rate, RATE))
         ratio = _ratio(probabilities)
         clearest = float(np.sort(probabilities)[-_CLEAR_CHUNKS:].sum())
         if clearest >= _CLEAR_PROBABILITY * _CLEAR_CHUNKS and (speed == 1.0 or ratio >= _MIN_SLOW_RATIO):

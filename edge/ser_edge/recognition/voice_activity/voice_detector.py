@@ -28,7 +28,6 @@ __all__ = [
     "Network",
     "VoiceDetector",
     "open_detector",
-    "open_network",
     "shared_network",
     "speech_probabilities",
 ]
@@ -65,8 +64,9 @@ class Network:
         return float(interpreter.get_tensor(self._probability)[0, 0]), next_state
 
 
-def open_network(path: Path = VAD_FILE) -> ForkSafe[Network]:
-    """Opens the network's file.
+@cache
+def shared_network(path: Path = VAD_FILE) -> ForkSafe[Network]:
+    """Opens the network's file, once per process.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -76,17 +76,11 @@ def open_network(path: Path = VAD_FILE) -> ForkSafe[Network]:
     return ForkSafe(reopen(), reopen)
 
 
-@cache
-def shared_network() -> ForkSafe[Network]:
-    """The one network of this process; see `open_network`."""
-    return open_network()
-
-
 class VoiceDetector:
     """Detects speech in one signal, chunk by chunk; for one thread at a time.
 
     Args:
-        network: by default the shared one, whose errors are those of `open_network`.
+        network: by default the shared one, whose errors are those of `shared_network`.
 
     >>> detector = VoiceDetector()
     >>> detector.probability(np.zeros(CHUNK, np.float32)) < 0.1
@@ -121,7 +115,8 @@ def open_detector() -> VoiceDetector:
     try:
         return VoiceDetector()
     except RuntimeUnavailable as e:
-        raise RuntimeUnavailable(f"the voice detector needs LiteRT: {e}, or use --no-gate") from e
+        message = f"the voice detector needs LiteRT: {e}, or use --no-gate"
+        raise RuntimeUnavailable(message, code=e.code) from e
 
 
 def speech_probabilities(chunks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

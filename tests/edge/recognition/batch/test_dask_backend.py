@@ -17,7 +17,7 @@ from ser_edge.cli.app import main
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.recognition.batch import dask_backend
 from ser_edge.recognition.batch.dask_backend import cluster_client, predict_in_cluster
-from ser_edge.recognition.batch.tasks import RecognizerConfig
+from ser_edge.recognition.recognizer import RecognizerConfig
 from tests import messages
 
 TIMEOUT = 120.0  # seconds, on a busy machine

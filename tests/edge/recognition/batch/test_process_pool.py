@@ -19,7 +19,8 @@ import soundfile
 from ser_edge import ModelError, SerEdgeError, WindowConfig
 from ser_edge.cli.predict import find_files
 from ser_edge.recognition.batch.process_pool import predict_in_processes
-from ser_edge.recognition.batch.tasks import FileResult, RecognizerConfig, classify_file
+from ser_edge.recognition.batch.tasks import FileResult, classify_file
+from ser_edge.recognition.recognizer import RecognizerConfig
 from tests import messages
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
@@ -87,14 +88,15 @@ def test_errors_and_warnings_belong_to_their_file(folder: Path) -> None:
 
 def test_a_few_short_files_start_no_process(sounds: list[Path]) -> None:
     program = (
-        "import sys, threading; from ser_edge.cli.app import main; main();"
-        "print(threading.active_count(), {'multiprocessing', 'concurrent.futures', 'distributed'} & set(sys.modules))"
+        "import sys, threading; before = set(sys.modules); threads = threading.active_count();"
+        "from ser_edge.cli.app import main; main(); new = set(sys.modules) - before;"
+        "print(threading.active_count() - threads, {'multiprocessing', 'concurrent.futures', 'distributed'} & new)"
     )
     for arguments in ([sounds[0]], sounds, ["--jobs", "1", *sounds]):
         done = subprocess.run(
             [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, encoding="utf-8", check=True
         )
-        assert done.stdout.splitlines()[-1] == "1 set()"
+        assert done.stdout.splitlines()[-1] == "0 set()"
 
 
 def test_closing_the_results_leaves_no_process(folder: Path) -> None:
@@ -105,9 +107,18 @@ def test_closing_the_results_leaves_no_process(folder: Path) -> None:
     assert not multiprocessing.active_children()
 
 
+def test_a_system_without_processes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no semaphores")
+
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor.__init__", refuse)
+    with messages.raises(SerEdgeError, "processes-unavailable"):
+        next(predict_in_processes(config_of(), ["a.wav", "b.wav"], jobs=2))
+
+
 def test_a_missing_model_is_an_error_of_the_parent(tmp_path: Path, sounds: list[Path]) -> None:
     results = predict_in_processes(config_of(str(tmp_path / "missing.onnx")), map(str, sounds), jobs=2)
-    with pytest.raises(ModelError):
+    with messages.raises(ModelError, "model-not-found"):
         next(results)
     assert not multiprocessing.active_children()
 

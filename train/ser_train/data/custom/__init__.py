@@ -1,1 +1,1 @@
-"""Your own recordings: a folder for each label, or a table."""
+"""Custom corpora: a folder for each label, or a table."""

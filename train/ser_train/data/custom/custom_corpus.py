@@ -1,4 +1,4 @@
-"""Your own recordings: folders or a table say what the names of a known corpus would say.
+"""Custom corpora: recordings whose labels and speakers are given by folders or a table.
 
     recordings/                     recordings.csv
     ├── bored/                      path,label,speaker
@@ -7,9 +7,9 @@
     └── engaged/                    tuesday/0001.wav,engaged,anna
         └── anna/1.wav
 
-A label may be anything; a speaker is whoever says it, and has one name everywhere: speakers are what a figure is made
-honest by. So what would put one voice under two names is refused. Paths in a table are relative to it. `layouts` reads
-folders, `tables` the text of a table.
+A label may be any text. A speaker has one name everywhere, for accuracy is measured speaker-independently: what would
+put one voice under two names is refused. Paths in a table are relative to it. `folder_layouts` reads folders,
+`label_tables` the text of a table.
 """
 
 import logging
@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path, PureWindowsPath
 
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
-from ser_train.data.audio_files import sounds
+from ser_train.data.audio_files import find_sounds
 from ser_train.data.corpus_registry import CUSTOM
 from ser_train.data.custom.folder_layouts import is_custom_folder, labelled_sounds, naming_note
 from ser_train.data.custom.label_tables import is_table, read_rows
@@ -31,24 +31,24 @@ __all__ = ["check_recordings", "is_custom", "read_custom"]
 
 _log = logging.getLogger(__name__)
 
-_FEWEST = 5  # recordings of a label
+_MIN_RECORDINGS = 5  # of a label
 
 
 def is_custom(path: Path) -> bool:
-    """Whether this is a table, or a folder whose folders say what is in it: see `layouts.is_custom_folder`."""
+    """Whether this is a table, or a folder whose folders are labels and speakers: see `is_custom_folder`."""
     if is_table(path):
         return True
-    return path.is_dir() and is_custom_folder(path, sounds(path))
+    return path.is_dir() and is_custom_folder(path, find_sounds(path))
 
 
 def read_custom(path: Path) -> list[Utterance]:
-    """Reads a folder or a table.
+    """Reads a custom corpus from a folder or a table.
 
     Returns:
         Utterances without digests.
 
     Raises:
-        CorpusError: anything that isn't as above; the message has a line of a table, or a path.
+        CorpusError: anything that isn't as above; the message names a line of the table, or a path.
     """
     if is_table(path):
         utterances = _of_table(path)
@@ -56,24 +56,25 @@ def read_custom(path: Path) -> list[Utterance]:
         found = labelled_sounds(path)
         utterances = [_utterance(sound, label, speaker, sound.relative_to(path).parts[2:])
                       for sound, label, speaker in found]  # fmt: skip
-    raise_problems(
+    similar = [
         (path, f"{' and '.join(same)} differ in capitals alone; give them one name")
         for names in ({u.emotion for u in utterances}, {f"{u.actor}" for u in utterances})
-        for same in _alike(names)
-    )
+        for same in _differ_in_case(names)
+    ]
+    raise_problems(similar, "corpus-conflict")
     labels = labels_of(utterances)
     if len(labels) < 2:
-        raise CorpusError(f"{path}: there is one label, {labels[0]}; a network needs two or more to tell apart")
-    raise_problems(
-        (path, f"{name!a} can't be a label; name it otherwise") for name in labels if not _fit_to_print(name)
-    )
+        message = f"{path}: there is one label, {labels[0]}; a network needs two or more"
+        raise CorpusError(message, code="corpus-too-small")
+    invalid = [(path, f"{name!a} can't be a label; rename it") for name in labels if not _is_valid_label(name)]
+    raise_problems(invalid, "corpus-layout")
     if path.is_dir() and (note := naming_note(path)):
         _log.warning(note)
     return utterances
 
 
 def check_recordings(utterances: Sequence[Utterance]) -> None:
-    """Looks at what is heard; wants digests.
+    """Checks the recordings by their digests.
 
     Raises:
         CorpusError: a recording with two labels or two speakers, or a label with too few recordings.
@@ -89,16 +90,21 @@ def check_recordings(utterances: Sequence[Utterance]) -> None:
         more = f"; so are {len(conflicts) - 1} more" if len(conflicts) > 1 else ""
         raise CorpusError(
             f"{first.path} and {other.path} are the same recording, but {first.emotion} by {first.actor}, and "
-            f"{other.emotion} by {other.actor}; keep one of them{more}"
+            f"{other.emotion} by {other.actor}; keep one of them{more}",
+            code="corpus-conflict",
         )
     counts = Counter(u.emotion for u in unique(utterances))
-    raise_problems((label, f"recorded {count} times; a label needs {_FEWEST} or more, of several speakers")
-           for label, count in sorted(counts.items()) if count < _FEWEST)  # fmt: skip
+    rare = [
+        (label, f"recorded {count} times; a label needs {_MIN_RECORDINGS} or more, of several speakers")
+        for label, count in sorted(counts.items())
+        if count < _MIN_RECORDINGS
+    ]
+    raise_problems(rare, "corpus-too-small")
 
 
 def _of_table(path: Path) -> list[Utterance]:
     problems: list[tuple[object, str]] = []
-    utterances: dict[Path, Utterance] = {}  # a line that repeats another one says nothing new
+    utterances: dict[Path, Utterance] = {}  # a repeated line is ignored
     for row in read_rows(path):
         where = f"{path}, line {row.line} ({row.path})"
         sound = _sound(path.parent, row.path)
@@ -110,14 +116,14 @@ def _of_table(path: Path) -> list[Utterance]:
         known = utterances.setdefault(sound.resolve(), utterance)
         if (known.emotion, known.speaker) != (utterance.emotion, utterance.speaker):
             problems.append((where, "another label or speaker than the same file has in a line before; keep one"))
-    raise_problems(problems)
+    raise_problems(problems, "corpus-table")
     return list(utterances.values())
 
 
 def _sound(folder: Path, text: str) -> Path:
-    """The file that a table means, beside it or from the root; as it is written if there is none.
+    """The file that a table names, relative to it or absolute; the path as written if there is none.
 
-    Windows parts folders by backslashes, and systems store an accent in one character or in two.
+    Backslashes may separate folders, and systems store an accent in one character or in two.
     """
     for path in (text, text.replace("\\", "/")):
         for form in (path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)):
@@ -146,17 +152,17 @@ def _utterance(path: Path, label: str, speaker: str, text: Sequence[str]) -> Utt
 
 
 def _clean(name: str) -> str:
-    """As it is compared: systems store an accent in one character or in two, and spreadsheets a space in several."""
+    """A name normalised for comparison: accents composed, spaces collapsed."""
     return " ".join(unicodedata.normalize("NFC", name).split())
 
 
-def _alike(names: Iterable[str]) -> list[list[str]]:
-    """Groups of two or more that differ in capitals alone."""
+def _differ_in_case(names: Iterable[str]) -> list[list[str]]:
+    """Groups of two or more names that differ in case only."""
     groups = defaultdict(list)
     for name in sorted(names):
         groups[name.casefold()].append(name)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _fit_to_print(label: str) -> bool:
-    return label.isprintable() and label not in (NO_SPEECH, UNCERTAIN)  # those two say what no label says
+def _is_valid_label(label: str) -> bool:
+    return label.isprintable() and label not in (NO_SPEECH, UNCERTAIN)  # these mean that there is no label

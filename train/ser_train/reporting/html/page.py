@@ -1,144 +1,217 @@
-"""The command `ser-train report`: one HTML page of a network's figures and pictures, that needs nothing else.
+"""One HTML page of a network's figures and plots, that needs no other file: no script, no font, plots inside.
 
-No script, no font, no other file: pictures are inside, and beside the page as PNG. What stands on the page is
-`sections`' business.
+Its structure and wording are in the template `report.html.j2`; here are the plots, and the data that the template gets.
 """
 
-import argparse
 import json
-from collections.abc import Sequence
-from html import escape
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from string import Template
+from typing import Any
 
-from ser_train.cli.args import TABLES
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from ser_train.data.atomic import write_text
-from ser_train.data.corpus_loader import CorpusError
-from ser_train.reporting.html.sections import SECTIONS, Row, Subject, Tables, headline
-from ser_train.reporting.statistics import gather
-from ser_train.runs.run_directory import RunDirectory
+from ser_train.data.utterance import CorpusError
+from ser_train.evaluation.metrics import Reliability, reliability
+from ser_train.reporting.misclassified import mistakes
+from ser_train.reporting.plots import (
+    Curve,
+    plot_confusion,
+    plot_coverage,
+    plot_histories,
+    plot_reliability,
+    plot_speakers,
+)
+from ser_train.reporting.statistics import ResultSummary
+from ser_train.reporting.tables import caution, cell, value_range
+from ser_train.runs.run_directory import Answers
 
-__all__ = ["report", "write_page"]
+__all__ = ["COLUMNS", "PROTOCOL_MEANINGS", "ProjectTables", "read_table", "write_page"]
 
-# The tables of other commands: where `make` puts them, and what they must have for this page.
-_RESULTS = (TABLES["results"], ("network", "protocol", "format", "precision", "bytes", "wa", "uar", "f1"))
-_EXPORTED = (
-    TABLES["exported"],
-    ("network", "format", "precision", "status", "bytes", "max_difference", "labels_changed", "inputs", "utterances",
-     "uar", "uar_keras", "relative_cpu", "relative_cpu_keras"),
-)  # fmt: skip
-_BENCHMARKS = (TABLES["benchmarks"], ("what", "theirs", "ours", "ratio"))
+PROTOCOL_MEANINGS = {
+    "notebook": "Train/test leakage: every file is there twice, and the test set stops the training.",
+    "utterance": "Known speakers: new recordings of those it was trained on; a new user gets less.",
+    "speaker": "Unseen speakers: none of them was in training; this is what a new user gets.",
+    "inner": "For model selection: unseen speakers, but fewer are trained on; not an accuracy to quote.",
+    "all": "No test: every speaker was trained on, so these figures mean nothing.",
+}
+COLUMNS = {  # that a table must have, by the command option that names its file
+    "results": ("network", "protocol", "format", "precision", "bytes", "wa", "uar", "f1"),
+    "exported": (
+        *("network", "format", "precision", "status", "bytes", "max_difference", "labels_changed", "inputs"),
+        *("utterances", "uar", "uar_keras", "relative_cpu", "relative_cpu_keras"),
+    ),
+    "benchmarks": ("what", "theirs", "ours", "ratio"),
+}
+_MOST_MISTAKES = 50  # recordings listed
+_SCALE = 1.4  # pixels of a plot for one of the page: crisp on dense screens, and letters of 12 pixels
 
-
-def report(options: argparse.Namespace) -> int:
-    """The command `ser-train report`; returns the exit code."""
-    summary = gather([RunDirectory(path) for path in options.runs])
-    tables = Tables(
-        _rows(options.results, *_RESULTS),
-        _rows(options.exported, *_EXPORTED),
-        _rows(options.benchmarks, *_BENCHMARKS),
-    )
-    path = options.out or Path(f"{summary.name}.html")
-    write_page(Subject(summary, tables, path))
-    print(path)
-    return 0
-
-
-def write_page(subject: Subject) -> None:
-    """Makes the pictures, then the page, whole or not at all."""
-    subject.page.parent.mkdir(parents=True, exist_ok=True)
-    made = {title: make(subject) for title, make in SECTIONS.items()}
-    shown = {title: (title.lower().replace(" ", "-"), body) for title, body in made.items() if body}
-    html = _PAGE.substitute(
-        title=escape(subject.title),
-        headline=headline(subject),
-        contents="".join(f'<a href="#{anchor}">{title}</a> ' for title, (anchor, _) in shown.items()),
-        sections="".join(
-            f'<section id="{anchor}">\n<h2>{title}</h2>\n{body}</section>\n' for title, (anchor, body) in shown.items()
-        ),
-    )
-    write_text(subject.page, html)
+Row = Mapping[str, Any]
 
 
-def _rows(given: Path | None, default: str, columns: Sequence[str]) -> Sequence[Row]:
-    """A table; it must be there if it is asked for by name."""
+@dataclass(frozen=True)
+class ProjectTables:
+    """What other commands measured; empty where they didn't."""
+
+    results: Sequence[Row] = ()  # of `ser-train evaluate`
+    exported: Sequence[Row] = ()  # of `ser-export`
+    benchmarks: Sequence[Row] = ()  # of `make bench`
+
+
+def read_table(kind: str, given: Path | None, default: str) -> Sequence[Row]:
+    """The rows of a table.
+
+    Args:
+        kind: a key of COLUMNS.
+        given: a file that must be a table.
+        default: a file that is read in place of `given` if it exists.
+
+    Raises:
+        CorpusError: not such a table.
+    """
     path = given or Path(default)
     if given is None and not path.exists():
         return ()
     try:
         data = json.loads(path.read_text("utf-8"))
         rows = data["rows"] if isinstance(data, dict) else data
-        return [{column: row[column] for column in columns} for row in rows]
+        return [{column: row[column] for column in COLUMNS[kind]} for row in rows]
     except (OSError, KeyError, TypeError, ValueError) as e:
-        raise CorpusError(f"{path}: not a table like {default} ({type(e).__name__}: {e}); make it again") from e
+        reason = f"{type(e).__name__}: {e}"
+        raise CorpusError(f"{path}: not a table like {default} ({reason}); make it again", code="report-table") from e
 
 
-_PAGE = Template("""\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>$title</title>
-<style>
-:root { color-scheme: light dark; --ink: #1d2125; --soft: #5c646c; --paper: #fff; --line: #e2e5e8; --bar: #8fc1e3;
-  --accent: #0072b2; --shade: #0005; }
-body { max-width: 46rem; margin: 3rem auto 5rem; padding: 0 1.2rem; color: var(--ink); background: var(--paper);
-  font: 16px/1.55 system-ui, sans-serif; }
-h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .5rem; }
-h1 small { color: var(--soft); font-size: 1.1rem; font-weight: 400; }
-h2 { font-size: 1.3rem; margin: 3.5rem 0 .8rem; padding-top: .8rem; border-top: 1px solid var(--line); }
-p { margin: .8rem 0; }
-.meaning { font-size: 1.1rem; padding-left: .8rem; border-left: 3px solid var(--accent); }
-.tiles { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; margin: 1.6rem 0; }
-.tiles div, .tiles span { display: block; }
-.tiles strong { font-size: 2rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
-.tiles small { font-size: 1rem; font-weight: 400; }
-.tiles span, nav, dt, thead th { color: var(--soft); font-size: .875rem; }
-nav a { color: var(--accent); margin-right: 1.1rem; white-space: nowrap; }
-/* What is wider than the page scrolls, and a shadow at its edge says that there is more. */
-.wide { overflow-x: auto; margin: 1.2rem 0; scrollbar-width: thin; background:
-  linear-gradient(to right, var(--paper) 1.5rem, transparent) local,
-  linear-gradient(to left, var(--paper) 1.5rem, transparent) right local,
-  radial-gradient(farthest-side at 0 50%, var(--shade), transparent) left / .8rem 100% scroll,
-  radial-gradient(farthest-side at 100% 50%, var(--shade), transparent) right / .8rem 100% scroll;
-  background-repeat: no-repeat; }
-table { border-collapse: collapse; width: 100%; font-size: .9375rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; font-weight: 400; }
-th:first-child { text-align: left; padding-left: 0; }
-thead th { vertical-align: bottom; }
-td { white-space: pre; }
-.share { padding-right: 4.2rem; background: right .6rem center / 3rem .7rem no-repeat
-  linear-gradient(to right, var(--bar) calc(var(--share) * 1%), var(--line) 0); }
-.mark { font-weight: 600; }
-.mark * { font-weight: inherit; }
-img { display: block; max-width: 100%; height: auto; margin: 1.4rem auto; }
-dt { margin-top: .7rem; }
-dd { margin: 0; overflow-wrap: anywhere; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e7ea; --soft: #9aa3ab; --paper: #15181b; --line: #30363c; --bar: #2f78a8; --accent: #66b5e8;
-    --shade: #fff6; }
-  img { filter: invert(1) hue-rotate(180deg); mix-blend-mode: screen; } /* white is the page, blue stays blue */
-}
-@media (max-width: 40rem) { /* phones: narrower cells, and the bar below its figure */
-  body { padding: 0 .9rem; margin-top: 1.5rem; }
-  table { font-size: .8125rem; }
-  th, td { padding: .35rem .25rem; }
-  thead th { font-size: .75rem; }
-  th[scope=row] { min-width: 5.5rem; overflow-wrap: anywhere; }
-  .share { padding-right: .3rem; background-position: .3rem 100%; background-size: calc(100% - .6rem) .2rem; }
-}
-@media print { section { break-inside: avoid; } }
-</style>
-</head>
-<body>
-<header>
-$headline
-<nav>$contents</nav>
-</header>
-<main>
-$sections</main>
-</body>
-</html>
-""")
+def write_page(summary: ResultSummary, tables: ProjectTables, page: Path) -> None:
+    """Draws the plots as PNG files beside the page, then writes the page, whole or not at all."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # no name in a file becomes markup
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["accuracy"] = cell
+    template = environment.get_template("report.html.j2")
+    write_text(page, template.render(_context(summary, tables), plots=_plots(summary, page)))
+
+
+def _context(summary: ResultSummary, tables: ProjectTables) -> dict[str, Any]:
+    settings = summary.settings
+    exported = [row for row in tables.exported if row["network"] == settings.network]
+    verified = [row for row in exported if row["bytes"] is not None]
+    files = [r for r in tables.results if (r["network"], r["protocol"]) == (settings.label, settings.protocol)]
+    if all(row["format"] == "keras" for row in files):
+        files = []
+    wrong = mistakes(summary.calibrated_answers, summary.labels)
+    heads, networks = _networks(tables.results)
+    robustness = summary.robustness
+    return {
+        "summary": summary,
+        "title": _title(summary),
+        "caution": caution(settings.protocol, len(summary.actors)),
+        "meanings": PROTOCOL_MEANINGS,
+        "sections": {  # and whether they are shown
+            "All networks": networks,
+            "Emotions": True,
+            "Mistakes": wrong,
+            "Speakers": True,
+            "Confidence": True,
+            "Robustness": robustness,
+            "Training": summary.histories,
+            "Size and speed": files or exported or tables.benchmarks,
+            "Origin": True,
+        },
+        "networks": networks,
+        "network_heads": heads,
+        "mistakes": wrong,
+        "most_mistakes": _MOST_MISTAKES,
+        "recordings": len({name for answers in summary.answers for name in answers.names.tolist()}),
+        "robustness": robustness,
+        "temperatures": value_range([run.metadata.temperature for run in summary.runs]),
+        "thresholds": value_range([run.metadata.threshold for run in summary.runs]),
+        "validated": any("val_loss" in run.history[0] for run in summary.histories),
+        "files": files,
+        "verified": verified,
+        "not_made": [row for row in exported if row["bytes"] is None],
+        "benchmarks": tables.benchmarks,
+        "provenance": _provenance(summary),
+    }
+
+
+def _title(summary: ResultSummary) -> str:
+    return f"{summary.settings.label} (protocol: {summary.settings.protocol})"
+
+
+def _plots(summary: ResultSummary, page: Path) -> dict[str, dict[str, Any]]:
+    """By name; each is also a PNG beside the page."""
+    title, answers, calibrated = _title(summary), summary.pooled_answers, summary.pooled_calibrated_answers
+    before, after = summary.headline["ece"].mean, summary.calibrated_ece
+    bins = {f"{'uncalibrated' if summary.is_calibrated else 'network'}, error {before:.3f}": _bins(answers)}
+    if summary.is_calibrated:
+        bins[f"calibrated, error {after:.3f}"] = _bins(calibrated)
+    accuracy, chance = summary.headline["wa"].mean, summary.chance
+    curves = [Curve(run.history, run.facts.get("best_epoch", len(run.history))) for run in summary.histories]
+    names = ["confusion", "actors", "reliability", "coverage", *(["curves"] if curves else [])]
+    paths = {name: page.with_name(f"{page.stem}-{name}.png") for name in names}
+    plot_confusion(answers, summary.labels, title, paths["confusion"])
+    plot_speakers(summary.actors, accuracy, chance, title, paths["actors"])
+    plot_reliability(bins, title, paths["reliability"])
+    plot_coverage(calibrated, summary.at_threshold, title, paths["coverage"])
+    if curves:
+        plot_histories(curves, title, paths["curves"])
+    return {name: _embedded(path.read_bytes()) for name, path in paths.items()}
+
+
+def _bins(answers: Answers) -> Reliability:
+    return reliability(answers.labels, answers.probabilities)
+
+
+def _embedded(png: bytes) -> dict[str, Any]:
+    """Attributes of an image: a data URL, and pixels of the page."""
+    width, height = (round(int.from_bytes(png[at : at + 4]) / _SCALE) for at in (16, 20))  # of the first chunk
+    return {"source": f"data:image/png;base64,{b64encode(png).decode()}", "width": width, "height": height}
+
+
+def _networks(results: Sequence[Row]) -> tuple[list[str], dict[str, list[str]]]:
+    """The table of all networks in Keras: heads by protocol, and for each network its cells."""
+    keras = {(row["network"], row["protocol"]): cell(row) for row in results if row["format"] == "keras"}
+    protocols = [p for p in PROTOCOL_MEANINGS if any(protocol == p for _, protocol in keras)]
+    heads = [f"{protocol}: {PROTOCOL_MEANINGS[protocol].partition(':')[0].lower()}" for protocol in protocols]
+    return heads, {
+        network: [keras.get((network, protocol), "").replace(" (", "\n(") for protocol in protocols]
+        for network in dict.fromkeys(network for network, _ in keras)
+    }
+
+
+def _provenance(summary: ResultSummary) -> dict[str, str]:
+    settings, runs = summary.settings, summary.runs
+    facts = runs[0].facts
+    known = {
+        "data": sorted({str(run.metadata.training.get("data", "unknown")) for run in runs}),
+        "runs": [run.path.name for run in runs],
+        "changed settings": settings.changes,
+        "teachers": settings.teachers,
+        "initial network": settings.init,
+        "recipe": facts.get("recipe"),
+        "front-end": asdict(runs[0].metadata.features),
+        "parameters": facts.get("parameters"),
+        "epochs trained": sorted({run.facts["epochs"] for run in runs if "epochs" in run.facts}),
+        "utterances of the first run": facts.get("utterances"),
+        "digests of recipe and recordings": [settings.recipe, *sorted({run.settings.corpus for run in runs})],
+        "versions": facts.get("versions"),
+    }
+    return {name: _plain(value) for name, value in known.items()}
+
+
+def _plain(value: Any) -> str:
+    """Settings as text, without those that are None."""
+    if isinstance(value, dict):
+        parts = {name: part if isinstance(part, list | tuple) else [part] for name, part in value.items()}
+        value = [" ".join(map(str, [name, *part])) for name, part in parts.items() if part != [None]]
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)

@@ -1,7 +1,7 @@
-"""Finished networks that teach another one: their mean opinion of the very input that the learner hears.
+"""Distillation: finished networks teach another one by their mean probabilities for the same augmented input.
 
-Distillation (Hinton et al., 2015; Beyer et al., 2022, for hearing the same version of the input): networks that were
-trained apart err apart, and a small one can learn their mean.
+Networks that were trained separately err differently, and a small network can learn their mean (Hinton et al., 2015;
+Beyer et al., 2022, on showing teacher and student the same augmentation).
 """
 
 from collections.abc import Sequence
@@ -17,34 +17,36 @@ from ser_train.networks.logit_adjustment import adjust
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.training.batches import Teacher
 
-__all__ = ["gather"]
+__all__ = ["ensemble_teacher"]
 
 
-def gather(runs: Sequence[RunDirectory], learner: Normalization, adjustment: npt.NDArray[np.float32]) -> Teacher | None:
-    """The mean of some finished runs' networks, for inputs that are normalised as the learner's are.
+def ensemble_teacher(
+    runs: Sequence[RunDirectory], student: Normalization, adjustment: npt.NDArray[np.float32]
+) -> Teacher | None:
+    """The mean of finished runs' networks, for inputs that are normalised as the student's; None without runs.
 
     Args:
         runs: the teachers.
-        learner: how its inputs are normalised.
-        adjustment: (labels,), what the learner's logits gain at the end; its teachers' lose as much.
+        student: how its inputs are normalised.
+        adjustment: (labels,), added to the student's logits after training, and so subtracted from its teachers'.
     """
     if not runs:
         return None
-    taught = [(_any_length(run, adjustment), *_change(learner, run.metadata.normalization)) for run in runs]
+    teachers = [(_any_length(run, adjustment), *_rescaling(student, run.metadata.normalization)) for run in runs]
 
-    def opinion(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def mean_probabilities(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         frames = (features != 0).any(axis=-1, keepdims=True)
-        answers = [network((features * scale + shift) * frames) for network, scale, shift in taught]
+        answers = [network((features * scale + shift) * frames) for network, scale, shift in teachers]
         mean: npt.NDArray[np.float32] = np.mean(answers, axis=0)
         return mean
 
-    return opinion
+    return mean_probabilities
 
 
 def _any_length(run: RunDirectory, adjustment: npt.NDArray[np.float32]) -> Teacher:
-    """A run's network for inputs of any length; its file is for the one length that is served.
+    """A run's network for inputs of any length; the saved one has a fixed length.
 
-    Traced once, for the same reason as a training step: see `optimize`.
+    Traced once, for the same reason as the training step: see `optimizer`.
     """
     saved = keras.models.load_model(run.path / "model.keras", compile=False)
     model = keras.models.clone_model(saved, input_tensors=keras.Input((None, saved.input_shape[-1])))
@@ -52,14 +54,16 @@ def _any_length(run: RunDirectory, adjustment: npt.NDArray[np.float32]) -> Teach
     adjust(model, -adjustment)
 
     @tf.function(input_signature=[tf.TensorSpec(model.input_shape)])
-    def answer(features: Any) -> Any:
+    def predict(features: Any) -> Any:
         return model(features, training=False)
 
-    return lambda features: answer(features).numpy()
+    return lambda features: predict(features).numpy()
 
 
-def _change(old: Normalization, new: Normalization | None) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Scale and shift from one normalisation to another."""
+def _rescaling(
+    old: Normalization, new: Normalization | None
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """(scale, shift) from one normalisation to another, (coefficients,) each."""
     assert new is not None
     std = np.array(new.std)
     scale = np.array(old.std) / std

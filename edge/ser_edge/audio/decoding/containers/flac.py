@@ -1,7 +1,7 @@
-"""FLAC of any length: what its header says of that is not believed, damage is left out, another file may follow.
+"""FLAC of any length: the length in its header isn't believed, damage is left out, another file may follow.
 
 Programs that write FLAC to a pipe leave the number of samples at 0, and libsndfile reads no more than is declared.
-After damage it stops; then what follows is decoded from the next whole frame on.
+It stops at damage; then decoding goes on from the next whole frame.
 """
 
 from collections import deque
@@ -9,16 +9,16 @@ from collections.abc import Iterator
 
 from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers.segments import Segment
-from ser_edge.audio.decoding.libsndfile import DecodeStats
+from ser_edge.audio.decoding.libsndfile import DecodeJob
 
 __all__ = ["MAGIC", "segments"]
 
 MAGIC = b"fLaC"
-_BEGINS = [MAGIC + bytes([last, 0, 0, 34]) for last in (0, 0x80)]  # the first block of metadata is always that long
+_STARTS = [MAGIC + bytes([last, 0, 0, 34]) for last in (0, 0x80)]  # the first block of metadata is always that long
 _HEADER = 42  # bytes, up to the end of that block
-_KEPT = 1 << 18  # bytes given to libsndfile last: it reads ahead of the damage at which it stops
+_KEPT = 1 << 18  # bytes passed to libsndfile last: it reads ahead of the damage at which it stops
 _FRAME = 17  # bytes of a frame's header, at most
-_MOST = (1 << 36) - 1  # samples
+_MAX_SAMPLES = (1 << 36) - 1
 _CRC = [0] * 256  # of the polynomial x^8 + x^2 + x + 1
 for _byte in range(256):
     _crc = _byte
@@ -27,40 +27,40 @@ for _byte in range(256):
     _CRC[_byte] = _crc
 
 
-def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
-    """A FLAC file, and those that follow it immediately; nothing where none begins."""
-    while reader.peek(8) in _BEGINS and len(head := reader.take(_HEADER)) == _HEADER:
-        yield from _one(head, reader, stats)
+def segments(reader: PeekableReader, job: DecodeJob) -> Iterator[Segment]:
+    """The segments of a FLAC file, and of those that follow it immediately; none where none begins."""
+    while reader.peek(8) in _STARTS and len(head := reader.take(_HEADER)) == _HEADER:
+        yield from _one(head, reader, job)
 
 
-def _one(head: bytes, reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
-    """A file up to damage, and what comes after each."""
+def _one(head: bytes, reader: PeekableReader, job: DecodeJob) -> Iterator[Segment]:
+    """The segments of a file, one up to each damage."""
     fields = int.from_bytes(head[18:26], "big")  # rate, channels, bits, number of samples
-    rate, count = fields >> 44, fields & _MOST
+    rate, count = fields >> 44, fields & _MAX_SAMPLES
     block = int.from_bytes(head[8:10], "big")  # samples in a frame
-    unknown = head[:18] + (fields | _MOST).to_bytes(8, "big") + head[26:]
-    stats.length = stats.length or (count / rate if count and rate else None)
-    given = _Given(reader)
+    unknown = head[:18] + (fields | _MAX_SAMPLES).to_bytes(8, "big") + head[26:]
+    job.length = job.length or (count / rate if count and rate else None)
+    source = _Source(reader)
     begin = unknown
-    place = got = gaps = 0  # samples: the place in the sound, decoded, and passed over
+    place = decoded = gaps = 0  # samples: the place in the sound, decoded, and missing
     while True:
-        segment = Segment(given.from_(begin), piped=False)
+        segment = Segment(source.from_(begin), piped=False)
         yield segment
-        place, got = place + segment.samples, got + segment.samples
+        place, decoded = place + segment.samples, decoded + segment.samples
         stopped = segment.problem or next(segment.content, b"")
-        # where nothing was decoded, the frame that begins here is damaged itself
-        found = given.next_frame(place if segment.samples else place + 1, block) if stopped else None
+        # where nothing was decoded, this frame is damaged itself
+        found = source.next_frame(place if segment.samples else place + 1, block) if stopped else None
         if found is None:
             break
         gaps, place = gaps + found[0] - place, found[0]
         begin = unknown[:4] + b"\x80" + unknown[5:] + found[1]  # no other metadata follows now
-    stats.missing += max(gaps, count - got if count else 0) / (rate or 1)
-    if segment.problem and not count and not given.ends_with_a_tag():
-        stats.problem = segment.problem
+    job.missing += max(gaps, count - decoded if count else 0) / (rate or 1)
+    if segment.problem and not count and not source.ends_with_a_tag():
+        job.problem = segment.problem
 
 
-class _Given:
-    """The bytes of a file, of which the last that were given are kept."""
+class _Source:
+    """The bytes of a file, of which the last ones are kept."""
 
     def __init__(self, reader: PeekableReader):
         self._reader = reader
@@ -68,7 +68,7 @@ class _Given:
         self._size = 0  # bytes of them
 
     def from_(self, begin: bytes) -> Iterator[bytes]:
-        """These bytes, and all up to the next file."""
+        """These bytes, and all that follow, up to the next file."""
         self._keep_only(begin)
         yield begin
         while data := self._more():
@@ -79,13 +79,13 @@ class _Given:
             yield data
 
     def next_frame(self, place: int, block: int) -> tuple[int, bytes] | None:
-        """The next frame from a sample on: its first sample, and all that was read from there on."""
+        """The next frame from a sample on: its first sample, and all bytes from there on that were read."""
         data = b"".join(self._last)
         while True:
             at = -1
             while (at := data.find(b"\xff", at + 1)) >= 0:
                 start = _first_sample(data[at : at + _FRAME], block)
-                # the second: a frame takes some bytes, so what declares one far away is chance
+                # the second: frames take some bytes, so a start far away is chance
                 if start is not None and place <= start <= place + block * (at // 8 + 2):
                     return start, data[at:]
             more = self._more()
@@ -95,7 +95,7 @@ class _Given:
             self._keep_only(data)
 
     def ends_with_a_tag(self) -> bool:
-        """Whether the last 128 bytes are what editors put behind a sound."""
+        """Whether the last 128 bytes are the tag that editors append."""
         return b"".join(self._last)[-128:].startswith(b"TAG")
 
     def _keep_only(self, data: bytes) -> None:
@@ -104,15 +104,15 @@ class _Given:
     def _more(self) -> bytes:
         """Empty at the end, and where another file begins."""
         data = self._reader.buffered(8)
-        places = [place for begin in _BEGINS if (place := data.find(begin)) >= 0]
+        places = [place for begin in _STARTS if (place := data.find(begin)) >= 0]
         if data and not places:
-            # what may be the first bytes of another file are looked at again, together with those after them
+            # the last 7 bytes may begin another file, and are read again with those after them
             return self._reader.take(max(1, len(data) - 7))
         return self._reader.take(min(places, default=0))
 
 
 def _first_sample(head: bytes, block: int) -> int | None:
-    """The number of a frame's first sample, by its header; None if it is none."""
+    """The number of a frame's first sample, by its header; None where no frame begins."""
     if len(head) < _FRAME or head[1] & 0xFE != 0xF8 or head[3] & 1:
         return None
     lead = head[4]

@@ -1,7 +1,7 @@
-"""MP3 (and MPEG layers 1 and 2), frame by frame: what lies between frames never reaches libsndfile.
+"""MP3 (and MPEG layers 1 and 2), frame by frame: bytes between frames never reach libsndfile.
 
-Its decoder takes an index ("Xing") for the truth and guesses the length where there is none, gives up at damage, and
-stops where sounds were joined. So each run of frames of one kind becomes a segment, with its own index if it has one.
+Its decoder trusts an index ("Xing") and guesses the length without one, gives up at damage, and stops where sounds were
+joined. So each run of frames of one kind becomes a segment, with its own index if it has one.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers.segments import Segment
-from ser_edge.audio.decoding.libsndfile import DecodeStats
+from ser_edge.audio.decoding.libsndfile import DecodeJob
 
 __all__ = ["begins", "begins_soon", "segments", "skip_tags"]
 
@@ -22,9 +22,9 @@ _KBITS = {  # by (MPEG-1, layer)
     (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-_MARKS = (b"\xff", b"ID3", b"APETAGEX")  # what a frame or a tag begins with
-_LOOK, _ENOUGH = 1 << 16, 4  # bytes, frames
-_AT_ONCE = 4  # frames, a tenth of a second, that are given on together
+_MARKS = (b"\xff", b"ID3", b"APETAGEX")  # first bytes of a frame or a tag
+_LOOKAHEAD, _MIN_FRAMES = 1 << 16, 4  # bytes, frames
+_AT_ONCE = 4  # frames, a tenth of a second, that are passed on together
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class _Frame:
 
 
 def _frame(head: bytes) -> _Frame | None:
-    """What the four bytes at a frame's beginning say; None if they are none."""
+    """Parses the four bytes of a frame's header; None where no frame begins."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer, bitrate, rate = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3), head[2] >> 4, head[2] >> 2 & 3
@@ -50,16 +50,16 @@ def _frame(head: bytes) -> _Frame | None:
 
 
 def begins_soon(reader: PeekableReader) -> bool:
-    """Whether, after something else, so many frames of one kind come that it can't be by chance."""
-    look = reader.peek(_LOOK)
+    """Whether, after other bytes, so many frames of one kind come that it can't be by chance."""
+    look = reader.peek(_LOOKAHEAD)
     place = -1
     while (place := look.find(b"\xff", place + 1)) >= 0:
         first = frame = _frame(look[place : place + 4])
         end, count = place, 0
-        while frame is not None and first is not None and frame.kind == first.kind and count < _ENOUGH:
+        while frame is not None and first is not None and frame.kind == first.kind and count < _MIN_FRAMES:
             end, count = end + frame.size, count + 1
             frame = _frame(look[end : end + 4])
-        if count == _ENOUGH:
+        if count == _MIN_FRAMES:
             return True
     return False
 
@@ -75,14 +75,14 @@ def begins(reader: PeekableReader) -> bool:
 
 
 def skip_tags(reader: PeekableReader) -> None:
-    """Takes the tags that come next: ID3 and APE, which editors put before, after and (joined) between sounds."""
+    """Skips tags: ID3 and APE, which editors put before, after and (joined) between sounds."""
     while True:
         head = reader.peek(32)
         if head[:3] == b"ID3" and len(head) >= 10:
             size = sum((byte & 127) << 7 * place for place, byte in enumerate(reversed(head[6:10])))
             reader.skip(10 + size + (10 if head[5] & 0x10 else 0))
         elif head[:8] == b"APETAGEX" and len(head) == 32:
-            # its size doesn't count a header: where this is one, so much and its footer follows
+            # its size doesn't count a header: behind one, so much and a footer follow
             reader.skip(32 + (int.from_bytes(head[12:16], "little") if head[23] & 0x20 else 0))
         elif head[:3] == b"TAG":
             reader.skip(128)
@@ -90,32 +90,32 @@ def skip_tags(reader: PeekableReader) -> None:
             return
 
 
-def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
+def segments(reader: PeekableReader, job: DecodeJob) -> Iterator[Segment]:
     """Each run of frames that one decoder can take; bytes between that are no tag are counted as skipped."""
     run: _Run | None = None
-    left = 0  # frames that the last index declared and that didn't come yet
+    left = 0  # frames that the last index declared and that are still to come
     while True:
         skip_tags(reader)
         if not reader.peek(1):
             break
         if not begins(reader):
-            stats.skipped += _skip_to_a_frame(reader)
+            job.skipped += _skip_to_a_frame(reader)
             continue
         run = _Run(reader)
         segment = Segment(iter(()), piped=True, regular=False)
         segment.content = run.frames(segment)
         yield segment
-        segment.count(stats)
+        segment.count(job)
         if run.index:
-            stats.missing += left * run.frame_seconds
+            job.missing += left * run.frame_seconds
             left = run.index
         left = max(0, left - run.count)
     if run is not None:
-        stats.missing += left * run.frame_seconds
+        job.missing += left * run.frame_seconds
 
 
 def _skip_to_a_frame(reader: PeekableReader) -> int:
-    """Takes what comes before two frames, or a tag; says how many bytes."""
+    """Skips to two frames or a tag; returns the number of bytes."""
     skipped = reader.skip(1)
     while ahead := reader.buffered():
         place = min((p for mark in _MARKS if (p := ahead.find(mark)) >= 0), default=len(ahead))
@@ -128,7 +128,7 @@ def _skip_to_a_frame(reader: PeekableReader) -> int:
 
 
 def _index_of(frame: bytes) -> int | None:
-    """How many frames the index in a first frame declares, 0 if it doesn't say; None if it is none."""
+    """The number of frames that the index in a first frame declares, 0 without one; None if it holds no index."""
     place = max(frame.find(b"Xing", 0, 40), frame.find(b"Info", 0, 40))
     if place < 0:
         return 0 if frame.find(b"VBRI", 0, 40) >= 0 else None
@@ -136,7 +136,7 @@ def _index_of(frame: bytes) -> int | None:
 
 
 class _Run:
-    """The frames of the next one's kind, up to another index, a tag, damage, or as many as its index declares."""
+    """A run of frames of one kind, up to another index, a tag, damage, or as many as its index declares."""
 
     def __init__(self, reader: PeekableReader):
         first = _frame(reader.peek(4))

@@ -1,7 +1,7 @@
-"""OGG page by page: chained sounds become segments, and what is damaged never reaches libsndfile.
+"""OGG page by page: chained sounds become segments, and damaged pages never reach libsndfile.
 
-libsndfile decodes the first of several sounds that were chained (as `cat` and radio streams do), and doesn't look for
-one stream among several.
+libsndfile decodes only the first of several chained sounds (as `cat` and radio streams make them), and finds no stream
+among several.
 """
 
 import zlib
@@ -9,26 +9,26 @@ from collections.abc import Iterator
 
 from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers.segments import Segment
-from ser_edge.audio.decoding.libsndfile import DecodeStats
+from ser_edge.audio.decoding.libsndfile import DecodeJob
 
 __all__ = ["MAGIC", "is_known", "segments"]
 
 MAGIC = b"OggS"
 _HEADER = 27  # bytes, before the table of segments
 _BEGINS, _ENDS = 2, 4  # flags
-_SOUNDS = (b"OpusHead", b"\x01vorbis")  # what a stream of sound that libsndfile decodes begins with
+_SOUNDS = (b"OpusHead", b"\x01vorbis")  # first bytes of streams that libsndfile decodes
 _OTHERS = (b"\x7fFLAC", b"Speex   ")
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def is_known(reader: PeekableReader) -> bool:
-    """Whether what comes next isn't of a codec that only others decode."""
+    """Whether its codec isn't one that only FFmpeg decodes."""
     return not reader.peek(_HEADER + 16)[_HEADER + 1 :].startswith(_OTHERS)
 
 
-def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
+def segments(reader: PeekableReader, job: DecodeJob) -> Iterator[Segment]:
     """Each link of a chain, its first stream of sound alone; a link without one is passed over."""
-    while page := _next_page(reader, stats):
+    while page := _next_page(reader, job):
         first: bytes | None = None  # page of the stream that is taken
         streams = 0
         while page and _flags(page) & _BEGINS:
@@ -36,23 +36,23 @@ def segments(reader: PeekableReader, stats: DecodeStats) -> Iterator[Segment]:
             if first is None and page[_HEADER + page[_HEADER - 1] :].startswith(_SOUNDS):
                 first = page
             reader.skip(len(page))
-            page = _next_page(reader, stats)
-        if first is None:  # a picture's, or the pages after a beginning that was lost
+            page = _next_page(reader, job)
+        if first is None:  # a picture's, or pages after a lost beginning
             while page and not _flags(page) & _BEGINS:
                 length = reader.skip(len(page))
-                stats.skipped += 0 if streams else length
-                page = _next_page(reader, stats)
+                job.skipped += 0 if streams else length
+                page = _next_page(reader, job)
             continue
         segment = Segment(iter(()), piped=True, regular=False)
-        segment.content = _link(first, reader, stats, segment, streams == 1)
+        segment.content = _link(first, reader, job, segment, streams == 1)
         yield segment
-        segment.count(stats)
+        segment.count(job)
 
 
-def _link(first: bytes, reader: PeekableReader, stats: DecodeStats, segment: Segment, alone: bool) -> Iterator[bytes]:
+def _link(first: bytes, reader: PeekableReader, job: DecodeJob, segment: Segment, alone: bool) -> Iterator[bytes]:
     """The pages of one stream, up to the next link."""
     yield first
-    while (page := _next_page(reader, stats)) and not _flags(page) & _BEGINS:
+    while (page := _next_page(reader, job)) and not _flags(page) & _BEGINS:
         reader.skip(len(page))
         if page[14:18] == first[14:18]:  # its number
             segment.regular = alone and bool(_flags(page) & _ENDS)
@@ -63,8 +63,8 @@ def _flags(page: bytes) -> int:
     return page[5]
 
 
-def _next_page(reader: PeekableReader, stats: DecodeStats) -> bytes:
-    """The next page that is whole, not taken yet; empty at the end. What comes before it is taken, and counted."""
+def _next_page(reader: PeekableReader, job: DecodeJob) -> bytes:
+    """The next intact page, not taken yet; empty at the end. Bytes before it are taken, and counted as skipped."""
     while head := reader.peek(_HEADER):
         if head.startswith(MAGIC) and len(head) == _HEADER:
             table = reader.peek(_HEADER + head[-1])[_HEADER:]
@@ -74,8 +74,8 @@ def _next_page(reader: PeekableReader, stats: DecodeStats) -> bytes:
                 return page
         ahead = reader.buffered()
         place = ahead.find(MAGIC, 1)
-        # what may be the first bytes of another page are looked at again, together with those after them
-        stats.skipped += reader.skip(place if place > 0 else max(1, len(ahead) - len(MAGIC) + 1))
+        # the last 3 bytes may begin another page, and are read again with those after them
+        job.skipped += reader.skip(place if place > 0 else max(1, len(ahead) - len(MAGIC) + 1))
     return b""
 
 

@@ -1,4 +1,4 @@
-"""Containers whose header says how many bytes of samples follow: WAV, RF64, W64, AIFF, AU, CAF.
+"""Containers whose header declares the size of their samples: WAV, RF64, W64, AIFF, AU, CAF.
 
 Recorders that are killed leave a size of 0, programs that write to a pipe 0 or FFFFFFFF, and many a size is wrong. So
 the size is believed only where the sound really ends there: at the file's end, or with another chunk. Else samples come
@@ -8,36 +8,36 @@ until nothing does. libsndfile gets the format and the samples under a new heade
 from collections.abc import Iterator
 
 from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader
-from ser_edge.audio.decoding.containers.pcm_headers import Layout, begins_container, parse_header
+from ser_edge.audio.decoding.containers.pcm_headers import HEADER_START, Layout, begins_container, parse_header
 from ser_edge.audio.decoding.containers.segments import Segment
-from ser_edge.audio.decoding.libsndfile import DecodeStats
+from ser_edge.audio.decoding.libsndfile import DecodeJob
 
 __all__ = ["segments"]
 
-_UNKNOWN_SIZE = 2**31 - 2**12  # bytes; from here on a missing size is what programs write that don't know it
+_UNKNOWN_SIZE = 2**31 - 2**12  # bytes; larger sizes are written by programs that don't know it
 _PACKED = 1 << 14  # bytes of compressed samples under one header: a second or two
 _MAX_PART = 1 << 30  # bytes of samples under one header: less than any of them can hold
 
 
-def segments(reader: PeekableReader, stats: DecodeStats, max_part: int = _MAX_PART) -> Iterator[Segment]:
+def segments(reader: PeekableReader, job: DecodeJob, max_part: int = _MAX_PART) -> Iterator[Segment]:
     """The samples of a container, and of those that follow it immediately; nothing where the header is damaged.
 
     Args:
         reader: at a container's beginning.
-        stats: is filled in.
+        job: is updated.
         max_part: bytes of samples in a segment.
     """
     while (layout := _next_header(reader)) is not None:
         if layout.is_mp3:
             from ser_edge.audio.decoding.containers import mpeg
 
-            yield from mpeg.segments(reader, stats)
+            yield from mpeg.segments(reader, job)
             return
         samples = _Samples(reader, layout)
         while not samples.ended:
             segment = Segment(_part(samples, layout, max_part), piped=False)
             yield segment
-            segment.count(stats, samples.received_ratio if samples.ended else 1.0)
+            segment.count(job, samples.received_ratio if samples.ended else 1.0)
         _skip_chunks(reader, layout)
 
 
@@ -74,7 +74,7 @@ class _Samples:
         left = self._layout.size - self._received
         if self._is_size_believed and left == 0:
             self._is_size_believed = False
-            self.ended = self._layout.ends(self._reader.peek(self._layout.lookahead))
+            self.ended = self._layout.ends(self._reader.peek(HEADER_START))
         if self.ended:
             return b""
         data = self._reader.read_available(min(most, left) if self._is_size_believed else most)
@@ -99,7 +99,7 @@ def _part(samples: _Samples, layout: Layout, max_part: int) -> Iterator[bytes]:
 
 
 def _skip_chunks(reader: PeekableReader, layout: Layout) -> None:
-    """Up to the end, or to what no chunk begins with."""
-    reader.skip(layout.skipped_padding(reader.peek(layout.lookahead)))
+    """Skips chunks, up to the end or to other bytes."""
+    reader.skip(layout.skipped_padding(reader.peek(HEADER_START)))
     while (head := reader.peek(24)) and not begins_container(head) and (length := layout.chunk_size(head)):
         reader.skip(length)

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 __all__ = ["HEADER_START", "Layout", "begins_container", "is_plain", "is_regular", "parse_header"]
 
-HEADER_START = 32  # bytes at a container's beginning that tell its kind
+HEADER_START = 32  # bytes that identify a container, or a chunk behind padding
 _MAX_CHUNK = 1 << 20  # bytes of a header's chunk that is kept
 _MAX_FRAME = 1 << 16  # bytes; a longer frame is a damaged header
 _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_ \xa9")
@@ -42,13 +42,8 @@ class Layout:
     is_mp3: bool = False
     is_packed: bool = False  # compressed in independent blocks
 
-    @property
-    def lookahead(self) -> int:
-        """Bytes that `ends` and `skipped_padding` need."""
-        return 24 + self.padding
-
     def ends(self, head: bytes) -> bool:
-        """Whether the samples end before these bytes: at the file's end, at a chunk, or at another container."""
+        """Whether the samples end before these bytes: at the end, at a chunk, or at another container."""
         return any(
             len(head) < pad + 8 or begins_container(head, pad) or self.chunk_size(head[pad:]) is not None
             for pad in {0, self.padding}
@@ -106,7 +101,7 @@ def is_regular(file: BinaryIO, size: int) -> bool | None:
         return False
     place, end = layout.start + layout.size, layout.start + layout.size
     while place < size:
-        head = read_at(place, layout.lookahead)
+        head = read_at(place, HEADER_START)
         if not layout.ends(head) or begins_container(head, layout.padding) or begins_container(head):
             return False
         skipped = layout.skipped_padding(head)

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from ser_edge.audio.decoding.byte_streams import ForwardOnlyFile
-from ser_edge.audio.decoding.libsndfile import DecodeStats, blocks, open_file
+from ser_edge.audio.decoding.libsndfile import DecodeJob, blocks, open_file
 from ser_edge.audio.formats import read_error
 from ser_edge.audio.resampling import Resampler
-from ser_edge.audio.samples.arrays import check_rate
-from ser_edge.audio.sound import Channels
+from ser_edge.audio.sound import Channels, check_rate
 from ser_edge.errors import AudioError
 
 __all__ = ["Segment", "SegmentConverter", "decode_segments"]
@@ -36,30 +35,26 @@ class Segment:
     rate: int = 0  # Hz; 0 where it couldn't even be opened
     problem: str = ""  # the decoder's last message
 
-    def count(self, stats: DecodeStats, received_ratio: float = 1.0) -> None:
+    def count(self, job: DecodeJob, received_ratio: float = 1.0) -> None:
         """Adds what is missing.
 
         Args:
-            stats: of the sound.
+            job: is updated.
             received_ratio: of what was declared.
         """
-        stats.skipped += sum(len(part) for part in self.content)  # what the decoder left
+        job.skipped += sum(len(part) for part in self.content)  # what the decoder left
         if self.rate and 0 < received_ratio < 1:
-            stats.missing += self.samples / self.rate * (1 / received_ratio - 1)
+            job.missing += self.samples / self.rate * (1 / received_ratio - 1)
         elif self.problem:
-            stats.problem = self.problem
+            job.problem = self.problem
 
 
-def decode_segments(
-    segments: Iterator[Segment], name: str, stats: DecodeStats, seconds: float
-) -> Generator[int | Channels, None, None]:
+def decode_segments(segments: Iterator[Segment], job: DecodeJob) -> Generator[int | Channels, None, None]:
     """The first segment's rate, then the samples of all, at this rate and in as many channels.
 
     Args:
         segments: taken one by one; each is used up before the next is asked for.
-        name: for messages.
-        stats: is filled in.
-        seconds: of sound in a chunk.
+        job: is updated.
 
     Raises:
         AudioError: nothing can be decoded.
@@ -68,23 +63,23 @@ def decode_segments(
     refusal: AudioError | None = None
     for segment in segments:
         try:
-            with _opened(segment, name) as file:
-                check_rate(file.samplerate, name)
+            with _opened(segment, job.name) as file:
+                check_rate(file.samplerate, job.name)
                 segment.rate = int(file.samplerate)
                 if not rate:
                     rate, channels = segment.rate, int(file.channels)
                     yield rate
                 converter = SegmentConverter(segment.rate, rate, channels)
-                for data, problem in blocks(file, seconds):
+                for data, problem in blocks(file, job.chunk_seconds):
                     segment.samples += len(data)
                     segment.problem = problem or segment.problem
-                    stats.seconds += len(data) / segment.rate
+                    job.seconds += len(data) / segment.rate
                     yield from converter.process(data)
                 yield from converter.finish()
         except AudioError as e:
             refusal = e
     if not rate:
-        raise refusal or read_error(name, "unknown format")
+        raise refusal or read_error(job.name, "unknown format")
 
 
 class SegmentConverter:
@@ -123,7 +118,7 @@ def _opened(segment: Segment, name: str) -> Iterator[Any]:
         return
     source = ForwardOnlyFile(lambda: next(segment.content, b""))
     file = open_file(source, name)
-    source.opened()
+    source.opening = False
     with file:
         yield file
         if source.error:

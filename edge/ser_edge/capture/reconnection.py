@@ -95,7 +95,7 @@ class CaptureThread:
     """Keeps a device open, from `start` until `stopping` is set.
 
     Args:
-        sample_rate: Hz to ask for.
+        sample_rate: Hz, preferred.
         device: as `devices.choose` takes it.
         channel: of the device, from 1 on; None is any.
         timeouts: how long to wait.

@@ -1,0 +1,114 @@
+"""Command lines that make no sense end with exit code 2, one line, and no output; other failures with their own."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ser_edge.cli.app import main
+from tests import messages
+from tests.edge.audio.bad_files import encoded
+
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
+# command line: a word of the line on standard error
+USAGE: dict[str, str] = {
+    "": "--mic",
+    "a.wav ''": "PATH",
+    "--unit user --mic": "--unit",
+    "--mic a.wav": "--mic",
+    "--rate 8000 a.wav": "--rate",
+    "--rate 0 -": "--rate",
+    "--channels 0 --rate 8000 -": "--channels",
+    "--channels 1000000000 --rate 8000 -": "--channels",
+    "--sample-format s20 -": "--sample-format",
+    "--duration 3 a.wav": "--duration",
+    "--duration -3 --mic": "--duration",
+    "--duration nan --mic": "--duration",
+    "--cluster tcp://a:1 -": "--cluster",
+    "--cluster tcp://a:1 --mic": "--cluster",
+    "--cluster tcp://a:1 --jobs 2 a.wav": "--jobs",
+    "--jobs 0 a.wav": "--jobs",
+    "--jobs 1000000000 a.wav": "--jobs",
+    "--threads 0 a.wav": "--threads",
+    "--threads 99999999999 a.wav": "--threads",
+    "--threads two a.wav": "--threads",
+    "--format xml a.wav": "--format",
+    "--format srt a.wav b.wav": "subtitles",
+    "--window 0 a.wav": "--window",
+    "--window 1e-9 a.wav": "window",
+    "--window 99 a.wav": "window",
+    "--hop 1e9 a.wav": "hop",
+    "--threshold 1.5 a.wav": "--threshold",
+    "--threshold nan a.wav": "--threshold",
+    "--speech high a.wav": "--speech",
+    "--louder a.wav": "--louder",
+    "'--\x1b[2J\n' a.wav": r"--\x1b[2J\n",
+    "--format '\n' a.wav": "--format",
+    "--output missing/x a.wav": "--output",
+    "--output . a.wav": "--output",
+    "--output b.wav a.wav": "--output",
+}
+
+# shell command, where {} is ser-edge
+SHELL = [
+    "{} - < /dev/null",
+    "{} - <&-",
+    "{} good.wav > /dev/full",
+    "{} --output /dev/full good.wav",
+    "{} --format csv --output /dev/full good.wav",
+    "{} damaged.mp3",  # its decoder prints more
+    "{} --model crnn.onnx missing.wav",  # its runtime would leave traces
+]
+
+
+@pytest.mark.parametrize("line", USAGE)
+def test_a_command_line_that_makes_no_sense_is_one_line(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(shlex.split(line))
+    assert end.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("ser-edge: error: ")
+    assert USAGE[line] in captured.err
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("line", SHELL)
+def test_in_a_shell_a_failure_is_one_line(line: str, sounds: list[Path]) -> None:
+    Path("good.wav").write_bytes(sounds[0].read_bytes())
+    Path("damaged.mp3").write_bytes(encoded(file="MP3")[:600] + bytes(900))
+    done = subprocess.run(
+        ["bash", "-c", line.format(shlex.join([sys.executable, "-m", "ser_edge"]))],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")},
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("ser-edge: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("cards", "wanted", "code"),
+    [
+        (["Built-in", "USB"], "99", "microphone-not-found"),
+        (["Built-in"], "9" * 5000, "microphone-not-found"),
+        (["Built-in"], "\u00b2", "microphone-not-found"),
+        (["Built-in"], "usb", "microphone-not-found"),
+        (["Built-in"], "\x1b[2J", "microphone-not-found"),
+        (["USB 1", "USB 2"], "usb", "microphone-ambiguous"),
+    ],
+)
+def test_a_missing_microphone_has_a_code(
+    cards: list[str], wanted: str, code: str, command: Any, sounddevice: Any, card: Any
+) -> None:
+    sounddevice.cards += map(card, cards)
+    exit_code, answered, (line,) = command("--mic", "--device", wanted)
+    assert (exit_code, answered, messages.codes_in(line)) == (3, [], [code])

@@ -1,0 +1,116 @@
+"""Zips are unpacked once, completely or not at all; placeholders are refused."""
+
+import errno
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ser_train.data.corpus_loader import CorpusError, read_corpus
+from ser_train.data.download import locate, unpack
+from tests import messages
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() or p.is_symlink())
+
+
+def test_a_zip_is_unpacked_once(own_cache: Path, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = unpack(archive)
+    assert folder.parent == own_cache
+    assert len(read_corpus(folder, jobs=1)) == 16
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    assert unpack(archive) == folder
+
+
+def test_another_zip_of_the_same_name_is_another_folder(own_cache: Path, archive: Path) -> None:
+    first = unpack(archive)
+    with zipfile.ZipFile(archive, "a") as contents:
+        contents.writestr("one more", "")
+    assert unpack(archive) != first
+
+
+def test_broken_zips_are_refused_with_their_path_and_nothing_stays(own_cache: Path, archive: Path) -> None:
+    whole = archive.read_bytes()
+    flipped = bytearray(whole)
+    flipped[200:300] = bytes(100)  # inside the first sound's deflated data
+    encrypted, foreign = bytearray(whole), bytearray(whole)
+    for entry in re.finditer(b"PK\x01\x02", whole):
+        encrypted[entry.start() + 8] |= 1
+        foreign[entry.start() + 10] = 99  # no compression method that zipfile knows
+    for broken in (whole[: len(whole) // 2], bytes(flipped), bytes(encrypted), bytes(foreign), b"not a zip", b""):
+        archive.write_bytes(broken)
+        with messages.raises(CorpusError, "archive-damaged"):
+            unpack(archive)
+        assert list(own_cache.iterdir()) == []
+
+
+def test_no_member_escapes_from_the_folder(own_cache: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as contents:
+        contents.writestr("../../evil", "")
+        contents.writestr("/absolute", "")
+    folder = unpack(tmp_path / "evil.zip")
+    assert names(tmp_path) == sorted(
+        ["evil.zip", *(str((folder / name).relative_to(tmp_path)) for name in ("evil", "absolute"))]
+    )
+
+
+@pytest.mark.parametrize(
+    ("trouble", "seen"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (OSError(errno.ENOSPC, "No space left on device"), CorpusError),
+    ],
+)
+def test_an_interrupted_unpacking_leaves_nothing(
+    trouble: BaseException,
+    seen: type[BaseException],
+    own_cache: Path,
+    archive: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    extract = zipfile.ZipFile.extract
+
+    def fails_in_the_middle(self: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> str:
+        if member.filename.endswith("02-01.wav"):
+            raise trouble
+        return extract(self, member, path)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(zipfile.ZipFile, "extract", fails_in_the_middle)
+        with pytest.raises(seen):
+            unpack(archive)
+    assert list(own_cache.iterdir()) == []
+    assert len(read_corpus(unpack(archive), jobs=1)) == 16
+
+
+PLACEHOLDERS = {
+    "empty": b"",
+    "pointer": b"version https://git-lfs.github.com/spec/v1\nsize 1\n",
+    "page": b"<!DOCTYPE html><html>",
+}
+
+
+@pytest.mark.parametrize("kind", PLACEHOLDERS)
+@pytest.mark.parametrize("name", ["speech.zip", "recordings.csv"])
+def test_a_placeholder_of_a_corpus_is_refused(kind: str, name: str, own_cache: Path, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(PLACEHOLDERS[kind])
+    with messages.raises(CorpusError, "corpus-unreadable"):
+        locate(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", PLACEHOLDERS)
+@pytest.mark.parametrize("suffix", [".wav", ".mp3", ".flac", ".ogg"])
+def test_a_placeholder_of_a_recording_is_refused(kind: str, suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"03-01-05-01-01-01-12{suffix}").write_bytes(PLACEHOLDERS[kind])
+    with messages.raises(CorpusError, "corpus-unreadable"):
+        read_corpus(tmp_path, jobs=1)
+
+
+def test_a_folder_is_the_corpus_as_it_is(corpus: Path) -> None:
+    assert locate(corpus) == corpus
+
+
+def test_a_zip_is_the_corpus_it_holds(own_cache: Path, archive: Path) -> None:
+    assert len(read_corpus(locate(archive), jobs=1)) == 16

@@ -1,0 +1,58 @@
+"""Distillation: which finished runs may teach, and what the new run says of them."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ser_train.data.corpus_loader import Utterance
+from ser_train.runs.run_directory import RunDirectory
+from ser_train.training.loop import TrainingError, fit
+from ser_train.training.plans import make_plan, prepare
+from tests import messages
+from tests.train.training.trainings import CRNN, Trained, distilled
+
+pytestmark = pytest.mark.slow
+
+
+def test_metadata_lists_what_teachers_were_trained_on(
+    augmented: Trained, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    settings = replace(
+        distilled(augmented, tmp_path, "one-fold0", "other-fold0"), teachers=("one-fold*", "other-fold*")
+    )
+    job = prepare(settings, utterances, tmp_path)
+    assert job.settings.name == "crnn-speaker-fold0-seed0-channels=4,4,4-dense=8-units=4-epochs=1-taught"
+    assert job.settings.teachers == ("one-fold*", "other-fold*")
+    assert job.lineage.training(job.split)["data"] == augmented.run.metadata.training["data"]
+    assert make_plan(job, jobs=1).batches.teacher is not None
+
+
+def test_a_missing_teacher_is_named(utterances: Sequence[Utterance], tmp_path: Path) -> None:
+    with messages.raises(TrainingError, "teacher-unusable") as caught:
+        fit(replace(CRNN, fold=0, teachers=("gone-fold*",)), utterances, tmp_path, jobs=1)
+    assert f"{tmp_path}/gone-fold0" in str(caught.value)
+
+
+def test_a_teacher_of_another_front_end_is_refused(
+    augmented: Trained, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    teacher = RunDirectory(shutil.copytree(augmented.run.path, tmp_path / "teacher"))
+    other = replace(teacher.metadata.features, trim_margin=11)
+    teacher.write("description.json", replace(teacher.metadata, features=other).to_json())
+    with messages.raises(TrainingError, "teacher-unusable"):
+        fit(replace(CRNN, teachers=("teacher",)), utterances, tmp_path, jobs=1)
+
+
+@pytest.mark.parametrize(("protocol", "known"), [("speaker", "[3, 6]"), ("inner", "[3, 6]")])
+def test_a_teacher_that_was_trained_on_test_speakers_is_refused(
+    protocol: str, known: str, augmented: Trained, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    settings = replace(
+        distilled(augmented, tmp_path, "teacher"), protocol=protocol, fold=1 if protocol == "speaker" else 0
+    )
+    with messages.raises(TrainingError, "speakers-seen") as caught:
+        fit(settings, utterances, tmp_path, jobs=1)
+    assert known in str(caught.value)

@@ -1,0 +1,36 @@
+"""Opens a run's Keras network behind the interface of the model file that will be exported from it."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_edge.models.network import Model
+from ser_train.data.feature_cache import front_end_of
+from ser_train.networks.keras_backend import load
+from ser_train.runs.run_directory import RunDirectory
+
+__all__ = ["open_run"]
+
+
+def open_run(run: RunDirectory) -> Model:
+    """A model that normalises and calibrates as the exported file will; for a finished run."""
+    path = run.path / "model.keras"
+    return Model(run.metadata, _KerasRuntime(path), path, front_end_of(run.metadata.features))
+
+
+class _KerasRuntime:
+    """A `Runtime` for Keras models."""
+
+    name = "Keras"
+    input_shape: tuple[int | None, ...] = ()  # any
+
+    def __init__(self, path: Path):
+        load()
+        import keras
+
+        self._model = keras.models.load_model(path, compile=False)
+
+    def run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        answers: npt.NDArray[np.float32] = self._model.predict(inputs, batch_size=64, verbose=0)
+        return answers

@@ -1,0 +1,130 @@
+"""What was measured of a run, kept in it: figures in `conditions.json`, the answers behind them in `conditions.npz`.
+
+A run is measured again only if its network, the model file asked for, or the code that makes its inputs has changed.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ser_train.evaluation.corruptions
+from ser_edge.models.loader import open_model
+from ser_edge.models.network import Model
+from ser_train.data.atomic import atomic_write
+from ser_train.data.feature_cache import front_end_code
+from ser_train.data.utterance import CorpusError, Utterance
+from ser_train.evaluation.corruptions import CORRUPTIONS
+from ser_train.evaluation.keras_model import open_run
+from ser_train.evaluation.robustness import RobustnessAnswers, RobustnessFigures, measure, pool
+from ser_train.runs.run_directory import RunDirectory
+from ser_train.runs.settings import Settings
+
+__all__ = ["evaluated_utterances", "figures_to_json", "is_measured", "measure_run", "read_answers"]
+
+FIGURES, ANSWERS = "conditions.json", "conditions.npz"  # names and keys of 0.1
+CORRUPTED = "conditions"  # key of the figures of whole recordings
+
+
+def is_measured(run: RunDirectory, model: Path | None) -> bool:
+    """Whether this very network was measured by this very code.
+
+    Args:
+        run: a finished run.
+        model: a file exported from the run; None for its Keras network.
+    """
+    try:
+        known = run.read(FIGURES)["of"] == _digest(run, model)
+    except (OSError, ValueError, KeyError):
+        return False
+    return known and (run.path / ANSWERS).exists()
+
+
+def measure_run(run: RunDirectory, model: Path | None, corpus: Sequence[Utterance], jobs: int) -> None:
+    """Measures a network on its test utterances, and keeps answers and figures in the run; the figures last.
+
+    Args:
+        run: a finished run.
+        model: a file exported from the run; None for its Keras network.
+        corpus: what the run was trained and tested on.
+        jobs: processes that extract features; -1 for a process a core.
+
+    Raises:
+        CorpusError: test utterances that the corpus lacks, or a file exported from another run.
+        ModelError: a file that can't be used.
+    """
+    utterances, settings = evaluated_utterances(run, corpus), run.settings
+    network = _exported(model, settings) if model else open_run(run)
+    speech = [u for u in corpus if u.corpus == "ravdess" or u.is_custom]
+    (run.path / FIGURES).unlink(missing_ok=True)
+    answers = measure(network, utterances, speech, jobs, run.path.name)
+    with atomic_write(run.path / ANSWERS) as unfinished:
+        np.savez_compressed(unfinished, **asdict(answers))
+    about = {
+        "protocol": settings.protocol,
+        "fold": settings.fold,
+        "seed": settings.seed,
+        "file": model.name if model else "keras",
+        "of": _digest(run, model),
+    }
+    run.write(FIGURES, about | figures_to_json(pool([[answers]])))
+
+
+def read_answers(run: RunDirectory) -> RobustnessAnswers:
+    """What was measured.
+
+    Raises:
+        CorpusError: measured on other corruptions than today's.
+    """
+    if [figures["name"] for figures in run.read(FIGURES)[CORRUPTED]] != list(CORRUPTIONS):
+        raise CorpusError(
+            f"{run.path}: measured on other corruptions than today's; run ser-train robustness again",
+            code="run-outdated",
+        )
+    with np.load(run.path / ANSWERS) as arrays:
+        return RobustnessAnswers(**arrays)
+
+
+def evaluated_utterances(run: RunDirectory, corpus: Sequence[Utterance]) -> list[Utterance]:
+    """The utterances behind a run's accuracy, each once.
+
+    Raises:
+        CorpusError: some are not in the corpus.
+    """
+    by_name = {u.name: u for u in corpus}
+    names = list(dict.fromkeys(run.answers.of_test().names.tolist()))  # `notebook` tests some twice
+    if missing := [name for name in names if name not in by_name]:
+        raise CorpusError(
+            f"{run.path}: {len(missing)} of the {len(names)} utterances it was tested on are not there, "
+            f"like {missing[0]}; give the corpus it was trained on with --data",
+            code="corpus-not-found",
+        )
+    return [by_name[name] for name in names]
+
+
+def _exported(path: Path, settings: Settings) -> Model:
+    model = open_model(path)
+    if (source := model.metadata.training.get("run")) != settings.name:
+        raise CorpusError(
+            f"{path}: exported from {source}, which may have been trained on the test speakers of {settings.name}",
+            code="runs-mismatched",
+        )
+    return model
+
+
+def _digest(run: RunDirectory, model: Path | None) -> str:
+    """Of what the answers depend on: the network, its metadata but for its accuracy, and the code."""
+    code = [*front_end_code(), Path(ser_train.evaluation.corruptions.__file__)]
+    content = [path.read_bytes() for path in (model or run.path / "model.keras", *code)]
+    metadata = json.dumps(asdict(replace(run.metadata, accuracy=None)), sort_keys=True)
+    return hashlib.blake2b(b"".join(content) + metadata.encode(), digest_size=16).hexdigest()
+
+
+def figures_to_json(figures: RobustnessFigures) -> dict[str, Any]:
+    """With the keys of 0.1."""
+    written = asdict(figures)
+    return {"utterances": figures.utterances, CORRUPTED: written["corrupted"], "live": written["live"]}
