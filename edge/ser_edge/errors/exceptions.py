@@ -7,8 +7,7 @@
         └── RuntimeUnavailable    4   the library that runs it is missing or doesn't load
 
 Each message is one line: what is wrong, then what to do about it (docs/errors.md). Its `code` is stable and meant for
-programs; the wording may change. The command line prints the message and exits with `exit_code`; a traceback is always
-a bug.
+programs; the wording may change. The command line prints the message and exits with `exit_code`.
 """
 
 
@@ -36,7 +35,6 @@ class SerEdgeError(Exception):
 class AudioError(SerEdgeError):
     """A file, stream or array without audio that can be classified."""
 
-    exit_code = 1
     code = "audio"
 
 

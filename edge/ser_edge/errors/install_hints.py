@@ -12,20 +12,12 @@ _PLAIN = frozenset("-_./\\:=+@~")  # characters that no shell interprets, beside
 
 
 def pip_install(*arguments: str) -> str:
-    """The pip command of this interpreter.
-
-    Args:
-        arguments: of `pip install`: requirements, paths or options.
-    """
+    """The `pip install` command of this interpreter, with requirements, paths or options."""
     return " ".join(map(_quoted, (sys.executable or "python3", "-m", "pip", "install", *arguments)))
 
 
 def install_extra(extra: str) -> str:
-    """The command that installs the missing libraries of an extra; all of them where none is missing.
-
-    Args:
-        extra: a name in `[project.optional-dependencies]`.
-    """
+    """The command that installs the missing libraries of an extra; all of them where none is missing."""
     required = dict.fromkeys(_requirements(extra))
     missing = [text for text in required if not _is_installed(text)]
     return pip_install(*(missing or required or [f"ser-edge[{extra}]"]))

@@ -4,19 +4,12 @@ Libraries report these as damaged files; the message of `describe_placeholder` s
 """
 
 START = 512  # bytes at a file's beginning that suffice
-
 _POINTER = b"version https://git-lfs."
 _PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<title", b"<script")
 
 
 def describe_placeholder(start: bytes) -> str | None:
-    """The kind of placeholder, and what to do about it.
-
-    Args:
-        start: the file's first `START` bytes, or all where there are fewer.
-
-    Returns:
-        None for anything else.
+    """The kind of placeholder and what to do about it, from a file's first `START` bytes; None for anything else.
 
     >>> describe_placeholder(b"<!DOCTYPE html><html><body>404")
     'a web page (HTML), perhaps the error page of a server; download the file itself'

@@ -103,13 +103,9 @@ class FrontEnd:
         return decibels
 
     def utterance(self, spectrum: Features) -> Features:
-        """The features of one utterance from its `log_mel`: the steps that depend on its peak or length.
+        """(frames, n_mels) of `log_mel`, at least one frame, to what `__call__` returns.
 
-        Args:
-            spectrum: (frames, n_mels) dB, at least one frame; left as it is.
-
-        Returns:
-            (frames, coefficients) float32, as `__call__` does.
+        These are the steps that depend on the utterance's peak or length; `spectrum` is left as it is.
         """
         config = self.config
         if config.trim_db is not None:
@@ -125,9 +121,7 @@ class FrontEnd:
             # In float64: a float32 sum of 128 values near -70 dB drifts by up to 2e-3, most if they are equal.
             spectrum = (spectrum @ self._cosines).astype(np.float32)
         missing = 0 if config.frames is None or config.trim_db is None else config.frames - len(spectrum)
-        if missing == 0:
-            return spectrum
-        return np.pad(spectrum, ((0, missing), (0, 0)), constant_values=np.nan)
+        return np.pad(spectrum, ((0, missing), (0, 0)), constant_values=np.nan) if missing else spectrum
 
     def span(self, spectrum: Features) -> tuple[int, int]:
         """(start, stop) of the frames that are about as loud as the loudest, with the margin."""

@@ -34,15 +34,12 @@ _PARTS: dict[str, dict[int, str]] = {
     "property": {},
 }
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a tensor; location 0 is "in here"
-_VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5  # protobuf's wire types; groups, 3 and 4, ONNX has none
+_VARINT, _BYTES = 0, 2  # protobuf's wire types; groups, 3 and 4, ONNX has none
+_FIXED = {1: 8, 5: 4}  # the others, and their bytes
 
 
 def read_model_file(path: Path) -> tuple[ModelMetadata, bytes]:
-    """The metadata and the content of a model file.
-
-    Raises:
-        ModelError: a file that can't be used, or without valid metadata.
-    """
+    """The metadata and the content of a model file; raises ModelError if it can't be used."""
     content = model_bytes(path)
     return ModelMetadata.from_json(metadata_in(content, path), str(path)), content
 
@@ -122,25 +119,17 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     while place < end:
         tag, place = _varint(message, place, 5)
         number, wire = tag >> 3, tag & 7
-        value: int | memoryview = 0
-        if number == 0 or tag >= 1 << 32:
+        if number == 0 or tag >= 1 << 32 or wire not in (_VARINT, _BYTES, *_FIXED):
             raise ModelError(_NO_ONNX, code="model-damaged")
         if wire == _VARINT:
             value, place = _varint(message, place, 10)
-        else:
-            if wire == _BYTES:
-                length, place = _varint(message, place, 5)
-                value = message[place : place + length]
-            elif wire == _EIGHT_BYTES:
-                length = 8
-            elif wire == _FOUR_BYTES:
-                length = 4
-            else:
-                raise ModelError(_NO_ONNX, code="model-damaged")
-            place += length
-            if place > end:
-                raise ModelError(_NO_ONNX, code="model-damaged")
-        yield number, value
+            yield number, value
+            continue
+        length, place = _varint(message, place, 5) if wire == _BYTES else (_FIXED[wire], place)
+        if place + length > end:
+            raise ModelError(_NO_ONNX, code="model-damaged")
+        yield number, message[place : place + length] if wire == _BYTES else 0
+        place += length
 
 
 def _varint(message: memoryview, place: int, longest: int) -> tuple[int, int]:

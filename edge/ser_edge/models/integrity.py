@@ -28,10 +28,7 @@ class SelfTestAnswer(TypedDict):
 
 
 def self_test(path: Path, stored: Path = SELF_TEST) -> float:
-    """Compares a model file's answer with the stored one.
-
-    Returns:
-        The largest difference of a probability.
+    """The largest difference of a probability between a model file's answer and the stored one.
 
     Raises:
         ModelError: the file can't be used, isn't the one that was shipped, or answers differently.
@@ -60,11 +57,7 @@ def self_test_answer(model: FileModel) -> SelfTestAnswer:
 
 
 def write_self_test(path: Path = SELF_TEST) -> None:
-    """Stores the answers of all model files in the same folder, after new ones were made.
-
-    Raises:
-        ModelError: one of them can't be used.
-    """
+    """Stores the answers of all model files in the same folder, after new ones were made."""
     answers = {file.name: self_test_answer(open_model(file)) for file in model_files(path.parent)}
     path.write_text(json.dumps(answers, indent=1) + "\n", encoding="utf-8")
 

@@ -24,11 +24,7 @@ _warned: dict[str, object] = {}
 
 
 class FileModel(Model):
-    """A model that was opened from a file; can be pickled.
-
-    Args:
-        path: of the file.
-        threads: for one inference.
+    """A model that was opened from a file, with a number of threads for one inference; can be pickled.
 
     Raises:
         ModelError: no such file, or one that can't be used.
@@ -51,12 +47,8 @@ class FileModel(Model):
 
     def __reduce__(self) -> "tuple[Callable[..., Model], tuple[str, bool, int, str]]":
         bundled = self._absolute.parent == BUNDLED
-        return _unpickle, (
-            str(self._absolute.name if bundled else self._absolute),
-            bundled,
-            self._threads,
-            self.digest(),
-        )
+        place = self._absolute.name if bundled else str(self._absolute)
+        return _unpickle, (place, bundled, self._threads, self.digest())
 
 
 @lru_cache(maxsize=1)  # a process of a pool gets the same model with each of its tasks

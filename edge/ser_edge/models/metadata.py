@@ -1,9 +1,8 @@
 """The metadata of a model file: its schema, reading and checking.
 
 It is one JSON object, stored in an ONNX file's `metadata_props` under `KEY`, or in a TFLite file as the associated file
-`FILE_NAME` (such a file is also a zip). Inference follows it, and refuses what it doesn't understand, so that training
-and inference can't drift apart. A new field that changes the answer needs a new `VERSION`; a reader refuses versions
-and fields that it doesn't know.
+`FILE_NAME` (such a file is also a zip). A new field that changes the answer needs a new `VERSION`; a reader refuses
+versions and fields that it doesn't know, so that training and inference can't drift apart.
 """
 
 import json
@@ -39,16 +38,12 @@ class Normalization:
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std):
             raise ValueError("normalization: mean and std differ in length")
-        if not all(abs(m) <= _MAX_STATISTIC for m in self.mean) or not all(
-            1 / _MAX_STATISTIC <= d <= _MAX_STATISTIC for d in self.std
-        ):
+        finite = all(abs(mean) <= _MAX_STATISTIC for mean in self.mean)
+        if not finite or not all(1 / _MAX_STATISTIC <= std <= _MAX_STATISTIC for std in self.std):
             raise ValueError(f"normalization: means must be finite, stds above 0, and none beyond {_MAX_STATISTIC:g}")
 
     def apply(self, features: Features) -> Features:
-        """(..., coefficients) in and out, float32.
-
-        Missing frames, which are NaN, become zeros, which the network masks.
-        """
+        """(..., coefficients) float32 in and out; missing frames, which are NaN, become zeros, which are masked."""
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         scaled: Features = (features - mean) / std
         return np.where(np.isnan(scaled), np.float32(0), scaled)
@@ -89,9 +84,8 @@ class ModelMetadata:
         protocol = self.accuracy.protocol if self.accuracy else ""
         if not all(text.isprintable() for text in (self.name, self.precision, protocol, *self.labels)):
             raise ValueError("name, labels, precision and protocol must be printable: they go to the terminal")
-        if self.accuracy and not all(
-            0 <= share <= 100 for share in (self.accuracy.wa, self.accuracy.uar, self.accuracy.f1)
-        ):
+        figures = (self.accuracy.wa, self.accuracy.uar, self.accuracy.f1) if self.accuracy else ()
+        if not all(0 <= figure <= 100 for figure in figures):
             raise ValueError("accuracy must be in percent")
         if not 0.01 <= self.temperature <= 100:
             raise ValueError("temperature must be 0.01 to 100")
@@ -137,11 +131,9 @@ class ModelMetadata:
             raise ModelError(message, code="model-metadata")
         version = data.get("version")
         if version != VERSION:
-            older = type(version) is int and version < VERSION
-            advice = "make it again" if older else "install a newer ser-edge"
-            found = _short(ascii(version))
-            message = f"{source}: metadata version {found}, this ser-edge reads {VERSION}; {advice}"
-            raise ModelError(message, code="model-version")
+            advice = "make it again" if type(version) is int and version < VERSION else "install a newer ser-edge"
+            found = f"{source}: metadata version {_short(ascii(version))}, this ser-edge reads {VERSION}"
+            raise ModelError(f"{found}; {advice}", code="model-version")
         try:
             metadata: ModelMetadata = _convert(cls, data, "metadata")
         except (TypeError, ValueError, OverflowError) as e:

@@ -56,22 +56,14 @@ class Model:
         Raises:
             ModelError: the network fails, or its output isn't probabilities.
         """
-        windows = self._inputs(samples)
+        windows = self.metadata.inputs(self.front_end.windows(samples))
         batches = [self._calibrated(windows[i : i + MAX_BATCH]) for i in range(0, len(windows), MAX_BATCH)]
         mean: npt.NDArray[np.float32] = np.concatenate(batches).mean(axis=0)
         return mean
 
     def probabilities(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(batch, frames, coefficients) to (batch, labels), each row calibrated and summing to 1.
-
-        Raises:
-            ModelError: the network fails, or its output isn't probabilities.
-        """
+        """(batch, frames, coefficients) to (batch, labels), calibrated; raises what `predict_proba` does."""
         return self._calibrated(self.metadata.inputs(features))
-
-    def _inputs(self, samples: Samples) -> npt.NDArray[np.float32]:
-        """(samples,) to normalised (windows, frames, coefficients)."""
-        return self.metadata.inputs(self.front_end.windows(samples))
 
     def _calibrated(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         output = self._run(inputs)
@@ -96,14 +88,12 @@ class Model:
         """Runs the network on silence: one that doesn't fit the metadata would give wrong answers without an error."""
         config = self.metadata.features
         silence = np.zeros(config.samples or config.sample_rate, np.float32)
-        inputs = self._inputs(silence)[:1]
+        inputs = self.metadata.inputs(self.front_end.windows(silence)[:1])
         expected = self._runtime.input_shape
         if expected and not _fits(inputs.shape, expected):
-            sizes = ", ".join("any" if size is None else str(size) for size in expected)
-            raise ModelError(
-                f"{self.path}: the network takes ({sizes}), its metadata describes {inputs.shape}; export it again",
-                code="model-mismatched",
-            )
+            dims = ", ".join("any" if size is None else str(size) for size in expected)
+            message = f"{self.path}: the network takes ({dims}), its metadata describes {inputs.shape}; export it again"
+            raise ModelError(message, code="model-mismatched")
         output = self._run(inputs, advice="export it again")
         if output.min() < -_ROUNDING or abs(output.sum() - 1) > _ROUNDING:
             message = f"{self.path}: the network's output isn't probabilities; end it with a softmax"

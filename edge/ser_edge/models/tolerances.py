@@ -1,14 +1,12 @@
 """How far a probability may differ without an error: one table, by a model file's format and precision.
 
-A sum of floats depends on the order of its terms, and so on the processor's registers, the library's version, and the
-size of the array. So the same sound has features that differ in the last bits: by 2e-5 dB between a stream and a whole
-file, by 6e-5 dB between processors. How much that changes the probabilities depends on the runtime's arithmetic:
+A sum of floats depends on the order of its terms, so the features of a sound differ in the last bits: 2e-5 dB between
+a stream and a whole file, 6e-5 dB between processors. What that does to the probabilities depends on the arithmetic:
 
 - ONNX Runtime computes in float32 at every precision, since our files widen their small weights. So does LiteRT with
   weights of float32 and float16. A difference in the last bits stays one.
 - LiteRT quantises to int8 what it multiplies int8 weights with, in steps derived from the largest value ("dynamic
-  range"). A value between two steps is rounded by its last bit, and the probabilities change by up to a step. The same
-  bits give the same probabilities on the same processor.
+  range"). A last bit can round a value to the next step, and the probabilities change by up to a step.
 - "int8-full" has integers throughout. The steps of its probabilities alone are 0.004 wide.
 
 Each bound is above the largest measured difference over 160 recordings of RAVDESS and crnn, gru, lstm and rnn (which

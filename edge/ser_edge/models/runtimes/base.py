@@ -1,9 +1,7 @@
 """What all runtimes have in common: their interface, the table of them by file suffix, and how they are imported.
 
-A runtime is a library that runs networks. Its class knows nothing of sound or of files: it gets the content of a model
-file, and turns normalised features into probabilities. Libraries are imported when needed, so that each may be absent.
-
-Runtimes can be used from any number of threads, and after a fork (`fork_safety`).
+A runtime's class gets the content of a model file, and turns normalised features into probabilities, from any number of
+threads and after a fork (`fork_safety`). Libraries are imported when needed, so that each may be absent.
 """
 
 import os

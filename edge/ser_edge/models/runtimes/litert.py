@@ -5,7 +5,7 @@ per thread would take 2.5 MB and 4 ms each, and is no faster: half of the 2.5 ms
 the front-end, without the lock.
 """
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -53,14 +53,7 @@ class LiteRT:
 def open_interpreter(content: bytes, name: str, threads: int = 1) -> Any:
     """An interpreter with its tensors allocated; for one thread at a time, and for one process.
 
-    Args:
-        content: of a `.tflite` file.
-        name: of the file, for messages.
-        threads: for one inference.
-
-    Raises:
-        ModelError: LiteRT refuses the file.
-        RuntimeUnavailable: neither LiteRT nor tflite-runtime is installed.
+    Arguments and errors are those of `OnnxRuntime`.
     """
     global _announced
     interpreter_class = _interpreter_class()
@@ -75,11 +68,8 @@ def open_interpreter(content: bytes, name: str, threads: int = 1) -> Any:
 
 
 def _interpreter_class() -> Any:
-    try:
-        return import_module("ai_edge_litert.interpreter").Interpreter
-    except ImportError:
-        try:
-            return import_module("tflite_runtime.interpreter").Interpreter
-        except ImportError:
-            advice = pip_install("ai-edge-litert>=1.2") if HAS_LITERT else "an .onnx model; Intel Macs have no LiteRT"
-            return load_library("ai_edge_litert.interpreter", advice).Interpreter
+    for module in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
+        with suppress(ImportError):
+            return import_module(module).Interpreter
+    advice = pip_install("ai-edge-litert>=1.2") if HAS_LITERT else "an .onnx model; Intel Macs have no LiteRT"
+    return load_library("ai_edge_litert.interpreter", advice).Interpreter
