@@ -31,7 +31,6 @@ from ser_edge.models.runtimes.base import HAS_LITERT, RUNTIMES
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
 
 OK, NOTE, WRONG = "ok", "--", "!!"
-
 _RATES = (16_000, 44_100, 48_000)  # Hz
 _CLIPPED = 0.9999  # the largest 16-bit sample is 0.99997
 _QUIET = -60.0  # dBFS RMS; a voice at arm's length is above -45
@@ -99,7 +98,7 @@ def run_doctor(out: TextIO, options: DoctorOptions | None = None) -> int:
     options = options or DoctorOptions()
     wrong: list[tuple[int, Finding]] = []
     with isolate_stderr():
-        for check, code in _CHECKS:
+        for check, code in _CHECKS.items():
             if code == MicrophoneError.exit_code and code in dict(wrong):
                 continue  # it needs what has failed
             for finding in check(options):
@@ -129,11 +128,10 @@ def _packages(options: DoctorOptions) -> Iterator[Finding]:
 def _media(_: DoctorOptions) -> Iterator[Finding]:
     from ser_edge.audio.decoding.ffmpeg import decoder, install_command
 
-    found = decoder()
-    if found is None:
-        yield Finding("media", NOTE, "no PyAV and no ffmpeg, for .m4a, .webm, .mp4 ...", install_command())
-    else:
+    if found := decoder():
         yield Finding("media", OK, f"{found} decodes .m4a, .webm, .mp4 ...")
+    else:
+        yield Finding("media", NOTE, "no PyAV and no ffmpeg, for .m4a, .webm, .mp4 ...", install_command())
 
 
 def _machine(_: DoctorOptions) -> Iterator[Finding]:
@@ -251,16 +249,10 @@ def _level_finding(samples: Samples, health: Health) -> Finding:
     return Finding("level", state, f"{health.device} at {opened}: {text}", advice)
 
 
-_CHECKS: tuple[tuple[Callable[[DoctorOptions], Iterator[Finding]], int], ...] = (  # and their exit code if they fail
-    (_packages, ModelError.exit_code),
-    (_media, ModelError.exit_code),
-    (_machine, ModelError.exit_code),
-    (_models, ModelError.exit_code),
-    (_voice_detector, ModelError.exit_code),
-    (_portaudio, MicrophoneError.exit_code),
-    (_microphones, MicrophoneError.exit_code),
-    (_level, MicrophoneError.exit_code),
-)
+_CHECKS: dict[Callable[[DoctorOptions], Iterator[Finding]], int] = {  # and their exit code if they fail
+    **dict.fromkeys((_packages, _media, _machine, _models, _voice_detector), ModelError.exit_code),
+    **dict.fromkeys((_portaudio, _microphones, _level), MicrophoneError.exit_code),
+}
 
 
 def _decibels(amplitude: float) -> float:
@@ -285,10 +277,9 @@ def _with_timeout(call: Callable[[], Result], seconds: float) -> Result:
     thread.start()
     thread.join(seconds)
     if not results:
-        raise MicrophoneError(
-            f"the sound system didn't answer for {seconds:g} s; restart it, or the machine", code="microphone-stalled"
-        )
-    if isinstance(results[0], Exception):
-        raise results[0]
+        message = f"the sound system didn't answer for {seconds:g} s; restart it, or the machine"
+        raise MicrophoneError(message, code="microphone-stalled")
     result: Result = results[0]
+    if isinstance(result, Exception):
+        raise result
     return result

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ser_edge.output.live_view import LiveView
     from ser_edge.service.systemd_notify import SystemdNotifier
 
-_MICROPHONE = "microphone"  # the path of its predictions
 Item = TypeVar("Item")
 
 
@@ -53,9 +52,7 @@ class StreamSummary:
     def __str__(self) -> str:
         """One line, for a person."""
         windows = sum(self.labels.values())
-        ratios = ", ".join(
-            f"{label} {percent(n / windows)}" for label, n in sorted(self.labels.items(), key=lambda i: -i[1])
-        )
+        ratios = ", ".join(f"{label} {percent(n / windows)}" for label, n in Counter(self.labels).most_common())
         factor = self.cpu_seconds / self.seconds if self.seconds else 0.0
         counts = f"{self.seconds:.1f} s of audio, {windows} window{'s' * (windows != 1)}"
         return f"{counts}{': ' * bool(ratios)}{ratios}; real-time factor {factor:.3f}"
@@ -84,14 +81,8 @@ def listen_to_microphone(
 
     rate = recognizer.metadata.features.sample_rate
     with Microphone(rate, device, options.channel) as microphone:
-        source = _Source(
-            _MICROPHONE,
-            microphone,
-            rate,
-            lambda: _capture_status(microphone.health),
-            lambda: microphone.health.arriving,
-        )
-        yield from _listen(recognizer, source, options)
+        status, alive = lambda: _capture_status(microphone.health), lambda: microphone.health.arriving
+        yield from _listen(recognizer, _Source("microphone", microphone, rate, status, alive), options)
         health = microphone.health
     if incidents := capture_incidents(health):
         log_line(f"ser-edge: {incidents}")

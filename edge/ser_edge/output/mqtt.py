@@ -26,8 +26,7 @@ from ser_edge.output.writers import json_line
 from ser_edge.recognition.prediction import Prediction
 
 if TYPE_CHECKING:
-    from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
-    from paho.mqtt.properties import Properties
+    from paho.mqtt.client import Client
     from paho.mqtt.reasoncodes import ReasonCode
 
 USER, PASSWORD = "SER_EDGE_MQTT_USER", "SER_EDGE_MQTT_PASSWORD"  # environment variables, which `ps` doesn't show
@@ -74,16 +73,9 @@ class Broker:
                 raise ValueError
         except (KeyError, ValueError) as e:
             raise ValueError("must be like mqtt://host/topic or mqtts://user@host:8883/topic; no + # ? in it") from e
-        user = parts.username and unquote(parts.username)
-        password = parts.password and unquote(parts.password)
-        return cls(
-            parts.hostname or "",
-            port,
-            topic,
-            parts.scheme == "mqtts",
-            user or os.environ.get(USER),
-            password or os.environ.get(PASSWORD),
-        )
+        user = unquote(parts.username or "") or os.environ.get(USER)
+        password = unquote(parts.password or "") or os.environ.get(PASSWORD)
+        return cls(parts.hostname or "", port, topic, parts.scheme == "mqtts", user, password)
 
     def __str__(self) -> str:
         """Its URL without user and password."""
@@ -132,23 +124,17 @@ class MqttWriter:
             client.connect(broker.host, broker.port, _KEEP_ALIVE)
         except (OSError, ValueError) as e:
             reason = getattr(e, "strerror", None) or e
-            raise SerEdgeError(
-                f"--mqtt {broker}: no broker answers there ({reason}); start it, or correct the URL",
-                code="mqtt-unreachable",
-            ) from e
+            message = f"--mqtt {broker}: no broker answers there ({reason}); start it, or correct the URL"
+            raise SerEdgeError(message, code="mqtt-unreachable") from e
         client.loop_start()
         if not self._answered.wait(self._timeouts.connect):
             client.disconnect()
-            raise SerEdgeError(
-                f"--mqtt {broker}: no MQTT broker, but something else answers there; check scheme and port",
-                code="mqtt-unreachable",
-            )
+            message = f"--mqtt {broker}: no MQTT broker, but something else answers there; check scheme and port"
+            raise SerEdgeError(message, code="mqtt-unreachable")
         if self._refusal:
             client.disconnect()
-            raise SerEdgeError(
-                f"--mqtt {broker}: the broker refuses the connection ({self._refusal}); check {USER} and {PASSWORD}",
-                code="mqtt-refused",
-            )
+            why = f"the broker refuses the connection ({self._refusal}); check {USER} and {PASSWORD}"
+            raise SerEdgeError(f"--mqtt {broker}: {why}", code="mqtt-refused")
 
     def write(self, prediction: Prediction) -> None:
         """Publishes one prediction, or queues it until the broker is back."""
@@ -185,9 +171,7 @@ class MqttWriter:
 
     # Called in paho's thread:
 
-    def _on_connect(
-        self, client: "Client", _: Any, flags: "ConnectFlags", reason: "ReasonCode", properties: "Properties | None"
-    ) -> None:
+    def _on_connect(self, client: "Client", _: Any, flags: Any, reason: "ReasonCode", properties: Any) -> None:
         if reason.is_failure:
             self._refusal = str(reason)
         elif not self._closing:  # each time: a broker may have forgotten what it retained
@@ -200,16 +184,12 @@ class MqttWriter:
                 _log_unless_terminal("the MQTT broker is back")
         self._answered.set()
 
-    def _on_disconnect(
-        self, client: "Client", _: Any, flags: "DisconnectFlags", reason: "ReasonCode", properties: "Properties | None"
-    ) -> None:
+    def _on_disconnect(self, client: "Client", _: Any, flags: Any, reason: "ReasonCode", properties: Any) -> None:
         if self._answered.is_set() and not (self._refusal or self._away or self._closing):
             self._away = True
             _log_unless_terminal(f"the MQTT broker is gone ({reason}); predictions wait for it")
 
-    def _on_publish(
-        self, client: "Client", _: Any, number: int, reason: "ReasonCode", properties: "Properties | None"
-    ) -> None:
+    def _on_publish(self, client: "Client", _: Any, number: int, reason: "ReasonCode", properties: Any) -> None:
         self._confirmed += 1
 
 
@@ -223,7 +203,6 @@ def _paho() -> ModuleType:
     try:
         import paho.mqtt.client
     except ImportError as e:
-        raise RuntimeUnavailable(
-            f"paho-mqtt can't be loaded ({e}); try: {install_extra('mqtt')}", code="extra-missing"
-        ) from e
+        message = f"paho-mqtt can't be loaded ({e}); try: {install_extra('mqtt')}"
+        raise RuntimeUnavailable(message, code="extra-missing") from e
     return paho.mqtt.client

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Protocol, TextIO
 
@@ -22,7 +23,7 @@ class Sink(Protocol):
         """Writes what was held back."""
 
 
-class Writer(Sink, Protocol):
+class Writer(Sink):
     """A sink that prints to a stream; what `write` and `close` print is flushed when they return.
 
     Args:
@@ -31,16 +32,17 @@ class Writer(Sink, Protocol):
         windows: each input gives several predictions, so their times are printed.
     """
 
-    def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False): ...
+    def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False):
+        self._out = out
 
 
-class TextWriter:
+class TextWriter(Writer):
     """For people: the time of a window, emotion, confidence, a bar, the second likeliest emotion, the file."""
 
     BAR = 10  # characters
 
     def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False):
-        self._out = out
+        super().__init__(out, metadata, windows)
         self._windows = windows
         self._width = max(map(len, (*metadata.labels, UNCERTAIN, NO_SPEECH)))
 
@@ -59,29 +61,20 @@ class TextWriter:
         text = f"{percent(first[1]):>5}  {bar:.<{self.BAR}}  {word} {other:{self._width}} {percent(probability):>5}"
         return " " * len(text) if prediction.label == NO_SPEECH else text
 
-    def close(self) -> None:
-        """Nothing is held back."""
 
-
-class JsonWriter:
+class JsonWriter(Writer):
     """JSON lines: one object a line, the fields of `Prediction`."""
-
-    def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False):
-        self._out = out
 
     def write(self, prediction: Prediction) -> None:
         """One object."""
         print(json_line(prediction), file=self._out, flush=True)
 
-    def close(self) -> None:
-        """Nothing is held back."""
 
-
-class CsvWriter:
+class CsvWriter(Writer):
     """CSV with a header: path, start, end, label, confidence, speech, then a column for each label's probability."""
 
     def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False):
-        self._out = out
+        super().__init__(out, metadata, windows)
         self._csv = csv.writer(out, lineterminator="\n")
         self._csv.writerow(["path", "start", "end", "label", "confidence", "speech", *metadata.labels])
 
@@ -91,9 +84,6 @@ class CsvWriter:
         numbers = map(_rounded, (p.confidence, p.speech, *p.probabilities.values()))
         self._csv.writerow([p.path, p.start, p.end, p.label, *numbers])
         self._out.flush()
-
-    def close(self) -> None:
-        """Nothing is held back."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +105,7 @@ class _Cue:
         return f"{_timecode(self.begin)} --> {_timecode(self.end)}\n{text}\n"
 
 
-class SrtWriter:
+class SrtWriter(Writer):
     """SubRip subtitles of one input, for a video player; nothing is shown where nobody speaks.
 
     Windows overlap and subtitles must not, so a cue lasts from the end of the window before to the end of its own.
@@ -126,7 +116,7 @@ class SrtWriter:
     LONGEST = 5000  # ms; only a single window may be longer
 
     def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False):
-        self._out = out
+        super().__init__(out, metadata, windows)
         self._covered = 0  # ms: end of the windows so far
         self._cues = 0
         self._pending: _Cue | None = None
@@ -195,4 +185,4 @@ def _timecode(milliseconds: int) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02},{milliseconds:03}"
 
 
-WRITERS: dict[str, type[Writer]] = {"text": TextWriter, "json": JsonWriter, "csv": CsvWriter, "srt": SrtWriter}
+WRITERS: dict[str, Callable[..., Writer]] = {"text": TextWriter, "json": JsonWriter, "csv": CsvWriter, "srt": SrtWriter}

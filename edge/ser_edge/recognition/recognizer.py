@@ -142,9 +142,7 @@ class Recognizer:
         return _predictions(self.create_stream(sample_rate, path), chunks)
 
     def create_stream(self, sample_rate: float, path: str | None = None) -> "Stream":
-        """A stream that samples are pushed into, as `stream` does it.
-
-        Each is for one signal, and for one thread at a time; there can be any number of them.
+        """A stream that samples are pushed into: one signal, one thread at a time. There can be any number of them.
 
         Raises:
             AudioError: a sample rate out of its range.

@@ -57,10 +57,10 @@ class Stream:
         self._windowing = windowing
         self._model, self._threshold, self._path = model, threshold, path
         self._config = model.metadata.features
-        self._window, self._hop = self._windowing.frames(self._config)
+        self._window, self._hop = windowing.frames(self._config)
         self._downmix = Downmix(rate, channel, path or "stream")
         self._resampler = Resampler(rate, self._config.sample_rate)
-        self._gate = None if self._windowing.min_speech_ratio is None else Gate(self._config.sample_rate)
+        self._gate = None if windowing.min_speech_ratio is None else Gate(self._config.sample_rate)
         self._log_mel = IncrementalLogMel(model.front_end)
         self._spectrum: Features = np.empty((0, self._config.n_mels), np.float32)  # from frame `_offset` on
         self._offset = 0
@@ -164,9 +164,8 @@ class Stream:
         if ratio is None or (ratio >= (self._windowing.min_speech_ratio or 0) and not too_short):
             features = self._model.front_end.utterance(self._spectrum[start - self._offset : end - self._offset])
             probabilities = self._model.probabilities(features[None])[0]
-        return Prediction.of(
-            self._model.metadata.labels, self._smoothed(probabilities), self._threshold, self._path, *seconds, ratio
-        )
+        labels, mean = self._model.metadata.labels, self._smoothed(probabilities)
+        return Prediction.of(labels, mean, self._threshold, self._path, *seconds, ratio)
 
     def _smoothed(self, probabilities: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float32] | None:
         """The mean of this window and the one before, so that one odd window doesn't make the label flicker.

@@ -204,7 +204,7 @@ def test_subtitles_are_what_a_player_reads(talk: Path) -> None:
     first = done.stdout.decode().split("\n\n")[0].splitlines()
     assert first[0] == "1"
     assert first[1].startswith("00:00:00,000 --> 00:00:0")
-    assert first[2].endswith("%")
+    assert first[2] == "uncertain" or first[2].endswith("%")
 
 
 def test_lines_are_printed_while_audio_arrives(talk: Path) -> None:

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 CONNECT_TIMEOUT = 10.0  # seconds, for a Dask scheduler to answer
-
 _MAX_IN_FLIGHT = 256  # tasks: two for each of 128 threads
-
 _thread = local()  # of each thread of a worker: `built`, a recognizer and what it was built for
 
 
@@ -48,10 +46,7 @@ class _Task:
 
 @contextmanager
 def cluster_client(address: str) -> Iterator["Client"]:
-    """Connects to a Dask cluster.
-
-    Args:
-        address: of its scheduler, like tcp://host:8786.
+    """Connects to a Dask cluster by the address of its scheduler, like tcp://host:8786.
 
     Raises:
         RuntimeUnavailable: distributed doesn't load.
@@ -60,19 +55,16 @@ def cluster_client(address: str) -> Iterator["Client"]:
     try:
         from distributed import Client
     except ImportError as e:
-        raise RuntimeUnavailable(
-            f"distributed can't be loaded ({e}); try: {install_extra('cluster')}", code="extra-missing"
-        ) from e
+        message = f"distributed can't be loaded ({e}); try: {install_extra('cluster')}"
+        raise RuntimeUnavailable(message, code="extra-missing") from e
     try:
         if not re.fullmatch(r"((tcp|tls|wss?)://)?[^/\s]+:\d+", address):  # Dask waits forever for some others
             raise ValueError("an address is like tcp://host:8786")
         client = Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, RuntimeError, TypeError, ValueError) as e:
         reason = " ".join(str(e).split())
-        raise SerEdgeError(
-            f"--cluster {address}: no Dask scheduler answers there ({reason}); start: dask scheduler",
-            code="cluster-unreachable",
-        ) from e
+        message = f"--cluster {address}: no Dask scheduler answers there ({reason}); start: dask scheduler"
+        raise SerEdgeError(message, code="cluster-unreachable") from e
     log = logging.getLogger("distributed.client")
     before = log.level
     log.setLevel(logging.CRITICAL)  # a lost scheduler is reported in one line, without distributed's tracebacks
@@ -139,9 +131,8 @@ def _results(future: "Future[list[FileResult]]", task: _Task) -> list[FileResult
         reason = f"several workers died while classifying it{others}; classify it alone"
         return [FileResult((), AudioError(f"{path}: {reason}", code="audio-kills-worker")) for path in task.paths]
     except ImportError as e:
-        raise RuntimeUnavailable(
-            f"a worker has no ser-edge ({e}); install it there as here", code="worker-without-ser-edge"
-        ) from e
+        message = f"a worker has no ser-edge ({e}); install it there as here"
+        raise RuntimeUnavailable(message, code="worker-without-ser-edge") from e
     return results
 
 
@@ -182,9 +173,8 @@ def _recognizer(task: _Task) -> Recognizer:
         except ModelError as e:
             raise type(e)(f"{_worker_name()}: {e}", code=e.code) from e
         if _identity(recognizer.metadata) != task.identity:
-            raise ModelError(
-                f"{_worker_name()} has another ser-edge, or another model {task.config.model}", code="worker-mismatch"
-            )
+            message = f"{_worker_name()} has another ser-edge, or another model {task.config.model}"
+            raise ModelError(message, code="worker-mismatch")
         keep_freed_memory()
         built = _thread.built = (task.config, task.identity, recognizer)
     return built[2]

@@ -49,9 +49,8 @@ def predict_in_processes(
         stopped = context.Event()
         pool = ProcessPoolExecutor(jobs, context, _start_worker, (config, stopped))
     except (ImportError, NotImplementedError, OSError, ValueError) as e:  # ValueError: more than Windows can wait for
-        raise SerEdgeError(
-            f"processes can't be started on this system ({e}); try: --jobs 1", code="processes-unavailable"
-        ) from e
+        message = f"processes can't be started on this system ({e}); try: --jobs 1"
+        raise SerEdgeError(message, code="processes-unavailable") from e
 
     def submit(group: tuple[str, ...]) -> "Future[list[FileResult]]":
         with _sigint_blocked():
@@ -64,9 +63,8 @@ def predict_in_processes(
                 for future in futures:
                     yield from future.result()
         except BrokenProcessPool as e:
-            raise SerEdgeError(
-                "a worker process died, perhaps for lack of memory; try fewer: --jobs 1", code="process-died"
-            ) from e
+            message = "a worker process died, perhaps for lack of memory; try fewer: --jobs 1"
+            raise SerEdgeError(message, code="process-died") from e
         finally:
             stopped.set()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from ser_edge.errors import AudioError
 from ser_edge.errors.user_warnings import capture_warnings, warn
@@ -117,29 +117,11 @@ def _size(path: str) -> int:
         return 0
 
 
-class FutureLike(Protocol):
-    """What `map_ordered` needs of a future: both concurrent.futures' and Dask's have it."""
-
-    def done(self) -> bool:
-        """Whether it has a result, an exception, or was cancelled."""
-
-    def cancel(self) -> Any:
-        """Cancels it if it hasn't started."""
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Waits until it is done; raises TimeoutError after `timeout` seconds."""
-
-
-Future = TypeVar("Future", bound=FutureLike)
-
-
-def map_ordered(
-    submit: Callable[[Item], Future], items: Iterable[Item], max_in_flight: int
-) -> Generator[Future, None, None]:
+def map_ordered(submit: Callable[[Item], Any], items: Iterable[Item], max_in_flight: int) -> Generator[Any, None, None]:
     """Submits items, and yields their finished futures in the order of the items.
 
     Args:
-        submit: starts the work on an item.
+        submit: starts the work on an item, and returns a future of concurrent.futures or of Dask.
         items: taken as they are needed.
         max_in_flight: futures submitted and not yet yielded, at most.
 
@@ -147,7 +129,7 @@ def map_ordered(
         Finished futures. After Ctrl-C those that have finished by then, before KeyboardInterrupt is raised again;
         unfinished ones are cancelled at the end.
     """
-    in_flight: deque[Future] = deque()
+    in_flight: deque[Any] = deque()
     try:
         for item in items:
             in_flight.append(submit(item))
@@ -163,7 +145,7 @@ def map_ordered(
             future.cancel()
 
 
-def _wait(in_flight: deque[Future]) -> Future:
+def _wait(in_flight: deque[Any]) -> Any:
     """Waits for the first future, a second at a time: Windows delivers Ctrl-C only between waits."""
     while not in_flight[0].done():
         with suppress(TimeoutError):

@@ -31,11 +31,7 @@ class Gate:
 
     Args:
         sample_rate: Hz of the samples.
-        detector: by default a new one.
-
-    Raises:
-        ModelError: the detector's file is missing or damaged.
-        RuntimeUnavailable: the detector's runtime isn't installed.
+        detector: by default a new one, whose errors are those of `open_detector`.
     """
 
     def __init__(self, sample_rate: int, detector: VoiceDetector | None = None):

@@ -41,12 +41,7 @@ class Speech:
 
 
 def find_speech(samples: Samples, sample_rate: int) -> Speech:
-    """Looks for speech in (samples,), a whole recording at `sample_rate` Hz.
-
-    Raises:
-        ModelError: the detector's file is missing or damaged.
-        RuntimeUnavailable: the detector's runtime isn't installed.
-    """
+    """Looks for speech in (samples,), a whole recording at `sample_rate` Hz; raises what `open_detector` does."""
     if len(samples) < MIN_SECONDS * sample_rate:
         return Speech(False, 0.0)
     for speed in _SPEEDS:

@@ -51,12 +51,7 @@ class Network:
 
 @cache
 def shared_network(path: Path = VAD_FILE) -> ForkSafe[Network]:
-    """Opens the network's file, once per process.
-
-    Raises:
-        ModelError: the file is missing or damaged.
-        RuntimeUnavailable: neither LiteRT nor tflite-runtime is installed.
-    """
+    """Opens the network's file, once per process; errors are those of `open_detector`."""
     reopen = partial(Network, model_bytes(path), str(path))
     return ForkSafe(reopen(), reopen)
 
@@ -65,7 +60,7 @@ class VoiceDetector:
     """Detects speech in one signal, chunk by chunk; for one thread at a time.
 
     Args:
-        network: by default the shared one, whose errors are those of `shared_network`.
+        network: by default the shared one, whose errors are those of `open_detector`.
 
     >>> detector = VoiceDetector()
     >>> detector.probability(np.zeros(CHUNK, np.float32)) < 0.1
