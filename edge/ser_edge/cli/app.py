@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from ser_edge.output.live_view import LiveView
     from ser_edge.output.writers import Sink
 
-__all__ = ["accuracy_notice", "main"]
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""

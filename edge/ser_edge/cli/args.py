@@ -15,8 +15,6 @@ from ser_edge.cli.argument_parser import ArgumentParser
 if TYPE_CHECKING:
     from ser_edge.output.mqtt import Broker
 
-__all__ = ["FORMATS", "HOP", "MODEL", "MODEL_SUFFIXES", "SAMPLE_FORMATS", "SPEECH", "STDIN", "UNITS", "parse", "parser"]
-
 STDIN = "-"  # among the paths
 
 FORMATS = ("text", "json", "csv", "srt")  # writers.WRITERS

@@ -5,8 +5,6 @@ from typing import NoReturn
 
 from ser_edge.errors import printable
 
-__all__ = ["ArgumentParser"]
-
 
 class ArgumentParser(argparse.ArgumentParser):
     """argparse's, without the usage before an error: eight lines of options hide the one that helps."""

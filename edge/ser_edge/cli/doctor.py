@@ -30,8 +30,6 @@ from ser_edge.models.integrity import model_files, self_test
 from ser_edge.models.runtimes.base import HAS_LITERT, RUNTIMES
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
 
-__all__ = ["DoctorOptions", "Finding", "run_doctor"]
-
 OK, NOTE, WRONG = "ok", "--", "!!"
 
 _RATES = (16_000, 44_100, 48_000)  # Hz

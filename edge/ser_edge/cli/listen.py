@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ser_edge.output.live_view import LiveView
     from ser_edge.service.systemd_notify import SystemdNotifier
 
-__all__ = ["ListenOptions", "StreamSummary", "capture_incidents", "listen_to_microphone", "listen_to_stdin"]
-
 _MICROPHONE = "microphone"  # the path of its predictions
 Item = TypeVar("Item")
 

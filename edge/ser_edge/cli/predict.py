@@ -12,13 +12,7 @@ from ser_edge.cli.args import STDIN
 from ser_edge.errors import AudioError
 from ser_edge.errors.native_stderr import keep_freed_memory
 from ser_edge.output.progress import finish_file, log_line
-from ser_edge.recognition.batch.tasks import (
-    FileResult,
-    OnProgress,
-    default_jobs,
-    predict_file,
-    worth_processes,
-)
+from ser_edge.recognition.batch.tasks import FileResult, OnProgress, default_jobs, predict_file, worth_processes
 from ser_edge.recognition.recognizer import Recognizer, RecognizerConfig
 
 if TYPE_CHECKING:
@@ -27,8 +21,6 @@ if TYPE_CHECKING:
 
     from ser_edge.cli.listen import ListenOptions
     from ser_edge.output.writers import Sink
-
-__all__ = ["PredictOptions", "count_undecodable", "find_files", "predict_files", "write_results"]
 
 _LOOK_AHEAD = 64  # files that are sized before choosing how to classify them; so many are worth starting processes for
 

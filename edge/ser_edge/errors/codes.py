@@ -1,7 +1,5 @@
 """The codes of errors: stable names for programs and for docs/errors.md, whatever a message's wording."""
 
-__all__ = ["CODES"]
-
 CODES = {
     "archive-damaged": "a zip of a corpus that can't be unpacked",
     "audio": "audio that can't be classified",

@@ -11,8 +11,6 @@ programs; the wording may change. The command line prints the message and exits 
 a bug.
 """
 
-__all__ = ["AudioError", "MicrophoneError", "ModelError", "RuntimeUnavailable", "SerEdgeError", "printable"]
-
 
 class SerEdgeError(Exception):
     """Base class; catch it to catch everything that isn't a bug.

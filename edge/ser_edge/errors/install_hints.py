@@ -8,8 +8,6 @@ import os
 import sys
 from collections.abc import Iterator
 
-__all__ = ["install_extra", "pip_install", "reinstall"]
-
 _PLAIN = frozenset("-_./\\:=+@~")  # characters that no shell interprets, beside letters and digits
 
 

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import RLock
 
-__all__ = ["STDERR_LOCK", "isolate_stderr", "keep_freed_memory", "suppress_native_stderr"]
-
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_... of malloc.h
 STDERR_LOCK = RLock()  # held while file descriptor 2 is redirected, and while a line is written that mustn't be lost
 if hasattr(os, "register_at_fork"):  # else a child that is forked while another thread redirects it would stay silent

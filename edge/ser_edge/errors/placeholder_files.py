@@ -3,8 +3,6 @@
 Libraries report these as damaged files; the message of `describe_placeholder` states the cause.
 """
 
-__all__ = ["START", "describe_placeholder"]
-
 START = 512  # bytes at a file's beginning that suffice
 
 _POINTER = b"version https://git-lfs."

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["capture_warnings", "deprecated", "warn"]
-
 
 def _log(message: str) -> None:
     import logging  # 5 ms, seldom needed

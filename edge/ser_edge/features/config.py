@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["FeatureConfig"]
-
 # Limits for one model: values of an input or of a second's log-mel, samples of an input, weights of the filters.
 _MAX_VALUES, _MAX_SAMPLES, _MAX_WEIGHTS = 1 << 23, 1 << 25, 1 << 22
 

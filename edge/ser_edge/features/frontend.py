@@ -15,8 +15,6 @@ from ser_edge.audio.sound import Samples
 from ser_edge.features.config import FeatureConfig
 from ser_edge.features.mel import dct, filter_blocks
 
-__all__ = ["Features", "FrontEnd", "hann", "window_starts"]
-
 Features = npt.NDArray[np.float32]  # (frames, coefficients), dB
 RealFFT = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 

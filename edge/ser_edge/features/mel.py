@@ -5,8 +5,6 @@ import numpy.typing as npt
 
 from ser_edge.features.config import FeatureConfig
 
-__all__ = ["dct", "filter_blocks", "mel_centres", "mel_filters"]
-
 # Slaney's mel scale (Auditory Toolbox, 1998): linear below 1 kHz, logarithmic above.
 _HZ_PER_MEL = 200 / 3  # below the knee
 _KNEE_HZ, _KNEE_MEL = 1000.0, 15.0  # 1000 / (200 / 3)

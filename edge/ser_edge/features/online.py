@@ -9,8 +9,6 @@ import numpy as np
 from ser_edge.audio.sound import Samples
 from ser_edge.features.frontend import Features, FrontEnd
 
-__all__ = ["IncrementalLogMel"]
-
 
 class IncrementalLogMel:
     """Computes `FrontEnd.log_mel` of a signal in pieces: the returned frames together equal those of the whole.

@@ -16,8 +16,6 @@ from ser_edge.errors import ModelError
 from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import FILE_NAME, KEY, ModelMetadata
 
-__all__ = ["MAX_FILE", "MAX_METADATA", "READERS", "metadata_in", "model_bytes", "read_model_file"]
-
 MAX_FILE = 1 << 28  # bytes; ours are 300 KB, and all of it is in memory
 MAX_METADATA = 1 << 20  # bytes; ours is 3 KiB, and a zip can claim any size
 _MAX_FIELDS = 1 << 20  # in an ONNX file's protobuf; ours has thousands

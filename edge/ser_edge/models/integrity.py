@@ -17,8 +17,6 @@ from ser_edge.models.loader import BUNDLED, FileModel, open_model
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.tolerances import tolerance
 
-__all__ = ["SELF_TEST", "SelfTestAnswer", "model_files", "self_test", "self_test_answer", "write_self_test"]
-
 SELF_TEST = BUNDLED / "self_test.json"
 
 

@@ -18,8 +18,6 @@ from ser_edge.models.container import read_model_file
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import RUNTIMES, Runtime
 
-__all__ = ["BUNDLED", "DEFAULT", "FileModel", "open_model", "warn_once"]
-
 BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT = "crnn"
 _warned: dict[str, object] = {}

@@ -18,8 +18,6 @@ from ser_edge.errors import ModelError
 from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import Features
 
-__all__ = ["FILE_NAME", "KEY", "VERSION", "Accuracy", "ModelMetadata", "Normalization"]
-
 VERSION = 2
 MAX_LABELS, MAX_LABEL = 1000, 100  # labels of a model; characters of a label, which is a column of tables
 _MAX_STATISTIC = 1e9  # dB; beyond it, and below its reciprocal, float32 would overflow
@@ -27,12 +25,7 @@ _MAX_DEPTH = 20  # of nested objects and lists
 _MAX_REASON = 300  # characters: the text of an error can come from the file
 KEY = "ser_edge"
 # Fields whose keys in the file are those of its first version, which all versions read.
-_JSON_KEYS = {
-    "std": "deviation",
-    "trim_db": "span_db",
-    "trim_margin": "span_margin",
-    "dynamic_range_db": "range_db",
-}
+_JSON_KEYS = {"std": "deviation", "trim_db": "span_db", "trim_margin": "span_margin", "dynamic_range_db": "range_db"}
 FILE_NAME = "ser_edge.json"
 
 

@@ -16,8 +16,6 @@ from ser_edge.features.frontend import Features, FrontEnd
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.runtimes.base import Runtime, one_line
 
-__all__ = ["MAX_BATCH", "Model", "apply_temperature"]
-
 MAX_BATCH = 16  # windows per run of the network; more need more memory and are no faster
 _ROUNDING = 0.1  # of int8 probabilities, and of their sum
 

@@ -18,8 +18,6 @@ AVX2 and SSE4.2, and with XNNPACK against without; on a Cortex-A72 and A76 the b
 
 from dataclasses import dataclass
 
-__all__ = ["BATCH", "FORMATS", "TOLERANCES", "Tolerance", "tolerance"]
-
 
 @dataclass(frozen=True)
 class Tolerance:

@@ -11,8 +11,6 @@ from ser_edge import __version__
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 
-__all__ = ["discovery", "identity"]
-
 
 def identity(topic: str) -> str:
     """An identifier for a topic, of ASCII letters, digits and hyphens; always the same for the same topic."""

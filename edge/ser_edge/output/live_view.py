@@ -20,8 +20,6 @@ from ser_edge.models.metadata import ModelMetadata
 from ser_edge.output.writers import percent, printed_ratio
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
-__all__ = ["LiveView", "Look", "Picture", "can_paint", "marks", "render"]
-
 _WIDEST = 80  # cells: longer bars say no more
 _QUIETEST = -60.0  # dBFS, where the level's bar begins; it ends at 0
 _PLAIN, _BOLD, _DIM = "", "1", "2"  # styles: what stands between ESC [ and m

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
-__all__ = ["Broker", "MqttTimeouts", "MqttWriter"]
-
 USER, PASSWORD = "SER_EDGE_MQTT_USER", "SER_EDGE_MQTT_PASSWORD"  # environment variables, which `ps` doesn't show
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}

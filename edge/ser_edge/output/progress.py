@@ -9,8 +9,6 @@ from ser_edge.errors.native_stderr import STDERR_LOCK
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["DELAY", "advance_within_file", "finish_file", "log_line", "progress_bar"]
-
 DELAY = 0.5  # seconds; shorter work shows no bar
 _FORMAT = "{percentage:3.0f} %|{bar}| of {total} files [{elapsed}<{remaining}]"
 

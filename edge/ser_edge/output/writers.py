@@ -9,19 +9,6 @@ from ser_edge.errors import printable
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
-__all__ = [
-    "WRITERS",
-    "CsvWriter",
-    "JsonWriter",
-    "Sink",
-    "SrtWriter",
-    "TextWriter",
-    "Writer",
-    "json_line",
-    "percent",
-    "printed_ratio",
-]
-
 _DIGITS = 4  # of a probability: float32 and int8 runtimes differ behind it
 
 

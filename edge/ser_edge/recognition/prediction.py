@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NO_SPEECH", "UNCERTAIN", "Prediction"]
-
 NO_SPEECH = "no-speech"
 UNCERTAIN = "uncertain"
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from ser_edge.recognition.streaming import Stream
     from ser_edge.recognition.voice_activity.utterance_gate import Speech
 
-__all__ = ["UTTERANCE", "Recognizer", "RecognizerConfig"]
-
 UTTERANCE = 60.0  # seconds; a longer recording is classified window by window, and those with speech are averaged
 
 
@@ -87,10 +85,7 @@ class Recognizer:
         return self._model.path
 
     def predict(
-        self,
-        source: Source,
-        sample_rate: float | None = None,
-        progress: Callable[[float, float], None] | None = None,
+        self, source: Source, sample_rate: float | None = None, progress: Callable[[float, float], None] | None = None
     ) -> Prediction:
         """Predicts the emotion of one sound.
 

@@ -23,8 +23,6 @@ from ser_edge.recognition.voice_activity.stream_gate import Gate
 from ser_edge.recognition.voice_activity.voice_detector import MIN_SECONDS
 from ser_edge.recognition.windows import WindowConfig
 
-__all__ = ["Stream"]
-
 _MIN_ADDED = 0.1  # seconds that the last window, which ends with the signal, must add to the one before it
 
 

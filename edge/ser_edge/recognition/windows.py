@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from ser_edge.errors.user_warnings import deprecated
 from ser_edge.features.config import FeatureConfig
 
-__all__ = ["HOP", "SPEECH", "WindowConfig", "Windowing"]
-
 HOP = 0.5  # seconds
 SPEECH = 0.2  # ratio; music and noise have less than .03, acted utterances at a usual level more than .35
 

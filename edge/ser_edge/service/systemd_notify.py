@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-__all__ = ["SystemdNotifier"]
-
 _RECHECK = 1.0  # seconds, until a source that is not alive is asked again
 _STATUS_INTERVAL = 30.0  # seconds between two statuses where there is no watchdog
 

@@ -9,8 +9,6 @@ import json
 import re
 import sys
 
-__all__ = ["UNITS", "unit"]
-
 _UNIT = """\
 [Unit]
 Description=ser-edge, speech emotion recognition

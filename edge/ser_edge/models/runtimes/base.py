@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 from ser_edge.errors import RuntimeUnavailable
 
-__all__ = ["HAS_LITERT", "RUNTIMES", "Runtime", "load_library", "one_line", "runtimes_by_suffix"]
-
 # ser-edge installs ONNX Runtime on Intel Macs, by the same markers in pyproject.toml.
 HAS_LITERT = sys.platform != "darwin" or os.uname().machine == "arm64"
 _MAX_REASON = 200  # characters of a library's message

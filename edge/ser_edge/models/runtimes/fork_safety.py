@@ -13,8 +13,6 @@ from threading import RLock
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
-__all__ = ["ForkSafe"]
-
 T = TypeVar("T")
 
 

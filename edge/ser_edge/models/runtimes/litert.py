@@ -19,8 +19,6 @@ from ser_edge.errors.native_stderr import suppress_native_stderr
 from ser_edge.models.runtimes.base import HAS_LITERT, load_library, one_line
 from ser_edge.models.runtimes.fork_safety import ForkSafe
 
-__all__ = ["LiteRT", "open_interpreter"]
-
 _announced = False  # LiteRT prints a line about its delegate, once per process
 
 

@@ -12,8 +12,6 @@ from ser_edge.errors.install_hints import pip_install
 from ser_edge.models.runtimes.base import load_library, one_line
 from ser_edge.models.runtimes.fork_safety import ForkSafe
 
-__all__ = ["OnnxRuntime"]
-
 
 class OnnxRuntime:
     """An `.onnx` file in ONNX Runtime.

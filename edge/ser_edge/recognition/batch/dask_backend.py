@@ -28,8 +28,6 @@ from ser_edge.recognition.recognizer import Recognizer, RecognizerConfig
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["CONNECT_TIMEOUT", "cluster_client", "predict_in_cluster"]
-
 CONNECT_TIMEOUT = 10.0  # seconds, for a Dask scheduler to answer
 
 _MAX_IN_FLIGHT = 256  # tasks: two for each of 128 threads

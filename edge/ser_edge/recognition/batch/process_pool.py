@@ -20,8 +20,6 @@ from ser_edge.errors.native_stderr import keep_freed_memory
 from ser_edge.recognition.batch.tasks import FileResult, classify_file, group_files, map_ordered
 from ser_edge.recognition.recognizer import RecognizerConfig
 
-__all__ = ["predict_in_processes"]
-
 _MIN_IN_FLIGHT = 32  # tasks; results that wait for their turn stay in memory
 
 _worker: dict[str, Any] = {}  # of a worker process: its config, stop event and recognizer

@@ -16,17 +16,6 @@ from ser_edge.errors.user_warnings import capture_warnings, warn
 from ser_edge.recognition.prediction import Prediction
 from ser_edge.recognition.recognizer import Recognizer
 
-__all__ = [
-    "FileResult",
-    "OnProgress",
-    "classify_file",
-    "default_jobs",
-    "group_files",
-    "map_ordered",
-    "predict_file",
-    "worth_processes",
-]
-
 _MAX_FILES, _MAX_BYTES = 16, 1 << 22  # of a task: tenths of a second of work, where a request takes milliseconds
 _WORTH_PROCESSES = 8 << 20  # bytes of audio, which take about as long to classify as processes take to start
 

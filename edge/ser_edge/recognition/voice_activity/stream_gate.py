@@ -21,8 +21,6 @@ from ser_edge.recognition.voice_activity.voice_detector import (
     open_detector,
 )
 
-__all__ = ["Gate"]
-
 _LEVEL = 0.1  # RMS that the loudest of the last seconds is scaled to for the detector: -20 dBFS
 _DECAY = 0.99  # of the followed level, per chunk: it halves in 2.2 s
 _RESET_CHUNKS = 32  # of silence, 1 s, after which the detector starts anew

@@ -26,8 +26,6 @@ from ser_edge.recognition.voice_activity.voice_detector import (
     speech_probabilities,
 )
 
-__all__ = ["Speech", "find_speech"]
-
 _SPEEDS = (1.0, 0.7, 0.6, 0.5)
 _LEVEL = 0.1  # RMS that the loudest chunk is scaled to for the detector: -20 dBFS
 _CLEAR_CHUNKS, _CLEAR_PROBABILITY = 12, 0.8  # clear speech: 0.4 s with this mean probability

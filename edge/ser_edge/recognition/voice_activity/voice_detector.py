@@ -17,21 +17,6 @@ from ser_edge.models.container import model_bytes
 from ser_edge.models.runtimes.fork_safety import ForkSafe
 from ser_edge.models.runtimes.litert import open_interpreter
 
-__all__ = [
-    "CHUNK",
-    "ENERGY_FLOOR",
-    "MIN_SECONDS",
-    "OFFSET",
-    "ONSET",
-    "RATE",
-    "VAD_FILE",
-    "Network",
-    "VoiceDetector",
-    "open_detector",
-    "shared_network",
-    "speech_probabilities",
-]
-
 ONSET, OFFSET = 0.5, 0.35  # probability at which speech begins, and below which it ends; Silero's defaults
 ENERGY_FLOOR = 1e-4  # RMS around the mean, full scale is 1: -80 dBFS, below the self-noise of any microphone
 MIN_SECONDS = 0.1  # anything shorter holds no emotion
