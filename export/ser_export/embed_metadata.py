@@ -12,8 +12,6 @@ import onnx
 
 from ser_edge.models.metadata import FILE_NAME, KEY, ModelMetadata
 
-__all__ = ["embed_onnx", "embed_tflite"]
-
 
 def embed_onnx(model: onnx.ModelProto, metadata: ModelMetadata) -> None:
     """Adds the metadata to a model in memory."""

@@ -1,13 +1,6 @@
-"""The errors of ser-export, with those of `ser_edge.errors` in one tree.
-
-SerEdgeError                  exit code
-└── ExportError                   4   a run that can't be read, or a network that can't be converted
-└── VerificationError         4   a converted file whose answers differ from Keras's
-"""
+"""The errors of ser-export, in one tree with those of `ser_edge.errors`; the exit code is 4."""
 
 from ser_edge.errors import SerEdgeError
-
-__all__ = ["ExportError", "VerificationError"]
 
 
 class ExportError(SerEdgeError):

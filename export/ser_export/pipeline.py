@@ -21,8 +21,6 @@ from ser_export.to_tflite.convert import convert
 from ser_export.verification.operators import check_operators
 from ser_export.verification.verify import PRECISIONS, VerificationReport, verification_inputs, verify
 
-__all__ = ["FORMATS", "export"]
-
 _REPRESENTATIVE = 100  # utterances outside the test set, which calibrate the ranges of "int8-full"
 _LESS_LOSS = {"float16": "float32", "int8": "float16", "int8-per-tensor": "float16", "int8-full": "int8"}
 _OTHER_FORMAT = {".onnx": "tflite", ".tflite": "onnx"}

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from ser_edge.recognition.voice_activity.voice_detector import CHUNK, VAD_FILE, VoiceDetector, shared_network
+from ser_edge.recognition.voice_activity.voice_detector import CHUNK, VAD_FILE, VoiceDetector
 from ser_export.errors import ExportError
 from ser_export.verification.operators import operators, runtimes
 from ser_export.voice_detector.convert import convert
@@ -24,7 +24,7 @@ def test_the_bundled_file_is_what_is_converted(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "ser_export.voice_detector.convert", made], check=True, capture_output=True)
     assert [path.name for path in tmp_path.iterdir()] == [made.name]
     shipped = VoiceDetector()
-    anew = VoiceDetector(shared_network(made))
+    anew = VoiceDetector(made)
     phase = np.cumsum(0.05 + 0.02 * np.sin(np.arange(100 * CHUNK) / 3000))
     voice = sum(np.sin(k * phase) / k for k in range(1, 13)) * np.sin(np.arange(100 * CHUNK) / 1000).clip(0)
     probabilities = [(shipped.probability(chunk), anew.probability(chunk)) for chunk in voice.reshape(-1, CHUNK) / 10]

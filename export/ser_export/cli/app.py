@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ser_export.verification.report import ExportResult
     from ser_export.verification.verify import VerificationReport
 
-__all__ = ["main"]
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""

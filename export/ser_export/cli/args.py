@@ -11,8 +11,6 @@ from pathlib import Path
 from ser_edge import __version__
 from ser_edge.cli.argument_parser import ArgumentParser
 
-__all__ = ["FORMATS", "PRECISIONS", "SPECIAL", "parse"]
-
 FORMATS = {"onnx": (".onnx",), "tflite": (".tflite",), "all": (".onnx", ".tflite")}
 PRECISIONS = ("float32", "float16", "int8", "int8-per-tensor", "int8-full")  # as in verify.PRECISIONS
 SPECIAL = {"int8-per-tensor", "int8-full"}  # not for every format and network

@@ -1,10 +1,13 @@
-"""Checks that a Keras layer has only the settings that a conversion supports."""
+"""Errors of Keras layers that can't be converted, or have settings that can't."""
 
 import keras
 
 from ser_export.errors import ExportError
 
-__all__ = ["require_settings"]
+
+def unsupported_layer(layer: keras.Operation, reason: str) -> ExportError:
+    """An error that names the layer, for the caller to raise."""
+    return ExportError(f"{type(layer).__name__} ({layer.name}) {reason}", code="export-unsupported-layer")
 
 
 def require_settings(layer: keras.Layer, **supported: object) -> None:
@@ -16,8 +19,5 @@ def require_settings(layer: keras.Layer, **supported: object) -> None:
     config = layer.get_config()
     for name, value in supported.items():
         if config[name] != value:
-            raise ExportError(
-                f"{type(layer).__name__} ({layer.name}) with {name}={config[name]!r} can't be exported, "
-                f"only with {name}={value!r}",
-                code="export-unsupported-layer",
-            )
+            reason = f"with {name}={config[name]!r} can't be exported, only with {name}={value!r}"
+            raise unsupported_layer(layer, reason)

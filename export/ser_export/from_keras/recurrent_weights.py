@@ -7,10 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from ser_export.errors import ExportError
-from ser_export.from_keras.layer_settings import require_settings
-
-__all__ = ["bidirectional_weights"]
+from ser_export.from_keras.layer_settings import require_settings, unsupported_layer
 
 Array = npt.NDArray[np.float32]
 
@@ -29,9 +26,7 @@ def bidirectional_weights(layer: layers.Bidirectional) -> tuple[str, tuple[Array
     require_settings(layer, merge_mode="concat")
     forward, backward = layer.forward_layer, layer.backward_layer
     if type(forward) not in _RECURRENT:
-        raise ExportError(
-            f"Bidirectional({type(forward).__name__}) ({layer.name}) can't be exported", code="export-unsupported-layer"
-        )
+        raise unsupported_layer(layer, f"of {type(forward).__name__} can't be exported")
     name, read_weights = _RECURRENT[type(forward)]
     require_settings(forward, return_state=False, stateful=False, go_backwards=False)
     kernels, recurrent, biases = (

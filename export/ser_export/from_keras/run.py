@@ -11,8 +11,6 @@ from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import ModelMetadata
 from ser_export.errors import ExportError
 
-__all__ = ["Run", "read_run"]
-
 _UNSEEN_SPEAKERS = "not_heard"  # key of the metadata's `training`: speakers whose recordings trained nothing
 
 

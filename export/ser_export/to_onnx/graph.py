@@ -8,16 +8,14 @@ import keras
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ser_export.errors import ExportError
+from ser_export.from_keras.layer_settings import unsupported_layer
 from ser_export.to_onnx.layers import LAYERS
 from ser_export.to_onnx.nodes import Graph, Tensor
 from ser_export.to_onnx.operations import OPERATIONS
 
-__all__ = ["OPSET", "build_graph", "graph_operators"]
-
-OPSET = 17
-IR_VERSION = 8  # belongs to opset 17: old readers can open the file
-INPUT, OUTPUT = "features", "probabilities"
+_OPSET = 17
+_IR_VERSION = 8  # belongs to opset 17: old readers can open the file
+_INPUT, _OUTPUT = "features", "probabilities"
 
 
 def build_graph(model: keras.Model) -> onnx.ModelProto:
@@ -32,20 +30,20 @@ def build_graph(model: keras.Model) -> onnx.ModelProto:
     graph = Graph()
     network = keras.Function(model.inputs, model.outputs)
     # Keras's own traversal, from inputs to outputs; it calls what the function returns instead of each operation.
-    (answer,) = network._run_through_graph([Tensor(INPUT, (0, 1, 2))], partial(_converter, graph))
+    (answer,) = network._run_through_graph([Tensor(_INPUT, (0, 1, 2))], partial(_converter, graph))
     for node in graph.nodes:
         if list(node.output) == [answer.name]:
-            node.output[0] = OUTPUT
+            node.output[0] = _OUTPUT
     coefficients, labels = model.input_shape[-1], model.output_shape[-1]
     onnx_graph = helper.make_graph(
         graph.nodes,
         model.name,
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", "frames", coefficients])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", labels])],
+        [helper.make_tensor_value_info(_INPUT, TensorProto.FLOAT, ["batch", "frames", coefficients])],
+        [helper.make_tensor_value_info(_OUTPUT, TensorProto.FLOAT, ["batch", labels])],
         [numpy_helper.from_array(value, name) for name, value in graph.weights.items()],
     )
-    opset = [helper.make_opsetid("", OPSET)]
-    made = helper.make_model(onnx_graph, opset_imports=opset, ir_version=IR_VERSION, producer_name="ser-export")
+    opset = [helper.make_opsetid("", _OPSET)]
+    made = helper.make_model(onnx_graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name="ser-export")
     onnx.checker.check_model(made, full_check=True)
     return made
 
@@ -64,9 +62,7 @@ def _converter(graph: Graph, operation: keras.Operation) -> Callable[..., Tensor
     convert = LAYERS.get(type(operation)) if is_layer else OPERATIONS.get(name)
     if convert is None:
         supported = ", ".join(sorted([kind.__name__ for kind in LAYERS] if is_layer else OPERATIONS))
-        raise ExportError(
-            f"{name} ({operation.name}) can't be exported to ONNX, only: {supported}", code="export-unsupported-layer"
-        )
+        raise unsupported_layer(operation, f"can't be exported to ONNX, only: {supported}")
 
     def call(*args: Any, training: bool | None = None, **kwargs: Any) -> Tensor:
         return convert(graph, operation, *args, **{name: value for name, value in kwargs.items() if value is not None})

@@ -14,17 +14,12 @@ import numpy as np
 from keras import layers
 from onnx import TensorProto
 
-from ser_export.errors import ExportError
-from ser_export.from_keras.layer_settings import require_settings
+from ser_export.from_keras.layer_settings import require_settings, unsupported_layer
 from ser_export.from_keras.recurrent_weights import bidirectional_weights
 from ser_export.to_onnx.nodes import CHANNELS_FIRST, TIME_MAJOR, Graph, Tensor
 
-__all__ = ["LAYERS"]
-
-
-# -- recurrent layers ---------------------------------------------------------------------------------------------
-
-_ATTRIBUTES: dict[str, dict[str, Any]] = {"GRU": {"linear_before_reset": 1}}
+_ATTRIBUTES: dict[str, dict[str, Any]] = {"GRU": {"linear_before_reset": 1}, "Softmax": {"axis": -1}}
+_ACTIVATIONS = {name.lower(): name for name in ("Relu", "Sigmoid", "Softmax", "Tanh")}  # Keras's to ONNX's
 
 
 def _bidirectional(graph: Graph, layer: layers.Bidirectional, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -53,9 +48,6 @@ def _lengths(graph: Graph, layer: layers.Layer, mask: Tensor) -> Tensor:
     return graph.add("ReduceSum", [numbers, axes], f"{layer.name}/lengths", (0,), keepdims=0)
 
 
-# -- convolutions -------------------------------------------------------------------------------------------------
-
-
 def _zero_padding(graph: Graph, layer: layers.ZeroPadding2D, x: Tensor) -> Tensor:
     """Deferred to the convolution that follows."""
     (top, bottom), (left, right) = layer.padding
@@ -80,9 +72,7 @@ def _batch_normalization(graph: Graph, layer: layers.BatchNormalization, x: Tens
     require_settings(layer, axis=-1, center=True, scale=True)
     kernel, bias = f"{x.name}/kernel", f"{x.name}/bias"
     if x.order != CHANNELS_FIRST or kernel not in graph.weights:
-        raise ExportError(
-            f"BatchNormalization ({layer.name}) can be exported after a Conv2D only", code="export-unsupported-layer"
-        )
+        raise unsupported_layer(layer, "can be exported after a Conv2D only")
     gamma, beta, mean, variance = layer.get_weights()
     scale = gamma / np.sqrt(variance + layer.epsilon)
     graph.weight(kernel, graph.weights[kernel] * scale[:, None, None, None])
@@ -90,22 +80,10 @@ def _batch_normalization(graph: Graph, layer: layers.BatchNormalization, x: Tens
     return x
 
 
-# -- other layers -------------------------------------------------------------------------------------------------
-
-_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "relu": ("Relu", {}),
-    "sigmoid": ("Sigmoid", {}),
-    "softmax": ("Softmax", {"axis": -1}),
-    "tanh": ("Tanh", {}),
-}
-
-
 def _dense(graph: Graph, layer: layers.Dense, x: Tensor) -> Tensor:
     activation = layer.get_config()["activation"]
     if activation != "linear" and activation not in _ACTIVATIONS:
-        raise ExportError(
-            f"Dense ({layer.name}) with activation={activation!r} can't be exported", code="export-unsupported-layer"
-        )
+        raise unsupported_layer(layer, f"with activation={activation!r} can't be exported")
     names = [graph.weight(f"{layer.name}/{w.name}", w.numpy()) for w in layer.weights]  # kernel, and bias if any
     x = graph.transposed(x) if x.order[-1] != x.keras_order[-1] else x
     if len(x.order) == 2:
@@ -115,8 +93,8 @@ def _dense(graph: Graph, layer: layers.Dense, x: Tensor) -> Tensor:
         y = graph.add("Add", [y, names[1]], f"{layer.name}/linear") if layer.use_bias else y
     if activation == "linear":
         return y
-    op, attributes = _ACTIVATIONS[activation]
-    return graph.add(op, [y], layer.name, **attributes)
+    op = _ACTIVATIONS[activation]
+    return graph.add(op, [y], layer.name, **_ATTRIBUTES.get(op, {}))
 
 
 def _relu(graph: Graph, layer: layers.ReLU, x: Tensor) -> Tensor:

@@ -16,8 +16,6 @@ from onnx import helper
 
 from ser_export.errors import ExportError
 
-__all__ = ["CHANNELS_FIRST", "TIME_MAJOR", "Array", "Graph", "Tensor"]
-
 Array = npt.NDArray[np.generic]
 
 TIME_MAJOR = (1, 0, 2)  # of Keras's (batch, frames, values)
@@ -74,17 +72,15 @@ class Graph:
         """
         tensors = [tensor for tensor in inputs if isinstance(tensor, Tensor)]
         if any(tensor.pads for tensor in tensors):
-            raise ExportError(
-                f"ZeroPadding2D ({name}) can be exported before a Conv2D only",
-                code="export-unsupported-layer",
-            )
+            reason = f"ZeroPadding2D ({name}) can be exported before a Conv2D only"
+            raise ExportError(reason, code="export-unsupported-layer")
         names = [tensor.name if isinstance(tensor, Tensor) else tensor for tensor in inputs]
         self.nodes.append(helper.make_node(op, names, list(outputs) or [name], name=name, **attributes))
         return Tensor(name, tensors[0].order if order is None else order)
 
     def weight(self, name: str, value: npt.ArrayLike) -> str:
         """Stores a constant."""
-        self.weights[name] = np.ascontiguousarray(value) if np.ndim(value) else np.asarray(value)
+        self.weights[name] = np.asarray(value, order="C")
         return name
 
     def transposed(self, tensor: Tensor, order: tuple[int, ...] | None = None) -> Tensor:

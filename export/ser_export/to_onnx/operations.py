@@ -9,10 +9,8 @@ import keras
 import numpy as np
 from onnx import TensorProto, helper
 
-from ser_export.errors import ExportError
+from ser_export.from_keras.layer_settings import unsupported_layer
 from ser_export.to_onnx.nodes import Graph, Tensor
-
-__all__ = ["OPERATIONS"]
 
 _END = np.iinfo(np.int64).max
 
@@ -47,11 +45,7 @@ def _cast(graph: Graph, operation: keras.Operation, x: Tensor) -> Tensor:
 def _reduced(x: Tensor, operation: keras.Operation) -> tuple[int, tuple[int, ...]]:
     """The axis that an operation reduces, and the order of the remaining ones."""
     if operation.axis is None or len(operation.axis) != 1:
-        raise ExportError(
-            f"{type(operation).__name__} ({operation.name}) with axis={operation.axis!r} can't be exported, "
-            "only over a single axis",
-            code="export-unsupported-layer",
-        )
+        raise unsupported_layer(operation, f"with axis={operation.axis!r} can't be exported, only over a single axis")
     (axis,) = operation.axis
     reduced = axis % len(x.order)
     order = x.order if operation.keepdims else tuple(a - (a > reduced) for a in x.order if a != reduced)
@@ -85,10 +79,7 @@ def _get_item(graph: Graph, operation: keras.Operation, x: Tensor, key: Sequence
     """Slices; new axes where the key has None."""
     x, parts = graph.transposed(x), [part for part in key if part is not None]
     if not all(isinstance(part, slice) and (part.step or 1) > 0 for part in parts):
-        raise ExportError(
-            f"GetItem ({operation.name}) of {key!r} can't be exported, only forward slices and new axes",
-            code="export-unsupported-layer",
-        )
+        raise unsupported_layer(operation, f"of {key!r} can't be exported, only forward slices and new axes")
     slices = {axis: part for axis, part in enumerate(parts) if part != slice(None)}
     if slices:
         columns = {

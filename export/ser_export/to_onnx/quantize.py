@@ -13,8 +13,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ser_export.errors import ExportError
 
-__all__ = ["ONNX_PRECISIONS", "rows_to_int8"]
-
 _MIN_SIZE = 256  # values; for fewer the added nodes cost more than they save
 # Axes that an output sums over, by the number of axes: of Dense, recurrent and convolution layers.
 _INPUT_AXES = {2: (0,), 3: (2,), 4: (1, 2, 3)}

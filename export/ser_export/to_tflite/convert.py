@@ -16,8 +16,6 @@ import numpy.typing as npt
 from ser_export.errors import ExportError
 from ser_export.to_tflite.flatbuffer import compact
 
-__all__ = ["convert", "convert_here"]
-
 
 def convert(keras_file: Path, target: Path, precision: str, representative: npt.NDArray[np.float32]) -> None:
     """Writes a TFLite file.
@@ -52,7 +50,7 @@ def convert_here(keras_file: str, target: str, precision: str, representative: s
     import keras
     import tensorflow as tf
 
-    from ser_export.to_tflite.quantize import set_precision
+    from ser_export.to_tflite.quantize import convert_module
     from ser_export.to_tflite.recurrent import run_network
 
     model = keras.models.load_model(keras_file, compile=False)
@@ -62,12 +60,7 @@ def convert_here(keras_file: str, target: str, precision: str, representative: s
     network.call = tf.function(
         partial(run_network, model, unrolled=precision == "int8-full"), signature, autograph=False
     )
-    with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(network, folder, signatures=network.call.get_concrete_function())
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        set_precision(converter, precision, Path(representative))
-        Path(target).write_bytes(converter.convert())
+    Path(target).write_bytes(convert_module(network, precision, representative))
 
 
 if __name__ == "__main__":

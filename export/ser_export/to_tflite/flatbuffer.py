@@ -6,8 +6,6 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-__all__ = ["compact", "flatbuffer_operators", "name_tensors", "to_float16"]
-
 _EMPTY = 0  # index of the buffer without content, by TFLite's convention
 _DEQUANTIZE_FLOAT16 = 3  # the first version of DEQUANTIZE that takes float16
 

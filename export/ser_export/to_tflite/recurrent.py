@@ -3,22 +3,20 @@
 TFLite has no GRU operator, and its operators for RNN and LSTM keep state between calls, so a recurrent layer is a loop.
 Keras builds one for each direction, which projects a frame at a time and copies the whole sequence to store a step.
 Here one product projects the whole input, both directions share a loop of two steps an iteration, and the output is
-overoutputs in place. More steps an iteration, or unrolling all, makes larger and slower files.
+written in place. More steps an iteration, or unrolling all, makes larger and slower files.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_dynamic_update_slice
 
-from ser_export.errors import ExportError
+from ser_export.from_keras.layer_settings import unsupported_layer
 from ser_export.from_keras.recurrent_weights import bidirectional_weights
 
-__all__ = ["run_bidirectional", "run_network"]
-
-State = tuple[tf.Tensor, ...]  # (directions, units) each, the layer's output first
+_State = tuple[tf.Tensor, ...]  # (directions, units) each, the layer's output first
 
 _OUT_OF_REACH = 1e4  # added to a gate's input: the sigmoid is then exactly 0 or 1
 
@@ -68,9 +66,7 @@ def run_bidirectional(
         for weights in (kernels, recurrent, *np.split(biases, 2, axis=1)):
             weights[:, :units] *= -1  # of the update gate: 1 - sigmoid(z) = sigmoid(-z)
     elif mask is not None:
-        raise ExportError(
-            f"{kind} ({layer.name}) with a mask can't be exported to TFLite, only GRU", code="export-unsupported-layer"
-        )
+        raise unsupported_layer(layer, f"of {kind} with a mask can't be exported to TFLite, only of GRU")
     of_input, of_state = np.split(biases, 2, axis=1)
     directions = [_linear(x[0], *weights) for weights in zip(kernels, of_input, strict=True)]
     if mask is not None:  # a missing frame leaves the state as it is
@@ -79,11 +75,11 @@ def run_bidirectional(
         directions = [direction - (1 - present) * closed for direction in directions]
     projected = tf.stack([directions[0], tf.reverse(directions[1], [0])], axis=1)  # (frames, directions, gates * units)
 
-    def advance(row: tf.Tensor, state: State) -> State:
+    def advance(row: tf.Tensor, state: _State) -> _State:
         halves = zip(tf.split(state[0], 2), recurrent, of_state, strict=True)
         return step(row, tf.concat([_linear(*half) for half in halves], 0), state)
 
-    state: State = tuple(tf.zeros((2, units)) for _ in range(states))
+    state: _State = tuple(tf.zeros((2, units)) for _ in range(states))
     run = _unrolled if unrolled else _looped
     sequence, last = run(advance, projected, state, layer.forward_layer.return_sequences)
     if sequence is None:
@@ -93,11 +89,11 @@ def run_bidirectional(
     return (outputs if mask is None else outputs * present)[None]
 
 
-_Advance = Callable[[tf.Tensor, State], State]
+_Advance = Callable[[tf.Tensor, _State], _State]
 
 
 def _looped(
-    advance: _Advance, projected: tf.Tensor, state: State, sequence: bool
+    advance: _Advance, projected: tf.Tensor, state: _State, sequence: bool
 ) -> tuple[tf.Tensor | None, tf.Tensor]:
     """The outputs of all steps (None unless `sequence`), and of the last one."""
     frames, directions, width = projected.shape
@@ -107,7 +103,7 @@ def _looped(
     # The output's buffer. Its first content doesn't matter, but zeros would be stored in the file.
     outputs = (rows[:, :, :units],) if sequence else ()
 
-    def body(index: tf.Tensor, state: State, outputs: State) -> tuple[tf.Tensor, State, State]:
+    def body(index: tf.Tensor, state: _State, outputs: _State) -> tuple[tf.Tensor, _State, _State]:
         made = []
         for row in tf.split(tf.gather(rows, index), steps):
             state = advance(row, state)
@@ -122,7 +118,7 @@ def _looped(
 
 
 def _unrolled(
-    advance: _Advance, projected: tf.Tensor, state: State, sequence: bool
+    advance: _Advance, projected: tf.Tensor, state: _State, sequence: bool
 ) -> tuple[tf.Tensor | None, tf.Tensor]:
     made = []
     for row in tf.unstack(projected):
@@ -136,32 +132,27 @@ def _linear(x: tf.Tensor, weights: np.ndarray, bias: np.ndarray) -> tf.Tensor:
     return y + bias if bias.any() else y
 
 
-def _rnn(row: tf.Tensor, recurrent: tf.Tensor, state: State) -> State:
+def _rnn(row: tf.Tensor, recurrent: tf.Tensor, state: _State) -> _State:
     return (tf.tanh(row + recurrent),)
 
 
-def _lstm(row: tf.Tensor, recurrent: tf.Tensor, state: State) -> State:
-    gates, new = _split_gates(row + recurrent, 3)
+def _lstm(row: tf.Tensor, recurrent: tf.Tensor, state: _State) -> _State:
+    units = row.shape[1] // 4
+    gates, new = tf.split(row + recurrent, [3 * units, units], axis=1)
     i, o, f = tf.split(tf.sigmoid(gates), 3, axis=1)
     cell = f * state[1] + i * tf.tanh(new)
     return o * tf.tanh(cell), cell
 
 
-def _gru(row: tf.Tensor, recurrent: tf.Tensor, state: State) -> State:
-    (gates, new), (recurrent_gates, recurrent_new) = _split_gates(row, 2), _split_gates(recurrent, 2)
+def _gru(row: tf.Tensor, recurrent: tf.Tensor, state: _State) -> _State:
+    units = row.shape[1] // 3
+    (gates, new), (recurrent_gates, recurrent_new) = (tf.split(x, [2 * units, units], axis=1) for x in (row, recurrent))
     update, reset = tf.split(tf.sigmoid(gates + recurrent_gates), 2, axis=1)
     return (state[0] + update * (tf.tanh(new + reset * recurrent_new) - state[0]),)
 
 
-def _split_gates(values: tf.Tensor, gates: int) -> Sequence[tf.Tensor]:
-    """Splits the gates of the sigmoid from the values of tanh."""
-    units = values.shape[1] // (gates + 1)
-    parts: Sequence[tf.Tensor] = tf.split(values, [gates * units, units], axis=1)
-    return parts
-
-
 # By ONNX's name of a layer: its step function, and the number of tensors of its state.
-_STEPS: dict[str, tuple[Callable[[tf.Tensor, tf.Tensor, State], State], int]] = {
+_STEPS: dict[str, tuple[Callable[[tf.Tensor, tf.Tensor, _State], _State], int]] = {
     "RNN": (_rnn, 1),
     "LSTM": (_lstm, 2),
     "GRU": (_gru, 1),

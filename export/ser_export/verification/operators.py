@@ -9,8 +9,6 @@ from ser_export.errors import VerificationError
 from ser_export.to_onnx.graph import graph_operators
 from ser_export.to_tflite.flatbuffer import flatbuffer_operators
 
-__all__ = ["check_operators", "operators", "runtimes"]
-
 _READERS: dict[str, Callable[[Path], dict[str, int]]] = {
     ".onnx": lambda path: graph_operators(onnx.load(path)),
     ".tflite": lambda path: flatbuffer_operators(path.read_bytes()),

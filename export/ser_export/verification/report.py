@@ -19,25 +19,14 @@ from ser_edge.models.loader import open_model
 from ser_export.verification.operators import operators, runtimes
 from ser_export.verification.verify import VerificationReport
 
-__all__ = ["ExportResult", "draw_figure", "markdown", "relative_cpu", "write_report"]
-
 matplotlib.use("Agg")  # files only: no screen is needed
 
 _ROUNDS, _WARM_UP = 45, 5  # inferences of each file in turn; the first ones don't count
-_COLUMNS = (
-    "network",
-    "format",
-    "weights",
-    "KiB",
-    "differs by",
-    "labels changed",
-    "accuracy (Keras), %",
-    "UAR (Keras), %",
-    "macro-F1 (Keras), %",
-    "CPU, float32 ONNX = 1",
-    "CPU, Keras predict = 1",
-    "read by",
+_HEADER = (
+    "| network | format | weights | KiB | differs by | labels changed | accuracy (Keras), % | UAR (Keras), % | "
+    "macro-F1 (Keras), % | CPU, float32 ONNX = 1 | CPU, Keras predict = 1 | read by |"
 )
+_COLUMNS = _HEADER.count("|") - 1
 
 
 @dataclass(frozen=True)
@@ -70,23 +59,11 @@ class ExportResult:
         cls, network: str, path: Path, precision: str, protocol: str, report: VerificationReport
     ) -> "ExportResult":
         """The row of a file that passed its verification."""
-        pairs = {name: (getattr(report.file, name), getattr(report.keras, name)) for name in ("wa", "uar", "f1")}
-        return cls(
-            network,
-            path.suffix[1:],
-            precision,
-            "proven",
-            protocol,
-            path.stat().st_size,
-            report.max_difference,
-            report.labels_changed,
-            report.inputs,
-            report.utterances,
-            **{name: round(file, 2) for name, (file, _) in pairs.items()},
-            **{f"{name}_keras": round(keras, 2) for name, (_, keras) in pairs.items()},
-            operators=operators(path),
-            runtimes=runtimes(path),
-        )
+        figures = asdict(report)
+        for side, suffix in (("file", ""), ("keras", "_keras")):
+            figures |= {f"{name}{suffix}": round(score, 2) for name, score in figures.pop(side).items()}
+        figures |= {"bytes": path.stat().st_size, "operators": operators(path), "runtimes": runtimes(path)}
+        return cls(network, path.suffix[1:], precision, "proven", protocol, **figures)
 
 
 def relative_cpu(
@@ -131,14 +108,11 @@ def write_report(results: Sequence[ExportResult], folder: Path) -> None:
 
 def markdown(results: Sequence[ExportResult]) -> str:
     """The table, and a note on what accuracy was measured on."""
-    lines = [
-        f"| {' | '.join(_COLUMNS)} |",
-        "|---" * len(_COLUMNS) + "|",
-    ]
+    lines = [_HEADER, "|---" * _COLUMNS + "|"]
     for c in results:
         start = f"| `{c.network}` | {c.format} | {c.precision} | "
         if c.bytes is None:
-            lines.append(f"{start}- | {c.status} |{' |' * (len(_COLUMNS) - 5)}")
+            lines.append(f"{start}- | {c.status} |{' |' * (_COLUMNS - 5)}")
             continue
         cpu = " | " if c.relative_cpu is None else f"{c.relative_cpu:.2f} | 1/{1 / (c.relative_cpu_keras or 1):.0f}"
         pairs = ((c.wa, c.wa_keras), (c.uar, c.uar_keras), (c.f1, c.f1_keras))

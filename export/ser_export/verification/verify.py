@@ -14,16 +14,6 @@ from ser_edge.models.network import Model
 from ser_edge.models.tolerances import BATCH, TOLERANCES
 from ser_export.errors import VerificationError
 
-__all__ = [
-    "MIN_INPUTS",
-    "PRECISIONS",
-    "Scores",
-    "Tolerances",
-    "VerificationReport",
-    "verification_inputs",
-    "verify",
-]
-
 MIN_INPUTS = 500
 _EDGE_CASES, _REPEATED = 5, 20  # edge cases after the real utterances; how many of those are predicted again
 
@@ -132,21 +122,13 @@ def verify(
     changed = predicted != keras_predicted
     tested = np.flatnonzero(test)
     file, keras = (_scores(true[tested], found[tested]) for found in (predicted, keras_predicted))
-    report = VerificationReport(
-        inputs=len(features),
-        max_difference=float(np.abs(answers - expected).max()),
-        labels_changed=int(changed.sum()),
-        utterances=len(tested),
-        file=file,
-        keras=keras,
-    )
+    difference, allowed = float(np.abs(answers - expected).max()), tolerances.difference
+    report = VerificationReport(len(features), difference, int(changed.sum()), len(tested), file, keras)
     failures = []
-    if report.max_difference > tolerances.difference:
-        failures.append(
-            f"a probability differs by more than allowed ({report.max_difference:.2g} > {tolerances.difference:.2g})"
-        )
+    if difference > allowed:
+        failures.append(f"a probability differs by more than allowed ({difference:.2g} > {allowed:.2g})")
     second, first = np.partition(expected, -2, axis=1)[:, -2:].T
-    clear = first - second > 2 * tolerances.difference  # closer ones may change places within the tolerance
+    clear = first - second > 2 * allowed  # closer ones may change places within the tolerance
     if tolerances.labels_changed is not None and (changed & clear).sum() > tolerances.labels_changed:
         failures.append(f"more labels changed than allowed ({report.labels_changed} > {tolerances.labels_changed})")
     lost = max(keras.wa - file.wa, keras.uar - file.uar, keras.f1 - file.f1)
@@ -169,9 +151,6 @@ def verify(
 
 
 def _scores(true: npt.NDArray[np.str_], predicted: npt.NDArray[np.str_]) -> Scores:
-    present = np.unique(true)
-    return Scores(
-        wa=100 * float((true == predicted).mean()),
-        uar=100 * float(recall_score(true, predicted, labels=present, average="macro", zero_division=0)),
-        f1=100 * float(f1_score(true, predicted, labels=present, average="macro", zero_division=0)),
-    )
+    macro = {"labels": np.unique(true), "average": "macro", "zero_division": 0}
+    uar, f1 = recall_score(true, predicted, **macro), f1_score(true, predicted, **macro)
+    return Scores(100 * float((true == predicted).mean()), 100 * float(uar), 100 * float(f1))

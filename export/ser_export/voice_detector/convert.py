@@ -10,7 +10,6 @@ more than 2.1e-3, and 4 decisions of the speech gate.
 """
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,11 +23,10 @@ from ser_edge.cli.argument_parser import ArgumentParser
 from ser_edge.errors.install_hints import pip_install
 from ser_export.errors import ExportError
 from ser_export.to_tflite.flatbuffer import compact, name_tensors, to_float16
+from ser_export.to_tflite.quantize import convert_module
 from ser_export.verification.operators import check_operators
 
-__all__ = ["convert", "published_weights"]
-
-Weights = dict[str, npt.NDArray[np.float32]]
+_Weights = dict[str, npt.NDArray[np.float32]]
 
 _CHUNK, _CONTEXT = 512, 64  # new samples, and samples of the previous chunk before them
 _MIRRORED = 64  # samples that the transform appends
@@ -95,11 +93,7 @@ def convert(target: Path, source: Path | None = None) -> None:
         [tf.TensorSpec(shape, tf.float32, name) for name, shape in shapes.items()],
         autograph=False,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(network, folder, signatures=network.call.get_concrete_function())
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        data = name_tensors(compact(converter.convert()), _DESCRIPTION)
+    data = name_tensors(compact(convert_module(network)), _DESCRIPTION)
     target.parent.mkdir(parents=True, exist_ok=True)
     unverified = target.with_name(f".unverified-{target.name}")
     try:
@@ -110,7 +104,7 @@ def convert(target: Path, source: Path | None = None) -> None:
         unverified.unlink(missing_ok=True)
 
 
-def _weights(path: Path) -> Weights:
+def _weights(path: Path) -> _Weights:
     """The constants of the 16 kHz network, by their names in PyTorch."""
     try:
         graph = onnx.load(path).graph
@@ -138,7 +132,7 @@ def _transform() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     return window.astype(np.float32), np.concatenate([np.cos(angles), -np.sin(angles)]).astype(np.float32)
 
 
-def _network(weights: Weights, samples: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> dict[str, tf.Tensor]:
+def _network(weights: _Weights, samples: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> dict[str, tf.Tensor]:
     """The probability of speech in a chunk, (1, 1), and the next state, (1, 128) twice.
 
     Args:

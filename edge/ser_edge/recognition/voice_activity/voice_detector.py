@@ -50,7 +50,7 @@ class Network:
 
 
 @cache
-def shared_network(path: Path = VAD_FILE) -> ForkSafe[Network]:
+def shared_network(path: Path) -> ForkSafe[Network]:
     """Opens the network's file, once per process; errors are those of `open_detector`."""
     reopen = partial(Network, model_bytes(path), str(path))
     return ForkSafe(reopen(), reopen)
@@ -60,15 +60,15 @@ class VoiceDetector:
     """Detects speech in one signal, chunk by chunk; for one thread at a time.
 
     Args:
-        network: by default the shared one, whose errors are those of `open_detector`.
+        path: of its network, by default the bundled one; the errors are those of `open_detector`.
 
     >>> detector = VoiceDetector()
     >>> detector.probability(np.zeros(CHUNK, np.float32)) < 0.1
     True
     """
 
-    def __init__(self, network: ForkSafe[Network] | None = None):
-        self._network = network or shared_network()
+    def __init__(self, path: Path = VAD_FILE):
+        self._network = shared_network(path)
         self._inputs = np.zeros((1, _CONTEXT + CHUNK), np.float32)
         self.reset()
 
