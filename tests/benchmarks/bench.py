@@ -3,9 +3,9 @@
     .venv/bin/python tests/benchmarks/bench.py --data RAVDESS
     .venv/bin/python tests/benchmarks/bench.py --data RAVDESS --only network,process    keeps the others' figures
 
-Each case is a module in `cases/` and runs as a process of its own, so that none inherits another's memory, threads or
-caches; one that fails is reported, and the others go on. The figures are kept in `results.json`, from which `page` and
-`picture` make `results.md` and `results.png`. There are no assertions on figures, and pytest never comes here.
+Each case is a module in `cases/` and runs as a separate process, so that none inherits another's memory, threads or
+caches; one that fails is reported, and the others go on. The figures are kept in `results.json`, from which `report`
+makes `results.md` and `results.png`. There are no assertions on figures, and pytest never comes here.
 """
 
 import argparse
@@ -20,10 +20,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from case import Table
-from machine import Machine, versions
-from page import CASES, Measured, findings, page, shown
-from wavs import Corpus, prepared
+from harness.case import Table
+from harness.machine import Machine, versions
+from harness.wavs import Corpus, prepared
+from report.page import CASES, Measured, findings, page, shown
 
 HERE = Path(__file__).parent
 ONE_THREAD = dict.fromkeys(
@@ -42,7 +42,7 @@ DOWNLOADS = {"size"}  # only with --sizes
 
 
 def main() -> None:
-    """Measures, keeps the figures, and makes the page and the picture."""
+    """Measures, keeps the figures, and makes the page and the plot."""
     options = _options()
     options.out.mkdir(parents=True, exist_ok=True)
     stored = options.out / "results.json"
@@ -60,7 +60,7 @@ def main() -> None:
         sys.exit("nothing measured yet")
     _keep(stored, cases)
     (options.out / "results.md").write_text(page(cases))
-    from picture import draw
+    from report.plot import draw
 
     newest = max(cases.values(), key=lambda measured: measured.date)
     draw(findings(cases), options.out / "results.png", f"{newest.machine}; {newest.date}")
@@ -73,13 +73,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--files", type=int, help="measure on so many files of the corpus (default: all)")
     parser.add_argument("--only", help=f"some cases, the others' figures are kept: {','.join(CASES)}")
     parser.add_argument("--sizes", action="store_true", help="also install into empty environments: downloads 1 GB")
-    parser.add_argument("--draw", action="store_true", help="only make the page and the picture again")
+    parser.add_argument("--draw", action="store_true", help="only make the page and the plot again")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of results.json, .md and .png (default: here)")
     options = parser.parse_args()
-    chosen = options.only.split(",") if options.only else [name for name in CASES if name not in DOWNLOADS]
-    if unknown := set(chosen) - set(CASES):
+    selected = options.only.split(",") if options.only else [name for name in CASES if name not in DOWNLOADS]
+    if unknown := set(selected) - set(CASES):
         parser.error(f"--only {','.join(sorted(unknown))}: there are {', '.join(CASES)}")
-    wanted = set(chosen) | (DOWNLOADS if options.sizes else set())
+    wanted = set(selected) | (DOWNLOADS if options.sizes else set())
     options.only = [] if options.draw else [name for name in CASES if name in wanted]
     return options
 
@@ -94,7 +94,7 @@ def _located(data: Path | None) -> Path | None:
 
 
 def _measured(name: str, corpus: Corpus, rounds: int) -> Measured:
-    """Runs a case as a process, and says on standard error how it went."""
+    """Runs a case as a process, and reports on standard error how it went."""
     load, started = os.getloadavg()[0], time.perf_counter()
     print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", f"cases.{name}", "--rounds", str(rounds)]

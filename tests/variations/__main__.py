@@ -27,11 +27,11 @@ _NO_TESTS = 5  # pytest's exit code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 1 if a variation failed; one that can't be made here is said, and is no failure."""
+    """Returns the exit code: 1 if a variation failed; one that is impossible here is reported, and is no failure."""
     parser = argparse.ArgumentParser(
         prog="make test-variations",
         description=f"Runs the tests under what other machines have. {_WHICH}\n\nVariations:\n"
-        + "\n".join(f"  {name:<17} {variation.says}" for name, variation in VARIATIONS.items()),
+        + "\n".join(f"  {name:<17} {variation.meaning}" for name, variation in VARIATIONS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, counts = run(variation, tests, LOGS / f"{name}.log")
         failed += code != 0
         took = f"{time.monotonic() - began:.0f} s"
-        print(f"{'FAILED' if code else 'passed':<9} {name:<17} {variation.says}: {counts}, {took}", flush=True)
+        print(f"{'FAILED' if code else 'passed':<9} {name:<17} {variation.meaning}: {counts}, {took}", flush=True)
         if code:
             print(f"          see {(LOGS / name).relative_to(ROOT)}.log", flush=True)
     return 1 if failed else 0
@@ -117,7 +117,7 @@ def _copy(reader: int, log: Path) -> None:
         while True:
             try:
                 data = os.read(reader, 1 << 16)
-            except OSError:  # Linux says so that nobody holds the other end
+            except OSError:  # on Linux: nobody holds the other end
                 data = b""
             if not data:
                 os.close(reader)

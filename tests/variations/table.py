@@ -51,7 +51,7 @@ def _nothing(scratch: Path) -> Environment:
 class Variation:
     """One way to run the tests."""
 
-    says: str  # what it changes
+    meaning: str  # what it changes
     tests: tuple[str, ...]
     environment: Environment | Callable[[Path], Environment] = _nothing  # of a folder of its own
     options: tuple[str, ...] = ()  # of pytest
@@ -141,21 +141,21 @@ def _no_affinity() -> str:
     return "" if hasattr(os, "sched_setaffinity") else "this system has no affinity to cores"
 
 
-def _emulated(processor: str, says: str) -> Variation:
+def _emulated(processor: str, meaning: str) -> Variation:
     return Variation(
-        f"in qemu a {processor}: {says}, for XNNPACK and MLAS too; what tests start runs on this processor",
+        f"in qemu a {processor}: {meaning}, for XNNPACK and MLAS too; what tests start runs on this processor",
         EMULATED,
         command=lambda: (str(_emulator()), "-cpu", processor),
         missing=_no_emulator,
     )
 
 
-def _kernels(name: str, says: str) -> Variation:
-    return Variation(says, KERNELS, options=("-p", "tests.variations.kernels", f"--kernels={name}"))
+def _kernels(name: str, meaning: str) -> Variation:
+    return Variation(meaning, KERNELS, options=("-p", "tests.variations.kernels", f"--kernels={name}"))
 
 
-def _blas(core: str, says: str, *flags: str) -> Variation:
-    return Variation(f"OpenBLAS as on {says}", NUMBERS, {"OPENBLAS_CORETYPE": core}, missing=_needs(*flags))
+def _blas(core: str, meaning: str, *flags: str) -> Variation:
+    return Variation(f"OpenBLAS as on {meaning}", NUMBERS, {"OPENBLAS_CORETYPE": core}, missing=_needs(*flags))
 
 
 _LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")

@@ -1,4 +1,4 @@
-"""The command that runs the tests elsewhere asks for tests that exist, and says what it can't do here."""
+"""The command that runs the tests elsewhere asks for tests that exist, and reports what it can't do here."""
 
 from dataclasses import replace
 
@@ -13,14 +13,14 @@ def test_a_variation_asks_for_tests_that_there_are(name: str) -> None:
     assert [path for path in VARIATIONS[name].tests if not (ROOT / path).exists()] == []
 
 
-def test_a_variation_that_is_not_known_is_answered_with_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_variation_is_answered_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         command.main(["haswel"])
     assert end.value.code == 2
     assert "no variation haswel; there are plain, haswell, " in capsys.readouterr().err
 
 
-def test_what_cannot_be_made_here_is_said_and_is_no_failure(
+def test_what_is_impossible_here_is_reported_and_is_no_failure(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(VARIATIONS, "plain", replace(VARIATIONS["plain"], missing=lambda: "no time"))

@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from case import Settings, Table, main
-from child import run
-from timing import Figures, medians, shuffled
+from harness.case import Settings, Table, main
+from harness.child import run
+from harness.timing import Figures, medians, shuffled
 
 SER_EDGE = Path(sys.executable).parent / "ser-edge"
 LOOP = "librosa, one keras.Model.predict for all"

@@ -7,9 +7,9 @@ starts them to hash the corpus.
 from pathlib import Path
 
 import numpy as np
-from case import Settings, Table, main
+from harness.case import Settings, Table, main
+from harness.timing import in_turn
 from peers.notebook import features
-from timing import in_turn
 
 from ser_edge.features.config import FeatureConfig
 from ser_train.data.feature_cache import extract

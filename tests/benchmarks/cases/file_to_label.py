@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from case import Settings, Table, main
+from harness.case import Settings, Table, main
+from harness.timing import in_turn
 from peers.notebook import features, network
-from timing import in_turn
 
 from ser_edge import Recognizer, WindowConfig
 
@@ -60,7 +60,7 @@ def measure(settings: Settings) -> list[Table]:
         figures[EAGER][key] *= len(paths) / len(few)
     title = f"From path to label, everything open, one thread, time for each of {len(paths)} WAV files"
     notes = [
-        "The notebook hears three seconds with its GRU, ser-edge the whole file with its own network.",
+        "The notebook uses three seconds with its GRU, ser-edge the whole file with its own network.",
         f"`model(x)` steps through the frames in Python; it was asked for {len(few)} of the files only.",
     ]
     return [Table("files", title, PREDICT, "cpu", figures, notes)]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-from case import Settings, Table, main
+from harness.case import Settings, Table, main
+from harness.timing import Figures, in_turn
 from peers.notebook import mfcc
-from timing import Figures, in_turn
 
 from ser_edge.audio.reading import read
 from ser_edge.features.config import FeatureConfig

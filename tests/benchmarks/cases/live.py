@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from case import Settings, Table, main
-from timing import Figures, in_turn
+from harness.case import Settings, Table, main
+from harness.timing import Figures, in_turn
 
 from ser_edge import Recognizer, WindowConfig
 from ser_edge.features.frontend import FrontEnd
@@ -72,7 +72,7 @@ def measure(settings: Settings) -> list[Table]:
 def _voices(rate: int) -> Any:
     """The project's sounds in a row; they have the model's rate."""
     sounds = [soundfile.read(path, dtype="float32") for path in sorted(SOUNDS.glob("*.wav"))]
-    if any(own != rate for _, own in sounds):
+    if any(other != rate for _, other in sounds):
         raise ValueError(f"the sounds must have {rate} Hz")
     return np.concatenate([samples for samples, _ in sounds])
 

@@ -17,12 +17,12 @@ from typing import Any
 import ai_edge_litert.interpreter
 import numpy as np
 import tensorflow as tf
-from case import Settings, Table, main
-from floor import floor
+from harness.case import Settings, Table, main
+from harness.timing import Figures, in_turn
 from peers import converted
+from peers.floor import floor
 from peers.notebook import SHAPE, network
 from peers.numpy_gru import NumpyGRU
-from timing import Figures, in_turn
 
 from ser_export.to_onnx.graph import build_graph
 from ser_export.to_onnx.quantize import ONNX_PRECISIONS

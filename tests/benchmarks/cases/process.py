@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from case import Settings, Table, main
-from child import CommandError, run
-from timing import Figures, medians, shuffled
+from harness.case import Settings, Table, main
+from harness.child import CommandError, run
+from harness.timing import Figures, medians, shuffled
 
 SER_EDGE = Path(sys.executable).parent / "ser-edge"  # as a user starts it
 KERAS = "librosa and Keras"

@@ -7,8 +7,8 @@ import numpy as np
 import scipy.signal
 import soundfile
 import soxr
-from case import Settings, Table, main
-from timing import in_turn
+from harness.case import Settings, Table, main
+from harness.timing import in_turn
 
 TURNS, CALLS = 20, 5  # for a round
 RATE, TARGET = 48_000, 16_000

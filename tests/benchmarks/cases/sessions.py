@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from case import Settings, Table, main
-from timing import Figures, in_turn
+from harness.case import Settings, Table, main
+from harness.timing import Figures, in_turn
 
 from ser_edge.audio.reading import read
 from ser_edge.models.loader import BUNDLED, open_model

@@ -1,4 +1,4 @@
-"""What an installation takes on the disk: `pip install` into an empty environment, each in its own.
+"""What an installation takes on the disk: `pip install` into an empty environment, each separately.
 
 Counted are the bytes of site-packages without pip and setuptools, compiled Python included. Downloads hundreds of MB,
 from whatever index pip is configured for; so `bench.py` runs this case only with `--sizes`. The fresh environment of
@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from case import Settings, Table, main
-from timing import Figures
+from harness.case import Settings, Table, main
+from harness.timing import Figures
 
 ROOT = Path(__file__).parents[3]
 SOUND = ROOT / "tests" / "sounds" / "plain.wav"

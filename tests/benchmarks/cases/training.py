@@ -14,9 +14,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from case import Settings, Table, main
+from harness.case import Settings, Table, main
+from harness.timing import in_turn
 from peers import notebook
-from timing import in_turn
 
 from ser_train.networks.config import BaselineConfig
 from ser_train.networks.zoo import NETWORKS

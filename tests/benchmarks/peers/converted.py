@@ -1,6 +1,6 @@
 """A Keras network in the formats of other converters and of ser_export, each as a function of one input.
 
-The TFLite converter runs as a process of its own, as it has been seen to crash:
+The TFLite converter runs as a separate process, as it has been seen to crash:
 python -m peers.converted NETWORK TARGET
 """
 

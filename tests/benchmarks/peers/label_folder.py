@@ -10,7 +10,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from case import SOUND_SUFFIXES
+from harness.case import SOUND_SUFFIXES
 
 from peers.notebook import features
 

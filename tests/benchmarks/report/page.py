@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aims import HEADLINES, Aim, Finding
-from case import Table
-from machine import Machine
+from harness.case import Table
+from harness.machine import Machine
+
+from report.aims import HEADLINES, Aim, Finding
 
 __all__ = ["CASES", "Measured", "findings", "page", "shown", "times"]
 
@@ -141,8 +142,8 @@ def _table(table: Table) -> Iterator[str]:
             yield f"| {name} | {figures.replace('|', '/')} |" + " |" * (len(headings) - 1)
             continue
         cells = [shown(key, figures[key]) if key in figures else "" for key in columns]
-        own = figures.get(table.metric)
-        cells.insert(at, times(against / own) if against and own else "")
+        value = figures.get(table.metric)
+        cells.insert(at, times(against / value) if against and value else "")
         yield f"| {name} | {' | '.join(cells)} |"
 
 

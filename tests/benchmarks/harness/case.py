@@ -1,8 +1,8 @@
-"""What a case is: a module with a function that takes `Settings` and returns `Table`s, run as a process of its own.
+"""What a case is: a module with a function that takes `Settings` and returns `Table`s, run as a separate process.
 
     python -m cases.front_end --rounds 2 --wavs ../sounds      (in this folder)
 
-prints them as JSON. A case knows nothing of aims, pages and pictures; `aims`, `page` and `picture` know only tables.
+prints them as JSON. A case knows nothing of the report, and `report` knows only tables.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from timing import Figures
+from harness.timing import Figures
 
 __all__ = ["SOUND_SUFFIXES", "Settings", "Table", "main"]
 
@@ -43,7 +43,7 @@ class Settings:
 class Table:
     """Sides that were measured in turn."""
 
-    name: str  # `aims` finds it by this
+    name: str  # `report.aims` finds it by this
     title: str  # what was measured, and how
     against: str  # the side that the others are compared with
     metric: str  # by this figure

@@ -6,8 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
-from aims import Finding
-from page import shown, times
+
+from report.aims import Finding
+from report.page import shown, times
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

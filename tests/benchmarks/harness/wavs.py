@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
-from case import SOUND_SUFFIXES
+
+from harness.case import SOUND_SUFFIXES
 
 __all__ = ["Corpus", "prepared"]
 
-_OWN = Path(__file__).parents[1] / "sounds"
+_SOUNDS = Path(__file__).parents[2] / "sounds"
 _COPIES = 500  # of the project's own sounds, where no corpus is given
 
 
@@ -67,7 +68,7 @@ def prepared(data: Path | None, limit: int | None, folder: Path) -> Corpus:
 
 
 def _own(folder: Path, count: int) -> Corpus:
-    sounds = sorted(_OWN.glob("*.wav"))
+    sounds = sorted(_SOUNDS.glob("*.wav"))
     for i in range(count):
         shutil.copy(sounds[i % len(sounds)], folder / f"{i:03}.wav")
     return Corpus(folder, folder, count, f"{count} copies of the project's own sounds, 16 kHz WAV: no corpus was given")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from case import Table
-from timing import Figures
+from harness.case import Table
+from harness.timing import Figures
 
 __all__ = ["HEADLINES", "Aim", "Finding", "Headline"]
 

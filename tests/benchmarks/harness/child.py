@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from timing import Figures
+from harness.timing import Figures
 
 __all__ = ["CommandError", "run"]
 
@@ -48,6 +48,6 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
         out.seek(0)
         errors.seek(0)
         if child.returncode:
-            said = errors.read().strip().splitlines() or [f"exit code {child.returncode}"]
-            raise CommandError(said[-1])
+            lines = errors.read().strip().splitlines() or [f"exit code {child.returncode}"]
+            raise CommandError(lines[-1])
         return figures, out.read()

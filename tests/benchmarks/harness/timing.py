@@ -2,7 +2,7 @@
 
 Two things that are measured one after the other meet different moments of a busy machine. So every side gets many short
 turns, in an order drawn anew for each turn, and medians are compared. CPU time is that of the whole process, threads
-included. Sides that are processes of their own are `child`'s.
+included. Sides that are separate processes are in `child`.
 """
 
 import random

@@ -1,0 +1,1 @@
+"""What each case needs: its settings and tables, timing, processes, and sound files."""

@@ -1,0 +1,1 @@
+"""What becomes of the figures: aims, the page and the plot."""
