@@ -73,8 +73,7 @@ def is_sound_file(source: Any) -> bool:
 def sound_of_file(file: Any) -> Iterator[Sound]:
     """Reads an open `soundfile.SoundFile` from its current place, which is restored afterwards.
 
-    Raises:
-        AudioError: closed, opened for writing, or read to its end.
+    Raises AudioError where it is closed, opened for writing, or read to its end.
     """
     name = _name(file)
     if getattr(file, "closed", False):
@@ -141,11 +140,7 @@ def _rewind(source: Any) -> bool:
 
 
 def _copy(source: Any, copy: Any, name: str, max_size: int) -> None:
-    """Copies all that it reads.
-
-    Raises:
-        AudioError: it can't be read, or reads no bytes.
-    """
+    """Copies all that it reads; raises AudioError where it can't be read, or reads no bytes."""
     size = 0
     while True:
         try:

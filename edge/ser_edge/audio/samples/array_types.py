@@ -69,11 +69,7 @@ def _is_number(item: Any) -> bool:
 
 
 def _refuse_others(source: Any) -> None:
-    """Refuses objects that aren't samples, and that NumPy would convert nevertheless.
-
-    Raises:
-        TypeError: it is one.
-    """
+    """Raises TypeError for objects that aren't samples, and that NumPy would convert nevertheless."""
     kind = type(source).__name__
     if is_raw_bytes(source):
         raise TypeError(

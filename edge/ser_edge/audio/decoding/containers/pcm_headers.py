@@ -83,12 +83,7 @@ def parse_header(read_at: ReadAt) -> Layout | None:
 
 
 def is_regular(file: BinaryIO, size: int) -> bool | None:
-    """Whether libsndfile alone decodes all of a file, because its header is right; None for other containers.
-
-    Args:
-        file: seekable.
-        size: bytes of it.
-    """
+    """Whether libsndfile alone decodes all `size` bytes of a file, its header being right; None for others."""
 
     def read_at(place: int, count: int) -> bytes:
         file.seek(place)
