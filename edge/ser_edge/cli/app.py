@@ -18,8 +18,6 @@ from ser_edge.errors import SerEdgeError, printable
 from ser_edge.errors.native_stderr import isolate_stderr
 
 if TYPE_CHECKING:
-    from distributed import Client
-
     from ser_edge.cli.listen import ListenOptions
     from ser_edge.models.metadata import ModelMetadata
     from ser_edge.output.live_view import LiveView
@@ -93,7 +91,11 @@ def _classify(options: argparse.Namespace) -> int:
     undecodable: Counter[str] = Counter()
     with ExitStack() as stack:
         stack.enter_context(capture_warnings(lambda line: log_line(f"ser-edge: {printable(line)}")))
-        client = stack.enter_context(_cluster_client(options.cluster))
+        client = None
+        if options.cluster is not None:
+            from ser_edge.recognition.batch.dask_backend import cluster_client
+
+            client = stack.enter_context(cluster_client(options.cluster))
         sinks, view = _open_sinks(options, metadata, stack)
         bar = None
         results: Iterable[FileResult]
@@ -121,14 +123,6 @@ def _classify(options: argparse.Namespace) -> int:
     if failed and classified:
         log_line(f"ser-edge: {classified} classified, {failed} failed")
     return 1 if failed else 0
-
-
-def _cluster_client(address: str | None) -> "AbstractContextManager[Client | None]":
-    if address is None:
-        return nullcontext()
-    from ser_edge.recognition.batch.dask_backend import cluster_client
-
-    return cluster_client(address)
 
 
 def _open_sinks(

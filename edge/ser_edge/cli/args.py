@@ -7,7 +7,7 @@ other modules that it offers are therefore repeated here; a test compares them.
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ser_edge import __version__
 from ser_edge.cli.argument_parser import ArgumentParser
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ser_edge.output.mqtt import Broker
 
 STDIN = "-"  # among the paths
-
 FORMATS = ("text", "json", "csv", "srt")  # writers.WRITERS
 _SUFFIXES = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".srt": "srt"}  # of --output
 _MAX_COUNT = 1024  # threads, jobs or channels
@@ -24,7 +23,7 @@ HOP, SPEECH = 0.5, 0.2  # windows.HOP, windows.SPEECH
 MODEL, MODEL_SUFFIXES = "crnn", (".tflite", ".onnx")  # network.DEFAULT, runtimes.RUNTIMES
 SAMPLE_FORMATS = ("u8", "s16", "s24", "s32", "f32", "f64")  # standard_input.SAMPLE_FORMATS
 UNITS = ("user", "system")  # systemd_unit.UNITS
-
+Number = TypeVar("Number", int, float)
 _MODELS = Path(__file__).parents[1] / "models" / "bundled"
 
 _EPILOG = """\
@@ -177,10 +176,7 @@ def parser() -> ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError as e:
-        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!a}") from e
+    value = _number(text, int)
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return value
@@ -203,21 +199,21 @@ def _count(text: str) -> int:
 
 
 def _ratio(text: str) -> float:
-    value = _number(text)
+    value = _number(text, float)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError("must be 0 to 1")
     return value
 
 
 def _seconds(text: str) -> float:
-    value = _number(text)
+    value = _number(text, float)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be above 0")
     return value
 
 
-def _number(text: str) -> float:
+def _number(text: str, kind: type[Number]) -> Number:
     try:
-        return float(text)
+        return kind(text)
     except ValueError as e:
-        raise argparse.ArgumentTypeError(f"must be a number, not {text!a}") from e
+        raise argparse.ArgumentTypeError(f"must be a {'whole ' * (kind is int)}number, not {text!a}") from e

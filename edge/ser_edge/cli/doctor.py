@@ -23,6 +23,7 @@ from ser_edge.audio.sound import Samples
 from ser_edge.capture.devices import Device, choose, devices, open_input_stream
 from ser_edge.capture.microphone import Health, Microphone
 from ser_edge.capture.portaudio import portaudio
+from ser_edge.cli.listen import decibels
 from ser_edge.errors import MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.errors.native_stderr import isolate_stderr
@@ -232,7 +233,7 @@ def _level_finding(samples: Samples, health: Health) -> Finding:
     """Evaluates the level of a recording."""
     peak, rms = float(np.abs(samples).max()), float(np.sqrt(np.square(samples, dtype=np.float64).mean()))
     clipped = int((np.abs(samples) >= _CLIPPED).sum())
-    figures = f"peak {_decibels(peak):.1f}, RMS {_decibels(rms):.1f} dBFS"
+    figures = f"peak {decibels(peak):.1f}, RMS {decibels(rms):.1f} dBFS"
     mixer, other = "alsamixer, pavucontrol, or the system's settings", "choose another: ser-edge --list-devices"
     state, text, advice = OK, figures, ""
     if not health.listening and peak == 0:
@@ -241,7 +242,7 @@ def _level_finding(samples: Samples, health: Health) -> Finding:
         state, text, advice = WRONG, "digital silence", f"unmute it ({mixer}), or {other}"
     elif clipped:
         state, text, advice = NOTE, f"{figures}, {clipped} samples clipped", f"turn it down ({mixer})"
-    elif _decibels(rms) < _QUIET:
+    elif decibels(rms) < _QUIET:
         state, text, advice = NOTE, f"{figures}, very quiet", f"speak closer, or turn it up ({mixer})"
     elif health.dropped > 0:
         state, text, advice = NOTE, f"{figures}, {health.dropped:.1f} s lost", "close other programs"
@@ -253,10 +254,6 @@ _CHECKS: dict[Callable[[DoctorOptions], Iterator[Finding]], int] = {  # and thei
     **dict.fromkeys((_packages, _media, _machine, _models, _voice_detector), ModelError.exit_code),
     **dict.fromkeys((_portaudio, _microphones, _level), MicrophoneError.exit_code),
 }
-
-
-def _decibels(amplitude: float) -> float:
-    return 20 * float(np.log10(max(amplitude, 1e-6)))
 
 
 def _with_timeout(call: Callable[[], Result], seconds: float) -> Result:

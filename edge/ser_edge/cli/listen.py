@@ -139,7 +139,7 @@ def _listen(recognizer: Recognizer, source: _Source, options: ListenOptions) -> 
                 labels[prediction.label] += 1
                 yield prediction
             if view:
-                view.update(_level(chunk), source.status())
+                view.update(decibels(float(np.abs(chunk).max(initial=0.0))), source.status())
             if notifier:
                 notifier.tick(source.alive, source.status)
         for prediction in stream.input_finished():
@@ -162,10 +162,9 @@ def _notifier() -> "SystemdNotifier | None":
     return SystemdNotifier()
 
 
-def _level(chunk: Channels) -> float:
-    """The level of the loudest sample, in dBFS; -120 is silence."""
-    peak = float(np.abs(chunk).max(initial=0.0))
-    return 20 * float(np.log10(max(peak, 1e-6)))
+def decibels(amplitude: float) -> float:
+    """DBFS of an amplitude, 0..1; -120 is silence."""
+    return 20 * float(np.log10(max(amplitude, 1e-6)))
 
 
 def _until_signal(items: Iterable[Item]) -> Iterator[Item]:

@@ -1,7 +1,6 @@
-"""Warnings about a sound that could be classified nevertheless.
+"""Warnings about a sound that could be classified nevertheless: logged, unless captured for a thread or task.
 
-They are logged by default. The command line captures and prints them; its worker processes return them with their
-predictions. `capture_warnings` is local to a thread or task.
+The command line captures and prints them; its worker processes return them with their predictions.
 """
 
 from collections.abc import Callable, Iterator

@@ -58,8 +58,7 @@ def model_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(MAX_FILE + 1)
     except (OSError, ValueError) as e:  # ValueError: a name that holds a zero
-        message = f"{path}: can't be read: {getattr(e, 'strerror', None) or e}"
-        raise ModelError(message, code="model-unreadable") from e
+        raise ModelError(f"{path}: can't be read: {getattr(e, 'strerror', None) or e}", code="model-unreadable") from e
     if placeholder := describe_placeholder(content[:START]):
         raise ModelError(f"{path}: {placeholder}", code="model-damaged")
     if len(content) > MAX_FILE:

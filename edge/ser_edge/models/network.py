@@ -4,7 +4,6 @@ It knows no files: `loader.open_model` makes one from a model file, and anything
 for the network.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +89,8 @@ class Model:
         silence = np.zeros(config.samples or config.sample_rate, np.float32)
         inputs = self.metadata.inputs(self.front_end.windows(silence)[:1])
         expected = self._runtime.input_shape
-        if expected and not _fits(inputs.shape, expected):
+        fits = len(expected) == inputs.ndim and all(b in (None, a) for a, b in zip(inputs.shape, expected, strict=True))
+        if expected and not fits:
             dims = ", ".join("any" if size is None else str(size) for size in expected)
             message = f"{self.path}: the network takes ({dims}), its metadata describes {inputs.shape}; export it again"
             raise ModelError(message, code="model-mismatched")
@@ -98,10 +98,6 @@ class Model:
         if output.min() < -_ROUNDING or abs(output.sum() - 1) > _ROUNDING:
             message = f"{self.path}: the network's output isn't probabilities; end it with a softmax"
             raise ModelError(message, code="model-mismatched")
-
-
-def _fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
-    return len(shape) == len(expected) and all(b in (None, a) for a, b in zip(shape, expected, strict=True))
 
 
 def apply_temperature(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:

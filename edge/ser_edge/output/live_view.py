@@ -196,12 +196,7 @@ class LiveView:
         self._picture = replace(self._picture, prediction=prediction, history=history)
 
     def update(self, level: float, status: str) -> None:
-        """Takes the state of the source, and paints unless the last picture is too recent.
-
-        Args:
-            level: of the newest audio, dBFS.
-            status: of the microphone, in one line.
-        """
+        """Takes the source's level (dBFS) and status, and paints unless the last picture is too recent."""
         self._picture = replace(self._picture, level=level, status=status)
         now = self._clock()
         if now - self._painted_at >= self.INTERVAL:

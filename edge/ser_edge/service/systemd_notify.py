@@ -21,9 +21,7 @@ class SystemdNotifier:
         clock: monotonic, in seconds.
     """
 
-    def __init__(
-        self, environment: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, environment: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.monotonic):
         address = environment["NOTIFY_SOCKET"]
         self._address = f"\0{address[1:]}" if address.startswith("@") else address  # an abstract socket
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

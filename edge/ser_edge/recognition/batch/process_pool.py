@@ -28,13 +28,9 @@ _worker: dict[str, Any] = {}  # of a worker process: its config, stop event and 
 def predict_in_processes(
     config: RecognizerConfig, paths: Iterable[str], jobs: int, timeline: bool = False
 ) -> Generator[FileResult, None, None]:
-    """Classifies files in several processes.
+    """Classifies files in several processes, each with a recognizer of its own; takes paths as they are needed.
 
-    Args:
-        config: of each process's recognizer.
-        paths: of the files; taken as they are needed.
-        jobs: number of processes.
-        timeline: predict each window of a file, not the file as a whole.
+    With `timeline` each window of a file is predicted, not the file as a whole.
 
     Yields:
         The result of each file, in the order of `paths`. Closing the generator stops the processes, within a chunk of

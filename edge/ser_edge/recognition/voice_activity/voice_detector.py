@@ -95,8 +95,7 @@ def open_detector() -> VoiceDetector:
     try:
         return VoiceDetector()
     except RuntimeUnavailable as e:
-        message = f"the voice detector needs LiteRT: {e}, or use --no-gate"
-        raise RuntimeUnavailable(message, code=e.code) from e
+        raise RuntimeUnavailable(f"the voice detector needs LiteRT: {e}, or use --no-gate", code=e.code) from e
 
 
 def speech_probabilities(chunks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
