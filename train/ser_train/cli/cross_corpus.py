@@ -51,8 +51,7 @@ def run(options: argparse.Namespace) -> int:
         results += scored
     if not results:
         raise CorpusError(
-            "nothing to test: no finished network, or none that wasn't trained on all of this data",
-            code="corpus-seen",
+            "nothing to test: no finished network, or none that wasn't trained on all of this data", code="corpus-seen"
         )
     print_table(cross_corpus_table(results), options.markdown)
     return 0

@@ -140,8 +140,7 @@ def with_changes(recipe: Recipe, changes: Iterable[str]) -> Recipe:
         name = former.get(name, name)
         if name not in known:
             raise SerEdgeError(
-                f"--set {change}: {name} is none of this network's settings: {', '.join(known)}",
-                code=_CODE,
+                f"--set {change}: {name} is none of this network's settings: {', '.join(known)}", code=_CODE
             )
         old = known[name]
         try:

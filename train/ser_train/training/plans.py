@@ -115,10 +115,7 @@ def _baseline_plan(job: TrainingJob, recipe: BaselineConfig, jobs: int) -> Train
         features,
         FixedBatches(normalization.apply(train), label_indices(split.train, split.labels), recipe),
         batches_per_epoch=-(-len(split.train) // recipe.batch_size),
-        validation=(
-            normalization.apply(features(split.validation)),
-            label_indices(split.validation, split.labels),
-        ),
+        validation=(normalization.apply(features(split.validation)), label_indices(split.validation, split.labels)),
         variable_length=False,
         adjustment=np.zeros(len(split.labels), np.float32),
     )
