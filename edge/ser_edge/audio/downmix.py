@@ -28,13 +28,7 @@ _LOUDER = 2.0  # times the power of the channel that is taken: another replaces 
 
 
 class Downmix:
-    """Mixes the channels of a sound down to one signal, block by block.
-
-    Args:
-        sample_rate: Hz.
-        channel: the one to take, from 1 on; None mixes them.
-        name: of the sound, for messages.
-    """
+    """Mixes the channels of a sound down to one signal, block by block; `channel`, from 1 on, takes that one alone."""
 
     def __init__(self, sample_rate: int, channel: int | None = None, name: str = "stream"):
         self._length = max(1, round(_BLOCK_SECONDS * sample_rate))

@@ -30,10 +30,7 @@ class PeekableReader:
 
     def peek(self, size: int) -> bytes:
         """The next bytes, fewer only at the end; raises AudioError where they can't be read."""
-        while len(self._held) - self._place < size:
-            more = self._more()
-            if not more:
-                break
+        while len(self._held) - self._place < size and (more := self._more()):
             self._held = self._held[self._place :] + more
             self._place = 0
         return self._held[self._place : self._place + size]

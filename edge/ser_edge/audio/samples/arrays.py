@@ -141,9 +141,8 @@ def _full_scale(data: npt.NDArray[Any], whole_sound: bool) -> int:
     if data.dtype.itemsize == 8:
         if peak > _FULL_SCALES[0]:
             problem = f"64-bit integers up to {peak}, which aren't 16-bit samples"
-            raise AudioError(
-                f"array: {problem}; type array.astype(np.int32), or array / full_scale", code="audio-array"
-            )
+            advice = "type array.astype(np.int32), or array / full_scale"
+            raise AudioError(f"array: {problem}; {advice}", code="audio-array")
         return _FULL_SCALES[0]
     return full_scale
 
