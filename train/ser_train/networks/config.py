@@ -10,8 +10,6 @@ from typing import Any
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.config import FeatureConfig
 
-__all__ = ["AugmentedConfig", "BaselineConfig", "Recipe", "fingerprint", "with_changes"]
-
 _CODE = "training-setting"
 # Names of 0.1, for `--set` and for fingerprints: a finished run of 0.1 is not trained again.
 _FORMER_NAMES = {

@@ -12,8 +12,6 @@ from keras import ops
 from ser_train.networks.config import AugmentedConfig, BaselineConfig
 from ser_train.training.xla_rnn import compiled_loops
 
-__all__ = ["compile_model", "emotion_loss"]
-
 
 @keras.saving.register_keras_serializable("ser")
 def emotion_loss(y_true: Any, y_pred: Any) -> Any:

@@ -29,8 +29,6 @@ from ser_train.training.transfer.distillation import ensemble_teacher
 from ser_train.training.transfer.lineage import Lineage, TrainingError
 from ser_train.training.transfer.warm_start import WarmStart
 
-__all__ = ["TrainingJob", "TrainingPlan", "label_indices", "make_plan", "prepare"]
-
 
 @dataclass(frozen=True)
 class TrainingJob:
