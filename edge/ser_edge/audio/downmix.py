@@ -28,13 +28,7 @@ _LOUDER = 2.0  # times the power of the channel that is taken: another replaces 
 
 
 class Downmix:
-    """Mixes the channels of a sound down to one signal, block by block.
-
-    Args:
-        sample_rate: Hz.
-        channel: the one to take, from 1 on; None mixes them.
-        name: of the sound, for messages.
-    """
+    """Mixes the channels of a sound down to one signal, block by block; `channel`, from 1 on, takes that one alone."""
 
     def __init__(self, sample_rate: int, channel: int | None = None, name: str = "stream"):
         self._length = max(1, round(_BLOCK_SECONDS * sample_rate))
@@ -54,10 +48,7 @@ class Downmix:
     def blocks(self, chunk: Channels) -> Iterator[Samples]:
         """Takes (samples, channels) float32, any number of them; yields the (samples,) of each completed block.
 
-        Samples that aren't finite, or are beyond `MAX_AMPLITUDE`, become silence.
-
-        Raises:
-            AudioError: there is no such channel.
+        Samples that aren't finite, or are beyond `MAX_AMPLITUDE`, become silence. Raises AudioError: no such channel.
         """
         if chunk.shape[1] != len(self._power):  # the first, or recordings of several kinds joined together
             yield from self.finish()

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ser_edge.audio.formats import AUDIO_SUFFIXES, MEDIA_SUFFIXES
@@ -12,7 +12,9 @@ __all__ = ["find_sound_files"]
 _JUNK_FOLDER, _JUNK_FILE = "__MACOSX", "._"  # what macOS adds to archives
 
 
-def find_sound_files(folder: Path, passed_over: Counter[str] | None = None) -> Iterator[Path]:
+def find_sound_files(
+    folder: Path, passed_over: Counter[str] | None = None, parents: Sequence[tuple[int, int]] = ()
+) -> Iterator[Path]:
     """Yields the sound files at any depth in order, following links.
 
     No more than the names in a folder and in its parents are in memory. Broken links and unreadable folders are yielded
@@ -21,25 +23,21 @@ def find_sound_files(folder: Path, passed_over: Counter[str] | None = None) -> I
     Args:
         folder: an existing one.
         passed_over: counts, by suffix, the sounds that this installation can't decode, which aren't yielded then.
+        parents: (device, inode) of the folders that it was found in, which a link may lead back to.
     """
-    yield from _below(folder, passed_over, [])
-
-
-def _below(folder: Path, passed_over: Counter[str] | None, above: list[tuple[int, int]]) -> Iterator[Path]:
     try:
         here = folder.stat()
-        if (here.st_dev, here.st_ino) in above:  # a link to a folder that it lies in
+        if (here.st_dev, here.st_ino) in parents:  # a link to a folder that it lies in
             return
         with os.scandir(folder) as entries:
             found = sorted((entry.name, _is_folder(entry)) for entry in entries if _is_wanted(entry))
     except OSError:
         yield folder
         return
-    inside = [*above, (here.st_dev, here.st_ino)]
     for name, is_folder in found:
         suffix = Path(name).suffix.lower()
         if is_folder:
-            yield from _below(folder / name, passed_over, inside)
+            yield from find_sound_files(folder / name, passed_over, [*parents, (here.st_dev, here.st_ino)])
         elif passed_over is not None and suffix in MEDIA_SUFFIXES and not _has_ffmpeg():
             passed_over[suffix] += 1
         else:

@@ -15,18 +15,9 @@ __all__ = ["read"]
 
 
 def read(source: str | Path | BinaryIO, sample_rate: int, seconds: float | None = None) -> Samples:
-    """Decodes a sound file into mono float32 without a DC offset; see `downmix`.
+    """Decodes a sound file, or its first seconds, to (samples,) float32 at `sample_rate` Hz, mixed by `downmix`.
 
-    Args:
-        source: path, or a binary file object (seekable or not).
-        sample_rate: Hz of the result.
-        seconds: decode no more than this from the beginning; all of it by default.
-
-    Returns:
-        (samples,) float32.
-
-    Raises:
-        AudioError: not a sound, unreadable, empty, silent, or not finite.
+    Raises AudioError where it isn't a sound, unreadable, empty, silent, or not finite.
     """
     with open_sound(source) as sound:
         mono = np.concatenate([*mono_blocks(sound, seconds=seconds)])

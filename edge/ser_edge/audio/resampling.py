@@ -21,12 +21,9 @@ def resample(samples: npt.NDArray[np.float32], rate: int, target: int) -> npt.ND
 
 
 class Resampler:
-    """Resamples a signal chunk by chunk; the result doesn't depend on where the chunks are cut.
+    """Resamples a signal from `rate` to `target` Hz, chunk by chunk; where the chunks are cut makes no difference.
 
-    Args:
-        rate: Hz of the input.
-        target: Hz of the output; where both are the same, nothing is done.
-        channels: None for chunks of shape (samples,), else those of (samples, channels).
+    Chunks are (samples,) where `channels` is None, else (samples, channels); nothing is done where the rates are equal.
     """
 
     def __init__(self, rate: int, target: int, channels: int | None = None):

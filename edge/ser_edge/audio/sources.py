@@ -59,11 +59,7 @@ def open_source(source: Source, sample_rate: Any = None) -> Iterator[Sound]:
 
 
 def check_chunks(chunks: Any) -> None:
-    """Refuses objects that `Recognizer.stream` would iterate over without getting chunks.
-
-    Raises:
-        TypeError: a path, a file, bytes, or one array.
-    """
+    """Raises TypeError for what `stream` would iterate over without getting chunks (paths, files, an array)."""
     from ser_edge.audio.samples.array_types import is_raw_bytes
 
     kind = type(chunks).__name__
@@ -95,11 +91,7 @@ def _names_file(source: Any) -> bool:
 
 
 def _check_path(path: str) -> None:
-    """Refuses paths with more advice than `open_sound` can give.
-
-    Raises:
-        AudioError: it is empty, a URL, of a home folder, or a folder with sounds in it.
-    """
+    """Raises AudioError with more advice than `open_sound` can give: for no path, a URL, `~`, a folder of sounds."""
     with suppress(OSError, ValueError):  # too long, or with a zero in it: opening it raises
         place = Path(path)
         if not path:

@@ -66,8 +66,7 @@ class Device:
 def devices() -> list[Device]:
     """The devices that can record, in PortAudio's order; none where the system shows none.
 
-    Raises:
-        MicrophoneError: no PortAudio.
+    Raises MicrophoneError without PortAudio.
     """
     sd = portaudio()
     try:
@@ -94,8 +93,7 @@ def devices() -> list[Device]:
 def choose(wanted: int | str | None = None) -> Device:
     """The device of a number, a name or a part of one; by default the system's.
 
-    Raises:
-        MicrophoneError: no device, none like that, or more than one.
+    Raises MicrophoneError where there is no device, none like that, or more than one.
     """
     found = devices()
     if not found:
@@ -122,14 +120,9 @@ def choose(wanted: int | str | None = None) -> Device:
 
 
 def choose_again(wanted: int | str | None, before: Device) -> Device:
-    """The same device after it was gone: by name, for its number may have changed.
+    """The device `before`, returned by `choose(wanted)`, after it was gone: by name, for its number may have changed.
 
-    Args:
-        wanted: the argument of `choose`; None means the current default.
-        before: the device that it returned.
-
-    Raises:
-        MicrophoneError: it isn't connected.
+    Raises MicrophoneError where it isn't connected.
     """
     if wanted is None:
         return choose()

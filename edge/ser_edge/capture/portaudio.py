@@ -22,11 +22,7 @@ _INSTALL = {
 
 
 def portaudio() -> Any:
-    """The module sounddevice, loaded.
-
-    Raises:
-        MicrophoneError: it, or the PortAudio library it needs, isn't installed.
-    """
+    """The module sounddevice; raises MicrophoneError where it, or the PortAudio library it needs, isn't installed."""
     try:
         return import_module("sounddevice")
     except ImportError as e:
@@ -42,8 +38,7 @@ def portaudio() -> Any:
 def refresh() -> None:
     """Restarts PortAudio, which lists devices only as it starts. Ends all streams of this process.
 
-    Raises:
-        MicrophoneError: it doesn't start.
+    Raises MicrophoneError where it doesn't start.
     """
     sd = portaudio()
     with suppress(sd.PortAudioError):  # it wasn't running

@@ -51,11 +51,7 @@ class Block(NamedTuple):
 
 
 class CaptureSession:
-    """One opening of a device: its stream, and the captured blocks that aren't read yet.
-
-    Args:
-        changed: set by every event.
-    """
+    """One opening of a device: its stream, and the captured blocks that aren't read yet; every event sets `changed`."""
 
     stream: Any  # sounddevice's, which knows the device's rate and channels
     rate: int  # Hz
@@ -92,14 +88,7 @@ class _End(Enum):
 
 
 class CaptureThread:
-    """Keeps a device open, from `start` until `stopping` is set.
-
-    Args:
-        sample_rate: Hz, preferred.
-        device: as `devices.choose` takes it.
-        channel: of the device, from 1 on; None is any.
-        timeouts: how long to wait.
-    """
+    """Keeps a device open, from `start` until `stopping` is set; its arguments are those of `microphone.Microphone`."""
 
     def __init__(
         self,
@@ -182,13 +171,9 @@ class CaptureThread:
         return session
 
     def _watch(self, session: CaptureSession, returning: bool, stall: float, silent: float) -> _End:
-        """Waits until the device is gone, stalled, or silent for too long; or until capturing is stopped.
+        """Waits until the device is gone, stalled, or silent for too long (seconds); or until capturing is stopped.
 
-        Args:
-            session: to watch.
-            returning: the device was away before: its first sound is a reconnection.
-            stall: seconds without a callback.
-            silent: seconds of digital silence.
+        `returning`: the device was away before, and its first sound is a reconnection.
         """
         began = time.monotonic()
         while not self.stopping and not session.finished and _is_active(session.stream):

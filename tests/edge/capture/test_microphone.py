@@ -1,4 +1,4 @@
-"""Capturing sound from the PortAudio double of `conftest`; `test_virtual_microphone` has a real one."""
+"""Capturing sound from the PortAudio double of `fake_sounddevice`; `test_virtual_microphone` has a real one."""
 
 import time
 from typing import Any

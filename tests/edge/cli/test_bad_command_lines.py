@@ -11,7 +11,7 @@ import pytest
 
 from ser_edge.cli.app import main
 from tests import messages
-from tests.edge.audio.bad_files import encoded
+from tests.edge.audio.bad.bad_files import encoded
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 

@@ -15,8 +15,6 @@ from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
 from ser_train.cli import cross_corpus, evaluate, report, robustness, select, train
 
-__all__ = ["main", "parse"]
-
 ALIASES = {"choose": "select", "conditions": "robustness", "across": "cross-corpus"}  # names of 0.1
 
 _EPILOG = """\

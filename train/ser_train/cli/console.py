@@ -11,8 +11,6 @@ from ser_edge.cli.argument_parser import ArgumentParser
 if TYPE_CHECKING:
     from ser_train.runs.run_directory import RunDirectory
 
-__all__ = ["Commands", "at_least", "finished_runs", "print_table"]
-
 Commands: TypeAlias = "argparse._SubParsersAction[ArgumentParser]"
 
 

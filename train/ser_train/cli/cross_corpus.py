@@ -6,8 +6,6 @@ from pathlib import Path
 
 from ser_train.cli.console import Commands, finished_runs, print_table
 
-__all__ = ["add_parser", "run"]
-
 
 def add_parser(commands: Commands) -> None:
     """Adds the command and its options."""
@@ -51,8 +49,7 @@ def run(options: argparse.Namespace) -> int:
         results += scored
     if not results:
         raise CorpusError(
-            "nothing to test: no finished network, or none that wasn't trained on all of this data",
-            code="corpus-seen",
+            "nothing to test: no finished network, or none that wasn't trained on all of this data", code="corpus-seen"
         )
     print_table(cross_corpus_table(results), options.markdown)
     return 0

@@ -15,8 +15,6 @@ from ser_train.runs.settings import Settings
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["train_locally", "train_on_cluster"]
-
 _ALONE = Lock()  # one training at a time in a process: seeds and threads are the process's
 
 

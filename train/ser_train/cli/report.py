@@ -5,8 +5,6 @@ from pathlib import Path
 
 from ser_train.cli.console import Commands
 
-__all__ = ["add_parser", "run"]
-
 TABLES = {  # figures that a report shows as well, by option, and where `make` puts them
     "results": "train/results.json",
     "exported": "export/results.json",

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from ser_train.cli.console import Commands, finished_runs, print_table
 
-__all__ = ["add_parser", "run"]
-
 
 def add_parser(commands: Commands) -> None:
     """Adds the command and its options."""

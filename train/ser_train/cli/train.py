@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from ser_train.data.utterance import Utterance
 
-__all__ = ["FOLDS", "NETWORKS", "PROTOCOLS", "add_parser", "run"]
-
 # Names from modules that a parser can't import without TensorFlow; a test compares them.
 NETWORKS = ("rnn", "lstm", "gru", "crnn")  # ser_train.networks.zoo.NETWORKS
 PROTOCOLS = ("notebook", "utterance", "speaker", "inner", "all")  # ser_train.data.splits.PROTOCOLS

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_write", "write_text"]
-
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:

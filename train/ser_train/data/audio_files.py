@@ -13,8 +13,6 @@ from ser_edge.errors import AudioError, printable
 from ser_edge.errors.user_warnings import capture_warnings
 from ser_train.data.utterance import CorpusError
 
-__all__ = ["audio_digest", "find_sounds", "is_junk"]
-
 _LOSSLESS = frozenset({".aif", ".aiff", ".au", ".flac", ".w64", ".wav"})
 
 

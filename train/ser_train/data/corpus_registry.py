@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["CORPORA", "CUSTOM", "EMOTIONS", "Corpus"]
-
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # RAVDESS's 01 to 08
 
 
@@ -66,6 +64,11 @@ def _sexes(men: str = "", women: str = "") -> dict[str, str]:
     return dict.fromkeys(men.split(), "male") | dict.fromkeys(women.split(), "female")
 
 
+def _codes(text: str) -> dict[str, str]:
+    """Emotions by code, like "ANG=angry HAP=happy"."""
+    return dict(pair.split("=") for pair in text.split())
+
+
 _RAVDESS = r"-(?P<emotion>\d\d)-(?P<intensity>\d\d)-(?P<text>0[12])-0[12]-(?P<speaker>\d\d)"  # 0[12]: which repetition
 _RAVDESS_EMOTIONS = {f"{code:02}": emotion for code, emotion in enumerate(EMOTIONS, 1)}
 _RAVDESS_INTENSITIES = {"01": "normal", "02": "strong"}
@@ -105,14 +108,9 @@ _TABLE = (
         licence="CC BY-NC-SA 4.0",
         example="EB0_anger_10.wav",
         pattern=r"(?P<speaker>[A-Z]{2}\d)_(?P<emotion>[a-z]+)_(?P<text>\d+)",
-        emotion_codes={
-            "anger": "angry",
-            "fear": "fearful",
-            "happiness": "happy",
-            "neutral": "neutral",
-            "sadness": "sad",
-            "surprised": "surprised",
-        },
+        emotion_codes=_codes(
+            "anger=angry fear=fearful happiness=happy neutral=neutral sadness=sad surprised=surprised"
+        ),
         sexes=_sexes(men="KS0 MP0 SM0 TP0 WR0", women="EB0 IC0 KD0 MK0"),  # its data.tsv
     ),
     Corpus(
@@ -121,14 +119,7 @@ _TABLE = (
         licence="ODbL 1.0",
         example="1001_DFA_ANG_XX.wav",
         pattern=r"(?P<speaker>\d{4})_(?P<text>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<intensity>[A-Z]{1,2})",
-        emotion_codes={
-            "ANG": "angry",
-            "DIS": "disgust",
-            "FEA": "fearful",
-            "HAP": "happy",
-            "NEU": "neutral",
-            "SAD": "sad",
-        },
+        emotion_codes=_codes("ANG=angry DIS=disgust FEA=fearful HAP=happy NEU=neutral SAD=sad"),
         sexes=_CREMA_D_SEXES,
         intensities={"LO": "normal", "MD": "normal", "HI": "strong", "XX": "", "X": ""},  # X: 1040_ITH_SAD_X.wav
     ),
@@ -138,15 +129,9 @@ _TABLE = (
         licence="CC BY-NC-ND 4.0",
         example="OAF_back_angry.wav",
         pattern=r"(?P<speaker>OA|YA)F?_(?P<text>[a-z]+)_(?P<emotion>[a-z]+)",  # F?: for OA_bite_neutral.wav
-        emotion_codes={
-            "angry": "angry",
-            "disgust": "disgust",
-            "fear": "fearful",
-            "happy": "happy",
-            "neutral": "neutral",
-            "ps": "surprised",  # pleasantly
-            "sad": "sad",
-        },
+        emotion_codes=_codes(
+            "angry=angry disgust=disgust fear=fearful happy=happy neutral=neutral ps=surprised sad=sad"
+        ),  # ps: pleasantly surprised
         sexes=_sexes(women="OA YA"),
     ),
     Corpus(
@@ -155,15 +140,7 @@ _TABLE = (
         licence="for research, to those who register",
         example="DC_a01.wav",  # flattened; its own is DC/a01.wav
         pattern=r"(?P<speaker>DC|JE|JK|KL)[_/](?P<text>(?P<emotion>[a-z]+)\d\d)",  # each emotion numbers its sentences
-        emotion_codes={
-            "a": "angry",
-            "d": "disgust",
-            "f": "fearful",
-            "h": "happy",
-            "n": "neutral",
-            "sa": "sad",
-            "su": "surprised",
-        },
+        emotion_codes=_codes("a=angry d=disgust f=fearful h=happy n=neutral sa=sad su=surprised"),
         sexes=_sexes(men="DC JE JK KL"),
     ),
     Corpus(
@@ -172,15 +149,9 @@ _TABLE = (
         licence="free to download, no licence named",
         example="03a01Fa.wav",
         pattern=r"(?P<speaker>\d\d)(?P<text>[ab]\d\d)(?P<emotion>[A-Z])[a-z]",  # the last letter: which version
-        emotion_codes={  # first letters of German words
-            "A": "fearful",
-            "E": "disgust",
-            "F": "happy",
-            "L": "boredom",
-            "N": "neutral",
-            "T": "sad",
-            "W": "angry",
-        },
+        emotion_codes=_codes(
+            "A=fearful E=disgust F=happy L=boredom N=neutral T=sad W=angry"
+        ),  # first letters of German words
         sexes=_sexes(men="03 10 11 12 15", women="08 09 13 14 16"),
     ),
 )
@@ -188,12 +159,4 @@ CORPORA = {corpus.name: corpus for corpus in _TABLE}
 
 # Recordings labelled by folders or a table: see `custom`. Not in CORPORA, for it has no pattern and any labels. Its
 # name and title are part of run directories and model files.
-CUSTOM = Corpus(
-    name="own",
-    title="own recordings",
-    licence="on their owner's terms",
-    example="",
-    pattern="",
-    emotion_codes={},
-    sexes={},
-)
+CUSTOM = Corpus("own", "own recordings", "on their owner's terms", example="", pattern="", emotion_codes={}, sexes={})

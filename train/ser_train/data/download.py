@@ -25,8 +25,6 @@ from ser_train.data.audio_files import is_junk
 from ser_train.data.custom.label_tables import is_table
 from ser_train.data.utterance import CorpusError
 
-__all__ = ["RAVDESS_SPEECH", "Archive", "cache_folder", "download", "locate", "unpack"]
-
 _CODE = "download-failed"
 _CHUNK = 1 << 16  # bytes; an unfinished chunk is lost when a connection is cut
 _TIMEOUT = (5, 60)  # seconds: to connect, and between two packets

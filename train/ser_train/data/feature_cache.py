@@ -25,8 +25,6 @@ from ser_train.data.atomic import atomic_write
 from ser_train.data.corpus_loader import Utterance, unique
 from ser_train.data.download import cache_folder
 
-__all__ = ["corpus_features", "corpus_spectra", "extract", "front_end_code", "front_end_of"]
-
 _CHUNK = 24  # files in one task: amortises the front-end's tables, keeps the progress bar moving
 
 

@@ -26,8 +26,6 @@ from sklearn.model_selection import train_test_split
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError, Utterance, labels_of, unique
 from ser_train.data.corpus_registry import CUSTOM
 
-__all__ = ["PROTOCOLS", "SPEAKER_FOLDS", "Protocol", "Split"]
-
 # Test actors of each fold, as in the literature that reports speaker-independent RAVDESS figures.
 SPEAKER_FOLDS = (
     (2, 5, 14, 15, 16),

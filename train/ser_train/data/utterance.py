@@ -9,9 +9,6 @@ from pathlib import Path
 from ser_edge.errors import SerEdgeError
 from ser_train.data.corpus_registry import CUSTOM, EMOTIONS
 
-__all__ = ["CorpusError", "Utterance", "digest", "duplicates", "labels_of", "raise_problems", "unique"]
-
-
 _SHOWN = 5  # kinds of problems in one message
 
 

@@ -12,8 +12,6 @@ from scipy.optimize import minimize_scalar
 
 from ser_edge.models.network import apply_temperature
 
-__all__ = ["Calibration", "calibrate"]
-
 _ANSWERED = 0.8  # share of utterances that get an answer at the default threshold
 _RANGE = (0.2, 5.0)  # of temperatures that are tried
 

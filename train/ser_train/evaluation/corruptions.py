@@ -21,18 +21,6 @@ from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import window_starts
 from ser_train.data.feature_cache import front_end_of
 
-__all__ = [
-    "BABBLE_SPEAKERS",
-    "CORRUPTIONS",
-    "HOP",
-    "RATE",
-    "WINDOW_SECONDS",
-    "Corruption",
-    "Recording",
-    "live_windows",
-    "speech_span",
-]
-
 RATE = 16_000  # Hz, of all samples here
 BABBLE_SPEAKERS = 6
 WINDOW_SECONDS = (3.0, 2.0, 1.5)  # of live windows

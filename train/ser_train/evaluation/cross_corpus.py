@@ -17,8 +17,6 @@ from ser_train.data.feature_cache import corpus_features
 from ser_train.data.utterance import CorpusError, Utterance, labels_of, unique
 from ser_train.runs.provenance import seen_speakers, training_corpora
 
-__all__ = ["CrossCorpusResult", "score_corpora"]
-
 _BATCH = 64  # utterances
 
 

@@ -10,8 +10,6 @@ from ser_train.data.feature_cache import front_end_of
 from ser_train.networks.keras_backend import load
 from ser_train.runs.run_directory import RunDirectory
 
-__all__ = ["open_run"]
-
 
 def open_run(run: RunDirectory) -> Model:
     """A model that normalises and calibrates as the exported file will; for a finished run."""

@@ -9,8 +9,6 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from ser_train.runs.run_directory import Answers
 
-__all__ = ["METRICS", "Interval", "Reliability", "Scores", "joined", "pooled", "reliability", "score"]
-
 BOOTSTRAP_DRAWS = 1000
 _BINS = 15  # of the expected calibration error
 

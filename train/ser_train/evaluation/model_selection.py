@@ -15,8 +15,6 @@ from ser_train.data.utterance import CorpusError
 from ser_train.evaluation.metrics import joined, score
 from ser_train.runs.run_directory import Answers, RunDirectory
 
-__all__ = ["FoldScores", "fold_scores", "unseen_answers"]
-
 
 @dataclass(frozen=True)
 class FoldScores:

@@ -18,8 +18,6 @@ from ser_train.evaluation.model_selection import unseen_answers
 from ser_train.runs.grouping import RunGroup, check_calibration, group_runs
 from ser_train.runs.run_directory import Answers, RunDirectory
 
-__all__ = ["Evaluation", "calibration_answers", "evaluate", "update_runs"]
-
 REPORTED = ("notebook", "utterance", "speaker")  # protocols whose accuracy is reported
 _PRECISIONS = ("float32", "float16", "int8", "int8-per-tensor")
 

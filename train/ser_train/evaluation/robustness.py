@@ -31,18 +31,6 @@ from ser_train.evaluation.corruptions import (
 )
 from ser_train.evaluation.metrics import score
 
-__all__ = [
-    "Classifier",
-    "CorruptionResult",
-    "RobustnessAnswers",
-    "RobustnessFigures",
-    "WindowResult",
-    "babble_sources",
-    "measure",
-    "pool",
-    "recordings_by_speaker",
-]
-
 _CHUNK = 8  # utterances in one task; some 200 inputs of the network
 
 Probabilities = npt.NDArray[np.float32]  # (rows, labels)

@@ -24,8 +24,6 @@ from ser_train.evaluation.robustness import RobustnessAnswers, RobustnessFigures
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.runs.settings import Settings
 
-__all__ = ["evaluated_utterances", "figures_to_json", "is_measured", "measure_run", "read_answers"]
-
 FIGURES, ANSWERS = "conditions.json", "conditions.npz"  # names and keys of 0.1
 CORRUPTED = "conditions"  # key of the figures of whole recordings
 

@@ -10,8 +10,6 @@ from typing import Any
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.config import FeatureConfig
 
-__all__ = ["AugmentedConfig", "BaselineConfig", "Recipe", "fingerprint", "with_changes"]
-
 _CODE = "training-setting"
 # Names of 0.1, for `--set` and for fingerprints: a finished run of 0.1 is not trained again.
 _FORMER_NAMES = {
@@ -140,8 +138,7 @@ def with_changes(recipe: Recipe, changes: Iterable[str]) -> Recipe:
         name = former.get(name, name)
         if name not in known:
             raise SerEdgeError(
-                f"--set {change}: {name} is none of this network's settings: {', '.join(known)}",
-                code=_CODE,
+                f"--set {change}: {name} is none of this network's settings: {', '.join(known)}", code=_CODE
             )
         old = known[name]
         try:

@@ -7,8 +7,6 @@ from types import ModuleType
 
 from ser_edge.errors.native_stderr import suppress_native_stderr
 
-__all__ = ["load"]
-
 
 def load(threads: int | None = None) -> ModuleType:
     """Imports TensorFlow, and lists its devices.

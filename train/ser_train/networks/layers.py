@@ -10,8 +10,6 @@ from typing import Any
 
 from keras import layers, ops
 
-__all__ = ["frame_mask", "masked", "masked_pooling", "two_channels"]
-
 
 def frame_mask(inputs: Any) -> Any:
     """(batch, frames, coefficients) to (batch, frames): True for frames, False for padding."""

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["adjust", "logit_adjustment"]
-
 
 def logit_adjustment(labels: npt.NDArray[np.int64], count: int, strength: float) -> npt.NDArray[np.float32]:
     """The adjustment that is added to the logits.

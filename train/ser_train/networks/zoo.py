@@ -15,8 +15,6 @@ from ser_train.networks.config import AugmentedConfig, BaselineConfig
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["NETWORKS", "Network"]
-
 
 @dataclass(frozen=True)
 class Network:

@@ -18,8 +18,6 @@ from ser_train.runs.grouping import single_group
 from ser_train.runs.run_directory import Answers, RunDirectory
 from ser_train.runs.settings import Settings
 
-__all__ = ["LoadedRun", "load_runs"]
-
 
 @dataclass(frozen=True, eq=False)
 class LoadedRun:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from ser_train.runs.run_directory import Answers
 
-__all__ = ["Mistake", "mistakes"]
-
 
 @dataclass(frozen=True)
 class Mistake:

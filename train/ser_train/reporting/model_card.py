@@ -17,8 +17,6 @@ from ser_train.reporting.statistics import ResultSummary, gather
 from ser_train.reporting.tables import robustness_table, value_range
 from ser_train.runs.run_directory import RunDirectory
 
-__all__ = ["card", "include_model_cards"]
-
 _MARKS = re.compile(r"(<!-- ((\S[^\n]*) by (\w+)): made by make evaluate -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 
 

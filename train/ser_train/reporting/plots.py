@@ -20,15 +20,6 @@ from ser_train.evaluation.metrics import Reliability
 from ser_train.reporting.statistics import SpeakerAccuracy
 from ser_train.runs.run_directory import Answers
 
-__all__ = [
-    "Curve",
-    "plot_confusion",
-    "plot_coverage",
-    "plot_histories",
-    "plot_reliability",
-    "plot_speakers",
-]
-
 matplotlib.use("Agg")  # files only: no screen is needed
 
 DPI = 120

@@ -21,8 +21,6 @@ from ser_train.reporting.loaded_runs import LoadedRun, load_runs
 from ser_train.runs.run_directory import Answers, RunDirectory
 from ser_train.runs.settings import Settings
 
-__all__ = ["EmotionScores", "GroupScores", "ResultSummary", "SpeakerAccuracy", "Spread", "gather"]
-
 _RAVDESS = CORPORA["ravdess"]
 
 

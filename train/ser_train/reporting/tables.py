@@ -18,21 +18,6 @@ from ser_train.evaluation.robustness import RobustnessFigures
 from ser_train.runs.grouping import RunGroup
 from ser_train.runs.run_directory import Answers
 
-__all__ = [
-    "caution",
-    "cell",
-    "classification_text",
-    "counts",
-    "cross_corpus_table",
-    "group_caution",
-    "group_title",
-    "include_table",
-    "results_table",
-    "robustness_table",
-    "selection_table",
-    "value_range",
-]
-
 BEGIN, END = "<!-- figures: made by make evaluate -->", "<!-- end of figures -->"
 _PROTOCOL_NOTES = {
     "notebook": "train/test leakage: each file twice, and the test set stops the training",

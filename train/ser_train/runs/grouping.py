@@ -7,8 +7,6 @@ from ser_edge.errors import SerEdgeError
 from ser_train.data.splits import PROTOCOLS
 from ser_train.runs.run_directory import RunDirectory
 
-__all__ = ["RunGroup", "check_calibration", "group_runs", "single_group"]
-
 _CALIBRATION = ("inner", "speaker", "all")  # protocols of which each calibrates the next
 
 

@@ -10,8 +10,6 @@ from ser_train.data.corpus_registry import CORPORA, CUSTOM, Corpus
 from ser_train.data.splits import Split
 from ser_train.data.utterance import Utterance
 
-__all__ = ["DATA", "INIT", "RUN", "UNSEEN", "seen_speakers", "source_entries", "training_corpora", "unseen_speakers"]
-
 # Keys of `ModelMetadata.training`, part of the file format.
 DATA = "data"  # titles and licences of the corpora, those of teachers and of the initial network included
 INIT = "init"  # the run or network that the training began with

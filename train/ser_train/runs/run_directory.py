@@ -27,8 +27,6 @@ from ser_edge.models.metadata import ModelMetadata
 from ser_train.data.atomic import atomic_write, write_text
 from ser_train.runs.settings import Settings
 
-__all__ = ["SUMMARY_FILES", "Answers", "RunDirectory"]
-
 SUMMARY_FILES = ("report.txt", "confusion.png", "curves.png")  # for people; made from the rest
 
 

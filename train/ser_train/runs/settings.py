@@ -5,8 +5,6 @@ from typing import Any
 
 from ser_train.data.splits import PROTOCOLS
 
-__all__ = ["Settings"]
-
 # Suffixes of run names and of labels in tables, as in 0.1.
 _DISTILLED, _WARM_STARTED = "taught", "tuned"
 

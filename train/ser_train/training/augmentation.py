@@ -15,8 +15,6 @@ from ser_edge.features.frontend import Features, FrontEnd
 from ser_edge.features.mel import mel_centres, mel_filters
 from ser_train.networks.config import AugmentedConfig
 
-__all__ = ["Augmenter", "Source"]
-
 Power = npt.NDArray[np.floating]
 
 _SPEEDS = (0.9, 0.95, 1.0, 1.05, 1.1)

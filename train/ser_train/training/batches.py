@@ -12,8 +12,6 @@ from ser_edge.models.metadata import Normalization
 from ser_train.networks.config import AugmentedConfig, BaselineConfig
 from ser_train.training.augmentation import Augmenter
 
-__all__ = ["AugmentedBatches", "Batches", "Examples", "FixedBatches", "Teacher"]
-
 Teacher = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]  # normalised features to probabilities
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[Any]]
 

@@ -11,8 +11,6 @@ from ser_train.data.atomic import atomic_write
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.runs.settings import Settings
 
-__all__ = ["Checkpoint", "Progress"]
-
 
 @dataclass(frozen=True)
 class Progress:

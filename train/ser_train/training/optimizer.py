@@ -12,8 +12,6 @@ from keras import ops
 from ser_train.networks.config import AugmentedConfig, BaselineConfig
 from ser_train.training.xla_rnn import compiled_loops
 
-__all__ = ["compile_model", "emotion_loss"]
-
 
 @keras.saving.register_keras_serializable("ser")
 def emotion_loss(y_true: Any, y_pred: Any) -> Any:
@@ -45,10 +43,7 @@ def compile_model(model: keras.Model, recipe: BaselineConfig | AugmentedConfig, 
     epochs = recipe.cycle(epoch)
     warm_up = min(recipe.warm_up, epochs - 1) * batches
     rate = keras.optimizers.schedules.CosineDecay(
-        recipe.learning_rate / 100,
-        epochs * batches - warm_up,
-        warmup_target=recipe.learning_rate,
-        warmup_steps=warm_up,
+        recipe.learning_rate / 100, epochs * batches - warm_up, warmup_target=recipe.learning_rate, warmup_steps=warm_up
     )
     optimizer = keras.optimizers.AdamW(
         rate, weight_decay=recipe.weight_decay, global_clipnorm=recipe.clip, use_ema=True, ema_momentum=recipe.average

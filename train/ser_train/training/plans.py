@@ -29,8 +29,6 @@ from ser_train.training.transfer.distillation import ensemble_teacher
 from ser_train.training.transfer.lineage import Lineage, TrainingError
 from ser_train.training.transfer.warm_start import WarmStart
 
-__all__ = ["TrainingJob", "TrainingPlan", "label_indices", "make_plan", "prepare"]
-
 
 @dataclass(frozen=True)
 class TrainingJob:
@@ -115,10 +113,7 @@ def _baseline_plan(job: TrainingJob, recipe: BaselineConfig, jobs: int) -> Train
         features,
         FixedBatches(normalization.apply(train), label_indices(split.train, split.labels), recipe),
         batches_per_epoch=-(-len(split.train) // recipe.batch_size),
-        validation=(
-            normalization.apply(features(split.validation)),
-            label_indices(split.validation, split.labels),
-        ),
+        validation=(normalization.apply(features(split.validation)), label_indices(split.validation, split.labels)),
         variable_length=False,
         adjustment=np.zeros(len(split.labels), np.float32),
     )

@@ -17,8 +17,6 @@ from ser_train.runs.run_directory import SUMMARY_FILES, Answers, RunDirectory
 from ser_train.training.checkpoint import Progress
 from ser_train.training.plans import TrainingJob, TrainingPlan, label_indices
 
-__all__ = ["write_run"]
-
 _VERIFICATION_UTTERANCES = 600  # at least, where the corpus has them; ser-export's verification wants 500
 _VERSIONS = ("ser-edge", "keras", "tensorflow", "numpy", "soundfile", "soxr", "scikit-learn")
 

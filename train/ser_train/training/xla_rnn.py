@@ -21,8 +21,6 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-__all__ = ["compiled_loops", "scan"]
-
 State = tuple[Any, ...]  # (batch, units) each: the layer's output, then an LSTM's cell state
 
 

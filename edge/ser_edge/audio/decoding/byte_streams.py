@@ -18,9 +18,7 @@ _END = 1 << 62  # place of the end of a file whose length is unknown
 class PeekableReader:
     """Reads bytes in order, with lookahead.
 
-    Args:
-        read: returns so many bytes at most, and none at the end.
-        name: of the sound, for messages.
+    `read` returns so many bytes at most, and none at the end; `name` is the sound's, for messages.
     """
 
     def __init__(self, read: Callable[[int], bytes | None], name: str):
@@ -31,15 +29,8 @@ class PeekableReader:
         self.taken = 0  # bytes
 
     def peek(self, size: int) -> bytes:
-        """The next bytes; fewer only at the end.
-
-        Raises:
-            AudioError: they can't be read.
-        """
-        while len(self._held) - self._place < size:
-            more = self._more()
-            if not more:
-                break
+        """The next bytes, fewer only at the end; raises AudioError where they can't be read."""
+        while len(self._held) - self._place < size and (more := self._more()):
             self._held = self._held[self._place :] + more
             self._place = 0
         return self._held[self._place : self._place + size]
@@ -87,12 +78,10 @@ class PeekableReader:
 
 
 class ForwardOnlyFile:
-    """A stream that libsndfile takes for a seekable file without an end; the first bytes are kept.
+    """A stream that libsndfile takes for a seekable file without an end; `more` gives the next bytes, none at the end.
 
-    While libsndfile reads a header it seeks; after that it goes straight on, and what was read is forgotten.
-
-    Args:
-        more: returns the next bytes, of any number, and none at the end.
+    While libsndfile reads a header it seeks, and the first bytes are kept; after that it goes straight on, and what was
+    read is forgotten.
     """
 
     def __init__(self, more: Callable[[], bytes]):

@@ -49,14 +49,9 @@ def install_command() -> str:
 
 
 def decode_media(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None, None]:
-    """The sample rate, then the samples of the audio stream that FFmpeg takes for the main one.
+    """The rate of a seekable file, then the samples of the audio stream that FFmpeg takes for the main one.
 
-    Args:
-        file: seekable.
-        job: is updated.
-
-    Raises:
-        AudioError: nothing can be decoded.
+    Updates `job`. Raises AudioError where nothing can be decoded.
     """
     file.seek(0)
     if decoder() == "PyAV":

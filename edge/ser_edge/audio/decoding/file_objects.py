@@ -28,15 +28,12 @@ _CHUNK_SECONDS = 10.0
 def binary_file(
     source: Any, max_in_memory: int = _MAX_IN_MEMORY, max_size: int = _MAX_SIZE
 ) -> Iterator[tuple[BinaryIO, str]]:
-    """Opens (file, name), at its beginning.
+    """Opens (file, name) of a file object, or of an upload that holds one, at its beginning.
 
-    Args:
-        source: a file object, or an upload that holds one.
-        max_in_memory: bytes of a copy; a larger one goes to a temporary file.
-        max_size: bytes of a copy.
+    A copy of over `max_in_memory` bytes lies in a temporary file.
 
     Raises:
-        AudioError: closed, opened as text or for writing, too long, or it can't be read.
+        AudioError: closed, opened as text or for writing, over `max_size` bytes to copy, or it can't be read.
         TypeError: its `read` is asynchronous.
     """
     name = _name(source)
@@ -73,8 +70,7 @@ def is_sound_file(source: Any) -> bool:
 def sound_of_file(file: Any) -> Iterator[Sound]:
     """Reads an open `soundfile.SoundFile` from its current place, which is restored afterwards.
 
-    Raises:
-        AudioError: closed, opened for writing, or read to its end.
+    Raises AudioError where it is closed, opened for writing, or read to its end.
     """
     name = _name(file)
     if getattr(file, "closed", False):
@@ -141,11 +137,7 @@ def _rewind(source: Any) -> bool:
 
 
 def _copy(source: Any, copy: Any, name: str, max_size: int) -> None:
-    """Copies all that it reads.
-
-    Raises:
-        AudioError: it can't be read, or reads no bytes.
-    """
+    """Copies all that it reads; raises AudioError where it can't be read, or reads no bytes."""
     size = 0
     while True:
         try:
@@ -155,12 +147,8 @@ def _copy(source: Any, copy: Any, name: str, max_size: int) -> None:
                 data = source.read()
         except Exception as e:  # ZIP files, responses and uploads have their own exceptions
             raise AudioError(f"{name}: can't be read: {error_text(e)}", code="audio-unreadable") from e
-        if not data and isinstance(data, bytes):
-            return
         if isinstance(data, Awaitable):
-            close = getattr(data, "close", None)
-            if close:
-                close()  # or Python warns that it was never awaited
+            getattr(data, "close", lambda: None)()  # or Python warns that it was never awaited
             raise TypeError(f"{name}: its read() is async; type io.BytesIO(await file.read())")
         if isinstance(data, str):
             raise AudioError(f"{name}: reads text; open it in binary mode", code="audio-file-object")

@@ -52,14 +52,9 @@ class DecodeJob:
 
 
 def decode_whole(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None, None]:
-    """The sample rate of a file, then its samples, as far as libsndfile finds them alone.
+    """The rate of a seekable file, then its samples, as far as libsndfile finds them alone. Updates `job`.
 
-    Args:
-        file: seekable.
-        job: is updated.
-
-    Raises:
-        AudioError: libsndfile can't read it.
+    Raises AudioError where libsndfile can't read it.
     """
     file.seek(0)
     # Names are bytes on POSIX systems: soundfile would refuse those that aren't UTF-8. It wants settings for a .raw.
@@ -85,12 +80,7 @@ def decode_whole(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, No
 def open_file(place: Any, name: str) -> Any:
     """A `soundfile.SoundFile` that is read straight on, whatever length it declares.
 
-    Args:
-        place: path in bytes, file object, or the descriptor of a pipe.
-        name: for messages.
-
-    Raises:
-        AudioError: libsndfile can't read it.
+    `place` is a path in bytes, a file object, or a pipe's descriptor. Raises AudioError where libsndfile can't read it.
     """
     import soundfile
 

@@ -21,15 +21,7 @@ Items = Generator[int | Channels, None, None]  # the sample rate, then samples
 
 
 def decode_file(file: BinaryIO, job: DecodeJob) -> Items:
-    """The sample rate of a sound file, then its samples.
-
-    Args:
-        file: seekable.
-        job: is updated.
-
-    Raises:
-        AudioError: nothing can be decoded.
-    """
+    """The rate of a seekable file, then its samples. Updates `job`; raises AudioError where nothing can be decoded."""
     try:
         file.seek(0)
         start = file.read(_START) or b""

@@ -40,10 +40,7 @@ class RawFormat:
 def pipe_sound(stream: BinaryIO, name: str) -> Iterator[Sound]:
     """A sound file that comes through a pipe, in chunks as soon as they are there.
 
-    Formats whose decoders seek (MP4, ...) are copied to a temporary file first.
-
-    Raises:
-        AudioError: the pipe is empty, or isn't a sound.
+    Formats whose decoders seek (MP4, ...) are copied to a file first. Raises AudioError without bytes, or a sound.
     """
     chunks = _in_background(_from_pipe(stream, DecodeJob(name, _PIPE_SECONDS)))
     rate = next(chunks)
@@ -53,11 +50,7 @@ def pipe_sound(stream: BinaryIO, name: str) -> Iterator[Sound]:
 
 @contextmanager
 def raw_sound(stream: Any, raw: RawFormat, name: str = "-") -> Iterator[Sound]:
-    """Samples without a header; an incomplete frame at the end is dropped.
-
-    Raises:
-        AudioError: it can't be read.
-    """
+    """Samples without a header, an incomplete frame at the end dropped; raises AudioError where they can't be read."""
     yield Sound(raw.rate, require_samples(_from_raw(stream, raw, name), name), name, name)
 
 

@@ -17,14 +17,9 @@ _MAX_SIZE = 1 << 32  # bytes of a temporary file: an endless stream mustn't fill
 
 
 def decode_stream(reader: PeekableReader, job: DecodeJob) -> Items:
-    """The sample rate of a sound file that comes in order, then its samples, as soon as a chunk is there.
+    """The rate of a sound file that comes in order, then its samples, as soon as a chunk is there. Updates `job`.
 
-    Args:
-        reader: of its bytes.
-        job: is updated.
-
-    Raises:
-        AudioError: nothing can be decoded.
+    Raises AudioError where nothing can be decoded.
     """
     segments = segments_of(reader, job)
     if segments is not None:

@@ -21,15 +21,12 @@ _MAX_REASON = 200  # characters of a library's message
 def to_numpy(source: Any) -> npt.NDArray[Any]:
     """The values that an object holds, in their type and shape.
 
-    Raises:
-        AudioError: no array can be made of it, or some of its values are masked.
-        TypeError: it is nothing that holds samples.
+    Raises AudioError where no array can be made of it, or values are masked; TypeError where it holds no samples.
     """
     if isinstance(source, np.ndarray):
         if np.any(getattr(source, "mask", False)):
-            raise AudioError(
-                "array: some samples are masked; type array.filled(0) to have silence there", code="audio-array"
-            )
+            problem = "some samples are masked; type array.filled(0) to have silence there"
+            raise AudioError(f"array: {problem}", code="audio-array")
         return np.asarray(source)
     _refuse_others(source)
     try:
@@ -69,11 +66,7 @@ def _is_number(item: Any) -> bool:
 
 
 def _refuse_others(source: Any) -> None:
-    """Refuses objects that aren't samples, and that NumPy would convert nevertheless.
-
-    Raises:
-        TypeError: it is one.
-    """
+    """Raises TypeError for objects that aren't samples, and that NumPy would convert nevertheless."""
     kind = type(source).__name__
     if is_raw_bytes(source):
         raise TypeError(

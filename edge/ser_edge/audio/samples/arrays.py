@@ -23,12 +23,7 @@ _ENCODED = {0: (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"caff", b"\x1aE\xd
 
 
 def parse_sample_rate(value: Any, name: str) -> int:
-    """A sample rate given as a number of any type, checked.
-
-    Raises:
-        AudioError: no recording has it.
-        TypeError: it is no number.
-    """
+    """A sample rate, checked; raises TypeError for what is no number, AudioError for a rate that no recording has."""
     try:
         if isinstance(value, str | bytes | bool | np.bool_) or np.ndim(value) != 0:
             raise TypeError
@@ -59,13 +54,9 @@ def chunk_to_samples(chunk: npt.ArrayLike) -> Channels:
 
 
 def array_to_samples(sound: npt.ArrayLike) -> Channels:
-    """A whole sound to (samples, channels) float32, like `chunk_to_samples`.
+    """A whole sound to (samples, channels) float32, like `chunk_to_samples`; also refuses NaN, and no samples.
 
     Integers of 32 and 64 bits that never leave the range of 16 (or of 32) bits have its full scale.
-
-    Raises:
-        AudioError: another shape or type, NaN, or no samples.
-        TypeError: nothing that holds samples.
     """
     data = to_numpy(sound)
     _refuse_encoded(data)
@@ -79,9 +70,7 @@ def array_to_samples(sound: npt.ArrayLike) -> Channels:
 def sound_of_array(source: Any, sample_rate: Any) -> Sound:
     """A whole sound in memory; takes (samples, rate) and (rate, samples) as well.
 
-    Raises:
-        AudioError: as `array_to_samples` does, or for an impossible rate.
-        TypeError: as there, or the rate is missing or contradicts another.
+    Raises AudioError and TypeError as `array_to_samples` does, and for an impossible, missing or contradictory rate.
     """
     if (pair := split_rate(source)) is not None:
         given, source = parse_sample_rate(pair[0], "array"), pair[1]
@@ -99,12 +88,7 @@ def sound_of_array(source: Any, sample_rate: Any) -> Sound:
 
 
 class ChunkLayout:
-    """`chunk_to_samples` for the chunks of one stream, which all have the channels of the first.
-
-    Args:
-        rate: Hz of the stream, which a chunk that comes with its rate must have.
-        name: of the stream, for messages.
-    """
+    """`chunk_to_samples` for the chunks of one stream, which all have `rate` Hz and the channels of the first."""
 
     def __init__(self, rate: int, name: str = "stream"):
         self._rate, self._name = rate, name
@@ -114,9 +98,7 @@ class ChunkLayout:
     def chunk_to_samples(self, chunk: npt.ArrayLike) -> Channels:
         """See `chunk_to_samples`; takes (samples, rate) and (rate, samples) as well.
 
-        Raises:
-            AudioError: as there, or it has other channels or another rate than those before.
-            TypeError: as there.
+        Raises AudioError and TypeError as there, or where the channels or the rate differ from those before.
         """
         if (pair := split_rate(chunk)) is not None:
             rate, chunk = parse_sample_rate(pair[0], self._name), pair[1]
@@ -147,11 +129,7 @@ class ChunkLayout:
 
 
 def _full_scale(data: npt.NDArray[Any], whole_sound: bool) -> int:
-    """The divisor of an array's integers.
-
-    Raises:
-        AudioError: a chunk of 64-bit integers that aren't 16-bit samples.
-    """
+    """The divisor of an array's integers; raises AudioError for a chunk of 64-bit integers beyond 16-bit samples."""
     if data.dtype.kind != "i":
         return 1
     full_scale = 1 << (8 * data.dtype.itemsize - 1)
@@ -163,19 +141,14 @@ def _full_scale(data: npt.NDArray[Any], whole_sound: bool) -> int:
     if data.dtype.itemsize == 8:
         if peak > _FULL_SCALES[0]:
             problem = f"64-bit integers up to {peak}, which aren't 16-bit samples"
-            raise AudioError(
-                f"array: {problem}; type array.astype(np.int32), or array / full_scale", code="audio-array"
-            )
+            advice = "type array.astype(np.int32), or array / full_scale"
+            raise AudioError(f"array: {problem}; {advice}", code="audio-array")
         return _FULL_SCALES[0]
     return full_scale
 
 
 def _scaled(data: npt.NDArray[Any], full_scale: int) -> npt.NDArray[np.float32]:
-    """Samples of any format to float32, the full scale at +-1.
-
-    Raises:
-        AudioError: no sample format.
-    """
+    """Samples of any format to float32, the full scale at +-1; raises AudioError for what is no sample format."""
     kind, size = data.dtype.kind, data.dtype.itemsize
     if kind == "u" and size == 1:
         return (data.astype(np.float32) - np.float32(128)) / np.float32(128)
@@ -213,11 +186,7 @@ def _advice(kind: str, size: int) -> str:
 
 
 def _laid_out(data: npt.NDArray[np.float32]) -> Channels:
-    """(samples,), (samples, channels) or (channels, samples) to (samples, channels).
-
-    Raises:
-        AudioError: another shape, or an ambiguous one.
-    """
+    """(samples,), (samples, channels) or (channels, samples) to (samples, channels); raises AudioError for others."""
     if data.ndim == 1:
         return data[:, None]
     if data.ndim == 0:

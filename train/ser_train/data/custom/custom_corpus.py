@@ -27,8 +27,6 @@ from ser_train.data.custom.folder_layouts import is_custom_folder, labelled_soun
 from ser_train.data.custom.label_tables import is_table, read_rows
 from ser_train.data.utterance import CorpusError, Utterance, duplicates, labels_of, raise_problems, unique
 
-__all__ = ["check_recordings", "is_custom", "read_custom"]
-
 _log = logging.getLogger(__name__)
 
 _MIN_RECORDINGS = 5  # of a label

@@ -14,8 +14,6 @@ from ser_train.data.audio_files import find_sounds, is_junk
 from ser_train.data.corpus_registry import CORPORA, EMOTIONS
 from ser_train.data.utterance import CorpusError, raise_problems
 
-__all__ = ["CUSTOM_LAYOUT", "is_custom_folder", "labelled_sounds", "naming_note"]
-
 CUSTOM_LAYOUT = "your own recordings go into LABEL/SPEAKER/ folders, or into a table (docs/own-data.md)"
 
 _CODE = "corpus-layout"

@@ -17,8 +17,6 @@ from pathlib import Path
 
 from ser_train.data.utterance import CorpusError, raise_problems
 
-__all__ = ["Row", "is_table", "read_rows"]
-
 _log = logging.getLogger(__name__)
 
 _CODE = "corpus-table"

@@ -28,8 +28,6 @@ from ser_train.reporting.statistics import ResultSummary
 from ser_train.reporting.tables import caution, cell, value_range
 from ser_train.runs.run_directory import Answers
 
-__all__ = ["COLUMNS", "PROTOCOL_MEANINGS", "ProjectTables", "read_table", "write_page"]
-
 PROTOCOL_MEANINGS = {
     "notebook": "Train/test leakage: every file is there twice, and the test set stops the training.",
     "utterance": "Known speakers: new recordings of those it was trained on; a new user gets less.",

@@ -17,8 +17,6 @@ from ser_train.networks.logit_adjustment import adjust
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.training.batches import Teacher
 
-__all__ = ["ensemble_teacher"]
-
 
 def ensemble_teacher(
     runs: Sequence[RunDirectory], student: Normalization, adjustment: npt.NDArray[np.float32]

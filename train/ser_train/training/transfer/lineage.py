@@ -17,8 +17,6 @@ from ser_train.runs.run_directory import RunDirectory
 from ser_train.runs.settings import Settings
 from ser_train.training.transfer.warm_start import WarmStart, find_warm_start
 
-__all__ = ["Lineage", "TrainingError"]
-
 
 class TrainingError(SerEdgeError):
     """A training that can't start, or that failed."""

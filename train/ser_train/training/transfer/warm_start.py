@@ -27,8 +27,6 @@ from ser_train.runs.run_directory import RunDirectory
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["WarmStart", "find_warm_start"]
-
 Array = npt.NDArray[np.float32]
 
 _EPSILON = layers.BatchNormalization().epsilon

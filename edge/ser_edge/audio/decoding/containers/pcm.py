@@ -20,12 +20,9 @@ _MAX_PART = 1 << 30  # bytes of samples under one header: less than any of them 
 
 
 def segments(reader: PeekableReader, job: DecodeJob, max_part: int = _MAX_PART) -> Iterator[Segment]:
-    """The samples of a container, and of those that follow it immediately; nothing where the header is damaged.
+    """The samples of a container, and of those that follow it; nothing where the header is damaged.
 
-    Args:
-        reader: at a container's beginning.
-        job: is updated.
-        max_part: bytes of samples in a segment.
+    A segment holds `max_part` bytes of samples at most. Updates `job`.
     """
     while (layout := _next_header(reader)) is not None:
         if layout.is_mp3:

@@ -26,6 +26,7 @@ _CAF_PLAIN = {b"lpcm", b"ulaw", b"alaw"}
 _CAFF = b"caff\0\1\0\0"
 
 ReadAt = Callable[[int, int], bytes]  # (place, size) to bytes, fewer at the end
+Chunks = dict[bytes, bytes]  # by name, with their heads
 ChunkSize = Callable[[bytes], int | None]  # of a chunk that begins with these bytes; None where no chunk does
 
 
@@ -77,18 +78,12 @@ def parse_header(read_at: ReadAt) -> Layout | None:
     head = read_at(0, HEADER_START)
     if not begins_container(head) or not is_plain(head):
         return None
-    parse = {b"R": _wav, b"F": _aiff, b".": _au, b"c": _caf, b"r": _w64}[head[:1]]
-    layout = parse(head, read_at)
+    layout = _au(head) if head[:4] == b".snd" else _chunked(head, read_at)
     return layout if layout is not None and layout.frame <= _MAX_FRAME else None
 
 
 def is_regular(file: BinaryIO, size: int) -> bool | None:
-    """Whether libsndfile alone decodes all of a file, because its header is right; None for other containers.
-
-    Args:
-        file: seekable.
-        size: bytes of it.
-    """
+    """Whether libsndfile alone decodes all `size` bytes of a file, its header being right; None for others."""
 
     def read_at(place: int, count: int) -> bytes:
         file.seek(place)
@@ -126,9 +121,9 @@ def _chunk_sizes(size_format: str, even: int, includes_head: bool = False, tail:
 
 def _find_samples(
     read_at: ReadAt, place: int, chunk_size: ChunkSize, name: bytes, size: int
-) -> tuple[dict[bytes, bytes], bytes, int] | None:
+) -> tuple[Chunks, bytes, int] | None:
     """The chunks by name, up to that of the samples; the `size` bytes which that begins with; the place after them."""
-    chunks: dict[bytes, bytes] = {}
+    chunks: Chunks = {}
     while True:
         head = read_at(place, 24)
         if head[:4] == name and len(head) >= size:
@@ -143,13 +138,20 @@ def _find_samples(
         place += length
 
 
-def _wav(head: bytes, read_at: ReadAt) -> Layout | None:
+def _chunked(head: bytes, read_at: ReadAt) -> Layout | None:
+    """The header of a container of chunks, by the place of the first, the name of the samples' and its head's bytes."""
+    parse, place, chunk_size, name, size = {
+        b"FORM": (_aiff, 12, _chunk_sizes(">I", 2), b"SSND", 16),
+        b"RIFX": (_wav, 12, _chunk_sizes(">I", 2), b"data", 8),
+        b"caff": (_caf, 8, _chunk_sizes(">Q", 1), b"data", 16),
+        b"riff": (_w64, 40, _chunk_sizes("<Q", 8, includes_head=True, tail=12), b"data", 24),
+    }.get(head[:4], (_wav, 12, _chunk_sizes("<I", 2), b"data", 8))
+    found = _find_samples(read_at, place, chunk_size, name, size)
+    return parse(head, *found, chunk_size) if found else None
+
+
+def _wav(head: bytes, chunks: Chunks, data: bytes, start: int, chunk_size: ChunkSize) -> Layout | None:
     order = ">" if head[:4] == b"RIFX" else "<"
-    chunk_size = _chunk_sizes(order + "I", 2)
-    found = _find_samples(read_at, 12, chunk_size, b"data", 8)
-    if found is None:
-        return None
-    chunks, data, start = found
     (size,) = struct.unpack(order + "I", data[4:])
     sizes = chunks.get(b"ds64", b"")
     if size == 2**32 - 1 and len(sizes) >= 24:
@@ -157,12 +159,7 @@ def _wav(head: bytes, read_at: ReadAt) -> Layout | None:
     return _as_wav(chunks.get(b"fmt ", b"")[8:], order, start, size, size % 2, chunk_size)
 
 
-def _w64(head: bytes, read_at: ReadAt) -> Layout | None:
-    chunk_size = _chunk_sizes("<Q", 8, includes_head=True, tail=12)
-    found = _find_samples(read_at, 40, chunk_size, b"data", 24)
-    if found is None:
-        return None
-    chunks, data, start = found
+def _w64(head: bytes, chunks: Chunks, data: bytes, start: int, chunk_size: ChunkSize) -> Layout | None:
     size = max(0, struct.unpack_from("<Q", data, 16)[0] - 24)
     return _as_wav(chunks.get(b"fmt ", b"")[24:], "<", start, size, -size % 8, chunk_size)
 
@@ -182,13 +179,8 @@ def _as_wav(form: bytes, order: str, start: int, size: int, padding: int, chunk_
     return Layout(header, frame, start, size, padding, chunk_size, tag == _MP3, tag not in _PLAIN)
 
 
-def _aiff(head: bytes, read_at: ReadAt) -> Layout | None:
+def _aiff(head: bytes, chunks: Chunks, data: bytes, start: int, chunk_size: ChunkSize) -> Layout | None:
     kind = head[8:12]
-    chunk_size = _chunk_sizes(">I", 2)
-    found = _find_samples(read_at, 12, chunk_size, b"SSND", 16)
-    if found is None:
-        return None
-    chunks, data, start = found
     form = chunks.get(b"COMM", b"")
     if len(form) < 26 or (kind == b"AIFC" and form[26:30] not in _AIFF_PLAIN):
         return None
@@ -204,26 +196,20 @@ def _aiff(head: bytes, read_at: ReadAt) -> Layout | None:
     return Layout(header, frame, start + min(offset, size), max(0, size - 8 - offset), size % 2, chunk_size)
 
 
-def _au(head: bytes, read_at: ReadAt) -> Layout | None:
+def _au(head: bytes) -> Layout | None:
     if len(head) < 24:
         return None
-    fields = head[:24]
-    offset, size, encoding, _, channels = struct.unpack_from(">IIIII", fields, 4)
+    offset, size, encoding, _, channels = struct.unpack_from(">IIIII", head, 4)
     if encoding not in _AU_BYTES or not 24 <= offset <= _MAX_CHUNK:
         return None
 
     def header(size: int) -> bytes:
-        return b".snd" + struct.pack(">II", 24, size) + fields[12:]
+        return b".snd" + struct.pack(">II", 24, size) + head[12:24]
 
     return Layout(header, max(1, channels * _AU_BYTES[encoding]), offset, size)
 
 
-def _caf(head: bytes, read_at: ReadAt) -> Layout | None:
-    chunk_size = _chunk_sizes(">Q", 1)
-    found = _find_samples(read_at, 8, chunk_size, b"data", 16)
-    if found is None:
-        return None
-    chunks, data, start = found
+def _caf(head: bytes, chunks: Chunks, data: bytes, start: int, chunk_size: ChunkSize) -> Layout | None:
     form = chunks.get(b"desc", b"")
     if len(form) < 44 or form[20:24] not in _CAF_PLAIN:
         return None

@@ -36,12 +36,7 @@ class Segment:
     problem: str = ""  # the decoder's last message
 
     def count(self, job: DecodeJob, received_ratio: float = 1.0) -> None:
-        """Adds what is missing.
-
-        Args:
-            job: is updated.
-            received_ratio: of what was declared.
-        """
+        """Adds to `job` what is missing, by the ratio of the received to the declared bytes."""
         job.skipped += sum(len(part) for part in self.content)  # what the decoder left
         if self.rate and 0 < received_ratio < 1:
             job.missing += self.samples / self.rate * (1 / received_ratio - 1)
@@ -50,14 +45,9 @@ class Segment:
 
 
 def decode_segments(segments: Iterator[Segment], job: DecodeJob) -> Generator[int | Channels, None, None]:
-    """The first segment's rate, then the samples of all, at this rate and in as many channels.
+    """The first segment's rate, then the samples of all, at this rate and in as many channels. Updates `job`.
 
-    Args:
-        segments: taken one by one; each is used up before the next is asked for.
-        job: is updated.
-
-    Raises:
-        AudioError: nothing can be decoded.
+    Each segment is used up before the next is taken. Raises AudioError where nothing can be decoded.
     """
     rate = channels = 0
     refusal: AudioError | None = None
@@ -83,13 +73,7 @@ def decode_segments(segments: Iterator[Segment], job: DecodeJob) -> Generator[in
 
 
 class SegmentConverter:
-    """Converts a segment to the rate and the number of channels of the first one.
-
-    Args:
-        rate: Hz of the segment.
-        target: Hz of the first one.
-        channels: of the first one.
-    """
+    """Converts a segment of `rate` Hz to the rate (`target`, Hz) and the number of channels of the first one."""
 
     def __init__(self, rate: int, target: int, channels: int):
         self._resampler = Resampler(rate, target, channels)

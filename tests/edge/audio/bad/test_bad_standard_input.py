@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests import messages
-from tests.edge.audio.bad_files import FLAC, HUM, MP3, PCM, PIPED_FLAC, WAV_RATE, WAV_SIZE, encoded, header
+from tests.edge.audio.bad.bad_files import FLAC, HUM, MP3, PCM, PIPED_FLAC, WAV_RATE, WAV_SIZE, encoded, header
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 RAW = ("--rate", "16000")

@@ -14,7 +14,7 @@ import pytest
 
 from ser_edge.cli.app import main
 from tests import messages
-from tests.edge.audio.bad_files import (
+from tests.edge.audio.bad.bad_files import (
     FLAC,
     FORMAT,
     HUM,

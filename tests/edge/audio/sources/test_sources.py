@@ -1,14 +1,12 @@
 """Arguments of `predict` and `stream`: the same samples from each kind of source, or an error."""
 
-import asyncio
 import gzip
 import io
 import mmap
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +15,27 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser_edge import AudioError, ModelError, Recognizer
+from ser_edge import AudioError
 from ser_edge.audio.decoding.file_objects import binary_file
 from ser_edge.audio.sources import open_source
 from tests import messages
-
-RATE = 16_000
-NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32)
-
-
-def encoded(samples: npt.NDArray[np.float32] = NOISE) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, samples, RATE, format="WAV", subtype="FLOAT")
-    return file.getvalue()
-
-
-WAV = encoded()
+from tests.edge.audio.sources.kinds import (
+    NOISE,
+    RATE,
+    WAV,
+    Field,
+    NoFile,
+    OnlyReads,
+    Part,
+    Place,
+    ReadsAll,
+    Remote,
+    Upload,
+    archived,
+    piped,
+    read_before,
+    spooled,
+)
 
 
 def samples_of(source: Any, sample_rate: Any = None) -> npt.NDArray[np.float32]:
@@ -54,110 +57,6 @@ def wav(tmp_path: Path) -> Path:
     path = tmp_path / "a.wav"
     path.write_bytes(WAV)
     return path
-
-
-@dataclass
-class Place:
-    """A path that is no `Path`."""
-
-    path: Any
-
-    def __fspath__(self) -> Any:
-        return self.path
-
-
-class OnlyReads:
-    """What reads and can do nothing else, a few bytes at a time."""
-
-    def __init__(self, content: bytes = WAV):
-        self._file = io.BytesIO(content)
-
-    def read(self, size: int = -1) -> Any:
-        return self._file.read(min(size, 999))
-
-
-class ReadsAll(OnlyReads):
-    def read(self) -> Any:  # type: ignore[override]
-        return self._file.read()
-
-
-class NoFile(OnlyReads):
-    """Reads something else, or fails."""
-
-    def __init__(self, gives: Any):
-        self._gives = gives
-
-    def read(self, size: int = -1) -> Any:
-        if isinstance(self._gives, Exception):
-            raise self._gives
-        return self._gives
-
-
-@dataclass
-class Upload:
-    """As FastAPI's UploadFile: it reads in coroutines, its file doesn't."""
-
-    file: Any
-    filename: str = "voice.wav"
-
-    async def read(self, size: int = -1) -> Any:
-        return self.file.read(size)
-
-    async def seek(self, offset: int) -> None:
-        self.file.seek(offset)
-
-
-@dataclass
-class Part:
-    """As Werkzeug's FileStorage (Flask): all that its stream can."""
-
-    stream: Any
-    filename: str = "voice.wav"
-    name: str = "field"
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
-
-
-@dataclass
-class Field:
-    """As aiohttp's FileField: its file alone reads."""
-
-    file: Any
-    filename: str = "voice.wav"
-
-
-class Remote:
-    """What comes over the network in coroutines, without a file."""
-
-    async def read(self, size: int = -1) -> bytes:
-        return WAV
-
-
-def read_before(count: int = -1) -> io.BytesIO:
-    file = io.BytesIO(WAV)
-    file.read(count)
-    return file
-
-
-def spooled() -> Any:
-    file = tempfile.SpooledTemporaryFile()  # noqa: SIM115
-    file.write(WAV)
-    return file
-
-
-def archived() -> Any:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.wav", WAV)
-    return zipfile.ZipFile(content).open("a.wav")
-
-
-def piped() -> Any:
-    receiver, sender = os.pipe()
-    with open(sender, "wb") as out:  # noqa: PTH123
-        out.write(encoded(NOISE[:4_000]))  # a pipe holds no more without a reader
-    return open(receiver, "rb")  # noqa: PTH123
 
 
 SAME: dict[str, Callable[[Path], Any]] = {  # what is made of a path
@@ -323,90 +222,3 @@ def test_an_upload_is_called_by_its_file_in_messages() -> None:
         with messages.raises(AudioError, "audio-unknown-format") as caught:
             samples_of(upload)
         assert str(caught.value).startswith("voice.wav: ")
-
-
-def test_an_upload_is_predicted_inside_a_coroutine(recognizer: Recognizer) -> None:
-    async def handler(upload: Upload) -> str:
-        return (await asyncio.to_thread(recognizer.predict, upload)).label
-
-    assert asyncio.run(handler(Upload(io.BytesIO(WAV)))) == recognizer.predict(NOISE, RATE).label
-
-
-@pytest.fixture(scope="module")
-def recognizer() -> Recognizer:
-    return Recognizer()
-
-
-def parts() -> Iterator[Any]:
-    yield from np.split(NOISE, 10)
-
-
-@pytest.mark.parametrize(
-    "chunks",
-    [
-        [NOISE],
-        parts(),
-        map(np.ndarray.tolist, parts()),
-        ((RATE, part) for part in parts()),
-        [part[None] for part in parts()],
-        [memoryview(part) for part in parts()],
-        np.split(NOISE, 10),
-    ],
-    ids=["one", "generator", "lists", "with their rate", "(1, samples)", "memoryviews", "list"],
-)
-def test_a_stream_takes_any_iterable_of_samples(chunks: Any, recognizer: Recognizer) -> None:
-    expected = list(recognizer.stream(np.split(NOISE, 10), RATE))
-    assert list(recognizer.stream(chunks, RATE)) == expected
-    assert expected[-1].end == 1.0
-
-
-@pytest.mark.parametrize("chunks", ["a.wav", Path("a.wav"), io.BytesIO(WAV), WAV, NOISE, None])
-def test_a_stream_of_anything_but_chunks_is_a_type_error_at_once(chunks: Any, recognizer: Recognizer) -> None:
-    with pytest.raises(TypeError, match="chunks"):
-        recognizer.stream(chunks, RATE)
-
-
-def test_an_async_source_goes_through_create_stream(recognizer: Recognizer) -> None:
-    async def source() -> Any:
-        for part in parts():
-            yield part
-
-    async def fed() -> list[Any]:
-        listener = recognizer.create_stream(RATE)
-        found = [prediction async for part in source() for prediction in listener.accept_waveform(part)]
-        return found + listener.input_finished()
-
-    with pytest.raises(TypeError, match="create_stream"):
-        recognizer.stream(source(), RATE)  # type: ignore[arg-type]
-    assert asyncio.run(fed()) == list(recognizer.stream([NOISE], RATE))
-
-
-@pytest.mark.parametrize("rate", ["16000", None, NOISE])
-def test_a_stream_needs_a_rate_that_is_a_number(rate: Any, recognizer: Recognizer) -> None:
-    with pytest.raises(TypeError, match="sample_rate"):
-        recognizer.create_stream(rate)
-
-
-@pytest.mark.parametrize("path", ["x.wav", Path("b/x.mp3")])
-def test_a_sound_is_no_model(path: Any) -> None:
-    with pytest.raises(ModelError):
-        Recognizer(path)
-
-
-@pytest.mark.parametrize(
-    ("settings", "kind"),
-    [
-        ({"model": NOISE}, TypeError),
-        ({"threads": 0}, ValueError),
-        ({"threads": True}, ValueError),
-        ({"threads": "2"}, ValueError),
-        ({"threshold": 50}, ValueError),
-        ({"threshold": float("nan")}, ValueError),
-        ({"channel": 0}, ValueError),
-        ({"channel": -1}, ValueError),
-        ({"channel": 1.5}, ValueError),
-    ],
-)
-def test_a_recognizer_with_invalid_settings_is_refused(settings: dict[str, Any], kind: type[Exception]) -> None:
-    with pytest.raises(kind, match=next(iter(settings))):
-        Recognizer(**settings)
