@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.sound import MAX_AMPLITUDE, Channels, Samples, Sound, limit
+from ser_edge.audio.sound import MAX_AMPLITUDE, Channels, Samples, Sound
 from ser_edge.errors import AudioError
 
 __all__ = ["Downmix", "mono_blocks"]
@@ -108,6 +108,9 @@ class Downmix:
 def mono_blocks(sound: Sound, channel: int | None = None, seconds: float | None = None) -> Iterator[Samples]:
     """The mono blocks of a sound, or of its first seconds; raises what its chunks raise."""
     downmix = Downmix(sound.rate, channel, sound.name)
-    for chunk in limit(sound.chunks, None if seconds is None else round(seconds * sound.rate)):
-        yield from downmix.blocks(chunk)
+    left = None if seconds is None else round(seconds * sound.rate)
+    for chunk in sound.chunks:
+        yield from downmix.blocks(chunk[:left])
+        if left is not None and (left := left - len(chunk)) <= 0:
+            break
     yield from downmix.finish()
