@@ -22,9 +22,8 @@ def two_channels(inputs: Any, frames: Any) -> Any:
     The first carries the voice's timbre, the second what changes within the utterance.
     """
     there = ops.cast(frames, inputs.dtype)[:, :, None]
-    change = (
-        inputs - inputs[:, :1]
-    )  # from the first frame: exactly 0 for a steady sound, whatever a runtime's order of summation
+    # From the first frame: exactly 0 for a steady sound, whatever a runtime's order of summation.
+    change = inputs - inputs[:, :1]
     mean = ops.sum(change * there, axis=1, keepdims=True) / ops.sum(there, axis=1, keepdims=True)
     return ops.stack([inputs, (change - mean) * there], axis=-1)
 

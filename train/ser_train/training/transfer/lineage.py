@@ -45,37 +45,34 @@ class Lineage:
         Raises:
             TrainingError: one that isn't finished, doesn't fit, or was trained on a test speaker.
         """
+
+        def refused(reason: str, code: str) -> TrainingError:
+            return TrainingError(f"{settings.name}: {reason}", code=code)
+
         for teacher in self.teachers:
             if not teacher.finished:
-                raise TrainingError(
-                    f"{settings.name}: no finished run to learn from: {teacher.path}; train it first",
-                    code="teacher-unusable",
-                )
+                raise refused(f"no finished run to learn from: {teacher.path}; train it first", "teacher-unusable")
             metadata = teacher.metadata
             if metadata.features != network.features or metadata.labels != split.labels:
-                raise TrainingError(
-                    f"{settings.name}: {teacher.path} has another front-end or other labels, so it can't teach",
-                    code="teacher-unusable",
+                raise refused(
+                    f"{teacher.path} has another front-end or other labels, so it can't teach", "teacher-unusable"
                 )
             if seen := sorted(set(unseen_speakers(split)).difference(metadata.training[UNSEEN])):
-                raise TrainingError(
-                    f"{settings.name}: {teacher.path} was trained on actors {seen}, who are test speakers here; "
+                raise refused(
+                    f"{teacher.path} was trained on actors {seen}, who are test speakers here; "
                     "take teachers of the same protocol and fold",
-                    code="speakers-seen",
+                    "speakers-seen",
                 )
         if self.warm_start is None:
             return
         name, metadata = self.warm_start.name, self.warm_start.metadata
         if metadata.features != network.features:
-            raise TrainingError(
-                f"{settings.name}: --init {name} has another front-end than {settings.network}",
-                code="warm-start-unusable",
-            )
+            raise refused(f"--init {name} has another front-end than {settings.network}", "warm-start-unusable")
         if settings.protocol != "all" and (seen := sorted(seen_speakers(metadata, split.test))):
-            raise TrainingError(
-                f"{settings.name}: --init {name} was trained on actors {seen}, who are test speakers here; "
+            raise refused(
+                f"--init {name} was trained on actors {seen}, who are test speakers here; "
                 "begin with a run of the same protocol and fold, or use --protocol all",
-                code="speakers-seen",
+                "speakers-seen",
             )
 
     def training(self, split: Split) -> dict[str, Any]:

@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float32]
 
 _EPSILON = layers.BatchNormalization().epsilon
-_CODE = "warm-start-unusable"
 _WEIGHTS = {"B", "R", "W", "bias", "kernel"}  # ser-export's names, after the layer's
 _UNSUPPORTED = {"LSTM", "RNN"}  # nodes whose weights ONNX orders otherwise than Keras
+
+
+def _unusable(reason: str) -> SerEdgeError:
+    return SerEdgeError(f"--init {reason}", code="warm-start-unusable")
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,8 @@ class WarmStart:
         )
         *body, kernel, bias = model.get_weights()
         if [array.shape for array in weights[:-2]] != [array.shape for array in body]:
-            raise SerEdgeError(
-                f"--init {self.name}: other layers, or other sizes; give the --arch and the sizes (--set) that it has",
-                code=_CODE,
+            raise _unusable(
+                f"{self.name}: other layers, or other sizes; give the --arch and the sizes (--set) that it has"
             )
         for place, label in enumerate(labels):
             if label in self.metadata.labels:
@@ -100,13 +102,10 @@ def find_warm_start(name: str, fold: int) -> WarmStart:
         warm_start = WarmStart(name, file, ModelMetadata.from_json(stored, str(file)))
     else:
         known = ", ".join(sorted(file.stem for file in BUNDLED.glob("*.onnx")))
-        raise SerEdgeError(
-            f"--init {path}: no finished run, no .onnx file and no bundled network ({known})", code=_CODE
-        )
+        raise _unusable(f"{path}: no finished run, no .onnx file and no bundled network ({known})")
     if not {DATA, UNSEEN} <= set(warm_start.metadata.training) or warm_start.metadata.normalization is None:
-        raise SerEdgeError(
-            f"--init {path}: its metadata doesn't list its training data; take a run of ser-train, or export it again",
-            code=_CODE,
+        raise _unusable(
+            f"{path}: its metadata doesn't list its training data; take a run of ser-train, or export it again"
         )
     return warm_start
 
@@ -118,12 +117,10 @@ def _load_onnx(file: Path) -> "onnx.ModelProto":
     try:
         content = file.read_bytes()
         if placeholder := describe_placeholder(content[:START]):
-            raise SerEdgeError(f"--init {file}: {placeholder}", code=_CODE)
+            raise _unusable(f"{file}: {placeholder}")
         return onnx.load_from_string(content)
     except (DecodeError, OSError) as e:
-        raise SerEdgeError(
-            f"--init {file}: not an ONNX file that can be read ({e}); give one, or a run directory", code=_CODE
-        ) from e
+        raise _unusable(f"{file}: not an ONNX file that can be read ({e}); give one, or a run directory") from e
 
 
 def _read_onnx_weights(file: Path) -> list[Array]:
@@ -132,9 +129,7 @@ def _read_onnx_weights(file: Path) -> list[Array]:
 
     model = _load_onnx(file)
     if other := sorted({node.op_type for node in model.graph.node} & _UNSUPPORTED):
-        raise SerEdgeError(
-            f"--init {file}: weights of {', '.join(other)} are read from run directories only; give one", code=_CODE
-        )
+        raise _unusable(f"{file}: weights of {', '.join(other)} are read from run directories only; give one")
     stored = {weight.name: numpy_helper.to_array(weight) for weight in model.graph.initializer}
     parts: dict[str, dict[str, Array]] = defaultdict(dict)  # by layer, in the order of the network
     for name, array in stored.items():
