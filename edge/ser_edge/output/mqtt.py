@@ -105,8 +105,9 @@ class MqttWriter:
         self._refusal = ""
         self._away = self._closing = False
         self._lost = 0
-        # Messages published by the caller's thread, published by paho's, and confirmed. One thread changes each.
-        self._written = self._announced = self._confirmed = 0
+        # Messages of `write` and `close`, changed by the caller's thread; those confirmed, changed by paho's.
+        self._written = self._confirmed = 0
+        self._notices: set[int] = set()  # unconfirmed, published and confirmed in paho's thread
 
         # The same name at each start, so that the broker drops an old connection of ours at once, and doesn't publish
         # offline for it later.
@@ -162,8 +163,8 @@ class MqttWriter:
 
     @property
     def _waiting(self) -> int:
-        """Messages that the broker hasn't confirmed."""
-        return self._written + self._announced - self._confirmed
+        """Messages of `write` and `close` that the broker hasn't confirmed; it confirms in their order."""
+        return self._written - self._confirmed
 
     def _publish(self, topic: str, text: str, retain: bool = False) -> None:
         self._written += 1
@@ -177,8 +178,7 @@ class MqttWriter:
         elif not self._closing:  # each time: a broker may have forgotten what it retained
             notices = {topic: json.dumps(config) for topic, config in self._discovery.items()}
             for topic, text in (notices | {self._availability: "online"}).items():
-                self._announced += 1
-                client.publish(topic, text, qos=1, retain=True)
+                self._notices.add(client.publish(topic, text, qos=1, retain=True).mid)
             if self._away:
                 self._away = False
                 _log_unless_terminal("the MQTT broker is back")
@@ -190,7 +190,10 @@ class MqttWriter:
             _log_unless_terminal(f"the MQTT broker is gone ({reason}); predictions wait for it")
 
     def _on_publish(self, client: "Client", _: Any, number: int, reason: "ReasonCode", properties: Any) -> None:
-        self._confirmed += 1
+        if number in self._notices:
+            self._notices.remove(number)
+        else:
+            self._confirmed += 1
 
 
 def _log_unless_terminal(text: str) -> None:

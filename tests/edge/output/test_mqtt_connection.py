@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -83,6 +84,28 @@ def test_a_server_that_is_no_broker_is_an_error() -> None:
         broker = Broker("127.0.0.1", silent.getsockname()[1], "t")
         with messages.raises(SerEdgeError, "mqtt-unreachable"):
             MqttWriter(broker, Recognizer().metadata, MqttTimeouts(connect=0.2))
+
+
+def test_only_predictions_count_as_lost(sounds: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    recognizer = Recognizer()
+    prediction = recognizer.predict(sounds[0])
+    with closing(socket.create_server(("127.0.0.1", 0))) as server, ThreadPoolExecutor(1) as pool:
+        accepted = pool.submit(_accept_without_confirming, server)
+        broker = Broker("127.0.0.1", server.getsockname()[1], "t")
+        writer = MqttWriter(broker, recognizer.metadata, MqttTimeouts(close=0.2))
+        with accepted.result(10):
+            for _ in range(5):
+                writer.write(prediction)
+            writer.close()
+    assert capsys.readouterr().err.endswith("predictions not published: 5\n")
+
+
+def _accept_without_confirming(server: socket.socket) -> socket.socket:
+    """A broker that accepts the connection, and confirms none of the messages."""
+    connection, _ = server.accept()
+    connection.recv(4096)
+    connection.sendall(b"\x20\x02\x00\x00")  # CONNACK of MQTT 3.1.1
+    return connection
 
 
 @pytest.mark.parametrize(
