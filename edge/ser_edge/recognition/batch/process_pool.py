@@ -68,7 +68,7 @@ def predict_in_processes(
 @contextmanager
 def _sigint_blocked() -> Iterator[None]:
     """Processes started inside ignore Ctrl-C, which a terminal sends to all of them: the parent stops its workers."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows, where `_start_worker` ignores it a little later
+    if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover (Windows: `_start_worker` ignores it a little later)
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
