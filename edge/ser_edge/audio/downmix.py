@@ -18,8 +18,6 @@ import numpy.typing as npt
 from ser_edge.audio.sound import MAX_AMPLITUDE, Channels, Samples, Sound
 from ser_edge.errors import AudioError
 
-__all__ = ["Downmix", "mono_blocks"]
-
 _BLOCK_SECONDS = 0.1
 _MEMORY = 10  # blocks over which the mean is followed: 1 s
 # Power of the mean, relative to the strongest channel's: below it that channel is taken, above it the mean again.

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from ser_edge.audio.formats import AUDIO_SUFFIXES, MEDIA_SUFFIXES
 
-__all__ = ["find_sound_files"]
-
 _JUNK_FOLDER, _JUNK_FILE = "__MACOSX", "._"  # what macOS adds to archives
 
 

@@ -4,8 +4,6 @@ from typing import Any
 
 from ser_edge.errors import AudioError
 
-__all__ = ["AUDIO_SUFFIXES", "MEDIA_SUFFIXES", "error_text", "format_name", "read_error"]
-
 # What folders are searched for.
 _BY_LIBSNDFILE = """
 .aif .aifc .aiff .au .caf .flac .mp2 .mp3 .oga .ogg .opus .rf64 .snd .voc .w64 .wav .wave

@@ -11,8 +11,6 @@ from ser_edge.audio.resampling import resample
 from ser_edge.audio.sound import SILENCE_PEAK, Samples
 from ser_edge.errors import AudioError
 
-__all__ = ["read"]
-
 
 def read(source: str | Path | BinaryIO, sample_rate: int, seconds: float | None = None) -> Samples:
     """Decodes a sound file, or its first seconds, to (samples,) float32 at `sample_rate` Hz, mixed by `downmix`.

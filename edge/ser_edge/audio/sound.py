@@ -8,8 +8,6 @@ import numpy.typing as npt
 
 from ser_edge.errors import AudioError
 
-__all__ = ["MAX_AMPLITUDE", "SILENCE_PEAK", "Channels", "Samples", "Sound", "check_finite", "check_rate", "limit"]
-
 _MIN_RATE, _MAX_RATE = 1_000, 768_000  # Hz; outside it a header is damaged
 MAX_AMPLITUDE = 1e12  # full scale is 1; float32 couldn't hold the power of louder samples
 SILENCE_PEAK = 1e-4  # -80 dBFS: below the noise floor of any microphone

@@ -15,8 +15,6 @@ from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.audio.sound import Sound
 from ser_edge.errors import AudioError
 
-__all__ = ["Source", "check_chunks", "open_source"]
-
 Source = (
     str | bytes | os.PathLike[str] | os.PathLike[bytes] | BinaryIO | npt.ArrayLike | tuple[npt.ArrayLike, npt.ArrayLike]
 )

@@ -15,8 +15,6 @@ from ser_edge.capture.portaudio import on_this_system, portaudio
 from ser_edge.errors import MicrophoneError
 from ser_edge.errors.native_stderr import suppress_native_stderr
 
-__all__ = ["ALSA_DEVICES", "BLOCK", "Device", "choose", "choose_again", "devices", "open_input_stream"]
-
 ALSA_DEVICES = Path("/dev/snd")
 BLOCK = 0.1  # seconds in a callback; PortAudio's default can be a single frame
 _LATENCY = 0.3  # seconds that the system buffers: three callbacks, so that a late one loses nothing

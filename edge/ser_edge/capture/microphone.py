@@ -17,11 +17,9 @@ import numpy as np
 from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
 from ser_edge.audio.sound import Samples
-from ser_edge.capture.devices import BLOCK, Device, devices
+from ser_edge.capture.devices import BLOCK
 from ser_edge.capture.reconnection import Block, CaptureSession, CaptureThread, CaptureTimeouts
 from ser_edge.errors import MicrophoneError
-
-__all__ = ["CaptureTimeouts", "Device", "Health", "Microphone", "devices"]
 
 _MAX_WAIT = 0.25  # seconds that one step of the iteration takes at most
 

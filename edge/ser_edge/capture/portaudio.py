@@ -12,8 +12,6 @@ from typing import Any
 from ser_edge.errors import MicrophoneError
 from ser_edge.errors.install_hints import pip_install
 
-__all__ = ["on_this_system", "portaudio", "refresh"]
-
 _INSTALL = {
     "linux": "sudo apt install libportaudio2 (Fedora: portaudio, Alpine: portaudio-dev)",
     "darwin": pip_install("--force-reinstall", "sounddevice>=0.5"),

@@ -20,8 +20,6 @@ from ser_edge.capture.devices import BLOCK, Device, choose, choose_again, open_i
 from ser_edge.capture.portaudio import portaudio, refresh
 from ser_edge.errors import MicrophoneError
 
-__all__ = ["Block", "CaptureSession", "CaptureThread", "CaptureTimeouts"]
-
 _QUEUE = 10.0  # seconds of sound that wait to be read; older blocks are dropped
 _MAX_UNREAD = 8  # sessions that wait to be read
 

@@ -8,8 +8,6 @@ from typing import BinaryIO
 from ser_edge.audio.formats import read_error
 from ser_edge.errors import AudioError
 
-__all__ = ["BLOCK", "ForwardOnlyFile", "PeekableReader", "SafeFile"]
-
 BLOCK = 1 << 16  # bytes that are read at once
 _MAX_KEPT = 1 << 20  # bytes
 _END = 1 << 62  # place of the end of a file whose length is unknown

@@ -17,8 +17,6 @@ from ser_edge.audio.formats import read_error
 from ser_edge.audio.sound import Channels, Sound, check_finite
 from ser_edge.errors import AudioError, SerEdgeError
 
-__all__ = ["open_sound", "require_samples"]
-
 _CHUNK_SECONDS = 4.0
 
 

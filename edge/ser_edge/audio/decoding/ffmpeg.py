@@ -26,8 +26,6 @@ from ser_edge.audio.sound import Channels, check_rate
 from ser_edge.errors import AudioError
 from ser_edge.errors.install_hints import pip_install
 
-__all__ = ["decode_media", "decoder", "install_command"]
-
 _NO_SOUND = "no sound in it, or none that can be decoded"
 
 

@@ -16,8 +16,6 @@ from ser_edge.audio.formats import error_text, read_error
 from ser_edge.audio.sound import Channels, Sound
 from ser_edge.errors import AudioError
 
-__all__ = ["binary_file", "is_sound_file", "sound_of_file"]
-
 _MAX_IN_MEMORY = 1 << 25  # bytes of a copy; a larger one goes to a temporary file
 _BLOCK = 1 << 18  # bytes
 _MAX_SIZE = 1 << 32  # bytes of a copy: an endless one mustn't fill the disk

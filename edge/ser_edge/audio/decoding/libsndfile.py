@@ -12,8 +12,6 @@ from ser_edge.audio.formats import error_text, read_error
 from ser_edge.audio.sound import Channels, check_rate
 from ser_edge.errors.user_warnings import warn
 
-__all__ = ["DecodeJob", "blocks", "decode_whole", "open_file"]
-
 _MAX_LENGTH = 1 << 56  # samples; libsndfile declares more where it doesn't know
 _TOLERATED = 0.01  # ratio of a sound that may be missing without a warning
 _DTYPES = {"PCM_16": "int16"}  # decoded type, where it isn't float32

@@ -11,8 +11,6 @@ from ser_edge.audio.formats import format_name, read_error
 from ser_edge.audio.sound import Channels
 from ser_edge.errors import AudioError
 
-__all__ = ["Items", "decode_file"]
-
 _START = 512  # bytes by which a file is known that libsndfile can't read
 _RAW_SUFFIXES = (".raw", ".pcm")  # samples without a header
 _MULTI_CODEC = (b"OggS", b"caff")  # first bytes of containers that may hold codecs unknown to libsndfile

@@ -18,8 +18,6 @@ from ser_edge.audio.samples.arrays import chunk_to_samples
 from ser_edge.audio.sound import Channels, Sound
 from ser_edge.errors import AudioError
 
-__all__ = ["SAMPLE_FORMATS", "RawFormat", "pipe_sound", "raw_sound"]
-
 _PIPE_SECONDS = 0.1  # of sound in a chunk, which a prediction waits for
 _MAX_QUEUED = 50  # chunks read ahead; then the writer waits
 

@@ -11,8 +11,6 @@ from ser_edge.audio.decoding.libsndfile import DecodeJob
 from ser_edge.audio.decoding.seekable_files import Items, decode_file
 from ser_edge.errors import AudioError
 
-__all__ = ["decode_stream"]
-
 _MAX_SIZE = 1 << 32  # bytes of a temporary file: an endless stream mustn't fill the disk
 
 

@@ -13,8 +13,6 @@ import numpy.typing as npt
 
 from ser_edge.errors import AudioError
 
-__all__ = ["is_raw_bytes", "split_rate", "to_numpy"]
-
 _MAX_REASON = 200  # characters of a library's message
 
 

@@ -14,8 +14,6 @@ from ser_edge.audio.samples.array_types import split_rate, to_numpy
 from ser_edge.audio.sound import Channels, Sound, check_finite, check_rate
 from ser_edge.errors import AudioError
 
-__all__ = ["ChunkLayout", "array_to_samples", "chunk_to_samples", "parse_sample_rate", "sound_of_array"]
-
 _MAX_CHANNELS = 32  # of an array that is (channels, samples); one with more must be (samples, channels)
 _FULL_SCALES = (1 << 15, 1 << 31, 1 << 63)  # of integers that may be wider than their samples
 # First bytes of encoded sound, by their place: an array of these is a file, not samples.

@@ -9,8 +9,6 @@ from ser_edge.audio.decoding.containers.segments import Segment
 from ser_edge.audio.decoding.libsndfile import DecodeJob
 from ser_edge.audio.formats import format_name
 
-__all__ = ["segments_of"]
-
 
 def segments_of(reader: PeekableReader, job: DecodeJob) -> Iterator[Segment] | None:
     """The segments of a stream, by its first bytes; None for other formats."""

@@ -11,8 +11,6 @@ from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers.segments import Segment
 from ser_edge.audio.decoding.libsndfile import DecodeJob
 
-__all__ = ["MAGIC", "segments"]
-
 MAGIC = b"fLaC"
 _STARTS = [MAGIC + bytes([last, 0, 0, 34]) for last in (0, 0x80)]  # the first block of metadata is always that long
 _HEADER = 42  # bytes, up to the end of that block

@@ -11,8 +11,6 @@ from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers.segments import Segment
 from ser_edge.audio.decoding.libsndfile import DecodeJob
 
-__all__ = ["begins", "begins_soon", "segments", "skip_tags"]
-
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}  # Hz, by version
 _KBITS = {  # by (MPEG-1, layer)
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),

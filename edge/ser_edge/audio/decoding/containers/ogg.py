@@ -11,8 +11,6 @@ from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers.segments import Segment
 from ser_edge.audio.decoding.libsndfile import DecodeJob
 
-__all__ = ["MAGIC", "is_known", "segments"]
-
 MAGIC = b"OggS"
 _HEADER = 27  # bytes, before the table of segments
 _BEGINS, _ENDS = 2, 4  # flags

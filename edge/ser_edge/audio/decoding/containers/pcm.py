@@ -12,8 +12,6 @@ from ser_edge.audio.decoding.containers.pcm_headers import HEADER_START, Layout,
 from ser_edge.audio.decoding.containers.segments import Segment
 from ser_edge.audio.decoding.libsndfile import DecodeJob
 
-__all__ = ["segments"]
-
 _UNKNOWN_SIZE = 2**31 - 2**12  # bytes; larger sizes are written by programs that don't know it
 _PACKED = 1 << 14  # bytes of compressed samples under one header: a second or two
 _MAX_PART = 1 << 30  # bytes of samples under one header: less than any of them can hold

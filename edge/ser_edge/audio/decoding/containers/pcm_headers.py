@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-__all__ = ["HEADER_START", "Layout", "begins_container", "is_plain", "is_regular", "parse_header"]
-
 HEADER_START = 32  # bytes that identify a container, or a chunk behind padding
 _MAX_CHUNK = 1 << 20  # bytes of a header's chunk that is kept
 _MAX_FRAME = 1 << 16  # bytes; a longer frame is a damaged header

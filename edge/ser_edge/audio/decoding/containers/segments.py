@@ -21,8 +21,6 @@ from ser_edge.audio.resampling import Resampler
 from ser_edge.audio.sound import Channels, check_rate
 from ser_edge.errors import AudioError
 
-__all__ = ["Segment", "SegmentConverter", "decode_segments"]
-
 
 @dataclass
 class Segment:
