@@ -15,7 +15,8 @@ import pytest
 import soundfile
 
 from ser_edge import Recognizer
-from ser_edge.capture.microphone import Microphone, devices
+from ser_edge.capture.devices import devices
+from ser_edge.capture.microphone import Microphone
 from ser_edge.output.writers import JsonWriter
 from ser_edge.recognition.prediction import NO_SPEECH
 from tests.edge.capture.pulse_audio import MARKS, RATE, Reader, Server, assert_recorded
