@@ -13,8 +13,11 @@ import soundfile
 
 from tests import messages
 
-# A shell that starts the tests in the background ignores Ctrl-C, and so would the commands that are tested.
+# A shell that starts the tests in the background ignores Ctrl-C, nohup a closed terminal, and so would the commands that
+# are tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
