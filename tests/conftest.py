@@ -13,8 +13,8 @@ import soundfile
 
 from tests import messages
 
-# A shell that starts the tests in the background ignores Ctrl-C, nohup a closed terminal, and so would the commands that
-# are tested.
+# A shell that starts the tests in the background ignores Ctrl-C, nohup ignores a closed terminal, and so would the
+# commands that are tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -28,7 +28,7 @@ PATIENCE = 300.0  # s, on a machine that has other things to do
 
 
 class Process:
-    """A command that was started, and what it says on standard error, line by line."""
+    """A command that was started, and what it prints on standard error, line by line."""
 
     def __init__(self, *command: str, folder: Path):
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -49,7 +49,7 @@ class Process:
         for line in self.process.stderr:
             self.lines.append(line.rstrip("\n"))
 
-    def lines(self, pattern: str) -> list[str]:
+    def matching(self, pattern: str) -> list[str]:
         """Lines so far that hold a pattern."""
         return [line for line in list(self.lines) if re.search(pattern, line)]
 
@@ -71,11 +71,11 @@ class Process:
 
 
 def until(*processes: Process, pattern: str) -> Process:
-    """The first of some processes that says it."""
+    """The first of some processes that prints it."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         for process in processes:
-            if process.lines(pattern):
+            if process.matching(pattern):
                 return process
         assert any(process.process.poll() is None for process in processes), [process.lines for process in processes]
         time.sleep(0.02)
@@ -135,7 +135,7 @@ def test_a_killed_worker_s_fold_goes_on_with_another_worker_where_it_was(
     for run in map(RunDirectory, runs):
         assert run.finished
         assert not run.checkpoint.exists()
-    epochs = [int(re.search(r"  epoch (\d+)/30 ", line)[1]) for line in second.lines("fold0-seed0.*  epoch ")]
+    epochs = [int(re.search(r"  epoch (\d+)/30 ", line)[1]) for line in second.matching("fold0-seed0.*  epoch ")]
     assert 4 <= epochs[0] <= 30
     assert epochs == list(range(epochs[0], 31))
 
