@@ -1,4 +1,4 @@
-"""The settings that tell one training from another, and name its run directory."""
+"""The settings that distinguish one training from another, and name its run directory."""
 
 from dataclasses import dataclass
 from typing import Any
