@@ -97,3 +97,16 @@ def test_recordings_of_one_and_two_channels_can_follow_one_another() -> None:
     parts = [columns(VOICE), columns(VOICE, VOICE), columns(VOICE)]
     blocks = [block for part in parts for block in downmix.blocks(part)] + [*downmix.finish()]
     assert sum(map(len, blocks)) == 3 * len(VOICE)
+
+
+def test_channels_that_stop_cancelling_are_averaged_again() -> None:
+    inverted, loud = voice(1, 1, 1, 1.0), 2 * voice(3, 5, 1, 4.0)
+    left, right = np.concatenate([inverted, loud]), np.concatenate([-inverted, 0.5 * loud])
+    averaged = mono(columns((left + right) / 2))
+    np.testing.assert_allclose(mono(columns(left, right))[-RATE:], averaged[-RATE:], atol=1e-5)
+
+
+def test_of_channels_that_cancel_the_one_that_became_louder_is_taken() -> None:
+    first, second = voice(1, 1, 1, 1.0), voice(3, 5, 1, 4.0)
+    left, right = np.concatenate([first, 0.1 * second]), np.concatenate([-0.99 * first, -second])
+    np.testing.assert_array_equal(mono(columns(left, right))[-RATE:], mono(columns(right))[-RATE:])
