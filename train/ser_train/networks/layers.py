@@ -33,6 +33,11 @@ def masked(values: Any, steps: Any) -> Any:
     return values * ops.cast(steps, values.dtype)[:, :, None, None]
 
 
+def masked_steps(values: Any, steps: Any) -> Any:
+    """(batch, steps, values) in and out: zeros in padding."""
+    return values * ops.cast(steps, values.dtype)[:, :, None]
+
+
 def masked_pooling(values: Any, steps: Any) -> Any:
     """(batch, steps, values) to (batch, 3 * values): a mean weighted by attention, the mean, and the maximum."""
     there = ops.cast(steps, values.dtype)[:, :, None]
