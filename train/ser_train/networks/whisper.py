@@ -94,7 +94,10 @@ def set_weights(model: keras.Model, weights: Weights, blocks: int) -> None:
 
 
 def _positions(steps: Any, width: int) -> Any:
-    """(batch, steps) to (batch, steps, width): sinusoidal position encodings, computed, so that no length is too long."""
+    """(batch, steps) to (batch, steps, width): sinusoidal position encodings.
+
+    Computed instead of stored: Whisper stores 30 s of them.
+    """
     place = ops.cumsum(ops.cast(ops.ones_like(steps), "float32"), axis=1)[:, :, None] - 1
     half = width // 2
     frequencies = np.exp(-np.log(_LONGEST_PERIOD) / (half - 1) * np.arange(half)).astype(np.float32)
