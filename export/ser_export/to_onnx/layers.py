@@ -1,12 +1,10 @@
 """Converts Keras layers to ONNX nodes.
 
 Recurrent layers become ONNX's own RNN, LSTM and GRU nodes, which ONNX Runtime runs 3 to 5 times faster than the loops
-that tf2onnx makes of them. Between recurrent layers the graph stays time-major, as these nodes require. Batch
-normalisation is folded into the convolution before it.
+that tf2onnx makes of them. Between recurrent layers the graph stays time-major, as these nodes require.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -16,7 +14,15 @@ from onnx import TensorProto
 
 from ser_export.from_keras.layer_settings import require_settings, unsupported_layer
 from ser_export.from_keras.recurrent_weights import bidirectional_weights
-from ser_export.to_onnx.nodes import CHANNELS_FIRST, TIME_MAJOR, Graph, Tensor
+from ser_export.to_onnx.attention import layer_normalization, multi_head_attention
+from ser_export.to_onnx.convolutions import (
+    average_pooling,
+    batch_normalization,
+    convolution_1d,
+    convolution_2d,
+    zero_padding,
+)
+from ser_export.to_onnx.nodes import TIME_MAJOR, Graph, Tensor
 
 _ATTRIBUTES: dict[str, dict[str, Any]] = {"GRU": {"linear_before_reset": 1}, "Softmax": {"axis": -1}}
 _ACTIVATIONS = {name.lower(): name for name in ("Relu", "Sigmoid", "Softmax", "Tanh")}  # Keras's to ONNX's
@@ -48,38 +54,6 @@ def _lengths(graph: Graph, layer: layers.Layer, mask: Tensor) -> Tensor:
     return graph.add("ReduceSum", [numbers, axes], f"{layer.name}/lengths", (0,), keepdims=0)
 
 
-def _zero_padding(graph: Graph, layer: layers.ZeroPadding2D, x: Tensor) -> Tensor:
-    """Deferred to the convolution that follows."""
-    (top, bottom), (left, right) = layer.padding
-    return replace(x, pads=(top, left, bottom, right))
-
-
-def _convolution(graph: Graph, layer: layers.Conv2D, x: Tensor) -> Tensor:
-    require_settings(
-        layer, activation="linear", padding="valid", groups=1, dilation_rate=(1, 1), data_format="channels_last"
-    )
-    kernel, *bias = layer.get_weights()  # (height, width, inputs, outputs); ONNX has the last two first
-    names = [
-        graph.weight(f"{layer.name}/kernel", kernel.transpose(3, 2, 0, 1)),
-        graph.weight(f"{layer.name}/bias", bias[0] if bias else np.zeros(layer.filters, np.float32)),
-    ]
-    pads, x = x.pads or (0, 0, 0, 0), graph.transposed(replace(x, pads=()), CHANNELS_FIRST)
-    return graph.add("Conv", [x, *names], layer.name, pads=pads, strides=layer.strides)
-
-
-def _batch_normalization(graph: Graph, layer: layers.BatchNormalization, x: Tensor) -> Tensor:
-    """Folded into the convolution that made `x`."""
-    require_settings(layer, axis=-1, center=True, scale=True)
-    kernel, bias = f"{x.name}/kernel", f"{x.name}/bias"
-    if x.order != CHANNELS_FIRST or kernel not in graph.weights:
-        raise unsupported_layer(layer, "can be exported after a Conv2D only")
-    gamma, beta, mean, variance = layer.get_weights()
-    scale = gamma / np.sqrt(variance + layer.epsilon)
-    graph.weight(kernel, graph.weights[kernel] * scale[:, None, None, None])
-    graph.weight(bias, (graph.weights[bias] - mean) * scale + beta)
-    return x
-
-
 def _dense(graph: Graph, layer: layers.Dense, x: Tensor) -> Tensor:
     activation = layer.get_config()["activation"]
     if activation != "linear" and activation not in _ACTIVATIONS:
@@ -108,18 +82,28 @@ def _reshape(graph: Graph, layer: layers.Reshape, x: Tensor) -> Tensor:
     return graph.add("Reshape", [graph.transposed(x), names], layer.name, tuple(range(len(shape))))
 
 
+def _average(graph: Graph, layer: layers.Average, xs: Sequence[Tensor]) -> Tensor:
+    return graph.add("Mean", [graph.transposed(x, xs[0].order) for x in xs], layer.name)
+
+
 def _identity(graph: Graph, layer: layers.Layer, x: Tensor) -> Tensor:
     """Layers that only act during training."""
     return x
 
 
 LAYERS: dict[type[keras.Operation], Callable[..., Any]] = {
-    layers.BatchNormalization: _batch_normalization,
+    layers.Average: _average,
+    layers.AveragePooling1D: average_pooling,
+    layers.BatchNormalization: batch_normalization,
     layers.Bidirectional: _bidirectional,
-    layers.Conv2D: _convolution,
+    layers.Conv1D: convolution_1d,
+    layers.Conv2D: convolution_2d,
     layers.Dense: _dense,
     layers.Dropout: _identity,
+    layers.LayerNormalization: layer_normalization,
+    layers.MultiHeadAttention: multi_head_attention,
     layers.ReLU: _relu,
     layers.Reshape: _reshape,
-    layers.ZeroPadding2D: _zero_padding,
+    layers.ZeroPadding1D: zero_padding,
+    layers.ZeroPadding2D: zero_padding,
 }

@@ -18,7 +18,10 @@ from ser_export.errors import ExportError
 
 Array = npt.NDArray[np.generic]
 
+END = np.iinfo(np.int64).max  # of a slice: to the last
+
 TIME_MAJOR = (1, 0, 2)  # of Keras's (batch, frames, values)
+VALUES_FIRST = (0, 2, 1)
 CHANNELS_FIRST = (0, 3, 1, 2)  # of Keras's (batch, frames, bands, channels)
 
 
@@ -72,7 +75,8 @@ class Graph:
         """
         tensors = [tensor for tensor in inputs if isinstance(tensor, Tensor)]
         if any(tensor.pads for tensor in tensors):
-            reason = f"ZeroPadding2D ({name}) can be exported before a Conv2D only"
+            layer = name.partition("/")[0]
+            reason = f"zero padding before {layer} can't be exported, only before a convolution or average pooling"
             raise ExportError(reason, code="export-unsupported-layer")
         names = [tensor.name if isinstance(tensor, Tensor) else tensor for tensor in inputs]
         self.nodes.append(helper.make_node(op, names, list(outputs) or [name], name=name, **attributes))

@@ -7,17 +7,20 @@ from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from onnx import TensorProto, helper
 
 from ser_export.from_keras.layer_settings import unsupported_layer
-from ser_export.to_onnx.nodes import Graph, Tensor
+from ser_export.to_onnx.nodes import END, Graph, Tensor
 
-_END = np.iinfo(np.int64).max
+_Operand = Tensor | float | npt.NDArray[np.float32]
 
 
-def _align_axes(graph: Graph, operation: keras.Operation, operands: Sequence[Tensor | float]) -> list[Tensor | str]:
-    """Gives all tensors the axes of the first one, and stores numbers as weights."""
+def _align_axes(graph: Graph, operation: keras.Operation, operands: Sequence[_Operand]) -> list[Tensor | str]:
+    """Gives all tensors the axes of the first one, or Keras's beside an array, and stores numbers as weights."""
     first = next(operand for operand in operands if isinstance(operand, Tensor))
+    if any(not isinstance(operand, Tensor) and np.ndim(operand) for operand in operands):
+        first = graph.transposed(first)
     return [
         graph.transposed(operand, first.order)
         if isinstance(operand, Tensor)
@@ -27,13 +30,13 @@ def _align_axes(graph: Graph, operation: keras.Operation, operands: Sequence[Ten
 
 
 def _elementwise(op: str) -> Callable[..., Tensor]:
-    def convert(graph: Graph, operation: keras.Operation, *operands: Tensor | float) -> Tensor:
+    def convert(graph: Graph, operation: keras.Operation, *operands: _Operand) -> Tensor:
         return graph.add(op, _align_axes(graph, operation, operands), operation.name)
 
     return convert
 
 
-def _not_equal(graph: Graph, operation: keras.Operation, *operands: Tensor | float) -> Tensor:
+def _not_equal(graph: Graph, operation: keras.Operation, *operands: _Operand) -> Tensor:
     equal = graph.add("Equal", _align_axes(graph, operation, operands), f"{operation.name}/equal")
     return graph.add("Not", [equal], operation.name)
 
@@ -71,6 +74,33 @@ def _any(graph: Graph, operation: keras.Operation, x: Tensor) -> Tensor:
     return graph.add("Cast", [x], operation.name, to=TensorProto.BOOL)
 
 
+def _cumsum(graph: Graph, operation: keras.Operation, x: Tensor) -> Tensor:
+    if operation.axis is None:
+        raise unsupported_layer(operation, "with axis=None can't be exported, only along an axis")
+    return graph.add(
+        "CumSum", [x, graph.weight(f"{operation.name}/axis", np.array(x.axis(operation.axis)))], operation.name
+    )
+
+
+def _gelu(graph: Graph, operation: keras.Operation, x: Tensor) -> Tensor:
+    """As ONNX Runtime knows it: it makes one operator of these."""
+    if operation.approximate:
+        raise unsupported_layer(operation, "with approximate=True can't be exported, only the exact one")
+    name = operation.name
+    constants = {"root": 2**0.5, "one": 1, "half": 0.5}
+    root, one, half = (graph.weight(f"{name}/{part}", np.float32(value)) for part, value in constants.items())
+    y = graph.add("Erf", [graph.add("Div", [x, root], f"{name}/scaled")], f"{name}/erf")
+    y = graph.add("Mul", [x, graph.add("Add", [y, one], f"{name}/sum")], f"{name}/product")
+    return graph.add("Mul", [y, half], name)
+
+
+def _ones_like(graph: Graph, operation: keras.Operation, x: Tensor) -> Tensor:
+    dtype = helper.np_dtype_to_tensor_dtype(np.dtype(operation.output.dtype))
+    shape = graph.add("Shape", [x], f"{operation.name}/shape", (0,))
+    one = helper.make_tensor("one", dtype, [1], [1])
+    return graph.add("ConstantOfShape", [shape], operation.name, x.order, value=one)
+
+
 def _softmax(graph: Graph, operation: keras.Operation, x: Tensor) -> Tensor:
     return graph.add("Softmax", [x], operation.name, axis=x.axis(operation.axis))
 
@@ -84,7 +114,7 @@ def _get_item(graph: Graph, operation: keras.Operation, x: Tensor, key: Sequence
     if slices:
         columns = {
             "starts": [part.start or 0 for part in slices.values()],
-            "ends": [_END if part.stop is None else part.stop for part in slices.values()],
+            "ends": [END if part.stop is None else part.stop for part in slices.values()],
             "axes": list(slices),
             "steps": [part.step or 1 for part in slices.values()],
         }
@@ -114,13 +144,19 @@ def _concatenate(graph: Graph, operation: keras.Operation, xs: Sequence[Tensor])
 
 
 OPERATIONS: dict[str, Callable[..., Tensor]] = {
+    "Add": _elementwise("Add"),
     "Any": _any,
     "Cast": _cast,
     "Concatenate": _concatenate,
+    "Cos": _elementwise("Cos"),
+    "Cumsum": _cumsum,
+    "Gelu": _gelu,
     "GetItem": _get_item,
     "Max": _max,
     "Multiply": _elementwise("Mul"),
     "NotEqual": _not_equal,
+    "OnesLike": _ones_like,
+    "Sin": _elementwise("Sin"),
     "Softmax": _softmax,
     "Stack": _stack,
     "Subtract": _elementwise("Sub"),

@@ -1,35 +1,23 @@
 """Stores the weights of an ONNX graph in float16, or in int8 with a scale for each output row.
 
 `Cast` and `Mul` nodes restore them, which ONNX Runtime folds when it opens the file: the file is smaller, no slower,
-and its arithmetic stays float32. Unlike onnxruntime's `quantize_dynamic` this includes GRU and RNN.
+and its arithmetic stays float32. Unlike onnxruntime's `quantize_dynamic` this includes GRU and RNN. Only large products
+are computed in integers (`integer_products`).
 """
 
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ser_export.errors import ExportError
+from ser_export.to_onnx.integer_products import with_integer_products
+from ser_export.to_onnx.rounding import rows_to_int8
 
 _MIN_SIZE = 256  # values; for fewer the added nodes cost more than they save
-# Axes that an output sums over, by the number of axes: of Dense, recurrent and convolution layers.
+# Axes that an output sums over, by the number of axes: of products, recurrent layers and convolutions.
 _INPUT_AXES = {2: (0,), 3: (2,), 4: (1, 2, 3)}
-
-
-def rows_to_int8(
-    weights: npt.NDArray[np.float32], axes: tuple[int, ...]
-) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float16]]:
-    """Quantises to symmetric int8 with a scale shared along `axes`.
-
-    Returns:
-        (same shape) int8, and float16 scales that broadcast: weights = values * scales, within half a scale.
-    """
-    largest = np.abs(weights).max(axis=axes, keepdims=True)
-    scales = np.maximum(largest / 127, np.finfo(np.float16).tiny).astype(np.float16)
-    values = np.rint(weights / scales.astype(np.float32)).clip(-127, 127)
-    return values.astype(np.int8), scales
 
 
 def _to_float16(weight: onnx.TensorProto) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
@@ -39,7 +27,7 @@ def _to_float16(weight: onnx.TensorProto) -> tuple[list[onnx.TensorProto], list[
 
 def _to_int8(weight: onnx.TensorProto) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
     array = numpy_helper.to_array(weight)
-    if weight.name.endswith("/B"):  # biases of a recurrent layer: too few values in a row to share a scale
+    if array.ndim == 1 or weight.name.endswith("/B"):  # biases and the like: too few values in a row to share a scale
         return _to_float16(weight)
     values, scales = rows_to_int8(array, _INPUT_AXES[array.ndim])
     stored = [
@@ -85,7 +73,7 @@ def _unsupported(reason: str) -> Callable[[onnx.ModelProto], onnx.ModelProto]:
 ONNX_PRECISIONS: dict[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
     "float32": lambda model: model,
     "float16": lambda model: _quantized(model, _to_float16),
-    "int8": lambda model: _quantized(model, _to_int8),
+    "int8": lambda model: _quantized(with_integer_products(model), _to_int8),
     "int8-per-tensor": _unsupported("for tflite-runtime 2.14 only: any ONNX Runtime reads int8"),
     "int8-full": _unsupported("ONNX Runtime has no integer kernels for RNN, LSTM and GRU"),
 }
