@@ -1,0 +1,88 @@
+"""`whisper-gru`: bidirectional GRUs over the first blocks of Whisper's encoder.
+
+The encoder stays as OpenAI trained it. So its output is computed once for each utterance and augmentation, and what is
+trained is a small network over that output; at the end both become one.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from ser_train.networks.layers import frame_mask, masked_pooling
+from ser_train.networks.whisper import HEADS, WIDTH, encode, merged
+
+_SMALLEST_VARIANCE = 1e-6  # of the encoder's values, for a constant one
+
+
+def whisper_gru(
+    shape: tuple[int | None, int],
+    labels: int,
+    blocks: Sequence[int] = (2,),
+    classifiers: int = 1,
+    dense: int = 128,
+    units: int = 64,
+    dropout: float = 0.4,
+    width: int = WIDTH,
+    heads: int = HEADS,
+) -> keras.Model:
+    """The whole network: (frames, bands) normalised log-mel to (labels,) probabilities.
+
+    Args:
+        shape: (frames, bands), None for any number of frames; missing frames, at the end, are zeros.
+        labels: their number.
+        blocks: of the encoder, from 1 on, whose outputs are used, side by side.
+        classifiers: how many are averaged.
+        dense: values of a step that enter the recurrent layer.
+        units: of the recurrent layer, each way.
+        dropout: share of values left out in training.
+        width: of the encoder.
+        heads: of the encoder's attention.
+    """
+    inputs = keras.Input(shape)
+    encoded, steps = encoder_output(inputs, blocks, width, heads)
+    outputs = _classifiers(encoded, steps, labels, classifiers, dense, units, dropout)
+    return keras.Model(inputs, outputs[0] if classifiers == 1 else layers.Average()(outputs), name="whisper-gru")
+
+
+def encoder(
+    shape: tuple[int | None, int], blocks: Sequence[int], width: int = WIDTH, heads: int = HEADS
+) -> keras.Model:
+    """The frozen part: (frames, bands) to (steps, width * len(blocks)); missing steps are zeros."""
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, encoder_output(inputs, blocks, width, heads)[0], name="encoder")
+
+
+def classifier(
+    width: int, labels: int, classifiers: int = 1, dense: int = 128, units: int = 64, dropout: float = 0.4
+) -> keras.Model:
+    """The trained part: (steps, width) of the encoder, zeros if missing, to (classifiers, labels) probabilities."""
+    inputs = keras.Input((None, width))
+    outputs = _classifiers(inputs, frame_mask(inputs), labels, classifiers, dense, units, dropout)
+    return keras.Model(inputs, ops.stack(outputs, axis=1), name="classifier")
+
+
+def encoder_output(inputs: Any, blocks: Sequence[int], width: int, heads: int) -> tuple[Any, Any]:
+    """(batch, steps, width * len(blocks)), a step for each 80 ms, and its mask."""
+    outputs, steps = encode(inputs, frame_mask(inputs), max(blocks), width, heads)
+    chosen = [outputs[block - 1] for block in blocks]
+    return merged(chosen[0] if len(chosen) == 1 else ops.concatenate(chosen, axis=-1), steps)
+
+
+def _classifiers(
+    encoded: Any, steps: Any, labels: int, count: int, dense: int, units: int, dropout: float
+) -> list[Any]:
+    """The probabilities of each classifier."""
+    # With the training set's statistics; it doesn't learn.
+    standardize = layers.BatchNormalization(
+        center=False, scale=False, epsilon=_SMALLEST_VARIANCE, trainable=False, name="standardize"
+    )
+    standardized, outputs = standardize(encoded), []
+    for place in range(count):
+        x = layers.Dropout(dropout)(standardized)
+        x = layers.Dropout(dropout)(ops.gelu(layers.Dense(dense)(x), approximate=False))
+        x = layers.Bidirectional(layers.GRU(units, return_sequences=True))(x, mask=steps)
+        x = layers.Dropout(dropout)(masked_pooling(x, steps, f"attention{place}"))
+        outputs.append(layers.Dense(labels, activation="softmax")(x))
+    return outputs
