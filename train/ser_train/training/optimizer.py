@@ -1,8 +1,6 @@
 """The loss, the optimizer and the training step of a recipe."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any
 
 import keras
@@ -18,11 +16,22 @@ def emotion_loss(y_true: Any, y_pred: Any) -> Any:
     """Cross-entropy over the labels that the utterance's corpus has, (batch,).
 
     Targets are (batch, labels) probabilities, or -1 for a label that the corpus lacks: an utterance of a corpus without
-    `calm` is no example against it.
+    `calm` is no example against it. Of several classifiers, (batch, classifiers, labels), each has its own loss, and
+    the sum is returned.
     """
+    several = len(y_pred.shape) == 3
+    y_true = y_true[:, None] if several else y_true
     among = y_pred * ops.cast(y_true >= 0, y_pred.dtype)
     among = among / ops.sum(among, axis=-1, keepdims=True)
-    return -ops.sum(ops.maximum(y_true, 0) * ops.log(ops.maximum(among, 1e-7)), axis=-1)
+    loss = -ops.sum(ops.maximum(y_true, 0) * ops.log(ops.maximum(among, 1e-7)), axis=-1)
+    return ops.sum(loss, axis=-1) if several else loss
+
+
+def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
+    """Share of right labels, (batch,), over all classifiers; arguments as above."""
+    several = len(y_pred.shape) == 3
+    right = ops.equal(ops.argmax(y_true[:, None] if several else y_true, axis=-1), ops.argmax(y_pred, axis=-1))
+    return ops.mean(ops.cast(right, "float32"), axis=-1) if several else ops.cast(right, "float32")
 
 
 def compile_model(model: keras.Model, recipe: BaselineConfig | AugmentedConfig, batches: int, epoch: int = 0) -> None:
@@ -38,7 +47,7 @@ def compile_model(model: keras.Model, recipe: BaselineConfig | AugmentedConfig, 
         model.compile(
             keras.optimizers.Adam(recipe.learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
         )
-        model.train_function = _traced_once(model, tf.TensorSpec((None,), tf.int64), partial(compiled_loops, model))
+        model.train_function = _traced_once(model, tf.TensorSpec((None,), tf.int64))
         return
     epochs = recipe.cycle(epoch)
     warm_up = min(recipe.warm_up, epochs - 1) * batches
@@ -49,15 +58,12 @@ def compile_model(model: keras.Model, recipe: BaselineConfig | AugmentedConfig, 
         rate, weight_decay=recipe.weight_decay, global_clipnorm=recipe.clip, use_ema=True, ema_momentum=recipe.average
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(optimizer, emotion_loss, metrics=["categorical_accuracy"])
-    probabilities = tf.TensorSpec((None, *model.output_shape[1:]))
-    model.train_function = _traced_once(model, probabilities, nullcontext)
+    model.compile(optimizer, emotion_loss, metrics=[categorical_accuracy])
+    model.train_function = _traced_once(model, tf.TensorSpec((None, model.output_shape[-1])))
 
 
-def _traced_once(
-    model: keras.Model, targets: tf.TensorSpec, layers: Callable[[], AbstractContextManager[None]]
-) -> Callable[[Iterator[Any]], Any]:
-    """A model's training step for batches of any size and length, traced with its layers as in a context.
+def _traced_once(model: keras.Model, targets: tf.TensorSpec) -> Callable[[Iterator[Any]], Any]:
+    """A model's training step for batches of any size and length, traced once.
 
     Keras would specialise the step for the first batch's length. The last bits would then depend on where a training
     began: one that is resumed meets another length first.
@@ -65,7 +71,7 @@ def _traced_once(
 
     @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:])), targets])
     def step(features: Any, targets: Any) -> Any:
-        with layers():
+        with compiled_loops(model):
             return model.train_step((features, targets))
 
     return lambda batches: step(*next(batches)[:2])
