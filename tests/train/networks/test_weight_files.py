@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+import random
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from tests.train.networks.weight_files import (
     HUGGING_FACE,
     OPENAI,
     Arrays,
+    Parameter,
     Storage,
     Tensor,
     made_up,
@@ -85,8 +87,9 @@ def test_one_block_of_several(arrays: Arrays, checkpoint: Path) -> None:
     assert_loads(checkpoint, only, 1)
 
 
-def test_a_state_dict_with_attributes(arrays: Arrays, openai: Arrays, tmp_path: Path) -> None:
-    state = OrderedDict(tensors(openai))
+def test_a_state_dict_of_a_module(arrays: Arrays, openai: Arrays, tmp_path: Path) -> None:
+    state: OrderedDict[str, Any] = OrderedDict(tensors(openai))
+    state["encoder.conv1.bias"] = Parameter(state["encoder.conv1.bias"])
     vars(state)["_metadata"] = OrderedDict({"": {"version": 1}})
     write_pt(tmp_path / "tiny.en.pt", state)
     assert_loads(tmp_path / "tiny.en.pt", arrays)
@@ -157,6 +160,22 @@ def test_strange_pickles_are_refused(pickled: bytes, code: str, tmp_path: Path) 
         archive.writestr("archive/data.pkl", pickled)
     with messages.raises(EncoderError, code):
         load_encoder_weights(tmp_path / "tiny.en.pt")
+
+
+def test_changed_pickles_are_refused(openai: Arrays, tmp_path: Path) -> None:
+    path, rng = tmp_path / "tiny.en.pt", random.Random(0)
+    write_pt(path, {"dims": DIMS, "model_state_dict": tensors({"encoder.conv1.bias": openai["encoder.conv1.bias"]})})
+    with zipfile.ZipFile(path) as archive:
+        pickled = archive.read("archive/data.pkl")
+    for _ in range(300):
+        changed = bytearray(pickled)
+        for _ in range(rng.randint(1, 4)):
+            place = rng.randrange(len(changed))
+            changed[place : place + rng.randint(0, 2)] = rng.randbytes(rng.randint(0, 2))
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("archive/data.pkl", changed)
+        with pytest.raises(EncoderError):
+            load_encoder_weights(path)
 
 
 @pytest.mark.parametrize(
