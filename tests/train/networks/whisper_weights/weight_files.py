@@ -33,6 +33,7 @@ OPENAI = {
     r"[/.]beta$": ".bias",
     r"/": ".",
 }
+DIMS = {"n_mels": 80, "n_vocab": 51864, "n_audio_ctx": 1500, "n_audio_state": 384, "n_audio_head": 6, "n_text_ctx": 448}
 HUGGING_FACE = OPENAI | {
     r"^conv": r"model.encoder.conv",
     r"^layer_(\d)/": r"model.encoder.layers.\1.",
