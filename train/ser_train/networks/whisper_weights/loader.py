@@ -41,7 +41,7 @@ def load_encoder_weights(path: Path | None = None, blocks: int = 2) -> dict[str,
     Args:
         path: OpenAI's `tiny.en.pt`, Hugging Face's `model.safetensors`, or an .npz with the names of `layout.shapes`,
             in float16 or float32. None takes what comes with ser-train; for more than two blocks it downloads
-            `tiny.en.pt` into the cache, once.
+            `tiny.en.pt` into the cache, once. (The multilingual tiny has the same shapes, so it isn't refused.)
         blocks: 1 to 4.
 
     Returns:

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from ser_train.networks.whisper_weights.layout import EncoderError
 
-_TENSOR, _DICT = "torch._utils _rebuild_tensor_v2", "collections OrderedDict"
+_TENSOR, _PARAMETER = "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"
+_DICT = "collections OrderedDict"
 _DTYPES: dict[str, np.dtype[Any]] = {"torch FloatStorage": np.dtype("<f4"), "torch HalfStorage": np.dtype("<f2")}
 _VALUES = ("BINFLOAT", "BININT", "BININT1", "BININT2", "BINUNICODE", "LONG1")  # opcodes that push their argument
 _CONSTANTS = {"EMPTY_TUPLE": (), "NEWFALSE": False, "NEWTRUE": True, "NONE": None}
@@ -135,7 +136,7 @@ def _interpret(content: bytes, path: Path) -> dict[str, Any]:
             case "BINGET" | "LONG_BINGET":
                 stack.append(memo[argument])
             case "GLOBAL":
-                if argument not in (_TENSOR, _DICT, *_DTYPES):
+                if argument not in (_TENSOR, _PARAMETER, _DICT, *_DTYPES):
                     raise _unsafe(path, argument.replace(" ", "."))
                 stack.append(_Global(argument))
             case "BINPERSID":
@@ -162,9 +163,11 @@ def _set_items(target: Any, items: list[Any]) -> None:
 
 
 def _made(function: Any, arguments: Any) -> Any:
-    """What torch's two functions would make."""
+    """What the function would make."""
     if function == _Global(_DICT) and arguments == ():
         return {}
+    if function == _Global(_PARAMETER):  # a tensor, whether it is trained, and its hooks
+        return arguments[0]
     if function != _Global(_TENSOR):
         raise TypeError("an object that is neither a tensor nor a dictionary")
     storage, offset, shape, strides = arguments[:4]

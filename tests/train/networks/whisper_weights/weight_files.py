@@ -33,6 +33,7 @@ OPENAI = {
     r"[/.]beta$": ".bias",
     r"/": ".",
 }
+DIMS = {"n_mels": 80, "n_vocab": 51864, "n_audio_ctx": 1500, "n_audio_state": 384, "n_audio_head": 6, "n_text_ctx": 448}
 HUGGING_FACE = OPENAI | {
     r"^conv": r"model.encoder.conv",
     r"^layer_(\d)/": r"model.encoder.layers.\1.",
@@ -107,6 +108,16 @@ class Tensor:
         return sys.modules["torch._utils"]._rebuild_tensor_v2, self.view
 
 
+class Parameter:
+    """A tensor that is trained."""
+
+    def __init__(self, tensor: Tensor):
+        self.arguments = (tensor, True, OrderedDict())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return sys.modules["torch._utils"]._rebuild_parameter, self.arguments
+
+
 def tensors(arrays: Arrays, dtype: npt.DTypeLike = np.float16) -> dict[str, Tensor]:
     """A state dict: each array in a storage of its own."""
     found = {}
@@ -140,12 +151,9 @@ def write_pt(path: Path, content: Any, compression: int = zipfile.ZIP_STORED, pr
 @contextmanager
 def _torch() -> Iterator[Any]:
     """Modules with the names that a pickle of torch's has."""
-
-    def _rebuild_tensor_v2() -> None: ...
-
     torch, utils = ModuleType("torch"), ModuleType("torch._utils")
-    _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
-    vars(utils)["_rebuild_tensor_v2"] = _rebuild_tensor_v2
+    for name in ("_rebuild_tensor_v2", "_rebuild_parameter"):
+        vars(utils)[name] = type(name, (), {"__module__": "torch._utils"})
     for name in ("FloatStorage", "HalfStorage", "LongStorage"):
         vars(torch)[name] = type(name, (), {"__module__": "torch"})
     vars(torch)["_utils"] = utils

@@ -11,9 +11,9 @@ from ser_train.networks.whisper_weights import bundle
 from ser_train.networks.whisper_weights.layout import EncoderError, shapes
 from ser_train.networks.whisper_weights.loader import BUNDLED, load_encoder_weights
 from tests import messages
-from tests.train.networks.weight_files import Arrays, made_up
+from tests.train.networks.whisper_weights.weight_files import Arrays, made_up
 
-PUBLISHED = Path(__file__).parents[4] / "shared" / "whisper" / "tiny_en_encoder_f16.npz"
+PUBLISHED = Path(__file__).parents[5] / "shared" / "whisper" / "tiny_en_encoder_f16.npz"
 
 
 @pytest.fixture(scope="module")
