@@ -46,7 +46,8 @@ def whisper_gru(
     inputs = keras.Input(shape)
     encoded, steps = encoder_output(inputs, blocks, width, heads)
     standardize = layers.BatchNormalization(center=False, scale=False, epsilon=_EPSILON, name="standardize")
-    outputs = _classifiers(standardize(encoded), steps, labels, classifiers, dense, units, dropout)
+    x = standardize(encoded)
+    outputs = [_classifier(x, steps, labels, dense, units, dropout, f"attention{i}") for i in range(classifiers)]
     return keras.Model(inputs, outputs[0] if classifiers == 1 else layers.Average()(outputs), name="whisper-gru")
 
 
@@ -61,9 +62,15 @@ def encoder(
 def trained_part(
     width: int, labels: int, classifiers: int = 1, dense: int = 128, units: int = 64, dropout: float = 0.4
 ) -> keras.Model:
-    """What is trained: (steps, width) standardised, zeros if missing, to (classifiers, labels) probabilities."""
-    inputs = keras.Input((None, width))
-    outputs = _classifiers(inputs, frame_mask(inputs), labels, classifiers, dense, units, dropout)
+    """What is trained: (classifiers, steps, width) standardised, zeros if missing, to (classifiers, labels).
+
+    Each classifier has an input of its own, so that they don't learn the same from the same batches.
+    """
+    inputs = keras.Input((classifiers, None, width))
+    outputs = [
+        _classifier(inputs[:, i], frame_mask(inputs[:, i]), labels, dense, units, dropout, f"attention{i}")
+        for i in range(classifiers)
+    ]
     return keras.Model(inputs, ops.stack(outputs, axis=1), name="classifiers")
 
 
@@ -94,13 +101,10 @@ def encoder_output(inputs: Any, blocks: Sequence[int], width: int, heads: int) -
     return merged(chosen[0] if len(chosen) == 1 else ops.concatenate(chosen, axis=-1), steps)
 
 
-def _classifiers(x: Any, steps: Any, labels: int, count: int, dense: int, units: int, dropout: float) -> list[Any]:
-    """The probabilities of each classifier."""
-    inputs, outputs = x, []
-    for place in range(count):
-        x = layers.Dropout(dropout)(inputs)
-        x = layers.Dropout(dropout)(ops.gelu(layers.Dense(dense)(x), approximate=False))
-        x = layers.Bidirectional(layers.GRU(units, return_sequences=True))(x, mask=steps)
-        x = layers.Dropout(dropout)(masked_pooling(x, steps, f"attention{place}"))
-        outputs.append(layers.Dense(labels, activation="softmax")(x))
-    return outputs
+def _classifier(x: Any, steps: Any, labels: int, dense: int, units: int, dropout: float, name: str) -> Any:
+    """(batch, steps, values) to (batch, labels) probabilities."""
+    x = layers.Dropout(dropout)(x)
+    x = layers.Dropout(dropout)(ops.gelu(layers.Dense(dense)(x), approximate=False))
+    x = layers.Bidirectional(layers.GRU(units, return_sequences=True))(x, mask=steps)
+    x = layers.Dropout(dropout)(masked_pooling(x, steps, name))
+    return layers.Dense(labels, activation="softmax")(x)

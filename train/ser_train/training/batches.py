@@ -130,6 +130,33 @@ class AugmentedBatches:
         return np.where(known, softened, -1).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class ClassifierBatches:
+    """Batches for several classifiers that are trained side by side, each on what it draws itself."""
+
+    batches: AugmentedBatches
+    classifiers: int
+
+    @property
+    def count(self) -> int:
+        """Batches in an epoch."""
+        return self.batches.count
+
+    def __call__(self, seed: int, epoch: int) -> list[Batch]:
+        """(batch, classifiers, steps, values), zeros where steps are missing, and (batch, classifiers, labels)."""
+        drawn = [self.batches(seed * self.classifiers + place, epoch) for place in range(self.classifiers)]
+        # Those of about one length together, and the one that isn't full with the other classifiers'.
+        ordered = [sorted(batches, key=lambda batch: (-len(batch[0]), batch[0].shape[1])) for batches in drawn]
+        joined = [_joined(parts) for parts in zip(*ordered, strict=True)]
+        return [joined[i] for i in np.random.default_rng([seed, epoch]).permutation(len(joined))]
+
+
+def _joined(parts: Sequence[Batch]) -> Batch:
+    steps = max(features.shape[1] for features, _ in parts)
+    padded = [np.pad(features, ((0, 0), (0, steps - features.shape[1]), (0, 0))) for features, _ in parts]
+    return np.stack(padded, axis=1), np.stack([targets for _, targets in parts], axis=1)
+
+
 def _padded(items: Sequence[Features]) -> npt.NDArray[np.float32]:
     padded = np.zeros((len(items), max(map(len, items)), items[0].shape[1]), np.float32)
     for row, item in zip(padded, items, strict=True):

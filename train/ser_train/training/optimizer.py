@@ -16,22 +16,11 @@ def emotion_loss(y_true: Any, y_pred: Any) -> Any:
     """Cross-entropy over the labels that the utterance's corpus has, (batch,).
 
     Targets are (batch, labels) probabilities, or -1 for a label that the corpus lacks: an utterance of a corpus without
-    `calm` is no example against it. Of several classifiers, (batch, classifiers, labels), each has its own loss, and
-    the sum is returned.
+    `calm` is no example against it. Several classifiers, (batch, classifiers, labels), have a loss each.
     """
-    several = len(y_pred.shape) == 3
-    y_true = y_true[:, None] if several else y_true
     among = y_pred * ops.cast(y_true >= 0, y_pred.dtype)
     among = among / ops.sum(among, axis=-1, keepdims=True)
-    loss = -ops.sum(ops.maximum(y_true, 0) * ops.log(ops.maximum(among, 1e-7)), axis=-1)
-    return ops.sum(loss, axis=-1) if several else loss
-
-
-def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
-    """Share of right labels, (batch,), over all classifiers; arguments as above."""
-    several = len(y_pred.shape) == 3
-    right = ops.equal(ops.argmax(y_true[:, None] if several else y_true, axis=-1), ops.argmax(y_pred, axis=-1))
-    return ops.mean(ops.cast(right, "float32"), axis=-1) if several else ops.cast(right, "float32")
+    return -ops.sum(ops.maximum(y_true, 0) * ops.log(ops.maximum(among, 1e-7)), axis=-1)
 
 
 def compile_model(model: keras.Model, recipe: BaselineConfig | AugmentedConfig, batches: int, epoch: int = 0) -> None:
@@ -58,8 +47,8 @@ def compile_model(model: keras.Model, recipe: BaselineConfig | AugmentedConfig, 
         rate, weight_decay=recipe.weight_decay, global_clipnorm=recipe.clip, use_ema=True, ema_momentum=recipe.average
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(optimizer, emotion_loss, metrics=[categorical_accuracy])
-    model.train_function = _traced_once(model, tf.TensorSpec((None, model.output_shape[-1])))
+    model.compile(optimizer, emotion_loss, metrics=["categorical_accuracy"])
+    model.train_function = _traced_once(model, tf.TensorSpec((None, *model.output_shape[1:])))
 
 
 def _traced_once(model: keras.Model, targets: tf.TensorSpec) -> Callable[[Iterator[Any]], Any]:

@@ -32,7 +32,7 @@ from ser_train.networks.logit_adjustment import logit_adjustment
 from ser_train.networks.zoo import NETWORKS, Network
 from ser_train.runs.settings import Settings
 from ser_train.training.augmentation import Augmenter, Source
-from ser_train.training.batches import AugmentedBatches, Batches, Examples, FixedBatches
+from ser_train.training.batches import AugmentedBatches, Batches, ClassifierBatches, Examples, FixedBatches
 from ser_train.training.transfer.distillation import ensemble_teacher
 from ser_train.training.transfer.encoded_utterances import encode_utterances
 from ser_train.training.transfer.frozen_encoder import Classifiers, FrozenEncoder
@@ -182,6 +182,7 @@ def _augmented_plan(job: TrainingJob, recipe: AugmentedConfig, jobs: int) -> Tra
     adjustment = logit_adjustment(label_indices(train, split.labels), len(split.labels), recipe.balance)
     examples = _examples([*train, *extra], split.labels, recipe)
     part: TrainedPart
+    batches: ClassifierBatches | AugmentedBatches
     if isinstance(recipe, EncoderConfig):
         if job.lineage.teachers:
             raise TrainingError("a network on a frozen encoder learns from labels alone: no --teachers", code=_TEACHER)
@@ -189,7 +190,7 @@ def _augmented_plan(job: TrainingJob, recipe: AugmentedConfig, jobs: int) -> Tra
         encoded = encode_utterances(recordings, by_digest, encoder, recipe).of([*train, *extra])
         output = encoded.statistics()
         part = Classifiers(job.network, recipe, len(split.labels), encoder, output)
-        batches = AugmentedBatches(encoded, output, examples, recipe)
+        batches = ClassifierBatches(AugmentedBatches(encoded, output, examples, recipe), recipe.classifiers)
     else:
         part = WholeNetwork(job.network, recipe, len(split.labels), frames=None)
         augmenter = Augmenter(recipe, front_end, [Source(by_digest[u.digest], u.speaker) for u in (*train, *extra)])

@@ -30,7 +30,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _encoded(settings: Settings, utterances: Sequence[Utterance], out: Path) -> EncodedUtterances:
-    encoded = make_plan(prepare(settings, utterances, out), jobs=1).batches.source
+    encoded = make_plan(prepare(settings, utterances, out), jobs=1).batches.batches.source
     assert isinstance(encoded, EncodedUtterances)
     return encoded
 
@@ -44,13 +44,15 @@ def test_the_whole_network_has_whispers_weights_and_answers_as_the_parts(
     network = plan.part.whole(trained, (300, 80))
     np.testing.assert_array_equal(network.get_layer("conv2").bias, load_encoder_weights()["conv2/bias"])
     # An utterance that is used as it is, so that the parts' answer can be compared.
-    encoded = plan.batches.source
+    batches = plan.batches.batches
+    encoded = batches.source
     utterance = encoded.utterances[0]
     steps = np.array(encoded.versions[0][0], np.float32)
-    parts = np.mean(trained(plan.batches.normalization.apply(steps)[None]), axis=1)
+    steps = batches.normalization.apply(steps)
+    parts = np.mean(trained(np.stack([steps, steps])[None]), axis=1)
     whole = network(plan.normalization.apply(plan.features([utterance])))
     np.testing.assert_allclose(whole, parts, atol=1e-3)  # the cache is in float16
-    assert len(features[0, 0]) == 384
+    assert features.shape[1:4:2] == (2, 384)  # of each classifier
 
 
 def test_a_training_that_was_stopped_ends_with_the_same_weights(
