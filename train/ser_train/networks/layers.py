@@ -33,12 +33,17 @@ def masked(values: Any, steps: Any) -> Any:
     return values * ops.cast(steps, values.dtype)[:, :, None, None]
 
 
-def masked_pooling(values: Any, steps: Any) -> Any:
+def masked_steps(values: Any, steps: Any) -> Any:
+    """(batch, steps, values) in and out: zeros in padding."""
+    return values * ops.cast(steps, values.dtype)[:, :, None]
+
+
+def masked_pooling(values: Any, steps: Any, name: str = "attention") -> Any:
     """(batch, steps, values) to (batch, 3 * values): a mean weighted by attention, the mean, and the maximum."""
     there = ops.cast(steps, values.dtype)[:, :, None]
     missing = (1 - there) * 1e4  # finite: infinities turn into NaN in half precision
     # Subtracted: for a batch of 1 Keras takes what is added for a bias, in a layout that TFLite's converter can't read.
-    scores = layers.Dense(1, use_bias=False, name="attention")(values)
+    scores = layers.Dense(1, use_bias=False, name=name)(values)
     weights = ops.softmax(scores - missing, axis=1)
     attention = ops.sum(values * weights, axis=1)
     mean = ops.sum(values * there, axis=1) / ops.sum(there, axis=1)
