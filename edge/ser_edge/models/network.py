@@ -43,6 +43,7 @@ class Model:
         self.path = path or Path(metadata.name)
         self.front_end = front_end or FrontEnd(metadata.features)
         self._runtime = runtime
+        self._free_length = runtime.input_shape[1:2] in ((), (None,))  # else a missing frame is zeros, which it masks
         self._chosen: ChosenLabels | None = None
         self._check()
 
@@ -66,17 +67,23 @@ class Model:
         Raises:
             ModelError: the network fails, or its output isn't probabilities.
         """
-        windows = self.metadata.inputs(self.front_end.windows(samples))
-        batches = [self._calibrated(windows[i : i + MAX_BATCH]) for i in range(0, len(windows), MAX_BATCH)]
+        windows = self.front_end.windows(samples)
+        batches = [self.probabilities(windows[i : i + MAX_BATCH]) for i in range(0, len(windows), MAX_BATCH)]
         mean: npt.NDArray[np.float32] = np.concatenate(batches).mean(axis=0)
         return mean
 
     def probabilities(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(batch, frames, coefficients) to (batch, labels), calibrated; raises what `predict_proba` does."""
-        return self._calibrated(self.metadata.inputs(features))
+        """(batch, frames, coefficients) to (batch, labels), calibrated; raises what `predict_proba` does.
 
-    def _calibrated(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        output = self._run(inputs)
+        A network of a free length gets the frames that are there, without those missing at the end (NaN).
+        """
+        lengths = np.full(len(features), features.shape[1])
+        if self._free_length:
+            lengths = np.maximum(1, lengths - np.isnan(features[:, :, 0]).sum(axis=1))
+        output = np.empty((len(features), len(self.file_metadata.labels)), np.float32)
+        for length in set(lengths.tolist()):
+            rows = lengths == length
+            output[rows] = self._run(self.metadata.inputs(features[rows, :length]))
         if self.metadata.temperature != 1.0:
             output = apply_temperature(output, self.metadata.temperature)
         return output if self._chosen is None else self._chosen.apply(output)
