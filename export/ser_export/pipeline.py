@@ -77,7 +77,8 @@ def _onnx(run: Run, metadata: ModelMetadata, path: Path) -> None:
 
 def _tflite(run: Run, metadata: ModelMetadata, path: Path) -> None:
     representative = metadata.inputs(run.features[~run.test][:_REPRESENTATIVE])
-    convert(run.path / "model.keras", path, metadata.precision, representative)
+    free_length = metadata.features.trim_db is not None  # such networks mask missing frames
+    convert(run.path / "model.keras", path, metadata.precision, representative, free_length)
     embed_tflite(path, metadata)
 
 

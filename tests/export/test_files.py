@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import keras
@@ -22,7 +23,9 @@ from keras import layers, ops
 from ser_edge.errors.native_stderr import suppress_native_stderr
 from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import FILE_NAME, ModelMetadata
+from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.runtimes.litert import LiteRT
+from ser_edge.models.tolerances import TOLERANCES
 from ser_export.cli.app import main
 from ser_export.errors import ExportError
 from ser_export.from_keras.run import Run, read_run
@@ -31,7 +34,8 @@ from ser_export.to_onnx.graph import build_graph
 from ser_export.to_onnx.rounding import rows_to_int8
 from ser_export.to_tflite.convert import convert, convert_here
 from ser_export.to_tflite.flatbuffer import compact, flatbuffer_operators
-from ser_export.to_tflite.recurrent import run_bidirectional, run_network
+from ser_export.to_tflite.operations import run_network
+from ser_export.to_tflite.recurrent import run_bidirectional
 from ser_export.verification.verify import PRECISIONS
 from ser_train.networks.zoo import NETWORKS
 from tests import messages
@@ -225,6 +229,17 @@ def test_recurrent_layers_for_tflite_answer_as_keras(layer: type[layers.Layer], 
     np.testing.assert_allclose(answers, model(inputs), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("frames", [1, 7, 8])
+def test_a_gru_of_a_free_length_answers_as_keras(frames: int) -> None:
+    keras.utils.set_random_seed(frames)
+    gru = [layers.GRU(4, return_sequences=whole, bias_initializer="random_normal") for whole in (True, False)]
+    model = keras.Sequential([keras.Input((None, 5)), *map(layers.Bidirectional, gru)])
+    signature = [tf.TensorSpec((1, None, 5), tf.float32)]
+    ours = tf.function(partial(run_network, model), signature, autograph=False)
+    inputs = np.random.default_rng(0).normal(size=(1, frames, 5)).astype(np.float32)
+    np.testing.assert_allclose(ours(tf.constant(inputs)), model(inputs), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("frames", [1, 4, 7])
 def test_a_masked_layer_for_tflite_answers_as_keras(frames: int) -> None:
     """Also in missing frames, where the answer is zero."""
@@ -245,6 +260,37 @@ def test_a_mask_that_tflite_would_ignore_is_refused() -> None:
     layer(inputs)
     with messages.raises(ExportError, "export-unsupported-layer"):
         run_bidirectional(layer, tf.zeros((1, 7, 5)), tf.ones((1, 7), bool))
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_a_masked_network_gets_a_file_of_a_free_length(speech_run: Run, tmp_path: Path, suffix: str) -> None:
+    """It answers the frames that are there as Keras does the padded input."""
+    export(speech_run, path := tmp_path / f"speech{suffix}")
+    module, name = RUNTIMES[suffix]
+    runtime = getattr(import_module(module), name)(path.read_bytes(), path.name)
+    assert runtime.input_shape[1:] == (None, 13)
+    inputs = np.random.default_rng(0).normal(size=(1, 50, 13)).astype(np.float32)
+    bound = TOLERANCES[suffix, "float32"].inputs
+    for frames in (50, 1, 2, 7, 8, 49, 50):
+        inputs[:, frames:] = 0
+        expected = speech_run.model.predict(inputs, verbose=0)
+        for given in (inputs, inputs[:, :frames]):
+            np.testing.assert_allclose(runtime.run(given), expected, rtol=0, atol=bound)
+
+
+def test_no_shape_is_computed_in_a_file_of_a_free_length(speech_run: Run, tmp_path: Path) -> None:
+    """XNNPACK doesn't take operators whose output has another size in each run."""
+    export(speech_run, path := tmp_path / "speech.tflite")
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes()))
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    main, operators = model.subgraphs[0], schema.BuiltinOperator
+    assert main.tensors[main.inputs[0]].shapeSignature.tolist() == [1, -1, 13]
+    assert main.tensors[main.inputs[0]].shape.tolist() == [1, 50, 13]  # for readers that don't resize it
+    shapes = [o.outputs[0] for o in main.operators if codes[o.opcodeIndex] == operators.SHAPE]
+    assert len(shapes) == 1  # of which the number of steps of the loop is taken
+    for operator in main.operators:
+        if codes[operator.opcodeIndex] in {operators.RESHAPE, operators.STRIDED_SLICE, operators.PAD, operators.PADV2}:
+            assert all(model.buffers[main.tensors[i].buffer].data is not None for i in operator.inputs[1:])
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from ser_edge.cli.args import STDIN, parse, parser
+from ser_edge.cli.args import STDIN, kept_options, parse, parser
 from ser_edge.errors import SerEdgeError, printable
 from ser_edge.errors.native_stderr import isolate_stderr
 
@@ -56,11 +56,6 @@ def _run(options: argparse.Namespace) -> int:
         found = devices() or [choose()]  # which explains why there is none
         print(*found, sep="\n")
         return 0
-    if options.unit:
-        from ser_edge.service.systemd_unit import unit
-
-        print(unit(options.unit), end="")
-        return 0
     if options.doctor:
         from ser_edge.cli.doctor import DoctorOptions, run_doctor
 
@@ -80,13 +75,21 @@ def _classify(options: argparse.Namespace) -> int:
         parser().error("subtitles are for one recording; give one file")
     try:
         windows = WindowConfig(options.window, options.hop, None if options.no_gate else options.speech)
-        config = RecognizerConfig(options.model, options.threads, options.threshold, windows, options.channel)
+        labels, label_map = tuple(options.labels) if options.labels else None, tuple(options.map)
+        config = RecognizerConfig(
+            options.model, options.threads, options.threshold, windows, options.channel, labels, label_map
+        )
         recognizer = config.build()
     except ValueError as e:
         parser().error(str(e))
     metadata = recognizer.metadata
     if options.describe:
         print(metadata.to_json())
+        return 0
+    if options.unit:
+        from ser_edge.service.systemd_unit import unit
+
+        print(unit(options.unit, kept_options(options)), end="")
         return 0
     undecodable: Counter[str] = Counter()
     with ExitStack() as stack:
@@ -171,7 +174,13 @@ def _listen_options(options: argparse.Namespace, view: "LiveView | None") -> "Li
 
 def accuracy_notice(metadata: "ModelMetadata") -> str:
     """The model's measured accuracy, in a line."""
-    accuracy, chance = metadata.accuracy, 1 / len(metadata.labels)
+    accuracy, labels, among = metadata.accuracy, len(metadata.labels), ""
+    if accuracy is None:
+        from ser_edge.models.labels import ChosenMetadata
+
+        if isinstance(metadata, ChosenMetadata):
+            accuracy, labels = metadata.model_accuracy, len(metadata.label_map)
+            among = f" among its own {labels} labels; among these {len(metadata.labels)} it was not measured"
     if accuracy is None:
         return f"model {metadata.name}: its accuracy was never measured"
     if accuracy.protocol == "all":
@@ -182,6 +191,6 @@ def accuracy_notice(metadata: "ModelMetadata") -> str:
     speakers = "speakers it was not trained on" if accuracy.protocol == "speaker" else "SPEAKERS IT WAS TRAINED ON"
     return (
         f"model {metadata.name}: {accuracy.wa:.1f} % correct on {speakers} "
-        f"(protocol {accuracy.protocol}, {folds}, UAR {accuracy.uar:.1f}; chance {100 * chance:.1f} %"
-        f"{'; too few speakers to rely on' if few else ''})"
+        f"(protocol {accuracy.protocol}, {folds}, UAR {accuracy.uar:.1f}; chance {100 / labels:.1f} %"
+        f"{'; too few speakers to rely on' if few else ''}){among}"
     )

@@ -5,6 +5,7 @@ other modules that it offers are therefore repeated here; a test compares them.
 """
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -23,6 +24,7 @@ HOP, SPEECH = 0.5, 0.2  # windows.HOP, windows.SPEECH
 MODEL, MODEL_SUFFIXES = "crnn", (".tflite", ".onnx")  # network.DEFAULT, runtimes.RUNTIMES
 SAMPLE_FORMATS = ("u8", "s16", "s24", "s32", "f32", "f64")  # standard_input.SAMPLE_FORMATS
 UNITS = ("user", "system")  # systemd_unit.UNITS
+_KEPT = ("model", "threads", "threshold", "channel", "labels", "map", "window", "hop", "speech")  # by a unit
 Number = TypeVar("Number", int, float)
 _MODELS = Path(__file__).parents[1] / "models" / "bundled"
 
@@ -42,6 +44,8 @@ examples:
   nc -l 9000 | ser-edge - --rate 16000       samples without a header (see --sample-format, --channels)
   ser-edge --mic --mqtt mqtt://host/voice    published to an MQTT broker, and to Home Assistant
   ser-edge --unit user                       the systemd unit of a service that keeps --mic running
+  ser-edge --labels happy,sad,angry,neutral --map calm=neutral hello.wav
+                                             which of these four; calm counts as neutral
   ser-edge --model mine.onnx hello.wav       a model exported by ser-export
   ser-edge --model mine.onnx --describe      its labels, front-end, accuracy and provenance
   ser-edge --doctor                          checks this installation, and says how to fix what fails
@@ -50,6 +54,10 @@ A file is taken to be one utterance, and gets one prediction. Streams (--mic, -)
 window of --window seconds, every --hop seconds. The prediction for a file of more than a minute is the mean of its
 windows with speech. Audio without speech is `no-speech`: silence, noise, tones and most music (--speech, --no-gate).
 A DC offset is removed. Channels are mixed, or the strongest is taken where they cancel out (--channel takes one).
+
+--labels asks which of these an utterance is, given that it is one of them: their probabilities are divided by their
+sum. So somebody who is afraid gets one of them too, and can get it with a high confidence; leave out what can't occur
+where you use it, and map what you don't tell apart. --map comes first: labels are chosen under their new names.
 
 Predictions go to standard output; messages, the model's measured accuracy and progress go to standard error.
 
@@ -78,7 +86,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if "" in options.paths:
         command.error("a PATH is empty; is a variable not set?")
     if options.unit and (options.mic or options.paths or options.mqtt or options.device):
-        command.error("--unit only prints a unit; its options go into SER_EDGE_OPTIONS, as the unit explains")
+        command.error("--unit only prints a unit; these options go into SER_EDGE_OPTIONS, as the unit explains")
     if options.mic and options.paths:
         command.error("--mic and PATH exclude each other; leave one out")
     if options.rate is not None and not from_stdin:
@@ -87,9 +95,24 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         command.error("--duration is for --mic and standard input; add one of them")
     if options.cluster is not None and streams:
         command.error("--cluster classifies files; leave --mic and - out")
+    if repeated := next((label for label, n in Counter(label for label, _ in options.map).items() if n > 1), None):
+        command.error(f"--map: {repeated} is mapped twice; map it once")
     if options.cluster is not None and options.jobs is not None:
         command.error("--jobs is for this machine; leave it out with --cluster")
     return options
+
+
+def kept_options(options: argparse.Namespace) -> list[str]:
+    """The arguments by which a service recognises as this command line says: those of its options that were given."""
+    command, here = parser(), Path(options.model)
+    texts = {
+        "model": str(here.absolute()) if here.is_file() else options.model,  # a service has another working directory
+        "labels": ",".join(options.labels or ()),
+        "map": ",".join(map("=".join, options.map)),
+    }
+    given = [name for name in _KEPT if getattr(options, name) != command.get_default(name)]
+    kept = [f"--{name}={texts.get(name, getattr(options, name))}" for name in given]
+    return kept + ["--no-gate"] * options.no_gate
 
 
 def parser() -> ArgumentParser:
@@ -123,6 +146,25 @@ def parser() -> ArgumentParser:
         metavar="N",
         help="use this channel only, counted from 1: one caller of a recorded call, one microphone of an array "
         "(default: all, mixed)",
+    )
+
+    add = parser.add_argument_group("labels").add_argument
+    add(
+        "--labels",
+        type=_names,
+        action="extend",
+        metavar="NAME,...",
+        help="answer with these alone, in this order (default: all of the model's, as --describe lists them); two or "
+        "more; their probabilities sum to 1, and the threshold applies to them",
+    )
+    add(
+        "--map",
+        type=_pairs,
+        action="extend",
+        default=[],
+        metavar="NAME=NAME,...",
+        help="count one label as another, as in calm=neutral, or several under a new name, as in "
+        "sad=negative,angry=negative; their probabilities are added",
     )
 
     add = parser.add_argument_group("many files").add_argument
@@ -166,7 +208,12 @@ def parser() -> ArgumentParser:
         help="also publish predictions as JSON: mqtt://host/topic, or mqtts://host:8883/topic; user and password "
         "go into SER_EDGE_MQTT_USER and SER_EDGE_MQTT_PASSWORD, or before the host as user:password@",
     )
-    add("--unit", choices=UNITS, help="print a systemd unit that keeps --mic running, and exit")
+    add(
+        "--unit",
+        choices=UNITS,
+        help="print a systemd unit that keeps --mic running, with the model, threshold, labels and windows given here, "
+        "and exit",
+    )
 
     add = parser.add_argument_group("about").add_argument
     add("--describe", action="store_true", help="print the model's metadata as JSON, and exit")
@@ -196,6 +243,20 @@ def _count(text: str) -> int:
     if value > _MAX_COUNT:
         raise argparse.ArgumentTypeError(f"must be {_MAX_COUNT} or less")
     return value
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"must be labels with commas between them, like happy,sad, not {text!a}")
+    return names
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = [tuple(name.strip() for name in pair.split("=")) for pair in text.split(",")]
+    if not all(len(pair) == 2 and all(pair) for pair in pairs):
+        raise argparse.ArgumentTypeError(f"must be pairs of labels, like calm=neutral,sad=negative, not {text!a}")
+    return tuple((label, name) for label, name in pairs)
 
 
 def _ratio(text: str) -> float:

@@ -38,6 +38,7 @@ CODES = {
     "encoder-damaged": "weights of a speech encoder that are cut off, changed, or in no format that is known",
     "encoder-mismatched": "weights of another network than Whisper tiny.en, or of fewer blocks than are needed",
     "encoder-not-found": "no file of a speech encoder's weights, or no permission to read it",
+    "encoder-unsafe": "weights of a speech encoder in a pickle that could run a program",
     "error": "something that isn't a bug and has no code of its own",
     "export-converter-failed": "TensorFlow's TFLite converter failed or crashed",
     "export-stateful": "a converted file would keep state between calls",

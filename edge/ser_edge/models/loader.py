@@ -11,12 +11,16 @@ from importlib import import_module
 from operator import index
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.models.container import read_model_file
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import RUNTIMES, Runtime
+
+if TYPE_CHECKING:
+    from ser_edge.models.labels import ChosenLabels
 
 BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT = "crnn"
@@ -45,14 +49,14 @@ class FileModel(Model):
 
         return blake2b(self._content, digest_size=16).hexdigest()
 
-    def __reduce__(self) -> "tuple[Callable[..., Model], tuple[str, bool, int, str]]":
+    def __reduce__(self) -> "tuple[Callable[..., Model], tuple[str, bool, int, str, ChosenLabels | None]]":
         bundled = self._absolute.parent == BUNDLED
         place = self._absolute.name if bundled else str(self._absolute)
-        return _unpickle, (place, bundled, self._threads, self.digest())
+        return _unpickle, (place, bundled, self._threads, self.digest(), self._chosen)
 
 
 @lru_cache(maxsize=1)  # a process of a pool gets the same model with each of its tasks
-def _unpickle(place: str, bundled: bool, threads: int, digest: str) -> Model:
+def _unpickle(place: str, bundled: bool, threads: int, digest: str, chosen: "ChosenLabels | None" = None) -> Model:
     path = BUNDLED / place if bundled else Path(place)
     if not path.is_file():
         message = f"{path}: the model file of a pickled recognizer is gone; put it back, or make the recognizer anew"
@@ -62,7 +66,7 @@ def _unpickle(place: str, bundled: bool, threads: int, digest: str) -> Model:
         why = "this is another version of ser-edge" if bundled else "the file was changed"
         message = f"{path}: not the model that was pickled: {why}; make the recognizer anew"
         raise ModelError(message, code="model-changed")
-    return model
+    return model if chosen is None else model.with_labels(chosen)
 
 
 def open_model(name: "str | PathLike[str]" = DEFAULT, threads: int = 1) -> FileModel:

@@ -1,10 +1,11 @@
-"""The model: front-end, normalisation, network and temperature, in that order.
+"""The model: front-end, normalisation, network, temperature and choice of labels, in that order.
 
 It knows no files: `loader.open_model` makes one from a model file, and anything with `Runtime`'s methods can stand in
 for the network.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from ser_edge.errors import ModelError
 from ser_edge.features.frontend import Features, FrontEnd
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.runtimes.base import Runtime, one_line
+
+if TYPE_CHECKING:
+    from ser_edge.models.labels import ChosenLabels
 
 MAX_BATCH = 16  # windows per run of the network; more need more memory and are no faster
 _ROUNDING = 0.1  # of int8 probabilities, and of their sum
@@ -35,15 +39,23 @@ class Model:
     def __init__(
         self, metadata: ModelMetadata, runtime: Runtime, path: Path | None = None, front_end: FrontEnd | None = None
     ):
-        self.metadata = metadata
+        self.metadata = self.file_metadata = metadata
         self.path = path or Path(metadata.name)
         self.front_end = front_end or FrontEnd(metadata.features)
         self._runtime = runtime
+        self._free_length = runtime.input_shape[1:2] in ((), (None,))  # else a missing frame is zeros, which it masks
+        self._chosen: ChosenLabels | None = None
         self._check()
 
     def __deepcopy__(self, memo: object) -> "Model":
         """Itself: nothing in it changes."""
         return self
+
+    def with_labels(self, chosen: "ChosenLabels") -> "Model":
+        """The same model, answering with labels that were chosen among those of `file_metadata`."""
+        model = object.__new__(type(self))  # copy.copy would open its file again
+        model.__dict__.update(self.__dict__, _chosen=chosen, metadata=chosen.metadata(self.file_metadata))
+        return model
 
     def features(self, samples: Samples) -> Features:
         """(samples,) at the model's rate to (frames, coefficients), by the front-end."""
@@ -55,22 +67,30 @@ class Model:
         Raises:
             ModelError: the network fails, or its output isn't probabilities.
         """
-        windows = self.metadata.inputs(self.front_end.windows(samples))
-        batches = [self._calibrated(windows[i : i + MAX_BATCH]) for i in range(0, len(windows), MAX_BATCH)]
+        windows = self.front_end.windows(samples)
+        batches = [self.probabilities(windows[i : i + MAX_BATCH]) for i in range(0, len(windows), MAX_BATCH)]
         mean: npt.NDArray[np.float32] = np.concatenate(batches).mean(axis=0)
         return mean
 
     def probabilities(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(batch, frames, coefficients) to (batch, labels), calibrated; raises what `predict_proba` does."""
-        return self._calibrated(self.metadata.inputs(features))
+        """(batch, frames, coefficients) to (batch, labels), calibrated; raises what `predict_proba` does.
 
-    def _calibrated(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        output = self._run(inputs)
-        return output if self.metadata.temperature == 1.0 else apply_temperature(output, self.metadata.temperature)
+        A network of a free length gets the frames that are there, without those missing at the end (NaN).
+        """
+        lengths = np.full(len(features), features.shape[1])
+        if self._free_length:
+            lengths = np.maximum(1, lengths - np.isnan(features[:, :, 0]).sum(axis=1))
+        output = np.empty((len(features), len(self.file_metadata.labels)), np.float32)
+        for length in set(lengths.tolist()):
+            rows = lengths == length
+            output[rows] = self._run(self.metadata.inputs(features[rows, :length]))
+        if self.metadata.temperature != 1.0:
+            output = apply_temperature(output, self.metadata.temperature)
+        return output if self._chosen is None else self._chosen.apply(output)
 
     def _run(self, inputs: npt.NDArray[np.float32], advice: str = "try again") -> npt.NDArray[np.float32]:
         """(batch, frames, coefficients), normalised, to (batch, labels), uncalibrated."""
-        labels = len(self.metadata.labels)
+        labels = len(self.file_metadata.labels)
         try:
             output = self._runtime.run(inputs)
         except Exception as e:  # each runtime has its own exceptions

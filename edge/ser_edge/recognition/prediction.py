@@ -19,7 +19,7 @@ class Prediction:
     end: float  # seconds
     label: str  # the likeliest emotion; `uncertain` if its probability is below the threshold; or `no-speech`
     confidence: float  # probability of the likeliest emotion, 0..1; 0 for `no-speech`
-    probabilities: dict[str, float]  # of every label, in the model's order; they sum to 1, or are 0 for `no-speech`
+    probabilities: dict[str, float]  # of every label, in the metadata's order; they sum to 1, or are 0 for `no-speech`
     speech: float | None = None  # ratio of speech, 0..1; None without voice activity detection
 
     @classmethod

@@ -1,6 +1,6 @@
 """`Recognizer`: `predict` gives one `Prediction` for a path or an array, `stream` one per window of a signal."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from os import PathLike
@@ -42,11 +42,16 @@ class Recognizer:
             model file's.
         windowing: how streams, and recordings of over a minute, are cut into windows.
         channel: the one to use, from 1 on; None mixes them (`downmix`).
+        labels: those to answer with, in this order; None is all of the model's. Their probabilities are divided by
+            their sum (`models.labels`), and the threshold applies to that.
+        label_map: labels that count as others, or under new names, like {"calm": "neutral"}, whose probabilities are
+            added; `labels` are chosen from what it leaves.
 
     Raises:
         ModelError: no such model, or one that can't be used.
-        TypeError: a model that is none of these.
-        ValueError: a window that the model doesn't take, or a number out of its range.
+        TypeError: a model that is none of these, or labels that aren't names.
+        ValueError: a window that the model doesn't take, a number out of its range, or a choice of labels that makes no
+            sense.
     """
 
     def __init__(
@@ -56,12 +61,19 @@ class Recognizer:
         threshold: float | None = None,
         windowing: WindowConfig | None = None,
         channel: int | None = None,
+        labels: Iterable[str] | None = None,
+        label_map: Mapping[str, str] | None = None,
     ):
         if threshold is not None and not 0 <= threshold <= 1:
             raise ValueError(f"threshold={threshold!r}: must be 0 to 1")
         if channel is not None and (isinstance(channel, bool) or not hasattr(channel, "__index__") or channel < 1):
             raise ValueError(f"channel={channel!r}: must be a whole number, 1 for the first")
         self._model = model if isinstance(model, Model) else open_model(model, threads)
+        if labels is not None or label_map:
+            from ser_edge.models.labels import ChosenLabels  # not needed for the model's own
+
+            chosen = ChosenLabels.of(self._model.file_metadata.labels, labels, label_map)
+            self._model = self._model.with_labels(chosen)
         self._threshold = self.metadata.threshold if threshold is None else threshold
         self._windowing = windowing or WindowConfig()
         self._windowing.frames(self.metadata.features)
@@ -70,7 +82,7 @@ class Recognizer:
 
     @property
     def metadata(self) -> ModelMetadata:
-        """The model file's metadata: labels, front-end, measured accuracy."""
+        """The model file's metadata: labels (those chosen, if any were), front-end, measured accuracy."""
         return self._model.metadata
 
     @property
@@ -236,10 +248,13 @@ class RecognizerConfig:
     threshold: float | None
     windows: WindowConfig
     channel: int | None = None
+    labels: tuple[str, ...] | None = None
+    label_map: tuple[tuple[str, str], ...] = ()  # pairs, so that it can be hashed
 
     def build(self) -> Recognizer:
         """Opens the model; raises what `Recognizer` does."""
-        return Recognizer(self.model, self.threads, self.threshold, self.windows, self.channel)
+        chosen = self.labels, dict(self.label_map)
+        return Recognizer(self.model, self.threads, self.threshold, self.windows, self.channel, *chosen)
 
 
 def _predictions(stream: "Stream", chunks: Iterable[npt.ArrayLike]) -> Iterator[Prediction]:

@@ -8,6 +8,7 @@ their own, so that the unit needn't be edited.
 import json
 import re
 import sys
+from collections.abc import Sequence
 
 _UNIT = """\
 [Unit]
@@ -18,7 +19,7 @@ Type=notify
 # SER_EDGE_OPTIONS (further options of ser-edge --mic), SER_EDGE_MQTT_USER, SER_EDGE_MQTT_PASSWORD
 EnvironmentFile=-%E/ser-edge.env
 Environment=SER_EDGE_OPTIONS=
-ExecStart={command} --mic $SER_EDGE_OPTIONS
+ExecStart={command} $SER_EDGE_OPTIONS
 # Restarted after so long without audio: the microphone is gone or stuck.
 WatchdogSec=60
 WatchdogSignal=SIGTERM
@@ -66,12 +67,18 @@ UNITS = {
 }
 
 
-def unit(kind: str) -> str:
-    """The text of a unit that runs this installation; `kind` is a key of `UNITS`."""
-    return _UNIT.format(command=f"{_quoted(sys.executable)} -P -m ser_edge", **UNITS[kind])
+def unit(kind: str, options: Sequence[str] = ()) -> str:
+    """The text of a unit that runs this installation.
+
+    Args:
+        kind: a key of `UNITS`.
+        options: arguments of `ser-edge --mic`, before those in the environment.
+    """
+    words = [_quoted(word).replace("$", "$$") for word in options]
+    return _UNIT.format(command=" ".join([_quoted(sys.executable), "-P -m ser_edge --mic", *words]), **UNITS[kind])
 
 
-def _quoted(path: str) -> str:
-    """Quotes a path for ExecStart: C's escapes in quotes, and `%` doubled."""
-    path = path.replace("%", "%%")
-    return path if re.fullmatch(r"[\w%@+:,./-]+", path, re.ASCII) else json.dumps(path, ensure_ascii=False)
+def _quoted(word: str) -> str:
+    """Quotes a word for ExecStart: C's escapes in quotes, and `%` doubled."""
+    word = word.replace("%", "%%")
+    return word if re.fullmatch(r"[\w%@+:,./=-]+", word, re.ASCII) else json.dumps(word, ensure_ascii=False)

@@ -14,10 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_export.errors import ExportError
-from ser_export.to_tflite.flatbuffer import compact
+from ser_export.to_tflite.flatbuffer import compact, set_default_length
 
 
-def convert(keras_file: Path, target: Path, precision: str, representative: npt.NDArray[np.float32]) -> None:
+def convert(
+    keras_file: Path,
+    target: Path,
+    precision: str,
+    representative: npt.NDArray[np.float32],
+    free_length: bool = False,
+) -> None:
     """Writes a TFLite file.
 
     Args:
@@ -25,6 +31,8 @@ def convert(keras_file: Path, target: Path, precision: str, representative: npt.
         target: the file to write.
         precision: of the weights, one of `verify.PRECISIONS`.
         representative: (n, frames, coefficients) normalised, which calibrate the range of each tensor for "int8-full".
+        free_length: whether the file takes any number of frames; the network's own is the default. Never for
+            "int8-full", whose recurrent layers are unrolled.
 
     Raises:
         ExportError: the converter failed or crashed; the message has its last line.
@@ -33,6 +41,7 @@ def convert(keras_file: Path, target: Path, precision: str, representative: npt.
         np.save(f"{folder}/representative.npy", representative)
         command = [sys.executable, "-m", "ser_export.to_tflite.convert"]
         command += [str(keras_file), str(target), precision, f"{folder}/representative.npy"]
+        command += ["free_length"] if free_length else []
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode < 0:
         raise ExportError(f"the TFLite converter crashed (signal {-done.returncode})", code="export-converter-failed")
@@ -45,22 +54,24 @@ def convert(keras_file: Path, target: Path, precision: str, representative: npt.
     target.write_bytes(compact(target.read_bytes()))
 
 
-def convert_here(keras_file: str, target: str, precision: str, representative: str) -> None:
+def convert_here(keras_file: str, target: str, precision: str, representative: str, free_length: str = "") -> None:
     """Writes the converter's file, in this process; arguments as for `convert`, `representative` a NumPy file."""
     import keras
     import tensorflow as tf
 
+    from ser_export.to_tflite.operations import run_network
     from ser_export.to_tflite.quantize import convert_module
-    from ser_export.to_tflite.recurrent import run_network
 
     model = keras.models.load_model(keras_file, compile=False)
-    signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="features")]
+    _, frames, coefficients = model.input_shape
+    unrolled = precision == "int8-full"
+    length = None if free_length and not unrolled else frames
+    signature = [tf.TensorSpec((1, length, coefficients), tf.float32, name="features")]
     network = tf.Module()
     network.weights = [weight.value for weight in model.weights]  # a saved model stores the attributes of the module
-    network.call = tf.function(
-        partial(run_network, model, unrolled=precision == "int8-full"), signature, autograph=False
-    )
-    Path(target).write_bytes(convert_module(network, precision, representative))
+    network.call = tf.function(partial(run_network, model, unrolled=unrolled), signature, autograph=False)
+    content = convert_module(network, precision, representative)
+    Path(target).write_bytes(content if length else set_default_length(content, frames))
 
 
 if __name__ == "__main__":

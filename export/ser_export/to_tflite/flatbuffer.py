@@ -35,6 +35,15 @@ def compact(data: bytes) -> bytes:
     return _pack(model)
 
 
+def set_default_length(data: bytes, frames: int) -> bytes:
+    """Gives an input of a free number of frames this one, for readers that don't resize it; the converter writes 1."""
+    model = _unpack(data)
+    main = model.subgraphs[0]
+    (features,) = (main.tensors[index] for index in main.inputs)
+    features.shape = [features.shape[0], frames, *features.shape[2:]]  # `shapeSignature` keeps its -1
+    return _pack(model)
+
+
 def name_tensors(data: bytes, description: str) -> bytes:
     """Gives inputs and outputs the signature's names instead of the converter's own, and the model a description."""
     model = _unpack(data)

@@ -3,7 +3,8 @@
 TFLite has no GRU operator, and its operators for RNN and LSTM keep state between calls, so a recurrent layer is a loop.
 Keras builds one for each direction, which projects a frame at a time and copies the whole sequence to store a step.
 Here one product projects the whole input, both directions share a loop of two steps an iteration, and the output is
-written in place. More steps an iteration, or unrolling all, makes larger and slower files.
+written in place. More steps an iteration, or unrolling all, makes larger and slower files. An axis of one is added and
+removed by reshapes, since indexing would be a slice, which LiteRT copies value by value.
 """
 
 from collections.abc import Callable
@@ -21,29 +22,6 @@ _State = tuple[tf.Tensor, ...]  # (directions, units) each, the layer's output f
 _OUT_OF_REACH = 1e4  # added to a gate's input: the sigmoid is then exactly 0 or 1
 
 
-def run_network(model: keras.Model, features: tf.Tensor, unrolled: bool = False) -> tf.Tensor:
-    """A network's output, with recurrent layers computed by the loops of this module.
-
-    Args:
-        model: Sequential or functional.
-        features: (1, frames, coefficients), in a `tf.function`.
-        unrolled: all steps instead of a loop, which TFLite's converter can't quantise to integers (it crashes).
-
-    Raises:
-        ExportError: a recurrent layer has a setting that isn't supported.
-    """
-
-    def run(operation: keras.Operation) -> Callable[..., tf.Tensor]:
-        def recurrent(x: tf.Tensor, mask: tf.Tensor | None = None, **_: object) -> tf.Tensor:
-            return run_bidirectional(operation, x, mask, unrolled)
-
-        return recurrent if isinstance(operation, keras.layers.Bidirectional) else operation
-
-    network = keras.Function(model.inputs, model.outputs)
-    (output,) = network._run_through_graph([features], run)  # Keras's own traversal, as in to_onnx.graph
-    return output
-
-
 def run_bidirectional(
     layer: keras.layers.Bidirectional, x: tf.Tensor, mask: tf.Tensor | None = None, unrolled: bool = False
 ) -> tf.Tensor:
@@ -51,27 +29,30 @@ def run_bidirectional(
 
     Args:
         layer: a SimpleRNN, LSTM or GRU in both directions.
-        x: (1, frames, values)
+        x: (1, frames, values); of a free number of frames for a GRU only.
         mask: (1, frames), for a GRU only; None if all frames are present.
-        unrolled: all steps instead of a loop.
+        unrolled: all steps instead of a loop; for a fixed number of frames.
 
     Returns:
         (1, frames, 2 * units) if the layer returns sequences, else (1, 2 * units).
     """
     with tf.init_scope():  # a graph under construction has no values
         kind, (kernels, recurrent, biases) = bidirectional_weights(layer)
-    units, frames = recurrent.shape[2], x.shape[1]
+    units = recurrent.shape[2]
     step, states = _STEPS[kind]
     if kind == "GRU":
         for weights in (kernels, recurrent, *np.split(biases, 2, axis=1)):
             weights[:, :units] *= -1  # of the update gate: 1 - sigmoid(z) = sigmoid(-z)
-    elif mask is not None:
-        raise unsupported_layer(layer, f"of {kind} with a mask can't be exported to TFLite, only of GRU")
+    elif mask is not None or x.shape[1] is None:
+        raise unsupported_layer(
+            layer, f"of {kind} with a mask or a free length can't be exported to TFLite, only of GRU"
+        )
     of_input, of_state = np.split(biases, 2, axis=1)
-    directions = [_linear(x[0], *weights) for weights in zip(kernels, of_input, strict=True)]
+    values = tf.reshape(x, (-1, x.shape[2]))
+    directions = [_linear(values, *weights) for weights in zip(kernels, of_input, strict=True)]
     if mask is not None:  # a missing frame leaves the state as it is
+        present = tf.reshape(tf.cast(mask, tf.float32), (-1, 1))
         closed = np.repeat(np.array([_OUT_OF_REACH, 0], np.float32), [units, directions[0].shape[1] - units])[None]
-        present = tf.cast(mask, tf.float32)[0, :, None]
         directions = [direction - (1 - present) * closed for direction in directions]
     projected = tf.stack([directions[0], tf.reverse(directions[1], [0])], axis=1)  # (frames, directions, gates * units)
 
@@ -84,9 +65,9 @@ def run_bidirectional(
     sequence, last = run(advance, projected, state, layer.forward_layer.return_sequences)
     if sequence is None:
         return tf.reshape(last, (1, 2 * units))
-    forward, backward = tf.unstack(tf.reshape(sequence, (frames, 2, units)), axis=1)
+    forward, backward = tf.unstack(sequence, axis=1)
     outputs = tf.concat([forward, tf.reverse(backward, [0])], axis=1)
-    return (outputs if mask is None else outputs * present)[None]
+    return tf.reshape(outputs if mask is None else outputs * present, (1, -1, 2 * units))
 
 
 _Advance = Callable[[tf.Tensor, _State], _State]
@@ -96,25 +77,31 @@ def _looped(
     advance: _Advance, projected: tf.Tensor, state: _State, sequence: bool
 ) -> tuple[tf.Tensor | None, tf.Tensor]:
     """The outputs of all steps (None unless `sequence`), and of the last one."""
-    frames, directions, width = projected.shape
-    steps = 1 if frames % 2 else 2
-    rows = tf.reshape(projected, (frames // steps, steps * directions, width))
-    units = state[0].shape[1]
+    frames = projected.shape[0]
+    steps = 2 if sequence or frames is None or frames % 2 == 0 else 1
+    # A frame after the last, for the second step of the last iteration: it leaves a GRU's state as it is, and no other
+    # layer's last state is used where there is one.
+    rows = projected
+    if frames is None or frames % steps:
+        rows = tf.pad(projected, [[0, 1], [0, 0], [0, 0]], constant_values=-_OUT_OF_REACH)
+    end = tf.shape(projected)[0] if frames is None else frames
     # The output's buffer. Its first content doesn't matter, but zeros would be stored in the file.
-    outputs = (rows[:, :, :units],) if sequence else ()
+    outputs = (rows[:, :, : state[0].shape[1]],) if sequence else ()
 
     def body(index: tf.Tensor, state: _State, outputs: _State) -> tuple[tf.Tensor, _State, _State]:
-        made = []
-        for row in tf.split(tf.gather(rows, index), steps):
-            state = advance(row, state)
+        made, start = [], tf.stack([index, 0, 0])
+        for _ in range(steps):
+            state = advance(tf.gather(rows, index), state)
             made.append(state[0])
+            index += 1
         if sequence:
-            start = tf.stack([index, 0, 0])
-            outputs = (xla_dynamic_update_slice(outputs[0], tf.concat(made, 0)[None], start),)
-        return index + 1, state, outputs
+            outputs = (xla_dynamic_update_slice(outputs[0], tf.stack(made), start),)
+        return index, state, outputs
 
-    _, state, outputs = tf.while_loop(lambda index, *_: index < rows.shape[0], body, (0, state, outputs))
-    return (outputs[0] if sequence else None), state[0]
+    _, state, outputs = tf.while_loop(lambda index, *_: index < end, body, (0, state, outputs))
+    if sequence:
+        return (outputs[0] if rows is projected else outputs[0][:-1]), state[0]
+    return None, state[0]
 
 
 def _unrolled(

@@ -15,7 +15,7 @@ from ser_edge.models.tolerances import BATCH, TOLERANCES
 from ser_export.errors import VerificationError
 
 MIN_INPUTS = 500
-_EDGE_CASES, _REPEATED = 5, 20  # edge cases after the real utterances; how many of those are predicted again
+_EDGE_CASES, _REPEATED = 8, 20  # edge cases after the real utterances; how many of those are predicted again
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,10 @@ class VerificationReport:
 def verification_inputs(features: npt.NDArray[np.float32], front_end: FrontEnd) -> npt.NDArray[np.float32]:
     """Real utterances, then edge cases, then mixtures of utterances up to MIN_INPUTS.
 
-    The edge cases are silence, a click, a single sample, and noise and a square wave at full scale. A mixture is of two
-    different utterances (one with itself would differ only by rounding, and on some processors not even that), and as
-    long as the shorter: a missing frame (NaN) is missing from the mixture.
+    The edge cases are silence, a click, noise and a square wave at full scale, and noise of 1, 2 and 3 frames and of
+    half an input, since a file of a free length computes the frames that are there only. A mixture is of two different
+    utterances (one with itself would differ only by rounding, and on some processors not even that), and as long as
+    the shorter: a missing frame (NaN) is missing from the mixture.
 
     Args:
         features: (n, frames, coefficients) of real utterances, not normalised.
@@ -80,8 +81,9 @@ def verification_inputs(features: npt.NDArray[np.float32], front_end: FrontEnd) 
     click[length // 2] = 1
     noise = np.sign(random.standard_normal(length)).astype(np.float32)
     square = np.where(np.arange(length) // 40 % 2, -1, 1).astype(np.float32)  # 200 Hz at 16 kHz
-    single_sample = np.ones(1 if front_end.config.samples else length, np.float32)
-    edge_cases = np.stack([front_end(signal) for signal in (silence, click, single_sample, noise, square)])
+    hop = front_end.config.hop_length
+    short = [noise[:count] if front_end.config.samples else noise for count in (1, hop, 2 * hop, length // 2)]
+    edge_cases = np.stack([front_end(signal) for signal in (silence, click, noise, square, *short)])
     missing = max(0, MIN_INPUTS - len(features) - len(edge_cases))
     first, step = random.integers([[len(features)], [max(1, len(features) - 1)]], size=(2, missing))
     second = (first + 1 + step) % len(features)

@@ -56,6 +56,27 @@ def test_the_accuracy_is_printed_with_text_only(sounds: list[Path], capsys: Capt
     assert capsys.readouterr().err == ""
 
 
+def test_labels_can_be_chosen_and_merged(sounds: list[Path], capsys: Capture) -> None:
+    choice = ["--labels", "low, happy", "--map", "calm=low", "--map", "sad=low,neutral=low", "--labels", "angry"]
+    assert main([*choice, "--describe"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert (described["labels"], described["accuracy"]) == (["low", "happy", "angry"], None)
+    assert described["label_map"] == {**dict.fromkeys(["neutral", "calm", "sad"], "low"), "happy": "happy"} | {
+        "angry": "angry", "fearful": None, "disgust": None, "surprised": None
+    }  # fmt: skip
+    assert described["model_accuracy"]["protocol"] == "speaker"
+    assert main([*choice, "--format", "json", str(sounds[2])]) == 0
+    (answer,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert list(answer["probabilities"]) == described["labels"]
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=3e-4)
+    assert main([*choice, "--format", "csv", str(sounds[2])]) == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert header == "path,start,end,label,confidence,speech,low,happy,angry"
+    assert row.count(",") == header.count(",")
+    assert main([*choice, str(sounds[2])]) == 0
+    assert "among its own 8 labels; among these 3 it was not measured" in capsys.readouterr().err
+
+
 def test_a_folder_is_all_audio_files_below_it(sounds: list[Path], tmp_path: Path, capsys: Capture) -> None:
     names = ["b.wav", os.fsdecode("a/ü mit Leerzeichen.WAV".encode()), "a/deep/er.wav"]
     for name in names:

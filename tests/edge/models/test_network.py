@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,7 @@ from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.loader import BUNDLED, DEFAULT, open_model
 from ser_edge.models.metadata import ModelMetadata, Normalization
-from ser_edge.models.network import MAX_BATCH, Model
+from ser_edge.models.network import MAX_BATCH, Model, apply_temperature
 from ser_edge.models.runtimes.base import RUNTIMES, runtimes_by_suffix
 from ser_edge.models.tolerances import BATCH, FORMATS, tolerance
 from tests import messages
@@ -23,6 +24,7 @@ from tests.doubles import FakeRuntime
 
 LABELS = ("calm", "happy", "angry")
 CONFIG = FeatureConfig(n_mels=40, n_mfcc=3, seconds=1.0)
+CUT = replace(CONFIG, n_fft=512, hop_length=160, top_db=None, trim_db=30.0, dynamic_range_db=50.0, seconds=0.2)
 
 
 def described(temperature: float = 1.0, normalization: Normalization | None = None) -> str:
@@ -48,6 +50,43 @@ def test_a_batch_equals_its_members_one_by_one(suffix: str) -> None:
     answers = model.probabilities(batch)
     np.testing.assert_allclose(answers, one_by_one, rtol=0, atol=BATCH)
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("input_shape", "computed"), [((None, None, 3), [1, 7, 20]), ((), [1, 7, 20]), ((1, 20, 3), [20, 20, 20])]
+)
+def test_missing_frames_are_computed_by_networks_of_a_fixed_length_only(
+    input_shape: tuple[int | None, ...], computed: list[int]
+) -> None:
+    lengths: list[int] = []
+
+    def compute(item: np.ndarray) -> np.ndarray:
+        lengths.append(len(item))
+        return np.eye(3)[int(item[0, 0])]
+
+    runtime = FakeRuntime(compute)
+    runtime.input_shape = input_shape
+    model = Model(ModelMetadata("small", LABELS, CUT), runtime)
+    features = np.full((3, 20, 3), np.nan, np.float32)
+    for place, length in enumerate((20, 1, 7)):
+        features[place, :length] = place
+    lengths.clear()
+    np.testing.assert_array_equal(model.probabilities(features), np.eye(3))  # in their order
+    assert sorted(lengths) == computed
+
+
+@pytest.mark.parametrize("suffix", RUNTIMES)
+def test_padding_changes_no_answer(suffix: str) -> None:
+    """Of masked networks, which need none; also at the shortest and at odd lengths."""
+    model = open_model(DEFAULT + suffix)
+    module, name = RUNTIMES[suffix]
+    runtime = getattr(import_module(module), name)(model.path.read_bytes(), model.path.name)
+    assert runtime.input_shape[1] is None
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 48_000).astype(np.float32)
+    features = np.stack([model.features(noise[: 160 * frames]) for frames in (299, 1, 2, 7, 100, 189, 190)])
+    padded = apply_temperature(runtime.run(model.metadata.inputs(features)), model.metadata.temperature)
+    bound = tolerance(suffix, model.metadata.precision).inputs
+    np.testing.assert_allclose(model.probabilities(features), padded, rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize("suffix", RUNTIMES)
@@ -80,12 +119,11 @@ def test_the_most_extreme_temperatures_give_probabilities(temperature: float, tm
 
 
 def test_a_long_sound_gets_the_mean_of_its_windows(tmp_path: Path, small_onnx: Any) -> None:
-    config = replace(CONFIG, n_fft=512, hop_length=160, top_db=None, trim_db=30.0, dynamic_range_db=50.0, seconds=0.2)
-    metadata = ModelMetadata("small", LABELS, config, Normalization((-20.0,) * 3, (40.0,) * 3), temperature=1.5)
+    metadata = ModelMetadata("small", LABELS, CUT, Normalization((-20.0,) * 3, (40.0,) * 3), temperature=1.5)
     model = open_model(small_onnx(tmp_path / "small.onnx", metadata.to_json()))
     time = np.arange(3 * 16_000) / 16_000
     samples = np.sin(2 * np.pi * (200 + 300 * time) * time).astype(np.float32)
-    windows = FrontEnd(config).windows(samples)
+    windows = FrontEnd(CUT).windows(samples)
     assert len(windows) > MAX_BATCH
     answers = model.probabilities(windows)
     assert answers.std(axis=0).max() > 0.01

@@ -202,6 +202,12 @@ def test_home_assistant_finds_an_emotion_and_a_confidence(broker: Mosquitto, sou
     assert float(shown(confidence)) == pytest.approx(100 * answer["confidence"], abs=0.06)
 
 
+def test_home_assistant_is_offered_the_chosen_labels() -> None:
+    recognizer = Recognizer(labels=["happy", "low"], label_map={"sad": "low"})
+    emotion, _ = discovery(TOPIC, AVAILABILITY, recognizer.metadata).values()
+    assert emotion["options"] == ["happy", "low", UNCERTAIN, NO_SPEECH]
+
+
 def identity() -> str:
     (config, *_) = discovery(TOPIC, AVAILABILITY, Recognizer().metadata).values()
     return str(config["device"]["identifiers"][0])

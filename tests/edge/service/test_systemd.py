@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from ser_edge import Recognizer
 from ser_edge.cli import args as options
 from ser_edge.cli.app import main
 from ser_edge.service.systemd_notify import SystemdNotifier
@@ -159,13 +161,33 @@ def test_the_command_prints_every_unit(capsys: pytest.CaptureFixture[str]) -> No
         assert capsys.readouterr().out == unit(kind)
 
 
+def test_a_unit_keeps_how_the_command_recognises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(Recognizer("crnn.onnx").path, tmp_path / "mine.onnx")
+    choice = ["--labels", "happy, sad,Ärger", "--map=calm=happy", "--map", "angry=Ärger"]
+    assert main(["--unit", "user", "--model", "mine.onnx", "--threshold", "0.3", *choice, "--no-gate"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("ExecStart="))
+    words = shlex.split(line.partition(" -m ser_edge ")[2])
+    assert words.pop() == "$SER_EDGE_OPTIONS"
+    kept = options.parse(words)
+    assert (kept.model, kept.threshold, kept.no_gate) == (str(tmp_path / "mine.onnx"), 0.3, True)
+    assert (kept.labels, kept.map) == (["happy", "sad", "Ärger"], [("calm", "happy"), ("angry", "Ärger")])
+
+
+def test_a_word_of_a_unit_is_what_systemd_reads_it_as() -> None:
+    (line,) = (line for line in unit("user", ["--map=calm=50 %", "--map=sad=$x"]).splitlines() if "ExecStart" in line)
+    assert '--mic "--map=calm=50 %%" "--map=sad=$$x" $SER_EDGE_OPTIONS' in line
+
+
 @pytest.mark.parametrize("kind", UNITS)
 def test_systemd_accepts_the_unit(kind: str, tmp_path: Path) -> None:
     tool = shutil.which("systemd-analyze")
     if tool is None:
         pytest.skip("no unit is verified without systemd-analyze")
     path = tmp_path / "ser-edge.service"
-    path.write_text(unit(kind))
+    path.write_text(unit(kind, ["--labels=happy,a b", "--map=sad=$x %n"]))
     command: list[Any] = [tool, "verify", "--man=no", *["--user"] * (kind == "user"), path]
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)

@@ -1,10 +1,7 @@
 """Downloads from a server of our own that cuts, refuses and restarts; and zips whole and broken."""
 
-import hashlib
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -15,61 +12,15 @@ import ser_train.data.download
 from ser_train.data.corpus_loader import CorpusError, read_corpus
 from ser_train.data.download import Archive, download, locate
 from tests import messages
+from tests.train.mirror import CHUNK, Mirror, serving
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
-CHUNK = 1 << 16  # what is read at a time, and so the most that is lost by a cut
-
-
-class Mirror(ThreadingHTTPServer):
-    """Serves one content at any address, and notes what was asked and sent."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}/speech.zip"
-        self.content = CONTENT
-        self.status = 200
-        self.ranges = True  # whether it understands Range
-        self.cuts: list[int] = []  # bytes after which the coming answers end, all of it when there are no more
-        self.asked: list[str | None] = []  # Range headers
-        self.sent: list[range] = []
-
-    @property
-    def archive(self) -> Archive:
-        return Archive(self.url, hashlib.md5(self.content).hexdigest())
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Mirror
-
-    def do_GET(self) -> None:
-        mirror, asked = self.server, self.headers["Range"]
-        mirror.asked.append(asked)
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and mirror.ranges else 0
-        if mirror.status != 200:
-            self.send_error(mirror.status)
-            return
-        if start and start >= len(mirror.content):
-            self.send_error(416)
-            return
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(mirror.content) - start))
-        self.end_headers()
-        end = min(start + mirror.cuts.pop(0), len(mirror.content)) if mirror.cuts else len(mirror.content)
-        mirror.sent.append(range(start, end))
-        self.wfile.write(mirror.content[start:end])
-
-    def log_message(self, *_: object) -> None:
-        """Tests are quiet."""
 
 
 @pytest.fixture
 def mirror() -> Iterator[Mirror]:
-    with Mirror() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(CONTENT) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def fetch(mirror: Mirror, folder: Path) -> Path:
@@ -164,7 +115,9 @@ def test_nobody_listening_is_given_up_soon_with_what_to_do(
     with messages.raises(CorpusError, "download-failed"):
         fetch(mirror, tmp_path)
     begun, again = capsys.readouterr().err.splitlines()
-    assert begun.startswith(f"ser-train: downloading the file from {mirror.url} to {tmp_path}/deep/speech.zip; --data ")
+    assert begun.startswith(
+        f"ser-train: downloading the file from {mirror.url} to {tmp_path}/deep/speech.zip; if you have it: "
+    )
     assert again.endswith("Connection refused; trying again in 0.02 s")
 
 
@@ -204,7 +157,7 @@ def test_without_data_the_mirror_is_asked_once(
     mirror: Mirror, own_cache: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror.content = archive.read_bytes()
-    monkeypatch.setattr(ser_train.data.download, "RAVDESS_SPEECH", Archive("http://127.0.0.1:9", mirror.archive.md5))
+    monkeypatch.setattr(ser_train.data.download, "RAVDESS_SPEECH", Archive("http://127.0.0.1:9", mirror.archive.digest))
     folder = locate(None, mirror.url)
     assert len(read_corpus(folder, jobs=1)) == 16
     assert locate(None, mirror.url) == folder

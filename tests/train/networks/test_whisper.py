@@ -6,7 +6,7 @@ import pytest
 
 from ser_train.networks.layers import frame_mask
 from ser_train.networks.whisper import encode, merged
-from ser_train.networks.whisper_gru import classifier, encoder, whisper_gru
+from ser_train.networks.whisper_gru import encoder, trained_part, whisper_gru
 
 BANDS, WIDTH, HEADS = 5, 16, 2
 
@@ -51,11 +51,14 @@ def test_positions_are_whispers() -> None:
 def test_the_parts_are_the_whole(small: keras.Model) -> None:
     """The encoder and the classifiers, with the weights of the whole network, give its answers."""
     first = encoder((None, BANDS), (1, 2), WIDTH, HEADS)
-    second = classifier(2 * WIDTH, 3, classifiers=2, dense=8, units=4)
+    second = trained_part(2 * WIDTH, 3, classifiers=2, dense=8, units=4)
     weights = small.get_weights()
     first.set_weights(weights[: len(first.weights)])
-    second.set_weights(weights[len(first.weights) :])
+    second.set_weights(weights[-len(second.weights) :])
     features = np.random.default_rng(0).normal(size=(2, 30, BANDS)).astype(np.float32)
     features[1, 20:] = 0
-    answers = np.mean(second(first(features)), axis=1)
+    mean, variance = small.get_layer("standardize").get_weights()
+    steps = (np.array(first(features)) - mean) / np.sqrt(variance + 1e-6)
+    steps[1, 3:] = 0
+    answers = np.mean(second(np.stack([steps, steps], axis=1)), axis=1)
     np.testing.assert_allclose(answers, small(features), atol=1e-5)

@@ -1,6 +1,6 @@
 """Provides the corpus as a folder: unpacks a zip, or downloads RAVDESS speech from Zenodo into the user's cache, once.
 
-Downloads resume, are checked by MD5, and get their final name when complete; so does the unpacked folder.
+Downloads resume, are checked by their digest, and get their final name when complete; so does the unpacked folder.
 """
 
 import errno
@@ -43,8 +43,10 @@ class Archive:
     """A file to download, with its checksum."""
 
     url: str
-    md5: str
+    digest: str  # in hexadecimal
     title: str = "the file"  # with its size
+    algorithm: str = "md5"  # of the digest
+    alternative: str = "give a mirror with --mirror, or the files with --data"  # to the download
 
 
 RAVDESS_SPEECH = Archive(
@@ -92,7 +94,7 @@ def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
     """Downloads a file, resuming an earlier try. Progress and retries are printed on standard error.
 
     Args:
-        archive: where it is, and its MD5.
+        archive: where it is, and its digest.
         target: its final name; until it is complete and checked it is called `target` + ".part".
         pause: seconds before the second try, doubled for each one after.
 
@@ -104,8 +106,7 @@ def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     print(
-        f"ser-train: downloading {archive.title} from {archive.url} to {target}; "
-        "--data takes the zip or the folder if you have it",
+        f"ser-train: downloading {archive.title} from {archive.url} to {target}; if you have it: {archive.alternative}",
         file=sys.stderr,
         flush=True,
     )
@@ -116,21 +117,20 @@ def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
             _append(archive.url, part)
             break
         except _PERMANENT as e:
-            message = f"{archive.url}: {e}; give a mirror with --mirror, or the files with --data"
+            message = f"{archive.url}: {e}; {archive.alternative}"
             raise CorpusError(message, code=_CODE) from e
         except requests.RequestException as e:
             reached = reached or not isinstance(e, _NoAnswer)
             failures = 0 if _size(part) > before else failures + 1
             if not reached and failures >= _UNREACHED:
                 raise CorpusError(
-                    f"{archive.url}: no server answers ({_cause(e)}); check the network, give a mirror with --mirror, "
-                    "or the files with --data",
+                    f"{archive.url}: no server answers ({_cause(e)}); check the network, or {archive.alternative}",
                     code=_CODE,
                 ) from e
             if failures >= _ATTEMPTS:
                 raise CorpusError(
                     f"{archive.url}: the connection failed {failures} times ({_cause(e)}); the received part is kept, "
-                    "run the command again to go on, or give the files with --data",
+                    f"run the command again to go on, or {archive.alternative}",
                     code=_CODE,
                 ) from e
             wait = pause * 2**failures
@@ -141,10 +141,10 @@ def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
                 message = f"{part}: the disk is full; free some space and run the command again to go on"
                 raise CorpusError(message, code="cache-unwritable") from e
             raise CorpusError(f"{part}: can't be written ({e.strerror})", code="cache-unwritable") from e
-    if _md5(part) != archive.md5:
+    if _digest(part, archive.algorithm) != archive.digest:
         part.unlink()
-        message = f"{archive.url}: its MD5 is not {archive.md5}; it was deleted, run the command again"
-        raise CorpusError(message, code=_CODE)
+        message = f"{archive.url}: not the file it should be ({archive.algorithm} isn't {archive.digest})"
+        raise CorpusError(f"{message}; it was deleted, run the command again", code=_CODE)
     part.replace(target)
     return target
 
@@ -155,7 +155,7 @@ def unpack(archive: Path) -> Path:
     Raises:
         CorpusError: not a zip, truncated, damaged, or a full disk.
     """
-    folder = cache_folder() / f"{archive.stem}-{_md5(archive)[:12]}"
+    folder = cache_folder() / f"{archive.stem}-{_digest(archive, 'md5')[:12]}"
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -218,9 +218,9 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _md5(path: Path) -> str:
+def _digest(path: Path, algorithm: str) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def _cause(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -66,22 +67,38 @@ def extract(paths: Sequence[Path], config: FeatureConfig, jobs: int = -1, stage:
     return results
 
 
+def save_ragged(path: Path, items: Sequence[npt.NDArray[Any]]) -> None:
+    """Writes arrays that differ in their first dimension alone; `path` ends with .npy."""
+    for target, array in (
+        (path.with_suffix(".lengths.npy"), np.array([len(item) for item in items])),
+        (path, np.concatenate(items)),  # last: if it exists, both do
+    ):
+        with atomic_write(target) as unfinished:
+            np.save(unfinished, array)
+
+
+def load_ragged(path: Path) -> list[npt.NDArray[Any]] | None:
+    """What `save_ragged` wrote, memory-mapped; None if there is nothing, or something damaged."""
+    try:
+        values = np.load(path, mmap_mode="r")
+        lengths = np.load(path.with_suffix(".lengths.npy"))
+    except (OSError, EOFError, ValueError):
+        return None
+    if lengths.sum() != len(values):
+        return None
+    return np.split(values, np.cumsum(lengths)[:-1])
+
+
 def _cached(utterances: Sequence[Utterance], config: FeatureConfig, stage: str, jobs: int) -> list[Features]:
     """Features by corpus, a cache file each: adding a corpus recomputes no other."""
     rows: dict[str, Features] = {}
     for corpus in dict.fromkeys(u.corpus for u in utterances):
         recordings = sorted(unique(u for u in utterances if u.corpus == corpus), key=lambda u: u.digest)
         path = cache_folder() / "features" / f"{_key(recordings, config, stage)}.npy"
-        features = _load(path)
+        features = load_ragged(path)
         if features is None:
-            computed = extract([u.path for u in recordings], config, jobs, stage)
-            for target, array in (
-                (path.with_suffix(".lengths.npy"), np.array([len(item) for item in computed])),
-                (path, np.concatenate(computed)),  # last: if it exists, both do
-            ):
-                with atomic_write(target) as unfinished:
-                    np.save(unfinished, array)
-            features = computed
+            features = extract([u.path for u in recordings], config, jobs, stage)
+            save_ragged(path, features)
         rows |= {u.digest: item for u, item in zip(recordings, features, strict=True)}
     return [rows[u.digest] for u in utterances]
 
@@ -97,18 +114,6 @@ def _extract(paths: Sequence[Path], config: FeatureConfig, stage: str) -> list[F
 def front_end_of(config: FeatureConfig) -> FrontEnd:
     """The runtime's front-end, with SciPy's faster FFT."""
     return FrontEnd(config, rfft=scipy.fft.rfft)
-
-
-def _load(path: Path) -> list[Features] | None:
-    """Cached features; None if there are none, or damaged ones."""
-    try:
-        features = np.load(path, mmap_mode="r")
-        lengths = np.load(path.with_suffix(".lengths.npy"))
-    except (OSError, EOFError, ValueError):
-        return None
-    if lengths.sum() != len(features):
-        return None
-    return np.split(features, np.cumsum(lengths)[:-1])
 
 
 def _key(recordings: Sequence[Utterance], config: FeatureConfig, stage: str) -> str:

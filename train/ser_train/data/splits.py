@@ -123,6 +123,14 @@ def _speaker_folds(utterances: Sequence[Utterance]) -> Sequence[Sequence[int | s
     return [speakers[fold :: len(SPEAKER_FOLDS)] for fold in range(len(SPEAKER_FOLDS))]
 
 
+def speaker_groups(utterances: Sequence[Utterance]) -> list[str]:
+    """A name for each utterance's group: those of one group are in the same part of every split by speaker."""
+    customs = [u for u in utterances if u.is_custom]
+    folds = _speaker_folds(customs) if len({u.speaker for u in customs}) >= len(SPEAKER_FOLDS) else SPEAKER_FOLDS
+    fold_of = {actor: fold for fold, actors in enumerate(folds) for actor in actors}
+    return [f"{u.corpus}/{fold_of.get(u.actor, '')}" for u in utterances]
+
+
 def _inner(utterances: Sequence[Utterance], fold: int, seed: int) -> Split:
     return _speaker_independent(
         utterances, SPEAKER_FOLDS[fold] + SPEAKER_FOLDS[(fold + 1) % len(SPEAKER_FOLDS)], fold, seed

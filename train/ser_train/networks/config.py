@@ -106,6 +106,43 @@ class AugmentedConfig:
         return {name: getattr(self, name) for name in ("channels", "dense", "units", "dropout")}
 
 
+@dataclass(frozen=True)
+class EncoderConfig(AugmentedConfig):
+    """The augmented recipe on a frozen encoder, whose output is computed once for each utterance and augmentation.
+
+    So an utterance has a fixed number of augmentations, and each epoch draws from them.
+    """
+
+    epochs: int = 20
+    restart: int = 20
+    batch_size: int = 32
+    warm_up: int = 1
+    average: float = 0.9
+    crop: float = 0.3
+    frames: int = 300
+    bands_masked: int = 0
+    extra_corpora_ratio: float = 2.0
+    channels: tuple[int, ...] = ()  # it has no convolutions of its own
+    units: int = 64
+    dropout: float = 0.4
+    copies: int = 8  # augmentations of an utterance
+    augmented: float = 0.6  # share of utterances, in an epoch, that are one of these
+    shortest: float = 0.6  # of an utterance's steps that an epoch takes
+    blocks: tuple[int, ...] = (2,)  # of the encoder, from 1 on, whose outputs are used
+    classifiers: int = 2  # averaged
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self, "copies classifiers", "1 or more", lambda value: value >= 1)
+        _require(self, "augmented shortest", "0 to 1", lambda value: 0 <= value <= 1)
+        _require(self, "blocks", "1 to 4", lambda value: 1 <= value <= 4)
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Keyword arguments of the network's builder."""
+        return {name: getattr(self, name) for name in ("blocks", "classifiers", "dense", "units", "dropout")}
+
+
 Recipe = BaselineConfig | AugmentedConfig
 
 

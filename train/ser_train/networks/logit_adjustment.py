@@ -34,6 +34,7 @@ def logit_adjustment(labels: npt.NDArray[np.int64], count: int, strength: float)
 
 
 def adjust(model: Any, adjustment: npt.NDArray[np.float32]) -> None:
-    """Adds an adjustment to the bias of a Keras model's last layer, a dense one with a softmax."""
-    bias = model.layers[-1].bias
-    bias.assign(bias + adjustment)
+    """Adds an adjustment to the bias of each layer of a Keras model that ends in a softmax over the labels."""
+    for layer in model.layers:
+        if layer.get_config().get("activation") == "softmax":
+            layer.bias.assign(layer.bias + adjustment)

@@ -18,6 +18,7 @@ from ser_train.networks.layers import masked_steps
 
 WIDTH, HEADS = 384, 6  # of tiny.en
 MERGED = 4  # steps of 20 ms that are averaged into one
+FRAMES_A_STEP = 2 * MERGED  # frames of 10 ms that become one of these
 _LONGEST_PERIOD = 10_000  # of the sinusoidal positions, over 2 pi
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
@@ -69,8 +70,9 @@ def merged(x: Any, steps: Any) -> tuple[Any, Any]:
     return pooled(x * there) / counts, kept
 
 
-def set_weights(model: keras.Model, weights: Weights, blocks: int) -> None:
+def set_weights(model: keras.Model, weights: Weights) -> None:
     """Sets the layers that `encode` made to weights as `whisper_weights` names them."""
+    blocks = sum(isinstance(layer, layers.MultiHeadAttention) for layer in model.layers)
 
     def assign(layer: str, *arrays: npt.NDArray[np.float32]) -> None:
         model.get_layer(layer).set_weights(list(arrays))

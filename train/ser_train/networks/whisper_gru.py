@@ -4,16 +4,19 @@ The encoder stays as OpenAI trained it. So its output is computed once for each 
 trained is a small network over that output; at the end both become one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 from keras import layers, ops
 
+from ser_edge.models.metadata import Normalization
 from ser_train.networks.layers import frame_mask, masked_pooling
-from ser_train.networks.whisper import HEADS, WIDTH, encode, merged
+from ser_train.networks.whisper import HEADS, WIDTH, encode, merged, set_weights
 
-_SMALLEST_VARIANCE = 1e-6  # of the encoder's values, for a constant one
+_EPSILON = 1e-6  # added to the variance of the encoder's values
 
 
 def whisper_gru(
@@ -42,7 +45,9 @@ def whisper_gru(
     """
     inputs = keras.Input(shape)
     encoded, steps = encoder_output(inputs, blocks, width, heads)
-    outputs = _classifiers(encoded, steps, labels, classifiers, dense, units, dropout)
+    standardize = layers.BatchNormalization(center=False, scale=False, epsilon=_EPSILON, name="standardize")
+    x = standardize(encoded)
+    outputs = [_classifier(x, steps, labels, dense, units, dropout, f"attention{i}") for i in range(classifiers)]
     return keras.Model(inputs, outputs[0] if classifiers == 1 else layers.Average()(outputs), name="whisper-gru")
 
 
@@ -54,13 +59,39 @@ def encoder(
     return keras.Model(inputs, encoder_output(inputs, blocks, width, heads)[0], name="encoder")
 
 
-def classifier(
+def trained_part(
     width: int, labels: int, classifiers: int = 1, dense: int = 128, units: int = 64, dropout: float = 0.4
 ) -> keras.Model:
-    """The trained part: (steps, width) of the encoder, zeros if missing, to (classifiers, labels) probabilities."""
-    inputs = keras.Input((None, width))
-    outputs = _classifiers(inputs, frame_mask(inputs), labels, classifiers, dense, units, dropout)
-    return keras.Model(inputs, ops.stack(outputs, axis=1), name="classifier")
+    """What is trained: (classifiers, steps, width) standardised, zeros if missing, to (classifiers, labels).
+
+    Each classifier has an input of its own, so that they don't learn the same from the same batches.
+    """
+    inputs = keras.Input((classifiers, None, width))
+    outputs = [
+        _classifier(inputs[:, i], frame_mask(inputs[:, i]), labels, dense, units, dropout, f"attention{i}")
+        for i in range(classifiers)
+    ]
+    return keras.Model(inputs, ops.stack(outputs, axis=1), name="classifiers")
+
+
+def assemble(
+    network: keras.Model,
+    weights: Mapping[str, npt.NDArray[np.float32]],
+    output: Normalization,
+    trained: keras.Model,
+) -> None:
+    """Sets all weights of a `whisper_gru`.
+
+    Args:
+        network: made by `whisper_gru`.
+        weights: of the encoder (`whisper_weights`).
+        output: of the encoder's output.
+        trained: a `trained_part` of the same sizes.
+    """
+    set_weights(network, weights)
+    network.get_layer("standardize").set_weights([np.array(output.mean), np.square(output.std) - _EPSILON])
+    last = trained.get_weights()
+    network.set_weights([*network.get_weights()[: -len(last)], *last])
 
 
 def encoder_output(inputs: Any, blocks: Sequence[int], width: int, heads: int) -> tuple[Any, Any]:
@@ -70,19 +101,10 @@ def encoder_output(inputs: Any, blocks: Sequence[int], width: int, heads: int) -
     return merged(chosen[0] if len(chosen) == 1 else ops.concatenate(chosen, axis=-1), steps)
 
 
-def _classifiers(
-    encoded: Any, steps: Any, labels: int, count: int, dense: int, units: int, dropout: float
-) -> list[Any]:
-    """The probabilities of each classifier."""
-    # With the training set's statistics; it doesn't learn.
-    standardize = layers.BatchNormalization(
-        center=False, scale=False, epsilon=_SMALLEST_VARIANCE, trainable=False, name="standardize"
-    )
-    standardized, outputs = standardize(encoded), []
-    for place in range(count):
-        x = layers.Dropout(dropout)(standardized)
-        x = layers.Dropout(dropout)(ops.gelu(layers.Dense(dense)(x), approximate=False))
-        x = layers.Bidirectional(layers.GRU(units, return_sequences=True))(x, mask=steps)
-        x = layers.Dropout(dropout)(masked_pooling(x, steps, f"attention{place}"))
-        outputs.append(layers.Dense(labels, activation="softmax")(x))
-    return outputs
+def _classifier(x: Any, steps: Any, labels: int, dense: int, units: int, dropout: float, name: str) -> Any:
+    """(batch, steps, values) to (batch, labels) probabilities."""
+    x = layers.Dropout(dropout)(x)
+    x = layers.Dropout(dropout)(ops.gelu(layers.Dense(dense)(x), approximate=False))
+    x = layers.Bidirectional(layers.GRU(units, return_sequences=True))(x, mask=steps)
+    x = layers.Dropout(dropout)(masked_pooling(x, steps, name))
+    return layers.Dense(labels, activation="softmax")(x)

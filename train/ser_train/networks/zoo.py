@@ -1,16 +1,17 @@
 """The networks by name: a table of builders, front-ends and recipes.
 
 `rnn`, `lstm` and `gru` are the notebook's, layer for layer. `crnn` is the bundled one: a convolutional recurrent
-network for utterances of any length and level.
+network for utterances of any length and level. `whisper-gru` is the accurate one, on a pretrained encoder.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ser_edge.features.config import FeatureConfig
-from ser_train.networks.config import AugmentedConfig, BaselineConfig
+from ser_edge.models.metadata import Normalization
+from ser_train.networks.config import AugmentedConfig, BaselineConfig, EncoderConfig
 
 if TYPE_CHECKING:
     import keras
@@ -23,6 +24,7 @@ class Network:
     build: Callable[..., "keras.Model"]  # ((frames, coefficients), labels), and the recipe's `sizes` by name
     features: FeatureConfig = field(default_factory=FeatureConfig)
     recipe: BaselineConfig | AugmentedConfig = field(default_factory=BaselineConfig)
+    normalization: Normalization | None = None  # None: the training set's
 
 
 def _notebook(kind: str, shape: tuple[int, int], labels: int) -> "keras.Model":
@@ -78,6 +80,12 @@ def _crnn(
     return keras.Model(inputs, outputs, name="crnn")
 
 
+def _whisper_gru(shape: tuple[int | None, int], labels: int, **sizes: Any) -> "keras.Model":
+    from ser_train.networks.whisper_gru import whisper_gru
+
+    return whisper_gru(shape, labels, **sizes)
+
+
 NETWORKS = {
     "rnn": Network(partial(_notebook, "SimpleRNN")),
     "lstm": Network(partial(_notebook, "LSTM")),
@@ -97,5 +105,23 @@ NETWORKS = {
             dynamic_range_db=56.0,
         ),
         AugmentedConfig(),
+    ),
+    "whisper-gru": Network(
+        _whisper_gru,
+        FeatureConfig(
+            n_fft=400,  # 25 ms
+            hop_length=160,  # 10 ms
+            n_mels=80,
+            n_mfcc=None,
+            f_max=8000.0,
+            top_db=None,
+            trim_db=25.0,
+            trim_margin=5,
+            dynamic_range_db=80.0,
+        ),
+        EncoderConfig(),
+        # Whisper's scale: log10 of the power, plus 4, divided by 4. Speech of usual level (an RMS of 0.06) has its peak
+        # near 0 dB, and so near 1.
+        Normalization((-40.0,) * 80, (40.0,) * 80),
     ),
 }

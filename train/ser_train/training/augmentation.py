@@ -85,16 +85,8 @@ class Augmenter:
         return features
 
     def masked(self, features: Features, random: np.random.Generator) -> Features:
-        """SpecAugment (Park et al., 2019) on normalised features: some bands and some frames set to the mean."""
-        frames, bands = features.shape
-        features = features.copy()
-        width = random.integers(min(self._recipe.bands_masked, bands) + 1)
-        first = random.integers(bands - width + 1)
-        features[:, first : first + width] = _MEAN
-        length = random.integers(min(self._recipe.frames_masked, frames // 5) + 1)
-        first = random.integers(frames - length + 1)
-        features[first : first + length] = _MEAN
-        return features
+        """`masked` by the recipe."""
+        return masked(features, self._recipe, random)
 
     def warped(self, spectrum: Features, random: np.random.Generator) -> Features:
         """Resampling in time and frequency together, as by faster playback; in time alone; in frequency alone."""
@@ -165,6 +157,19 @@ class Augmenter:
 
     def _energy(self, power: Power) -> float:
         return float((power @ self._widths).mean())
+
+
+def masked(features: Features, recipe: AugmentedConfig, random: np.random.Generator) -> Features:
+    """SpecAugment (Park et al., 2019) on normalised features: some bands and some frames set to the mean."""
+    frames, bands = features.shape
+    features = features.copy()
+    width = random.integers(min(recipe.bands_masked, bands) + 1)
+    first = random.integers(bands - width + 1)
+    features[:, first : first + width] = _MEAN
+    length = random.integers(min(recipe.frames_masked, frames // 5) + 1)
+    first = random.integers(frames - length + 1)
+    features[first : first + length] = _MEAN
+    return features
 
 
 _MEAN = 1e-6  # of normalised features; not 0, which marks a missing frame

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from ser_edge.features.frontend import Features
 from ser_edge.models.metadata import Normalization
 from ser_train.networks.config import AugmentedConfig, BaselineConfig
-from ser_train.training.augmentation import Augmenter
 
 Teacher = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]  # normalised features to probabilities
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[Any]]
@@ -44,16 +43,28 @@ class FixedBatches:
 class Examples:
     """Utterances of one corpus, for augmented training."""
 
-    places: npt.NDArray[np.int64]  # of the augmenter's sources
+    places: npt.NDArray[np.int64]  # of the source's utterances
     targets: npt.NDArray[np.float32]  # (n, labels): 1 for the label, -1 for a label that the corpus doesn't have
     ratio: float  # of them drawn in an epoch, to examples of the first corpus
+
+
+class Source(Protocol):
+    """Makes the inputs: an `Augmenter`, or `EncodedUtterances`."""
+
+    def __call__(self, index: int, random: np.random.Generator) -> Features:
+        """(frames, coefficients) of one augmentation of an utterance, without padding frames."""
+        ...
+
+    def masked(self, features: Features, random: np.random.Generator) -> Features:
+        """Normalised features with some of them set to the mean."""
+        ...
 
 
 @dataclass(frozen=True)
 class AugmentedBatches:
     """New augmentations of the utterances in every epoch, batched by similar length."""
 
-    augmenter: Augmenter
+    source: Source
     normalization: Normalization
     corpora: Sequence[Examples]  # the first is drawn whole in each epoch, the others by their ratio
     recipe: AugmentedConfig
@@ -73,8 +84,7 @@ class AugmentedBatches:
             for i in chosen
         ]
         augmented = [
-            self.augmenter.masked(self.normalization.apply(self.augmenter(int(place), random)), random)
-            for place, _ in drawn
+            self.source.masked(self.normalization.apply(self.source(int(place), random)), random) for place, _ in drawn
         ]
         length = np.array([len(features) for features in augmented]) + random.uniform(0, 20, len(augmented))
         order = np.argsort(length)
@@ -118,6 +128,33 @@ class AugmentedBatches:
             weight = self.recipe.distillation_weight
             softened = (1 - weight) * softened + weight * probabilities
         return np.where(known, softened, -1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class ClassifierBatches:
+    """Batches for several classifiers that are trained side by side, each on what it draws itself."""
+
+    batches: AugmentedBatches
+    classifiers: int
+
+    @property
+    def count(self) -> int:
+        """Batches in an epoch."""
+        return self.batches.count
+
+    def __call__(self, seed: int, epoch: int) -> list[Batch]:
+        """(batch, classifiers, steps, values), zeros where steps are missing, and (batch, classifiers, labels)."""
+        drawn = [self.batches(seed * self.classifiers + place, epoch) for place in range(self.classifiers)]
+        # Those of about one length together, and the one that isn't full with the other classifiers'.
+        ordered = [sorted(batches, key=lambda batch: (-len(batch[0]), batch[0].shape[1])) for batches in drawn]
+        joined = [_joined(parts) for parts in zip(*ordered, strict=True)]
+        return [joined[i] for i in np.random.default_rng([seed, epoch]).permutation(len(joined))]
+
+
+def _joined(parts: Sequence[Batch]) -> Batch:
+    steps = max(features.shape[1] for features, _ in parts)
+    padded = [np.pad(features, ((0, 0), (0, steps - features.shape[1]), (0, 0))) for features, _ in parts]
+    return np.stack(padded, axis=1), np.stack([targets for _, targets in parts], axis=1)
 
 
 def _padded(items: Sequence[Features]) -> npt.NDArray[np.float32]:

@@ -107,9 +107,8 @@ def train_network(
 
 def _restored(job: TrainingJob, plan: TrainingPlan, checkpoint: Checkpoint) -> tuple[keras.Model, Progress]:
     """The compiled model at the checkpoint; else with the warm start's weights, or the seed's."""
-    shape = None if plan.variable_length else job.network.features.frames, job.network.features.coefficients
     labels, seed = job.split.labels, job.settings.seed
-    model = build_seeded(seed, lambda: job.network.build(shape, len(labels), **job.recipe.sizes))
+    model = build_seeded(seed, plan.part.build)
     progress = checkpoint.progress()
     compile_model(model, job.recipe, plan.batches_per_epoch, progress.epoch)
     if progress.epoch:

@@ -1,8 +1,6 @@
 """The loss, the optimizer and the training step of a recipe."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any
 
 import keras
@@ -18,7 +16,7 @@ def emotion_loss(y_true: Any, y_pred: Any) -> Any:
     """Cross-entropy over the labels that the utterance's corpus has, (batch,).
 
     Targets are (batch, labels) probabilities, or -1 for a label that the corpus lacks: an utterance of a corpus without
-    `calm` is no example against it.
+    `calm` is no example against it. Several classifiers, (batch, classifiers, labels), have a loss each.
     """
     among = y_pred * ops.cast(y_true >= 0, y_pred.dtype)
     among = among / ops.sum(among, axis=-1, keepdims=True)
@@ -38,7 +36,7 @@ def compile_model(model: keras.Model, recipe: BaselineConfig | AugmentedConfig, 
         model.compile(
             keras.optimizers.Adam(recipe.learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
         )
-        model.train_function = _traced_once(model, tf.TensorSpec((None,), tf.int64), partial(compiled_loops, model))
+        model.train_function = _traced_once(model, tf.TensorSpec((None,), tf.int64))
         return
     epochs = recipe.cycle(epoch)
     warm_up = min(recipe.warm_up, epochs - 1) * batches
@@ -50,14 +48,11 @@ def compile_model(model: keras.Model, recipe: BaselineConfig | AugmentedConfig, 
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(optimizer, emotion_loss, metrics=["categorical_accuracy"])
-    probabilities = tf.TensorSpec((None, *model.output_shape[1:]))
-    model.train_function = _traced_once(model, probabilities, nullcontext)
+    model.train_function = _traced_once(model, tf.TensorSpec((None, *model.output_shape[1:])))
 
 
-def _traced_once(
-    model: keras.Model, targets: tf.TensorSpec, layers: Callable[[], AbstractContextManager[None]]
-) -> Callable[[Iterator[Any]], Any]:
-    """A model's training step for batches of any size and length, traced with its layers as in a context.
+def _traced_once(model: keras.Model, targets: tf.TensorSpec) -> Callable[[Iterator[Any]], Any]:
+    """A model's training step for batches of any size and length, traced once.
 
     Keras would specialise the step for the first batch's length. The last bits would then depend on where a training
     began: one that is resumed meets another length first.
@@ -65,7 +60,7 @@ def _traced_once(
 
     @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:])), targets])
     def step(features: Any, targets: Any) -> Any:
-        with layers():
+        with compiled_loops(model):
             return model.train_step((features, targets))
 
     return lambda batches: step(*next(batches)[:2])

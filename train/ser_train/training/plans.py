@@ -8,8 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -19,15 +20,26 @@ from ser_train.data.corpus_registry import CORPORA
 from ser_train.data.feature_cache import corpus_features, corpus_spectra, front_end_of
 from ser_train.data.splits import PROTOCOLS, Split
 from ser_train.data.utterance import Utterance, digest, unique
-from ser_train.networks.config import AugmentedConfig, BaselineConfig, Recipe, fingerprint, with_changes
+from ser_train.networks.config import (
+    AugmentedConfig,
+    BaselineConfig,
+    EncoderConfig,
+    Recipe,
+    fingerprint,
+    with_changes,
+)
 from ser_train.networks.logit_adjustment import logit_adjustment
 from ser_train.networks.zoo import NETWORKS, Network
 from ser_train.runs.settings import Settings
 from ser_train.training.augmentation import Augmenter, Source
-from ser_train.training.batches import AugmentedBatches, Batches, Examples, FixedBatches
+from ser_train.training.batches import AugmentedBatches, Batches, ClassifierBatches, Examples, FixedBatches
 from ser_train.training.transfer.distillation import ensemble_teacher
+from ser_train.training.transfer.encoded_utterances import encode_utterances
+from ser_train.training.transfer.frozen_encoder import Classifiers, FrozenEncoder
 from ser_train.training.transfer.lineage import Lineage, TrainingError
 from ser_train.training.transfer.warm_start import WarmStart
+
+_TEACHER = "teacher-unusable"
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,41 @@ class TrainingJob:
     lineage: Lineage
 
 
+class TrainedPart(Protocol):
+    """The part of a network that is trained."""
+
+    def build(self) -> keras.Model:
+        """It, with random weights, for the inputs of the batches."""
+        ...
+
+    def whole(self, trained: keras.Model, shape: tuple[int, int]) -> keras.Model:
+        """The network for (frames, coefficients) with its weights; without an optimizer."""
+        ...
+
+
+@dataclass(frozen=True)
+class WholeNetwork:
+    """All of a network is trained."""
+
+    network: Network
+    recipe: Recipe
+    labels: int
+    frames: int | None  # of its inputs in training; None if they differ in length
+
+    def build(self) -> keras.Model:
+        """See `TrainedPart`."""
+        return self._of((self.frames, self.network.features.coefficients))
+
+    def whole(self, trained: keras.Model, shape: tuple[int, int]) -> keras.Model:
+        """See `TrainedPart`."""
+        network = self._of(shape)
+        network.set_weights(trained.get_weights())
+        return network
+
+    def _of(self, shape: tuple[int | None, int]) -> keras.Model:
+        return self.network.build(shape, self.labels, **self.recipe.sizes)
+
+
 @dataclass(frozen=True)
 class TrainingPlan:
     """The data of one training."""
@@ -50,7 +97,7 @@ class TrainingPlan:
     batches: Batches
     batches_per_epoch: int
     validation: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]] | None  # None: a fixed number of epochs
-    variable_length: bool  # whether the batches differ in length
+    part: TrainedPart
     adjustment: npt.NDArray[np.float32]  # (labels,), added to the logits of the finished network
 
 
@@ -59,7 +106,7 @@ def prepare(settings: Settings, utterances: Sequence[Utterance], out: Path) -> T
 
     Raises:
         CorpusError: the corpus is too small for the protocol.
-        SerEdgeError: an unknown setting, or no network to start from.
+        SerEdgeError: an unknown setting, no network to start from, or weights of an encoder that can't be used.
     """
     network = NETWORKS[settings.network]
     recipe = with_changes(network.recipe, settings.changes)
@@ -72,6 +119,10 @@ def prepare(settings: Settings, utterances: Sequence[Utterance], out: Path) -> T
     corpus = digest([*split.train, *split.validation, *split.test, *split.extra])
     if lineage.warm_start:
         corpus += f" {lineage.warm_start.digest}"
+    if isinstance(recipe, EncoderConfig):
+        corpus += f" {FrozenEncoder.of(network, recipe, settings.encoder).digest}"
+    elif settings.encoder:
+        raise TrainingError(f"{settings.network} has no pretrained encoder: no --encoder", code="training-setting")
     settings = replace(settings, corpus=corpus, recipe=fingerprint(network.features, recipe))
     return TrainingJob(settings, network, recipe, split, lineage)
 
@@ -88,6 +139,17 @@ def make_plan(job: TrainingJob, jobs: int = -1) -> TrainingPlan:
     return _baseline_plan(job, job.recipe, jobs)
 
 
+def encode_first(settings: Settings, utterances: Sequence[Utterance], out: Path, jobs: int = -1) -> None:
+    """Fills the cache of a network on a frozen encoder, before trainings in several processes would each do it."""
+    job = prepare(settings, utterances, out)
+    if isinstance(job.recipe, EncoderConfig):
+        recordings = unique(utterances)
+        spectra = corpus_spectra(recordings, job.network.features, jobs)
+        by_digest = {u.digest: spectrum for u, spectrum in zip(recordings, spectra, strict=True)}
+        encoder = FrozenEncoder.of(job.network, job.recipe, settings.encoder)
+        encode_utterances(recordings, by_digest, encoder, job.recipe)
+
+
 def label_indices(utterances: Sequence[Utterance], labels: Sequence[str]) -> npt.NDArray[np.int64]:
     """(utterances,) places of their emotions in `labels`."""
     return np.array([labels.index(u.emotion) for u in utterances], np.int64)
@@ -96,7 +158,7 @@ def label_indices(utterances: Sequence[Utterance], labels: Sequence[str]) -> npt
 def _baseline_plan(job: TrainingJob, recipe: BaselineConfig, jobs: int) -> TrainingPlan:
     if job.lineage.teachers:
         raise TrainingError(
-            "a network with the notebook's recipe learns from labels alone: no --teachers", code="teacher-unusable"
+            "a network with the notebook's recipe learns from labels alone: no --teachers", code=_TEACHER
         )
     split = job.split
     recordings = unique([*split.train, *split.validation, *split.test])
@@ -114,7 +176,7 @@ def _baseline_plan(job: TrainingJob, recipe: BaselineConfig, jobs: int) -> Train
         FixedBatches(normalization.apply(train), label_indices(split.train, split.labels), recipe),
         batches_per_epoch=-(-len(split.train) // recipe.batch_size),
         validation=(normalization.apply(features(split.validation)), label_indices(split.validation, split.labels)),
-        variable_length=False,
+        part=WholeNetwork(job.network, recipe, len(split.labels), job.network.features.frames),
         adjustment=np.zeros(len(split.labels), np.float32),
     )
 
@@ -130,24 +192,27 @@ def _augmented_plan(job: TrainingJob, recipe: AugmentedConfig, jobs: int) -> Tra
     def features(utterances: Sequence[Utterance]) -> npt.NDArray[np.float32]:
         return np.stack([front_end.utterance(by_digest[u.digest]) for u in utterances])
 
-    normalization = _normalization(features([*train, *extra]), job.lineage.warm_start)
+    fixed = job.network.normalization
+    normalization = fixed or _normalization(features([*train, *extra]), job.lineage.warm_start)
     adjustment = logit_adjustment(label_indices(train, split.labels), len(split.labels), recipe.balance)
-    sources = [Source(by_digest[u.digest], u.speaker) for u in (*train, *extra)]
-    batches = AugmentedBatches(
-        Augmenter(recipe, front_end, sources),
-        normalization,
-        _examples([*train, *extra], split.labels, recipe),
-        recipe,
-        ensemble_teacher(job.lineage.teachers, normalization, adjustment),
-    )
+    examples = _examples([*train, *extra], split.labels, recipe)
+    part: TrainedPart
+    batches: ClassifierBatches | AugmentedBatches
+    if isinstance(recipe, EncoderConfig):
+        if job.lineage.teachers:
+            raise TrainingError("a network on a frozen encoder learns from labels alone: no --teachers", code=_TEACHER)
+        encoder = FrozenEncoder.of(job.network, recipe, job.settings.encoder)
+        encoded = encode_utterances(recordings, by_digest, encoder, recipe).of([*train, *extra])
+        output = encoded.statistics()
+        part = Classifiers(job.network, recipe, len(split.labels), encoder, output)
+        batches = ClassifierBatches(AugmentedBatches(encoded, output, examples, recipe), recipe.classifiers)
+    else:
+        part = WholeNetwork(job.network, recipe, len(split.labels), frames=None)
+        augmenter = Augmenter(recipe, front_end, [Source(by_digest[u.digest], u.speaker) for u in (*train, *extra)])
+        teacher = ensemble_teacher(job.lineage.teachers, normalization, adjustment)
+        batches = AugmentedBatches(augmenter, normalization, examples, recipe, teacher)
     return TrainingPlan(
-        normalization,
-        features,
-        batches,
-        batches_per_epoch=batches.count,
-        validation=None,
-        variable_length=True,
-        adjustment=adjustment,
+        normalization, features, batches, batches.count, validation=None, part=part, adjustment=adjustment
     )
 
 

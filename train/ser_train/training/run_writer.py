@@ -26,8 +26,7 @@ def write_run(run: RunDirectory, job: TrainingJob, plan: TrainingPlan, model: ke
     settings, split = job.settings, job.split
     utterances = verification_set(split)
     features = plan.features(utterances)
-    network = job.network.build(features.shape[1:], len(split.labels), **job.recipe.sizes)  # without an optimizer
-    network.set_weights(model.get_weights())
+    network = plan.part.whole(model, features.shape[1:])
     adjust(network, plan.adjustment)
     answers = Answers(
         features,
@@ -63,7 +62,7 @@ def write_run(run: RunDirectory, job: TrainingJob, plan: TrainingPlan, model: ke
             "metrics": asdict(scores),
             "epochs": progress.epoch,
             "best_epoch": progress.best_epoch,
-            "parameters": model.count_params(),
+            "parameters": network.count_params(),
             "utterances": {name: len(part) for name, part in parts.items()},
             "versions": {name: version(name) for name in _VERSIONS},
         },

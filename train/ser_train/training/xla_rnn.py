@@ -91,7 +91,7 @@ _CELLS = {
 @tf.function(jit_compile=True, autograph=False)
 def _forward(cell: _Cell, projected: Any, kernel: Any, bias: Any) -> tuple[Any, State]:
     """(kept, states) of all steps: (steps, batch, values), and (steps + 1, batch, units) each from zeros on."""
-    steps = projected.shape[0]
+    steps = tf.shape(projected)[0]
     zero = tf.zeros((tf.shape(projected)[1], kernel.shape[0]))
 
     def at(step: Any, state: State) -> tuple[Any, State]:
@@ -122,7 +122,7 @@ def _backward(cell: _Cell, kept: Any, states: State, transposed: Any, outputs: A
         transposed: the recurrent kernel, transposed.
         outputs: gradient of the layer's output, (steps, batch, units).
     """
-    steps = kept.shape[0]
+    steps = tf.shape(kept)[0]
     zero = tf.zeros((tf.shape(kept)[1], transposed.shape[1]))
     start = (zero,) * cell.states
 
@@ -147,7 +147,7 @@ def _backward(cell: _Cell, kept: Any, states: State, transposed: Any, outputs: A
     return tuple(array.stack() for array in arrays)
 
 
-def _array(size: int, of: Any) -> tf.TensorArray:
+def _array(size: Any, of: Any) -> tf.TensorArray:
     return tf.TensorArray(tf.float32, size, element_shape=of.shape)
 
 
@@ -168,7 +168,7 @@ def scan(layer: keras.layers.RNN, inputs: Any) -> Any:
         input_bias, recurrent_bias = (bias, None) if len(bias.shape) == 1 else (bias[0], bias[1])  # a GRU has both
         rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
         projected = tf.nn.bias_add(tf.matmul(rows, kernel), input_bias)
-        projected = tf.reshape(projected, (inputs.shape[0], -1, kernel.shape[1]))
+        projected = tf.reshape(projected, (tf.shape(inputs)[0], -1, kernel.shape[1]))
         kept, states = _forward(cell, projected, recurrent, recurrent_bias)
 
         def gradient(outputs: Any) -> tuple[Any, ...]:
@@ -194,11 +194,14 @@ def _bidirectional_call(layer: layers.Bidirectional) -> Callable[..., Any]:
 
     def call(inputs: Any, initial_state: Any = None, mask: Any = None, training: Any = None) -> Any:
         steps = tf.transpose(inputs, (1, 0, 2))
+        # From the last step that is there: what comes after it, in both directions, is left to the mask's other users.
+        counts = tf.reduce_sum(tf.ones_like(inputs[:, :, 0], tf.int32) if mask is None else tf.cast(mask, tf.int32), 1)
         forward = scan(layer.forward_layer, steps)
-        backward = scan(layer.backward_layer, tf.reverse(steps, [0]))
+        backward = scan(layer.backward_layer, tf.reverse_sequence(steps, counts, 0, 1))
         if not layer.return_sequences:
             return tf.concat([forward[-1], backward[-1]], -1)
-        return tf.transpose(tf.concat([forward, tf.reverse(backward, [0])], -1), (1, 0, 2))
+        outputs = tf.concat([forward, tf.reverse_sequence(backward, counts, 0, 1)], -1)
+        return tf.transpose(outputs, (1, 0, 2))
 
     return call
 

@@ -92,7 +92,14 @@ def free_port() -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [["--format", "csv"], ["--format", "json", "--timeline", "--no-gate"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--format", "csv"],
+        ["--format", "json", "--timeline", "--no-gate"],
+        ["--format", "json", "--labels", "sad,happy,neutral", "--map", "calm=neutral"],
+    ],
+)
 def test_a_cluster_prints_what_this_machine_prints(
     options: list[str],
     address: str,

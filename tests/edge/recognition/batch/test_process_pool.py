@@ -64,7 +64,9 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=TIMEOUT, check=False)
 
 
-@pytest.mark.parametrize("options", [[], ["--timeline", "--no-gate"]])
+@pytest.mark.parametrize(
+    "options", [[], ["--timeline", "--no-gate"], ["--labels", "sad,happy,neutral", "--map", "calm=neutral"]]
+)
 def test_processes_print_what_one_process_prints(options: list[str], folder: Path) -> None:
     one, many = (run("--jobs", jobs, *options, folder) for jobs in (1, 5))
     assert "Traceback" not in one.stderr

@@ -11,23 +11,14 @@ from ser_train.networks.whisper_weights import bundle
 from ser_train.networks.whisper_weights.layout import EncoderError, shapes
 from ser_train.networks.whisper_weights.loader import BUNDLED, load_encoder_weights
 from tests import messages
+from tests.train.networks.whisper_weights.weight_files import Arrays, made_up
 
-Arrays = dict[str, npt.NDArray[np.float32]]
-PUBLISHED = Path(__file__).parents[4] / "shared" / "whisper" / "tiny_en_encoder_f16.npz"
-
-
-def made_up(blocks: int = 4) -> Arrays:
-    """Weights of the encoder's shapes that float16 can represent."""
-    rng = np.random.default_rng(0)
-    return {
-        name: rng.standard_normal(shape, np.float32).astype(np.float16).astype(np.float32)
-        for name, shape in shapes(blocks).items()
-    }
+PUBLISHED = Path(__file__).parents[5] / "shared" / "whisper" / "tiny_en_encoder_f16.npz"
 
 
 @pytest.fixture(scope="module")
 def arrays() -> Arrays:
-    return made_up()
+    return made_up(4)
 
 
 def test_two_blocks_are_here() -> None:
