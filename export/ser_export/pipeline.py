@@ -6,16 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from keras.layers import MultiHeadAttention
 
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import apply_temperature
-from ser_edge.models.tolerances import TOLERANCES
+from ser_edge.models.tolerances import DYNAMIC, TOLERANCES
 from ser_export.embed_metadata import embed_onnx, embed_tflite
 from ser_export.errors import ExportError
 from ser_export.from_keras.run import Run
 from ser_export.to_onnx.graph import build_graph
+from ser_export.to_onnx.integer_products import has_integer_products
 from ser_export.to_onnx.quantize import ONNX_PRECISIONS
 from ser_export.to_tflite.convert import convert
 from ser_export.verification.operators import check_operators
@@ -71,6 +73,8 @@ def _alternative(suffix: str, precision: str) -> str:
 
 def _onnx(run: Run, metadata: ModelMetadata, path: Path) -> None:
     model = ONNX_PRECISIONS[metadata.precision](build_graph(run.model))
+    if has_integer_products(model):
+        metadata = replace(metadata, precision=DYNAMIC)
     embed_onnx(model, metadata)
     onnx.save_model(model, path)
 
@@ -79,6 +83,8 @@ def _tflite(run: Run, metadata: ModelMetadata, path: Path) -> None:
     representative = metadata.inputs(run.features[~run.test][:_REPRESENTATIVE])
     free_length = metadata.features.trim_db is not None  # such networks mask missing frames
     convert(run.path / "model.keras", path, metadata.precision, representative, free_length)
+    if metadata.precision == "int8" and any(isinstance(part, MultiHeadAttention) for part in run.model.layers):
+        metadata = replace(metadata, precision=DYNAMIC)
     embed_tflite(path, metadata)
 
 

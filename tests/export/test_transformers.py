@@ -1,6 +1,8 @@
 """Networks with Transformer blocks, exported: every layer and operation answers as in Keras."""
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,14 +11,30 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
+import soundfile
+import tensorflow as tf
 from keras import layers, ops
 
+from ser_edge.features.frontend import FrontEnd
+from ser_edge.models.loader import open_model
+from ser_edge.models.metadata import ModelMetadata
+from ser_edge.models.runtimes.litert import LiteRT
+from ser_edge.models.tolerances import DYNAMIC, tolerance
 from ser_export.errors import ExportError
+from ser_export.pipeline import export
 from ser_export.to_onnx.graph import build_graph
 from ser_export.to_onnx.quantize import ONNX_PRECISIONS
+from ser_export.to_tflite.convert import convert
+from ser_export.to_tflite.flatbuffer import flatbuffer_operators
+from ser_export.to_tflite.operations import run_network
+from ser_export.verification.verify import PRECISIONS
 from ser_train.networks.layers import frame_mask, masked_steps
+from ser_train.networks.whisper import set_weights
 from ser_train.networks.whisper_gru import whisper_gru
+from ser_train.networks.whisper_weights.loader import load_encoder_weights
+from ser_train.networks.zoo import NETWORKS
 from tests import messages
+from tests.export.conftest import LABELS, SPEECH, finished_run
 
 VALUES = 6
 Apply = Callable[[Any], Any]
@@ -95,6 +113,14 @@ def test_operations_in_onnx_answer_as_in_keras(name: str, frames: int) -> None:
     np.testing.assert_allclose(run_onnx(build_graph(model), inputs), model(inputs), rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_for_tflite_answer_as_in_keras(name: str) -> None:
+    model = network(lambda x: pooled(OPERATIONS[name](x)))
+    convertible = tf.function(partial(run_network, model), [tf.TensorSpec((1, None, VALUES))], autograph=False)
+    for row in sequences(12):
+        np.testing.assert_allclose(convertible(row[None]), model(row[None]), rtol=1e-5, atol=1e-4)
+
+
 def small_whisper_gru(frames: int | None, blocks: tuple[int, ...] = (2,), classifiers: int = 1) -> keras.Model:
     keras.utils.set_random_seed(0)
     made = whisper_gru((frames, VALUES), 3, blocks, classifiers, dense=10, units=4, width=16, heads=2)
@@ -117,6 +143,55 @@ def test_small_weights_in_onnx_answer_nearly_as_keras(precision: str, bound: flo
     model, inputs = small_whisper_gru(None), sequences(41)
     answers = run_onnx(ONNX_PRECISIONS[precision](build_graph(model)), inputs)
     assert 0 < np.abs(answers - model(inputs)).max() < bound
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "bound"), [("float32", 1e-5), ("float16", 1e-3), ("int8", 2e-2)])
+def test_a_network_in_tflite_answers_as_keras(precision: str, bound: float, tmp_path: Path) -> None:
+    model, file = small_whisper_gru(41, (1, 2), 2), tmp_path / "model.tflite"
+    model.save(tmp_path / "model.keras")
+    convert(tmp_path / "model.keras", file, precision, sequences(41), free_length=True)
+    assert all(version > 0 for version in flatbuffer_operators(file.read_bytes()).values())  # builtin
+    runtime, inputs = LiteRT(file.read_bytes(), file.name), sequences(41)
+    answers = runtime.run(inputs)
+    np.testing.assert_allclose(answers, model(inputs), atol=bound)
+    for row, frames in enumerate((41, 28, 14)):
+        np.testing.assert_allclose(runtime.run(inputs[row : row + 1, :frames])[0], answers[row], atol=bound)
+
+
+def large_whisper_gru() -> keras.Model:
+    """Large enough that some products are computed in integers."""
+    shape = (SPEECH.frames, SPEECH.coefficients)
+    return whisper_gru(shape, len(LABELS), (1,), dense=10, units=4, width=160, heads=2)
+
+
+@pytest.mark.slow
+def test_the_files_of_a_large_network_compute_in_integers(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "large", large_whisper_gru, SPEECH, 0.02)
+    for suffix in (".onnx", ".tflite"):
+        export(run, tmp_path / f"large{suffix}", "int8")
+        model = open_model(tmp_path / f"large{suffix}")
+        assert model.metadata.precision == DYNAMIC
+        features = run.features[:20]
+        alone = np.concatenate([model.probabilities(item[None]) for item in features])
+        bound = tolerance(suffix, DYNAMIC).inputs
+        np.testing.assert_allclose(model.probabilities(features), alone, atol=bound)
+
+
+@pytest.mark.slow
+def test_whispers_own_weights_in_onnx(sounds: list[Path]) -> None:
+    network = NETWORKS["whisper-gru"]
+    config = network.features
+    model = shaken(whisper_gru((None, config.coefficients), 8, blocks=(2,)), 0.02)
+    set_weights(model, load_encoder_weights(blocks=2), blocks=2)
+    front_end, graph = FrontEnd(config), build_graph(model)
+    features = np.stack([front_end(soundfile.read(path, dtype="float32")[0][:48_000]) for path in sounds])
+    inputs = ModelMetadata("whisper-gru", tuple("abcdefgh"), config, network.normalization).inputs(features)
+    expected = model(inputs)
+    np.testing.assert_allclose(run_onnx(graph, inputs), expected, atol=1e-5)
+    small = ONNX_PRECISIONS["int8"](graph)
+    np.testing.assert_allclose(run_onnx(small, inputs), expected, atol=PRECISIONS["int8"].difference)
+    assert small.ByteSize() < 5.2 * 2**20
 
 
 @pytest.mark.parametrize(
@@ -155,3 +230,5 @@ def test_an_unsupported_attention_is_named(apply: Apply, named: str) -> None:
     with messages.raises(ExportError, "export-unsupported-layer") as refusal:
         build_graph(network(apply))
     assert named in str(refusal.value)
+    with messages.raises(ExportError, "export-unsupported-layer"):
+        run_network(network(apply), sequences(8)[:1])

@@ -32,7 +32,11 @@ KERNELS = (  # what a model file's kernels can change, in the process of the tes
     "tests/export/test_verification.py",
     "tests/parity/test_runtimes.py",
 )
-EMULATED = (*KERNELS[:5], "tests/edge/features/test_features.py")  # 20 times as slow: no training, and no conversion
+EMULATED = (  # 20 times as slow: no training, and no conversion
+    *KERNELS[:5],
+    "tests/edge/features/test_features.py",
+    "tests/parity/test_integer_products.py",
+)
 PROGRAMS = ("tests/edge", "tests/export", "tests/fuzz", "tests/docs", "tests/train/cli/test_cli.py")  # what users see
 WHOLE = ()  # as `make test`
 PYTHON = Path(sys.base_prefix).resolve()

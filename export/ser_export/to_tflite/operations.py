@@ -1,15 +1,16 @@
-"""Runs Keras networks for TFLite's converter, with some operations in a form that LiteRT runs faster than Keras's own.
+"""Runs Keras networks for TFLite's converter, with some operations in a form that it reads or that LiteRT runs faster.
 
 All of them work with a free number of frames as well: the shape of a tensor must follow from the input's shape and from
 constants, so that XNNPACK takes the operators, and an input of another length needs no new interpreter.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
 
 import keras
 import tensorflow as tf
 
+from ser_export.to_tflite.attention import multi_head_attention
 from ser_export.to_tflite.recurrent import run_bidirectional
 
 
@@ -23,21 +24,26 @@ def run_network(model: keras.Model, features: tf.Tensor, unrolled: bool = False)
             integers (it crashes); for a fixed number of frames.
 
     Raises:
-        ExportError: a recurrent layer has a setting that isn't supported.
+        ExportError: a recurrent layer or attention has a setting that isn't supported.
     """
 
     def run(operation: keras.Operation) -> Callable[..., tf.Tensor]:
         if isinstance(operation, keras.layers.Bidirectional):
             return lambda x, mask=None, **_: run_bidirectional(operation, x, mask, unrolled)
         replacement = _REPLACEMENTS.get(type(operation).__name__)
-        return operation if replacement is None else lambda x, **_: replacement(operation, x)
+        return operation if replacement is None else partial(replacement, operation)
 
     network = keras.Function(model.inputs, model.outputs)
     (output,) = network._run_through_graph([features], run)  # Keras's own traversal, as in to_onnx.graph
     return output
 
 
-def _dense(layer: keras.layers.Dense, x: tf.Tensor) -> tf.Tensor:
+def _add(operation: keras.Operation, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """As a sum: of a batch of one Keras takes some for a bias, in a layout that the converter can't read."""
+    return tf.add(x, y)
+
+
+def _dense(layer: keras.layers.Dense, x: tf.Tensor, **_: object) -> tf.Tensor:
     """As a product of two matrices: of a free number of frames Keras would compute the shapes when the file is run."""
     if len(x.shape) != 3:
         return layer(x)
@@ -55,4 +61,9 @@ def _stack(operation: keras.Operation, xs: Sequence[tf.Tensor]) -> tf.Tensor:
 
 
 # By the name of the operation's class, since those of `keras.ops` aren't public.
-_REPLACEMENTS: dict[str, Callable[[Any, Any], tf.Tensor]] = {"Dense": _dense, "Stack": _stack}
+_REPLACEMENTS: dict[str, Callable[..., tf.Tensor]] = {
+    "Add": _add,
+    "Dense": _dense,
+    "MultiHeadAttention": multi_head_attention,
+    "Stack": _stack,
+}

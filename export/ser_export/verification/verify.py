@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score, recall_score
 
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.network import Model
-from ser_edge.models.tolerances import BATCH, TOLERANCES
+from ser_edge.models.tolerances import BATCH, DYNAMIC, TOLERANCES
 from ser_export.errors import VerificationError
 
 MIN_INPUTS = 500
@@ -141,7 +141,8 @@ def verify(
         )
     if stateful := not np.array_equal(again, repeated):
         failures.append("the same input gets another answer the second time: the file keeps state between calls")
-    if max(np.abs(alone - batch).max() for batch in (repeated, answers[rows])) > BATCH:
+    in_batch = TOLERANCES[".onnx", DYNAMIC].inputs if model.metadata.precision == DYNAMIC else BATCH
+    if max(np.abs(alone - batch).max() for batch in (repeated, answers[rows])) > in_batch:
         failures.append("an input gets another answer alone than in a batch")
     if len(features) < MIN_INPUTS:
         failures.append(f"too few inputs to verify with ({len(features)} < {MIN_INPUTS})")
