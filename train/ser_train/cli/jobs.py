@@ -31,8 +31,28 @@ def train_locally(
     """
     from joblib import Parallel, delayed
 
+    if jobs > 1:
+        _encode_first(trainings, utterances, out)
     train = delayed(partial(_train, utterances=utterances, out=out, jobs=jobs, bar=jobs == 1))
     yield from Parallel(n_jobs=jobs, return_as="generator")(map(train, trainings))
+
+
+def _encode_first(trainings: Sequence[Settings], utterances: Sequence[Utterance], out: Path) -> None:
+    """Computes what trainings on a frozen encoder share, on all cores."""
+    from ser_train.networks.config import EncoderConfig
+    from ser_train.networks.zoo import NETWORKS
+
+    different = {
+        (t.network, t.changes, t.encoder): t for t in trainings if isinstance(NETWORKS[t.network].recipe, EncoderConfig)
+    }
+    if different:
+        from ser_train.networks.keras_backend import load
+
+        load()
+        from ser_train.training.plans import encode_first
+
+        for settings in different.values():
+            encode_first(settings, utterances, out)
 
 
 def train_on_cluster(

@@ -81,6 +81,13 @@ def add_parser(commands: Commands) -> None:
         help="warm start from this network: a finished run (with * for the fold), an .onnx file, or the bundled one, "
         "crnn; labels that it doesn't have are new",
     )
+    add(
+        "--encoder",
+        default="",
+        metavar="FILE",
+        help="weights of Whisper tiny.en for whisper-gru: OpenAI's tiny.en.pt, or Hugging Face's model.safetensors "
+        "(default: its first two blocks come with ser-train, and more are downloaded, 76 MB, once)",
+    )
     folds = ("all", *map(str, range(FOLDS)))
     add("--fold", default="all", choices=folds, metavar="K|all", help="a fold of the speaker protocol (default: all)")
     add("--seed", nargs="+", type=at_least(0), default=[0], metavar="N", help="one training each (default: 0)")
@@ -135,11 +142,14 @@ def _train(options: argparse.Namespace, client: "Client | None") -> int:
     if client is not None:  # its workers have working directories of their own
         folders, options.out = [folder.resolve() for folder in folders], options.out.resolve()
         options.init = str(Path(options.init).resolve()) if "/" in options.init else options.init
+        options.encoder = options.encoder and str(Path(options.encoder).resolve())
     utterances = read_corpora(folders)
     _describe(utterances)
     changes, teachers = tuple(options.set), tuple(options.teachers)
     trainings = [
-        Settings(network, protocol, fold, seed, options.epochs, changes, teachers, init=options.init)
+        Settings(
+            network, protocol, fold, seed, options.epochs, changes, teachers, init=options.init, encoder=options.encoder
+        )
         for protocol, network, seed in product(options.protocol, options.arch, options.seed)
         for fold in range(PROTOCOLS[protocol].folds)
         if options.fold in ("all", str(fold)) or PROTOCOLS[protocol].folds == 1

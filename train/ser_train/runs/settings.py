@@ -23,6 +23,7 @@ class Settings:
     corpus: str = ""  # digest of the recordings, and of the initial network
     recipe: str = ""  # digest of the network's sizes, front-end and recipe
     init: str = ""  # the initial network: a run, a file or a bundled network's name; "" for random weights
+    encoder: str = ""  # file with a frozen encoder's weights; "" for those that come with ser-train
 
     @property
     def name(self) -> str:

@@ -106,7 +106,7 @@ def prepare(settings: Settings, utterances: Sequence[Utterance], out: Path) -> T
 
     Raises:
         CorpusError: the corpus is too small for the protocol.
-        SerEdgeError: an unknown setting, or no network to start from.
+        SerEdgeError: an unknown setting, no network to start from, or weights of an encoder that can't be used.
     """
     network = NETWORKS[settings.network]
     recipe = with_changes(network.recipe, settings.changes)
@@ -119,6 +119,10 @@ def prepare(settings: Settings, utterances: Sequence[Utterance], out: Path) -> T
     corpus = digest([*split.train, *split.validation, *split.test, *split.extra])
     if lineage.warm_start:
         corpus += f" {lineage.warm_start.digest}"
+    if isinstance(recipe, EncoderConfig):
+        corpus += f" {FrozenEncoder.of(network, recipe, settings.encoder).digest}"
+    elif settings.encoder:
+        raise TrainingError(f"{settings.network} has no pretrained encoder: no --encoder", code="training-setting")
     settings = replace(settings, corpus=corpus, recipe=fingerprint(network.features, recipe))
     return TrainingJob(settings, network, recipe, split, lineage)
 
@@ -133,6 +137,17 @@ def make_plan(job: TrainingJob, jobs: int = -1) -> TrainingPlan:
     if isinstance(job.recipe, AugmentedConfig):
         return _augmented_plan(job, job.recipe, jobs)
     return _baseline_plan(job, job.recipe, jobs)
+
+
+def encode_first(settings: Settings, utterances: Sequence[Utterance], out: Path, jobs: int = -1) -> None:
+    """Fills the cache of a network on a frozen encoder, before trainings in several processes would each do it."""
+    job = prepare(settings, utterances, out)
+    if isinstance(job.recipe, EncoderConfig):
+        recordings = unique(utterances)
+        spectra = corpus_spectra(recordings, job.network.features, jobs)
+        by_digest = {u.digest: spectrum for u, spectrum in zip(recordings, spectra, strict=True)}
+        encoder = FrozenEncoder.of(job.network, job.recipe, settings.encoder)
+        encode_utterances(recordings, by_digest, encoder, job.recipe)
 
 
 def label_indices(utterances: Sequence[Utterance], labels: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -186,7 +201,7 @@ def _augmented_plan(job: TrainingJob, recipe: AugmentedConfig, jobs: int) -> Tra
     if isinstance(recipe, EncoderConfig):
         if job.lineage.teachers:
             raise TrainingError("a network on a frozen encoder learns from labels alone: no --teachers", code=_TEACHER)
-        encoder = FrozenEncoder(recipe.blocks, front_end, normalization)
+        encoder = FrozenEncoder.of(job.network, recipe, job.settings.encoder)
         encoded = encode_utterances(recordings, by_digest, encoder, recipe).of([*train, *extra])
         output = encoded.statistics()
         part = Classifiers(job.network, recipe, len(split.labels), encoder, output)

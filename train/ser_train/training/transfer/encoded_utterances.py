@@ -3,8 +3,9 @@
 The encoder takes most of the computation and doesn't learn. So each utterance is augmented a fixed number of times, on
 its log-mel, and what the encoder makes of these copies is kept; an epoch draws from them.
 
-The cache is keyed by all that the output depends on, and has a file for each corpus and copy: adding a corpus, or more
-copies, recomputes nothing.
+The cache is keyed by all that the output depends on. It has a file for each copy of each group of speakers that are
+always in the same part of a split: another fold, another corpus, or more copies recompute nothing. Babble is mixed from
+the voices of a group, so that no training utterance has a test speaker's voice in it.
 """
 
 import hashlib
@@ -105,16 +106,19 @@ def encode_utterances(
         recipe: how many augmentations, and which.
     """
     versions: list[dict[str, Encoded]] = [{} for _ in range(recipe.copies + 1)]
-    for corpus in dict.fromkeys(u.corpus for u in utterances):
-        recordings = sorted((u for u in utterances if u.corpus == corpus), key=lambda u: u.digest)
+    groups = defaultdict(list)
+    for utterance, name in zip(utterances, speaker_groups(utterances), strict=True):
+        groups[name].append(utterance)
+    for name, group in groups.items():
+        members = sorted(group, key=lambda u: u.digest)
         for version, rows in enumerate(versions):
-            path = cache_folder() / "encoded" / f"{_key(recordings, encoder, recipe, version)}.npy"
+            path = cache_folder() / "encoded" / f"{_key(members, encoder, recipe, version)}.npy"
             items = load_ragged(path)
             if items is None:
-                inputs = _inputs(recordings, spectra, encoder, recipe, version)
-                items = _encoded(inputs, encoder, f"{corpus} {version}/{recipe.copies}")
+                inputs = _inputs(members, spectra, encoder, recipe, version)
+                items = _encoded(inputs, encoder, f"{name} {version}/{recipe.copies}")
                 save_ragged(path, items)
-            rows |= {u.digest: item for u, item in zip(recordings, items, strict=True)}
+            rows |= {u.digest: item for u, item in zip(members, items, strict=True)}
     return EncodedUtterances(utterances, [[rows[u.digest] for u in utterances] for rows in versions], recipe)
 
 
@@ -129,17 +133,9 @@ def _inputs(
     if version == 0:
         features = [encoder.front_end.utterance(spectra[u.digest]) for u in utterances]
         return [encoder.normalization.apply(item[np.isfinite(item[:, 0])]) for item in features]
-    inputs: dict[str, Features] = {}
-    groups = defaultdict(list)
-    # Babble is mixed from voices of the same group, so that none of a test speaker is in a training utterance.
-    for utterance, group in zip(utterances, speaker_groups(utterances), strict=True):
-        groups[group].append(utterance)
-    for members in groups.values():
-        augmenter = Augmenter(recipe, encoder.front_end, [Source(spectra[u.digest], u.speaker) for u in members])
-        for place, utterance in enumerate(members):
-            random = np.random.default_rng([version, int(utterance.digest[:16], 16)])
-            inputs[utterance.digest] = encoder.normalization.apply(augmenter(place, random))
-    return [inputs[u.digest] for u in utterances]
+    augmenter = Augmenter(recipe, encoder.front_end, [Source(spectra[u.digest], u.speaker) for u in utterances])
+    randoms = [np.random.default_rng([version, int(u.digest[:16], 16)]) for u in utterances]
+    return [encoder.normalization.apply(augmenter(place, random)) for place, random in enumerate(randoms)]
 
 
 def _encoded(inputs: Sequence[Features], encoder: Encoder, title: str) -> list[Encoded]:

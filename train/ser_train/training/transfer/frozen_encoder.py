@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.metadata import Normalization
+from ser_train.data.feature_cache import front_end_of
 from ser_train.networks.config import EncoderConfig
 from ser_train.networks.whisper import FRAMES_A_STEP, set_weights
 from ser_train.networks.whisper_gru import assemble, encoder, trained_part
@@ -26,13 +28,20 @@ class FrozenEncoder:
     blocks: Sequence[int]
     front_end: FrontEnd
     normalization: Normalization
+    file: Path | None = None  # with its weights; None takes those that come with ser-train
 
     frames_a_step = FRAMES_A_STEP
 
+    @classmethod
+    def of(cls, network: Network, recipe: EncoderConfig, file: str) -> "FrozenEncoder":
+        """The one of a network; `file` is "" for its usual weights."""
+        assert network.normalization is not None
+        return cls(recipe.blocks, front_end_of(network.features), network.normalization, Path(file) if file else None)
+
     @cached_property
     def weights(self) -> dict[str, npt.NDArray[np.float32]]:
-        """As `whisper_weights` names them."""
-        return load_encoder_weights(blocks=max(self.blocks))
+        """As `whisper_weights` names them; raises what `load_encoder_weights` does."""
+        return load_encoder_weights(self.file, max(self.blocks))
 
     @cached_property
     def digest(self) -> str:
