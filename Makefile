@@ -1,13 +1,14 @@
 # Every target makes what it needs, the virtual environment first. Python 3.11 or newer and make are enough.
 
 # RAVDESS: a folder or zip of RAVDESS speech; empty downloads it into the user's cache. OTHERS: folders of other corpora,
-# which the network we ship learns from as well: RAVDESS song, nEMO, CREMA-D ... SEEDS: for `evaluate`. JOBS: trainings
-# at a time. VARIATION: for `test-variations`; all if none is given. WORKERS: processes that run tests.
-# OPTIONS: of pytest, for `test` and `test-all`.
+# which the networks we ship learn from as well: RAVDESS song, nEMO, CREMA-D ... SEEDS and SHIPPED, the networks that are
+# bundled: for `evaluate`. JOBS: trainings at a time. VARIATION: for `test-variations`; all if none is given. WORKERS:
+# processes that run tests. OPTIONS: of pytest, for `test` and `test-all`.
 PYTHON ?= python3
 RAVDESS ?=
 OTHERS ?=
 SEEDS ?= 0 1 2
+SHIPPED ?= crnn whisper-gru
 RUNS ?= $(or $(wildcard runs/*-speaker-fold0-seed0),runs/*)
 PRECISION ?= all
 JOBS ?= 2
@@ -59,12 +60,12 @@ train: .venv/dev  ## train rnn, lstm and gru as the notebook did (15 minutes on 
 evaluate: .venv/dev  ## train every network by every protocol (a night on 2 cores), and make the README's table
 	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --protocol notebook utterance --out runs
 	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --protocol speaker --seed $(SEEDS) --out runs
-	$(BIN)/ser-train $(ALL) --jobs $(JOBS) --arch crnn --protocol inner speaker --seed $(SEEDS) --out runs
-	$(BIN)/ser-train $(ALL) --arch crnn --protocol all --out runs
+	$(BIN)/ser-train $(ALL) --jobs $(JOBS) --arch $(SHIPPED) --protocol inner speaker --seed $(SEEDS) --out runs
+	$(BIN)/ser-train $(ALL) --arch $(SHIPPED) --protocol all --out runs
 	$(BIN)/ser-train evaluate runs/* --update-runs
-	$(BIN)/ser-export runs/crnn-speaker-* --precision int8 --out exported
+	$(BIN)/ser-export $(SHIPPED:%=runs/%-speaker-*) --precision int8 --out exported
 	$(BIN)/ser-export runs/crnn-speaker-* --precision int8-per-tensor --format tflite --out exported
-	$(BIN)/ser-train robustness runs/crnn-speaker-* $(DATA) --jobs $(JOBS) --markdown train/robustness.md
+	$(BIN)/ser-train robustness $(SHIPPED:%=runs/%-speaker-*) $(DATA) --jobs $(JOBS) --markdown train/robustness.md
 	$(BIN)/ser-train evaluate runs/* --exported exported --out train/results.json --page README.md edge/ser_edge/models/bundled/MODEL_CARD.md
 
 export: .venv/dev  ## convert to ONNX and TFLite in every precision, verify each file, make export/results.md; RUNS="runs/..."

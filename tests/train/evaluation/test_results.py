@@ -1,5 +1,6 @@
 """Many runs become rows and a table; runs are written by hand here, nothing is trained."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import Accuracy, ModelMetadata
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.data.splits import SPEAKER_FOLDS
-from ser_train.evaluation.results import calibration_answers, evaluate, update_runs
+from ser_train.evaluation.results import Row, calibration_answers, evaluate, update_runs, with_other_networks
 from ser_train.reporting.tables import results_table
 from ser_train.runs.grouping import group_runs
 from ser_train.runs.run_directory import Answers, RunDirectory
@@ -256,3 +257,13 @@ def test_the_readmes_table_shows_the_network_not_its_files(
     rows = evaluate([run], tmp_path).rows
     assert len(rows) == 2
     assert results_table(rows) == results_table(rows[:1])
+
+
+def test_rows_of_networks_that_were_not_evaluated_stay(tmp_path: Path) -> None:
+    def row(network: str, wa: float) -> Row:
+        return {"network": network, "protocol": "speaker", "wa": wa}
+
+    file = tmp_path / "results.json"
+    assert with_other_networks([row("gru", 1.0)], file) == [row("gru", 1.0)]
+    file.write_text(json.dumps([row("crnn", 2.0), row("gru", 3.0)]), "utf-8")
+    assert with_other_networks([row("gru", 1.0)], file) == [row("crnn", 2.0), row("gru", 1.0)]

@@ -19,7 +19,7 @@ def add_parser(commands: Commands) -> None:
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="finished run directories")
     add("--update-runs", action="store_true", help="write temperature, threshold and pooled accuracy into the runs")
-    add("--out", type=Path, metavar="FILE", help="write the rows there, as JSON")
+    add("--out", type=Path, metavar="FILE", help="write the rows there, as JSON; those of other networks stay")
     add("--page", nargs="+", type=Path, default=[], metavar="FILE", help="put tables into pages, between their markers")
     add("--exported", type=Path, metavar="DIR", help="evaluate the model files ser-export made there as well")
     parser.set_defaults(run=run)
@@ -28,7 +28,7 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prints the table; returns the exit code."""
     from ser_train.data.atomic import write_text
-    from ser_train.evaluation.results import evaluate, update_runs
+    from ser_train.evaluation.results import evaluate, update_runs, with_other_networks
     from ser_train.reporting.model_card import include_model_cards
     from ser_train.reporting.tables import include_table, results_table
 
@@ -36,10 +36,12 @@ def run(options: argparse.Namespace) -> int:
     evaluation = evaluate(runs, options.exported)
     if options.update_runs:
         update_runs(evaluation)
+    rows = evaluation.rows
     if options.out:
-        write_text(options.out, json.dumps(evaluation.rows, indent=1) + "\n")
+        rows = with_other_networks(rows, options.out)
+        write_text(options.out, json.dumps(rows, indent=1) + "\n")
     for page in options.page:
-        include_table(evaluation.rows, page)
+        include_table(rows, page)
         include_model_cards(runs, page)
     if not evaluation.rows:
         print(

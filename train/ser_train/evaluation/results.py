@@ -1,5 +1,6 @@
 """Many runs become rows of one table, `train/results.json`, and each run gets its calibration and pooled accuracy."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -83,6 +84,13 @@ def update_runs(evaluation: Evaluation) -> None:
     for run, metadata in evaluation.metadata.items():
         if metadata != run.metadata:
             run.write("description.json", metadata.to_json())
+
+
+def with_other_networks(rows: Sequence[Row], file: Path) -> list[Row]:
+    """Rows, and those of networks that have none among them from an earlier file, sorted by network."""
+    earlier: list[Row] = json.loads(file.read_text("utf-8")) if file.exists() else []
+    evaluated = {row["network"] for row in rows}
+    return sorted([*rows, *(row for row in earlier if row["network"] not in evaluated)], key=lambda row: row["network"])
 
 
 def calibration_answers(run: RunDirectory, groups: Mapping[tuple[str, str], RunGroup]) -> list[Answers]:

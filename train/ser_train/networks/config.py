@@ -113,20 +113,23 @@ class EncoderConfig(AugmentedConfig):
     So an utterance has a fixed number of augmentations, and each epoch draws from them.
     """
 
-    epochs: int = 20
-    restart: int = 20
+    epochs: int = 30
+    restart: int = 30
     batch_size: int = 32
     warm_up: int = 1
     average: float = 0.9
     crop: float = 0.3
     frames: int = 300
+    noise: float = 0.6
+    noise_db: tuple[float, float] = (3.0, 30.0)
+    reverberation: float = 0.2
     bands_masked: int = 0
     extra_corpora_ratio: float = 2.0
     channels: tuple[int, ...] = ()  # it has no convolutions of its own
     units: int = 64
     dropout: float = 0.4
     copies: int = 8  # augmentations of an utterance
-    augmented: float = 0.6  # share of utterances, in an epoch, that are one of these
+    augmented: float = 0.8  # share of utterances, in an epoch, that are one of these
     shortest: float = 0.6  # of an utterance's steps that an epoch takes
     blocks: tuple[int, ...] = (2,)  # of the encoder, from 1 on, whose outputs are used
     classifiers: int = 2  # averaged

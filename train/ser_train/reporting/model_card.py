@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from ser_train.data.atomic import write_text
-from ser_train.data.utterance import CorpusError
 from ser_train.evaluation.metrics import reliability
 from ser_train.reporting.statistics import ResultSummary, gather
 from ser_train.reporting.tables import robustness_table, value_range
@@ -21,19 +20,12 @@ _MARKS = re.compile(r"(<!-- ((\S[^\n]*) by (\w+)): made by make evaluate -->\n).
 
 
 def include_model_cards(runs: Sequence[RunDirectory], page: Path) -> None:
-    """Puts what was found of a network between the marks that name it; a page without such marks stays as it is.
-
-    Raises:
-        CorpusError: none of the runs is of the network and protocol that the page names.
-    """
+    """Puts what was found of a network between the marks that name it; marks of other networks keep their content."""
 
     def found(marks: re.Match[str]) -> str:
-        begin, name, label, protocol, end = marks.groups()
+        begin, _, label, protocol, end = marks.groups()
         named = [run for run in runs if (run.settings.label, run.settings.protocol) == (label, protocol)]
-        if not named:
-            message = f"{page}: it shows {name}, and none of these runs is of that; give them as well"
-            raise CorpusError(message, code="runs-incomplete")
-        return f"{begin}{card(gather(named))}{end}"
+        return f"{begin}{card(gather(named))}{end}" if named else marks[0]
 
     text = page.read_text("utf-8")
     if (made := _MARKS.sub(found, text)) != text:
