@@ -50,8 +50,10 @@ class Normalization:
     def apply(self, features: Features) -> Features:
         """(..., coefficients) float32 in and out; missing frames, which are NaN, become zeros, which are masked."""
         mean, std = self._arrays
-        scaled: Features = (features - mean) / std
-        return np.where(np.isnan(scaled), np.float32(0), scaled)
+        scaled: Features = features - mean
+        scaled /= std
+        scaled[np.isnan(scaled)] = 0
+        return scaled
 
 
 @dataclass(frozen=True)

@@ -77,13 +77,12 @@ class Model:
 
         A network of a free length gets the frames that are there, without those missing at the end (NaN).
         """
-        lengths = np.full(len(features), features.shape[1])
         if self._free_length:
-            lengths = np.maximum(1, lengths - np.isnan(features[:, :, 0]).sum(axis=1))
-        output = np.empty((len(features), len(self.file_metadata.labels)), np.float32)
-        for length in set(lengths.tolist()):
-            rows = lengths == length
-            output[rows] = self._run(self.metadata.inputs(features[rows, :length]))
+            lengths = features.shape[1] - np.isnan(features[:, :, 0]).sum(axis=1)
+            if lengths.min() < lengths.max():
+                return np.concatenate([self.probabilities(window[None]) for window in features])
+            features = features[:, : max(1, lengths[0])]
+        output = self._run(self.metadata.inputs(features))
         if self.metadata.temperature != 1.0:
             output = apply_temperature(output, self.metadata.temperature)
         return output if self._chosen is None else self._chosen.apply(output)
