@@ -8,6 +8,7 @@ versions and fields that it doesn't know, so that training and inference can't d
 import json
 import math
 from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cached_property
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -42,9 +43,13 @@ class Normalization:
         if not finite or not all(1 / _MAX_STATISTIC <= std <= _MAX_STATISTIC for std in self.std):
             raise ValueError(f"normalization: means must be finite, stds above 0, and none beyond {_MAX_STATISTIC:g}")
 
+    @cached_property
+    def _arrays(self) -> tuple[Features, Features]:
+        return np.array(self.mean, np.float32), np.array(self.std, np.float32)
+
     def apply(self, features: Features) -> Features:
         """(..., coefficients) float32 in and out; missing frames, which are NaN, become zeros, which are masked."""
-        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        mean, std = self._arrays
         scaled: Features = features - mean
         scaled /= std
         scaled[np.isnan(scaled)] = 0

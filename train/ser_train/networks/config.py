@@ -113,8 +113,8 @@ class EncoderConfig(AugmentedConfig):
     So an utterance has a fixed number of augmentations, and each epoch draws from them.
     """
 
-    epochs: int = 30
-    restart: int = 30
+    epochs: int = 60
+    restart: int = 60
     batch_size: int = 32
     warm_up: int = 1
     average: float = 0.9
@@ -132,7 +132,7 @@ class EncoderConfig(AugmentedConfig):
     augmented: float = 0.8  # share of utterances, in an epoch, that are one of these
     shortest: float = 0.6  # of an utterance's steps that an epoch takes
     blocks: tuple[int, ...] = (2,)  # of the encoder, from 1 on, whose outputs are used
-    classifiers: int = 2  # averaged
+    classifiers: int = 3  # averaged
 
     def __post_init__(self) -> None:
         super().__post_init__()

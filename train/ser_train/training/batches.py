@@ -15,6 +15,9 @@ Teacher = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]  # normal
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[Any]]
 
 
+_MULTIPLE = 4  # of a batch's steps: each number of steps is compiled once (`xla_rnn`), which takes a second
+
+
 class Batches(Protocol):
     """Makes the batches of an epoch."""
 
@@ -152,7 +155,8 @@ class ClassifierBatches:
 
 
 def _joined(parts: Sequence[Batch]) -> Batch:
-    steps = max(features.shape[1] for features, _ in parts)
+    longest = max(features.shape[1] for features, _ in parts)
+    steps = -(-longest // _MULTIPLE) * _MULTIPLE
     padded = [np.pad(features, ((0, 0), (0, steps - features.shape[1]), (0, 0))) for features, _ in parts]
     return np.stack(padded, axis=1), np.stack([targets for _, targets in parts], axis=1)
 
