@@ -183,7 +183,7 @@ def test_whispers_own_weights_in_onnx(sounds: list[Path]) -> None:
     network = NETWORKS["whisper-gru"]
     config = network.features
     model = shaken(whisper_gru((None, config.coefficients), 8, blocks=(2,)), 0.02)
-    set_weights(model, load_encoder_weights(blocks=2), blocks=2)
+    set_weights(model, load_encoder_weights(blocks=2))
     front_end, graph = FrontEnd(config), build_graph(model)
     features = np.stack([front_end(soundfile.read(path, dtype="float32")[0][:48_000]) for path in sounds])
     inputs = ModelMetadata("whisper-gru", tuple("abcdefgh"), config, network.normalization).inputs(features)
