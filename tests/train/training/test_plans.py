@@ -13,9 +13,9 @@ from tests.train.training.trainings import CRNN, SMALL, plan_of
 
 def test_songs_of_test_speakers_do_not_train(everything: Sequence[Utterance], tmp_path: Path) -> None:
     made = plan_of(CRNN, everything, tmp_path)
-    speakers = {source.speaker for source in made.batches.augmenter.sources}
+    speakers = {source.speaker for source in made.batches.source.sources}
     assert speakers == {"ravdess/01", "ravdess/03", "ravdess/04", "ravdess/06", "nemo/EB0", "nemo/KS0"}
-    assert len(made.batches.augmenter.sources) == 64 + 24 + 12
+    assert len(made.batches.source.sources) == 64 + 24 + 12
 
 
 def test_a_corpus_does_not_train_a_label_it_lacks(everything: Sequence[Utterance], tmp_path: Path) -> None:
@@ -51,4 +51,4 @@ def test_other_corpora_share_their_part_by_the_root_of_their_sizes(
 
 def test_every_actor_trains_the_network_to_ship(everything: Sequence[Utterance], tmp_path: Path) -> None:
     made = plan_of(replace(CRNN, protocol="all"), everything, tmp_path)
-    assert len(made.batches.augmenter.sources) == 96 + 36 + 12
+    assert len(made.batches.source.sources) == 96 + 36 + 12

@@ -21,13 +21,13 @@ class _KerasRuntime:
     """A `Runtime` for Keras models."""
 
     name = "Keras"
-    input_shape: tuple[int | None, ...] = ()  # any
 
     def __init__(self, path: Path):
         load()
         import keras
 
         self._model = keras.models.load_model(path, compile=False)
+        self.input_shape: tuple[int | None, ...] = self._model.input_shape
 
     def run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         answers: npt.NDArray[np.float32] = self._model.predict(inputs, batch_size=64, verbose=0)

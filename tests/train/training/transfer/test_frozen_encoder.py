@@ -19,7 +19,7 @@ from ser_train.training.transfer.lineage import TrainingError
 from tests import messages
 from tests.train.training.trainings import epochs_trained, same
 
-SMALL = ("epochs=2", "copies=1", "dense=8", "units=4", "extra_corpora_ratio=0.5")
+SMALL = ("epochs=2", "copies=1", "classifiers=2", "dense=8", "units=4", "extra_corpora_ratio=0.5")
 SETTINGS = Settings("whisper-gru", "speaker", changes=SMALL)
 
 
@@ -83,7 +83,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights(
 def test_what_is_cached_is_not_computed_again(everything: Sequence[Utterance], tmp_path: Path, cache: Path) -> None:
     first = _encoded(SETTINGS, everything, tmp_path)
     files = {path: path.stat().st_mtime_ns for path in cache.rglob("*.npy")}
-    more = replace(SETTINGS, changes=(*SMALL[:1], "copies=2", *SMALL[2:]))
+    more = replace(SETTINGS, changes=(*SMALL, "copies=2"))
     second = _encoded(more, everything, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in files} == files
     assert [len(encoded.versions) for encoded in (first, second)] == [2, 3]
