@@ -183,5 +183,5 @@ def test_the_input_of_whisper_gru_is_whispers(voices: list[Samples]) -> None:
         whispers = (np.maximum(logarithm, logarithm.max() - 8) + 4) / 4
         shift = np.median(whispers - ours)
         above = (ours > ours.min() + 1e-3) & (whispers > whispers.min() + 1e-3)
-        assert above.mean() > 0.5
+        assert above.mean() > 0.25  # pauses are below
         np.testing.assert_allclose((whispers - shift)[above], ours[above], atol=1e-3)
