@@ -13,7 +13,8 @@ import numpy as np
 from ser_edge.audio.sound import Samples
 from ser_edge.errors import ModelError
 from ser_edge.errors.install_hints import reinstall
-from ser_edge.models.loader import BUNDLED, FileModel, open_model
+from ser_edge.models.bundled.names import BUNDLED
+from ser_edge.models.loader import FileModel, open_model
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.tolerances import tolerance
 

@@ -17,7 +17,8 @@ from harness.case import Settings, Table, main
 from harness.timing import Figures, in_turn
 
 from ser_edge.audio.reading import read
-from ser_edge.models.loader import BUNDLED, open_model
+from ser_edge.models.bundled.names import BUNDLED
+from ser_edge.models.loader import open_model
 
 TURNS, CALLS = 12, 3  # for a round
 Level = onnxruntime.GraphOptimizationLevel

@@ -19,7 +19,8 @@ from ser_edge.cli.doctor import DoctorOptions, run_doctor
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.models import integrity as self_test
-from ser_edge.models.loader import BUNDLED, open_model
+from ser_edge.models.bundled.names import BUNDLED
+from ser_edge.models.loader import open_model
 from ser_edge.recognition.voice_activity import voice_detector
 from ser_edge.recognition.voice_activity.voice_detector import VoiceDetector
 from tests import messages

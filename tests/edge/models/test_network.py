@@ -14,7 +14,10 @@ from ser_edge.audio.reading import read
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.models.loader import BUNDLED, DEFAULT, open_model
+from ser_edge.models import loader
+from ser_edge.models.bundled.names import ALIASES, BUNDLED, DEFAULT, FILES
+from ser_edge.models.integrity import model_files
+from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import ModelMetadata, Normalization
 from ser_edge.models.network import MAX_BATCH, Model, apply_temperature
 from ser_edge.models.runtimes.base import RUNTIMES, runtimes_by_suffix
@@ -98,8 +101,24 @@ def test_more_threads_answer_the_same(suffix: str) -> None:
 
 
 def test_a_bundled_model_is_found_by_name_and_by_format() -> None:
-    assert open_model(DEFAULT).path == open_model(f"{DEFAULT}.tflite").path == BUNDLED / f"{DEFAULT}.tflite"
-    assert open_model(f"{DEFAULT}.onnx").path == BUNDLED / f"{DEFAULT}.onnx"
+    assert open_model("crnn").path == open_model("crnn.tflite").path == BUNDLED / "crnn.tflite"
+    assert open_model("crnn.onnx").path == BUNDLED / "crnn.onnx"
+
+
+@pytest.mark.parametrize(("alias", "network"), ALIASES.items())
+@pytest.mark.parametrize("suffix", ["", *RUNTIMES])
+def test_an_alias_is_the_name_of_a_network_with_and_without_a_suffix(
+    alias: str, network: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for runtime in RUNTIMES:
+        (tmp_path / f"{network}{runtime}").write_bytes((BUNDLED / f"crnn{runtime}").read_bytes())
+    monkeypatch.setattr(loader, "BUNDLED", tmp_path)
+    assert open_model(alias + suffix).path == tmp_path / f"{network}{suffix or next(iter(RUNTIMES))}"
+    assert open_model(network + suffix).path == open_model(alias + suffix).path
+
+
+def test_every_bundled_file_has_an_alias_under_which_it_is_listed() -> None:
+    assert sorted(name for files in FILES.values() for name in files) == [path.name for path in model_files()]
 
 
 def test_temperature_and_normalization_are_applied(tmp_path: Path, small_onnx: Any) -> None:
@@ -156,8 +175,8 @@ def test_a_network_whose_output_is_not_a_probability_per_label_is_refused(output
 def test_an_unknown_name_is_refused_with_the_bundled_ones() -> None:
     with messages.raises(ModelError, "model-not-found") as error:
         open_model("gpt")
-    assert f"{DEFAULT}.onnx" in str(error.value)
-    assert f"{DEFAULT}.tflite" in str(error.value)
+    assert f"{DEFAULT} (" in str(error.value)
+    assert all(path.name in str(error.value) for path in model_files())
 
 
 def test_a_name_too_long_for_a_file_is_refused() -> None:
@@ -185,7 +204,7 @@ def test_without_the_preferred_runtime_the_other_is_used_and_the_log_has_it_once
     without_litert: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
-        assert open_model(DEFAULT).path == BUNDLED / f"{DEFAULT}.onnx"
+        assert open_model("small").path == BUNDLED / "crnn.onnx"
     (record,) = caplog.records
     assert record.getMessage().endswith("; using crnn.onnx meanwhile")
 
@@ -210,8 +229,9 @@ def test_an_existing_file_comes_before_a_bundled_one_of_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("crnn.onnx").write_text("damaged")
-    with messages.raises(ModelError, "model-damaged") as error:
-        open_model("crnn.onnx")
-    assert str(error.value).startswith("crnn.onnx: ")
-    assert open_model("crnn").path.parent == BUNDLED
+    for name in ("crnn", "small"):
+        Path(f"{name}.onnx").write_text("damaged")
+        with messages.raises(ModelError, "model-damaged") as error:
+            open_model(f"{name}.onnx")
+        assert str(error.value).startswith(f"{name}.onnx: ")
+        assert open_model(name).path.parent == BUNDLED

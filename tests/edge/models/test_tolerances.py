@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser_edge.models.loader import DEFAULT, open_model
+from ser_edge.models.bundled.names import DEFAULT
+from ser_edge.models.loader import open_model
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.tolerances import TOLERANCES, tolerance

@@ -16,7 +16,8 @@ import pytest
 
 from ser_edge import ModelError, Prediction, Recognizer
 from ser_edge.features.config import FeatureConfig
-from ser_edge.models.loader import DEFAULT, warn_once
+from ser_edge.models.bundled.names import DEFAULT
+from ser_edge.models.loader import warn_once
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes import litert
