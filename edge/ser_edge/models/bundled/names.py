@@ -7,6 +7,6 @@ another network becomes the accurate one. Either can have a suffix: `accurate.on
 from pathlib import Path
 
 BUNDLED = Path(__file__).parent
-ALIASES = {"accurate": "whisper-gru", "small": "crnn"}  # to the name of the network
+ALIASES = {"accurate": "whisper-gru", "small": "crnn"}  # to the network's name; the most accurate first
 DEFAULT = "small"
 FILES = {alias: sorted(path.name for path in BUNDLED.glob(f"{network}.*")) for alias, network in ALIASES.items()}
