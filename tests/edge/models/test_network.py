@@ -35,7 +35,7 @@ def described(temperature: float = 1.0, normalization: Normalization | None = No
 
 
 def test_both_runtimes_agree(sounds: list[Path]) -> None:
-    onnx_runtime, litert = open_model(f"{DEFAULT}.onnx"), open_model(f"{DEFAULT}.tflite")
+    onnx_runtime, litert = open_model("small.onnx"), open_model("small.tflite")
     # the precision that tflite-runtime 2.14 reads as well
     assert litert.metadata == replace(onnx_runtime.metadata, precision="int8-per-tensor")
     config = onnx_runtime.metadata.features
@@ -44,9 +44,9 @@ def test_both_runtimes_agree(sounds: list[Path]) -> None:
         np.testing.assert_allclose(litert.probabilities(features), onnx_runtime.probabilities(features), atol=FORMATS)
 
 
-@pytest.mark.parametrize("suffix", RUNTIMES)
-def test_a_batch_equals_its_members_one_by_one(suffix: str) -> None:
-    model = open_model(DEFAULT + suffix)
+@pytest.mark.parametrize("path", model_files(), ids=lambda path: path.name)
+def test_a_batch_equals_its_members_one_by_one(path: Path) -> None:
+    model = open_model(path)
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 48_000)).astype(np.float32)
     batch = np.stack([model.features(one) for one in noise])
     one_by_one = np.concatenate([model.probabilities(one[None]) for one in batch])
@@ -78,25 +78,25 @@ def test_missing_frames_are_computed_by_networks_of_a_fixed_length_only(
     assert sorted(lengths) == computed
 
 
-@pytest.mark.parametrize("suffix", RUNTIMES)
-def test_padding_changes_no_answer(suffix: str) -> None:
+@pytest.mark.parametrize("path", model_files(), ids=lambda path: path.name)
+def test_padding_changes_no_answer(path: Path) -> None:
     """Of masked networks, which need none; also at the shortest and at odd lengths."""
-    model = open_model(DEFAULT + suffix)
-    module, name = RUNTIMES[suffix]
+    model = open_model(path)
+    module, name = RUNTIMES[path.suffix]
     runtime = getattr(import_module(module), name)(model.path.read_bytes(), model.path.name)
     assert runtime.input_shape[1] is None
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 48_000).astype(np.float32)
     features = np.stack([model.features(noise[: 160 * frames]) for frames in (299, 1, 2, 7, 100, 189, 190)])
     padded = apply_temperature(runtime.run(model.metadata.inputs(features)), model.metadata.temperature)
-    bound = tolerance(suffix, model.metadata.precision).inputs
+    bound = tolerance(path.suffix, model.metadata.precision).inputs
     np.testing.assert_allclose(model.probabilities(features), padded, rtol=0, atol=bound)
 
 
-@pytest.mark.parametrize("suffix", RUNTIMES)
-def test_more_threads_answer_the_same(suffix: str) -> None:
-    features = np.zeros((1, *open_model().features(np.zeros(1, np.float32)).shape), np.float32)
-    one, two = (open_model(DEFAULT + suffix, threads) for threads in (1, 2))
-    bound = tolerance(suffix, one.metadata.precision).inputs
+@pytest.mark.parametrize("path", model_files(), ids=lambda path: path.name)
+def test_more_threads_answer_the_same(path: Path) -> None:
+    one, two = (open_model(path, threads) for threads in (1, 2))
+    features = np.zeros((1, *one.features(np.zeros(1, np.float32)).shape), np.float32)
+    bound = tolerance(path.suffix, one.metadata.precision).inputs
     np.testing.assert_allclose(one.probabilities(features), two.probabilities(features), rtol=0, atol=bound)
 
 
@@ -195,7 +195,7 @@ def test_a_missing_runtime_names_the_command_that_installs_it(
     without_litert: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    for name in (f"{DEFAULT}.onnx", f"{DEFAULT}.tflite", DEFAULT):
+    for name in ("small.onnx", "small.tflite", "small"):
         with messages.raises(RuntimeUnavailable, "runtime-unavailable"):
             open_model(name)
 
@@ -222,7 +222,7 @@ def test_tflite_runtime_is_used_if_litert_is_missing(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     monkeypatch.setitem(sys.modules, "tflite_runtime", ModuleType("tflite_runtime"))
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", stand_in)
-    assert open_model(f"{DEFAULT}.tflite").metadata.labels == open_model(f"{DEFAULT}.onnx").metadata.labels
+    assert open_model("small.tflite").metadata.labels == open_model("small.onnx").metadata.labels
 
 
 def test_an_existing_file_comes_before_a_bundled_one_of_its_name(

@@ -14,7 +14,7 @@ import pytest
 
 from ser_edge import ModelError, Recognizer, WindowConfig
 from ser_edge.features.config import FeatureConfig
-from ser_edge.models.bundled.names import BUNDLED, DEFAULT
+from ser_edge.models.bundled.names import BUNDLED, FILES
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.runtimes.base import RUNTIMES
 from tests import messages
@@ -31,7 +31,7 @@ def model_file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", [DEFAULT, *(DEFAULT + suffix for suffix in RUNTIMES)])
+@pytest.mark.parametrize("name", [*FILES, *(f"small{suffix}" for suffix in RUNTIMES)])
 @pytest.mark.parametrize(
     "same",
     [copy.copy, copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))],
@@ -111,7 +111,7 @@ if __name__ == "__main__":
 def test_a_pool_maps_predict(method: str, suffix: str, sounds: list[Path], tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(POOL)
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", program, method, DEFAULT + suffix, *sounds]
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", program, method, f"small{suffix}", *sounds]
     unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(command, env=unmeasured, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
