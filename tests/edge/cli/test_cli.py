@@ -46,17 +46,18 @@ def test_files_are_classified_in_the_order_given(form: str, sounds: list[Path], 
 
 
 def test_the_accuracy_is_printed_with_text_only(sounds: list[Path], capsys: Capture) -> None:
-    assert main([str(sounds[0])]) == 0
+    assert main(["--model", "small", str(sounds[0])]) == 0
     notice = capsys.readouterr().err
     assert notice.startswith("model ")
     assert "protocol" in notice
     assert notice.count("\n") == 1
-    assert main(["--format", "json", str(sounds[0])]) == 0
+    assert main(["--model", "small", "--format", "json", str(sounds[0])]) == 0
     assert capsys.readouterr().err == ""
 
 
 def test_labels_can_be_chosen_and_merged(sounds: list[Path], capsys: Capture) -> None:
-    choice = ["--labels", "low, happy", "--map", "calm=low", "--map", "sad=low,neutral=low", "--labels", "angry"]
+    choice = ["--model", "small", "--labels", "low, happy", "--map", "calm=low", "--map", "sad=low,neutral=low"]
+    choice += ["--labels", "angry"]
     assert main([*choice, "--describe"]) == 0
     described = json.loads(capsys.readouterr().out)
     assert (described["labels"], described["accuracy"]) == (["low", "happy", "angry"], None)
