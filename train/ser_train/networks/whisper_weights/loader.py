@@ -1,7 +1,8 @@
 """Loads the encoder weights of Whisper tiny.en.
 
-The first three blocks are here, in `tiny_en_3_blocks.npz`: float16, as OpenAI published them. Whisper's code and weights
-are under the MIT License (https://github.com/openai/whisper#license); the notice is in `tiny_en_3_blocks.LICENSE`.
+The first three blocks are here, in `tiny_en_3_blocks.npz`: float16, as OpenAI published them. Whisper's code and
+weights are under the MIT License (https://github.com/openai/whisper#license); the notice is in
+`tiny_en_3_blocks.LICENSE`.
 """
 
 import zipfile
