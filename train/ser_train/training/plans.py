@@ -215,7 +215,7 @@ def _augmented_plan(job: TrainingJob, recipe: AugmentedConfig, jobs: int) -> Tra
         encoded = encode_utterances(recordings, by_digest, encoder, recipe).of([*train, *extra])
         output = encoded.statistics()
         part = Classifiers(job.network, recipe, len(split.labels), encoder, output)
-        batches = ClassifierBatches(AugmentedBatches(encoded, output, examples, recipe), recipe.classifiers)
+        batches = ClassifierBatches(AugmentedBatches(encoded, output, examples, recipe), len(recipe.classifiers))
     else:
         part = WholeNetwork(job.network, recipe, len(split.labels), frames=None)
         augmenter = Augmenter(recipe, front_end, [Source(by_digest[u.digest], u.speaker) for u in (*train, *extra)])
