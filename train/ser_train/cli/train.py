@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ser_edge.models.bundled.names import ALIASES
 from ser_train.cli.console import Commands, at_least
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ examples:
   ser-train train                                    the same; downloads RAVDESS speech (209 MB) into the cache first
   ser-train train --arch gru --protocol speaker      five trainings, each tested on unseen speakers
   ser-train train --arch crnn --protocol speaker --data ravdess/ --data ravdess_song/ --data nemo/
-                                                     the bundled network's training, with other corpora added
-  ser-train train --data recordings/ --init crnn --set epochs=40 learning_rate=0.0005
-                                                     your own recordings and labels, from the bundled network
+                                                     the small network's training, with other corpora added
+  ser-train train --data recordings/ --init small --set epochs=40 learning_rate=0.0005
+                                                     your own recordings and labels, from a bundled network
 
 A training that was stopped continues where it was; one that is finished is not repeated. Each leaves a directory
 RUNS/<network>-<protocol>-..., with the network, its metrics and plots: what ser-export takes.
@@ -78,8 +79,8 @@ def add_parser(commands: Commands) -> None:
         "--init",
         default="",
         metavar="RUN|NAME",
-        help="warm start from this network: a finished run (with * for the fold), an .onnx file, or the bundled one, "
-        "crnn; labels that it doesn't have are new",
+        help="warm start from this network: a finished run (with * for the fold), an .onnx file, or a bundled one, "
+        "like small; labels that it doesn't have are new",
     )
     add(
         "--encoder",
@@ -138,6 +139,7 @@ def _train(options: argparse.Namespace, client: "Client | None") -> int:
     from ser_train.reporting.tables import caution
     from ser_train.runs.settings import Settings
 
+    options.init = ALIASES.get(options.init, options.init)  # which stays the same, in records
     folders = [locate(path, options.mirror) for path in options.data or [None]]
     if client is not None:  # its workers have working directories of their own
         folders, options.out = [folder.resolve() for folder in folders], options.out.resolve()
