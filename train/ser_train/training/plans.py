@@ -109,7 +109,10 @@ def prepare(settings: Settings, utterances: Sequence[Utterance], out: Path) -> T
         SerEdgeError: an unknown setting, no network to start from, or weights of an encoder that can't be used.
     """
     network = NETWORKS[settings.network]
-    recipe = with_changes(network.recipe, settings.changes)
+    recipe = network.recipe
+    if isinstance(recipe, EncoderConfig) and utterances[0].is_custom:
+        recipe = recipe.for_custom_corpus(len(unique(utterances)))
+    recipe = with_changes(recipe, settings.changes)
     if settings.epochs is not None:
         recipe = replace(recipe, epochs=settings.epochs)
     split = PROTOCOLS[settings.protocol].split(utterances, settings.fold, settings.seed)
@@ -203,7 +206,8 @@ def _augmented_plan(job: TrainingJob, recipe: AugmentedConfig, jobs: int) -> Tra
             raise TrainingError("a network on a frozen encoder learns from labels alone: no --teachers", code=_TEACHER)
         encoder = FrozenEncoder.of(job.network, recipe, job.settings.encoder)
         encoded = encode_utterances(recordings, by_digest, encoder, recipe).of([*train, *extra])
-        output = encoded.statistics()
+        start = job.lineage.warm_start
+        output = start.encoder_output() if start else encoded.statistics()
         part = Classifiers(job.network, recipe, len(split.labels), encoder, output)
         batches = ClassifierBatches(AugmentedBatches(encoded, output, examples, recipe), recipe.classifiers)
     else:
