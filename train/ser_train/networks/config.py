@@ -11,8 +11,6 @@ from ser_edge.errors import SerEdgeError
 from ser_edge.features.config import FeatureConfig
 
 _CODE = "training-setting"
-_CUSTOM_COPIES = 2400  # augmentations of a custom corpus, in all; 20 ms each on two cores
-_MIN_COPIES = 2  # of each recording
 # Names of 0.1, for `--set` and for fingerprints: a finished run of 0.1 is not trained again.
 _FORMER_NAMES = {
     "AugmentedConfig": "Augmented",
@@ -143,14 +141,6 @@ class EncoderConfig(AugmentedConfig):
         _require(self, "copies classifiers", "1 or more", lambda value: value >= 1)
         _require(self, "augmented shortest", "0 to 1", lambda value: 0 <= value <= 1)
         _require(self, "blocks", "1 to 4", lambda value: 1 <= value <= 4)
-
-    def for_custom_corpus(self, recordings: int) -> "EncoderConfig":
-        """The recipe for own recordings: fewer copies of each if they are many, so that encoding takes a minute.
-
-        >>> [EncoderConfig().for_custom_corpus(count).copies for count in (40, 800, 5000)]
-        [8, 3, 2]
-        """
-        return replace(self, copies=min(self.copies, max(_MIN_COPIES, _CUSTOM_COPIES // recordings)))
 
     @property
     def sizes(self) -> dict[str, Any]:

@@ -109,10 +109,7 @@ def prepare(settings: Settings, utterances: Sequence[Utterance], out: Path) -> T
         SerEdgeError: an unknown setting, no network to start from, or weights of an encoder that can't be used.
     """
     network = NETWORKS[settings.network]
-    recipe = network.recipe
-    if isinstance(recipe, EncoderConfig) and utterances[0].is_custom:
-        recipe = recipe.for_custom_corpus(len(unique(utterances)))
-    recipe = with_changes(recipe, settings.changes)
+    recipe = with_changes(network.recipe, settings.changes)
     if settings.epochs is not None:
         recipe = replace(recipe, epochs=settings.epochs)
     split = PROTOCOLS[settings.protocol].split(utterances, settings.fold, settings.seed)
