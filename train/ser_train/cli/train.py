@@ -80,8 +80,8 @@ def add_parser(commands: Commands) -> None:
         "--init",
         default="",
         metavar="RUN|NAME",
-        help="warm start from this network: a finished run (with * for the fold), an .onnx file, or the bundled one, "
-        "crnn; labels that it doesn't have are new",
+        help="warm start from this network: a finished run (with * for the fold), or for crnn an .onnx file, or the "
+        "bundled one, crnn; labels that it doesn't have are new",
     )
     add(
         "--encoder",
