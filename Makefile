@@ -71,9 +71,10 @@ evaluate: .venv/dev  ## train every network by every protocol (a night on 2 core
 export: .venv/dev  ## convert to ONNX and TFLite in every precision, verify each file, make export/results.md; RUNS="runs/..."
 	$(BIN)/ser-export $(RUNS) --precision $(PRECISION) --out exported --report export
 
-bundle: .venv/dev  ## make the bundled models from the crnn trained on all speakers; `make evaluate` first, for its figures
+bundle: .venv/dev  ## make the bundled models from the runs trained on all speakers; `make evaluate` first, for their figures
 	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format onnx --precision int8 --out edge/ser_edge/models/bundled
 	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format tflite --precision int8-per-tensor --out edge/ser_edge/models/bundled
+	$(BIN)/ser-export runs/whisper-gru-all-seed0 --name whisper-gru --precision int8 --out edge/ser_edge/models/bundled
 	$(BIN)/python -c 'from ser_edge.models.integrity import write_self_test; write_self_test()'
 
 bench: .venv/bench  ## measure what it costs beside what people would use instead; BENCH="--only network --rounds 9"

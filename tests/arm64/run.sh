@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.."
 build=build/arm64
 rm -rf "$build"
 mkdir -p "$build/models" "$build/here"
-cp edge/ser_edge/models/bundled/crnn.* "$@" "$build/models"
+cp edge/ser_edge/models/bundled/*.{onnx,tflite} "$@" "$build/models"
 
 binfmt=/proc/sys/fs/binfmt_misc  # where the kernel is told of the emulator, unless systemd did that
 [ -e $binfmt/register ] || mount -t binfmt_misc none $binfmt

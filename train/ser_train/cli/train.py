@@ -88,7 +88,7 @@ def add_parser(commands: Commands) -> None:
         default="",
         metavar="FILE",
         help="weights of Whisper tiny.en for whisper-gru: OpenAI's tiny.en.pt, or Hugging Face's model.safetensors "
-        "(default: its first two blocks come with ser-train, and more are downloaded, 76 MB, once)",
+        "(default: its first three blocks come with ser-train, and the last is downloaded, 76 MB, once)",
     )
     folds = ("all", *map(str, range(FOLDS)))
     add("--fold", default="all", choices=folds, metavar="K|all", help="a fold of the speaker protocol (default: all)")

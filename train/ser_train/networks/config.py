@@ -114,8 +114,8 @@ class EncoderConfig(AugmentedConfig):
     So an utterance has a fixed number of augmentations, and each epoch draws from them.
     """
 
-    epochs: int = 60
-    restart: int = 60
+    epochs: int = 48
+    restart: int = 48
     batch_size: int = 32
     warm_up: int = 1
     average: float = 0.9
@@ -132,7 +132,7 @@ class EncoderConfig(AugmentedConfig):
     copies: int = 8  # augmentations of an utterance
     augmented: float = 0.8  # share of utterances, in an epoch, that are one of these
     shortest: float = 0.6  # of an utterance's steps that an epoch takes
-    blocks: tuple[int, ...] = (2,)  # of the encoder, from 1 on, whose outputs are used
+    blocks: tuple[int, ...] = (2, 3)  # of the encoder, from 1 on, whose outputs are used
     classifiers: int = 3  # averaged
     min_batches: ClassVar[int] = 12
 

@@ -21,11 +21,16 @@ def two_channels(inputs: Any, frames: Any) -> Any:
 
     The first carries the voice's timbre, the second what changes within the utterance.
     """
-    there = ops.cast(frames, inputs.dtype)[:, :, None]
-    # From the first frame: exactly 0 for a steady sound, whatever a runtime's order of summation.
-    change = inputs - inputs[:, :1]
+    return ops.stack([inputs, without_mean(inputs, frames)], axis=-1)
+
+
+def without_mean(values: Any, steps: Any) -> Any:
+    """(batch, steps, values) in and out: minus the utterance's mean of each value; zeros in padding."""
+    there = ops.cast(steps, values.dtype)[:, :, None]
+    # From the first step: exactly 0 for a steady sound, whatever a runtime's order of summation.
+    change = values - values[:, :1]
     mean = ops.sum(change * there, axis=1, keepdims=True) / ops.sum(there, axis=1, keepdims=True)
-    return ops.stack([inputs, (change - mean) * there], axis=-1)
+    return (change - mean) * there
 
 
 def masked(values: Any, steps: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from keras import layers, ops
 
 from ser_edge.models.metadata import Normalization
-from ser_train.networks.layers import frame_mask, masked_pooling
+from ser_train.networks.layers import frame_mask, masked_pooling, without_mean
 from ser_train.networks.whisper import HEADS, WIDTH, encode, merged, set_weights
 
 _EPSILON = 1e-6  # added to the variance of the encoder's values
@@ -22,7 +22,7 @@ _EPSILON = 1e-6  # added to the variance of the encoder's values
 def whisper_gru(
     shape: tuple[int | None, int],
     labels: int,
-    blocks: Sequence[int] = (2,),
+    blocks: Sequence[int] = (2, 3),
     classifiers: int = 1,
     dense: int = 128,
     units: int = 64,
@@ -46,7 +46,7 @@ def whisper_gru(
     inputs = keras.Input(shape)
     encoded, steps = encoder_output(inputs, blocks, width, heads)
     standardize = layers.BatchNormalization(center=False, scale=False, epsilon=_EPSILON, name="standardize")
-    x = standardize(encoded)
+    x = _two_views(standardize(encoded), steps)
     outputs = [_classifier(x, steps, labels, dense, units, dropout, f"attention{i}") for i in range(classifiers)]
     return keras.Model(inputs, outputs[0] if classifiers == 1 else layers.Average()(outputs), name="whisper-gru")
 
@@ -67,10 +67,10 @@ def trained_part(
     Each classifier has an input of its own, so that they don't learn the same from the same batches.
     """
     inputs = keras.Input((classifiers, None, width))
-    outputs = [
-        _classifier(inputs[:, i], frame_mask(inputs[:, i]), labels, dense, units, dropout, f"attention{i}")
-        for i in range(classifiers)
-    ]
+    outputs = []
+    for i in range(classifiers):
+        x, steps = inputs[:, i], frame_mask(inputs[:, i])
+        outputs.append(_classifier(_two_views(x, steps), steps, labels, dense, units, dropout, f"attention{i}"))
     return keras.Model(inputs, ops.stack(outputs, axis=1), name="classifiers")
 
 
@@ -105,6 +105,11 @@ def encoder_output(inputs: Any, blocks: Sequence[int], width: int, heads: int) -
     outputs, steps = encode(inputs, frame_mask(inputs), max(blocks), width, heads)
     chosen = [outputs[block - 1] for block in blocks]
     return merged(chosen[0] if len(chosen) == 1 else ops.concatenate(chosen, axis=-1), steps)
+
+
+def _two_views(x: Any, steps: Any) -> Any:
+    """(batch, steps, values) to (batch, steps, 2 * values): as they are, and what changes within the utterance."""
+    return ops.concatenate([x, without_mean(x, steps)], axis=-1)
 
 
 def _classifier(x: Any, steps: Any, labels: int, dense: int, units: int, dropout: float, name: str) -> Any:

@@ -12,6 +12,7 @@ from ser_train.data.utterance import Utterance
 
 # Keys of `ModelMetadata.training`, part of the file format.
 DATA = "data"  # titles and licences of the corpora, those of teachers and of the initial network included
+ENCODER = "encoder"  # the pretrained encoder, and its licence
 INIT = "init"  # the run or network that the training began with
 RUN = "run"  # the run's name
 UNSEEN = "not_heard"  # test speakers that the network wasn't trained on

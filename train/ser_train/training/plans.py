@@ -56,6 +56,11 @@ class TrainingJob:
 class TrainedPart(Protocol):
     """The part of a network that is trained."""
 
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Entries of `ModelMetadata.training` on what isn't trained."""
+        ...
+
     def build(self) -> keras.Model:
         """It, with random weights, for the inputs of the batches."""
         ...
@@ -73,6 +78,11 @@ class WholeNetwork:
     recipe: Recipe
     labels: int
     frames: int | None  # of its inputs in training; None if they differ in length
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """See `TrainedPart`: everything is trained."""
+        return {}
 
     def build(self) -> keras.Model:
         """See `TrainedPart`."""

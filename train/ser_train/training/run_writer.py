@@ -45,7 +45,7 @@ def write_run(run: RunDirectory, job: TrainingJob, plan: TrainingPlan, model: ke
         features=job.network.features,
         normalization=plan.normalization,
         accuracy=accuracy if settings.protocol != "all" else None,  # `evaluate` sets the folds' accuracy
-        training={RUN: settings.name, **job.lineage.training(split)},
+        training={RUN: settings.name, **job.lineage.training(split), **plan.part.provenance},
     )
     for name in ("run.json", *SUMMARY_FILES):  # of an older training: until the end the directory isn't complete
         (run.path / name).unlink(missing_ok=True)

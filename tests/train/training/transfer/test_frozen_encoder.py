@@ -76,6 +76,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights(
     assert epochs_trained(capsys) == [1, 2]
     assert same(whole, stopped)
     metadata = whole.metadata
+    assert metadata.training["encoder"] == "Whisper tiny.en (OpenAI), MIT"
     assert metadata.features.n_mels == 80
     assert keras.models.load_model(whole.path / "model.keras").output_shape == (None, 8)
 

@@ -1,7 +1,8 @@
 """Loads the encoder weights of Whisper tiny.en.
 
-The first two blocks are here, in `tiny_en_2_blocks.npz`: float16, as OpenAI published them. Whisper's code and weights
-are under the MIT License (https://github.com/openai/whisper#license); the notice is in `tiny_en_2_blocks.LICENSE`.
+The first three blocks are here, in `tiny_en_3_blocks.npz`: float16, as OpenAI published them. Whisper's code and
+weights are under the MIT License (https://github.com/openai/whisper#license); the notice is in
+`tiny_en_3_blocks.LICENSE`.
 """
 
 import zipfile
@@ -19,7 +20,7 @@ from ser_train.networks.whisper_weights import safetensors_file, torch_checkpoin
 from ser_train.networks.whisper_weights.layout import BLOCKS, Arrays, EncoderError, checked, shapes
 from ser_train.networks.whisper_weights.naming import HUGGING_FACE, OPENAI, Naming, names, renamed
 
-BUNDLED, BUNDLED_BLOCKS = Path(__file__).with_name("tiny_en_2_blocks.npz"), 2
+BUNDLED, BUNDLED_BLOCKS = Path(__file__).with_name("tiny_en_3_blocks.npz"), 3
 _SHA256 = "d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03"
 TINY_EN = Archive(  # address and digest are those of whisper/__init__.py in OpenAI's repository
     f"https://openaipublic.azureedge.net/main/whisper/models/{_SHA256}/tiny.en.pt",
@@ -35,12 +36,12 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-def load_encoder_weights(path: Path | None = None, blocks: int = 2) -> dict[str, npt.NDArray[np.float32]]:
+def load_encoder_weights(path: Path | None = None, blocks: int = BUNDLED_BLOCKS) -> dict[str, npt.NDArray[np.float32]]:
     """The weights of Whisper tiny.en's encoder, without its position encodings and the normalisation at its end.
 
     Args:
         path: OpenAI's `tiny.en.pt`, Hugging Face's `model.safetensors`, or an .npz with the names of `layout.shapes`,
-            in float16 or float32. None takes what comes with ser-train; for more than two blocks it downloads
+            in float16 or float32. None takes what comes with ser-train; for all four blocks it downloads
             `tiny.en.pt` into the cache, once. (The multilingual tiny has the same shapes, so it isn't refused.)
         blocks: 1 to 4.
 

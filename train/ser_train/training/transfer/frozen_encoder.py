@@ -19,6 +19,7 @@ from ser_train.networks.whisper import FRAMES_A_STEP, set_weights
 from ser_train.networks.whisper_gru import assemble, encoder, trained_part
 from ser_train.networks.whisper_weights.loader import load_encoder_weights
 from ser_train.networks.zoo import Network
+from ser_train.runs.provenance import ENCODER
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ class Classifiers:
     labels: int
     encoder: FrozenEncoder
     output: Normalization  # of the encoder's output
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """See `TrainedPart`."""
+        return {ENCODER: "Whisper tiny.en (OpenAI), MIT"}
 
     def build(self) -> keras.Model:
         """See `TrainedPart`."""
