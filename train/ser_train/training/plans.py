@@ -216,7 +216,7 @@ def _augmented_plan(job: TrainingJob, recipe: AugmentedConfig, jobs: int) -> Tra
         start = job.lineage.warm_start
         output = start.encoder_output() if start else encoded.statistics()
         part = Classifiers(job.network, recipe, len(split.labels), encoder, output)
-        batches = ClassifierBatches(AugmentedBatches(encoded, output, examples, recipe), recipe.classifiers)
+        batches = ClassifierBatches(AugmentedBatches(encoded, output, examples, recipe), len(recipe.classifiers))
     else:
         part = WholeNetwork(job.network, recipe, len(split.labels), frames=None)
         augmenter = Augmenter(recipe, front_end, [Source(by_digest[u.digest], u.speaker) for u in (*train, *extra)])

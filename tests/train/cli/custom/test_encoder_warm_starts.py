@@ -22,7 +22,7 @@ from tests.train.cli.custom.custom_runs import LABELS
 
 pytestmark = pytest.mark.slow
 
-SMALL = ("copies=1", "classifiers=2", "dense=8", "units=4")
+SMALL = ("copies=1", "classifiers=1,2-mean", "dense=8", "units=4")
 OWN = Settings("whisper-gru", "speaker", epochs=1, changes=SMALL)
 
 
@@ -83,9 +83,9 @@ def test_a_model_file_is_refused_in_one_line(
 @pytest.mark.parametrize(
     ("settings", "code"),
     [
-        (replace(OWN, changes=(*SMALL, "blocks=1")), "warm-start-unusable"),
+        (replace(OWN, changes=(*SMALL, "classifiers=1,1-mean")), "warm-start-unusable"),
         (replace(OWN, changes=(*SMALL, "units=8")), "warm-start-unusable"),
-        (replace(OWN, changes=(*SMALL, "classifiers=3")), "warm-start-unusable"),
+        (replace(OWN, changes=(*SMALL, "classifiers=1-mean,2")), "warm-start-unusable"),
         (replace(OWN, fold=1), "speakers-seen"),
     ],
 )

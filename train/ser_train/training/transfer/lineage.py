@@ -11,7 +11,7 @@ from typing import Any
 
 from ser_edge.errors import SerEdgeError
 from ser_train.data.splits import Split
-from ser_train.networks.config import EncoderConfig
+from ser_train.networks.config import EncoderConfig, with_changes
 from ser_train.networks.zoo import Network
 from ser_train.runs.provenance import DATA, INIT, RUN, UNSEEN, seen_speakers, source_entries, unseen_speakers
 from ser_train.runs.run_directory import RunDirectory
@@ -77,9 +77,15 @@ class Lineage:
                     "give the run directory that it was exported from, or leave out --init",
                     "warm-start-unusable",
                 )
-            if _encoder_digest(run.settings) != _encoder_digest(settings):
+            recipe = with_changes(network.recipe, settings.changes)
+            classifiers = run.read("run.json")["recipe"]["classifiers"]
+            if (
+                _encoder_digest(run.settings) != _encoder_digest(settings)
+                or [*recipe.sizes["classifiers"]] != classifiers
+            ):
                 raise refused(
-                    f"--init {name} has another encoder; give the --encoder and the blocks (--set) that it has",
+                    f"--init {name} has another encoder or other classifiers; give the --encoder and the classifiers "
+                    "(--set) that it has",
                     "warm-start-unusable",
                 )
         if settings.protocol != "all" and (seen := sorted(seen_speakers(metadata, split.test))):
