@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.config import FeatureConfig
@@ -78,6 +78,7 @@ class AugmentedConfig:
     dense: int = 128  # between them and the recurrent layer
     units: int = 80  # of the recurrent layer, each way
     dropout: float = 0.25
+    min_batches: ClassVar[int] = 1  # in an epoch: a smaller corpus is repeated
 
     def __post_init__(self) -> None:
         counts = "epochs restart batch_size frames dense units channels"
@@ -134,6 +135,7 @@ class EncoderConfig(AugmentedConfig):
     # Those that are averaged, by their inputs: outputs of the encoder's blocks, side by side; "-mean" for these and the
     # same without the utterance's mean.
     classifiers: tuple[str, ...] = ("2", "2-mean", "2+3")
+    min_batches: ClassVar[int] = 12
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -102,6 +102,12 @@ def assemble(
     network.set_weights([*network.get_weights()[: -len(last)], *last])
 
 
+def standardization(network: keras.Model) -> Normalization:
+    """How a `whisper_gru` standardises the encoder's output."""
+    mean, variance = network.get_layer("standardize").get_weights()
+    return Normalization(tuple(mean.tolist()), tuple(np.sqrt(variance + _EPSILON).tolist()))
+
+
 def encoder_output(inputs: Any, blocks: Sequence[int], width: int, heads: int) -> tuple[Any, Any]:
     """(batch, steps, width * len(blocks)), a step for each 80 ms, and its mask."""
     outputs, steps = encode(inputs, frame_mask(inputs), max(blocks), width, heads)

@@ -213,7 +213,8 @@ def _augmented_plan(job: TrainingJob, recipe: AugmentedConfig, jobs: int) -> Tra
             raise TrainingError("a network on a frozen encoder learns from labels alone: no --teachers", code=_TEACHER)
         encoder = FrozenEncoder.of(job.network, recipe, job.settings.encoder)
         encoded = encode_utterances(recordings, by_digest, encoder, recipe).of([*train, *extra])
-        output = encoded.statistics()
+        start = job.lineage.warm_start
+        output = start.encoder_output() if start else encoded.statistics()
         part = Classifiers(job.network, recipe, len(split.labels), encoder, output)
         batches = ClassifierBatches(AugmentedBatches(encoded, output, examples, recipe), len(recipe.classifiers))
     else:
