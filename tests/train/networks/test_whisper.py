@@ -9,12 +9,13 @@ from ser_train.networks.whisper import encode, merged
 from ser_train.networks.whisper_gru import encoder, trained_part, whisper_gru
 
 BANDS, WIDTH, HEADS = 5, 16, 2
+CLASSIFIERS = ("2", "1-mean", "1+2")
 
 
 @pytest.fixture(scope="module")
 def small() -> keras.Model:
     keras.utils.set_random_seed(0)
-    return whisper_gru((None, BANDS), 3, blocks=(1, 2), classifiers=2, dense=8, units=4, width=WIDTH, heads=HEADS)
+    return whisper_gru((None, BANDS), 3, classifiers=CLASSIFIERS, dense=8, units=4, width=WIDTH, heads=HEADS)
 
 
 def _padded(features: np.ndarray, frames: int) -> np.ndarray:
@@ -51,7 +52,7 @@ def test_positions_are_whispers() -> None:
 def test_the_parts_are_the_whole(small: keras.Model) -> None:
     """The encoder and the classifiers, with the weights of the whole network, give its answers."""
     first = encoder((None, BANDS), (1, 2), WIDTH, HEADS)
-    second = trained_part(2 * WIDTH, 3, classifiers=2, dense=8, units=4)
+    second = trained_part(2 * WIDTH, 3, classifiers=CLASSIFIERS, dense=8, units=4)
     weights = small.get_weights()
     first.set_weights(weights[: len(first.weights)])
     second.set_weights(weights[-len(second.weights) :])
@@ -60,5 +61,5 @@ def test_the_parts_are_the_whole(small: keras.Model) -> None:
     mean, variance = small.get_layer("standardize").get_weights()
     steps = (np.array(first(features)) - mean) / np.sqrt(variance + 1e-6)
     steps[1, 3:] = 0
-    answers = np.mean(second(np.stack([steps, steps], axis=1)), axis=1)
+    answers = np.mean(second(np.stack([steps] * len(CLASSIFIERS), axis=1)), axis=1)
     np.testing.assert_allclose(answers, small(features), atol=1e-5)

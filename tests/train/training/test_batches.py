@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ser_edge.models.metadata import Normalization
-from ser_train.networks.config import AugmentedConfig, BaselineConfig
+from ser_train.networks.config import AugmentedConfig, BaselineConfig, EncoderConfig
 from ser_train.training.batches import AugmentedBatches, Examples, FixedBatches
 
 RECIPE = AugmentedConfig(batch_size=4, label_smoothing=0.0)
@@ -86,6 +86,33 @@ def test_an_epoch_has_as_many_batches_as_it_says() -> None:
         assert len(epoch) == made.count == -(-15 // size)
         assert sum(len(features) for features, _ in epoch) == 15
         assert max(len(features) for features, _ in epoch) == min(size, 15)
+
+
+ENCODER = EncoderConfig(batch_size=2)
+FEW = (ENCODER.min_batches - 1) * ENCODER.batch_size  # examples that fill too few batches
+
+
+@pytest.mark.parametrize(("count", "repeats"), [(1, FEW + 1), (5, FEW // 5 + 1), (FEW, 2), (FEW + 1, 1)])
+def test_a_small_corpus_is_repeated_and_each_time_augmented_anew(count: int, repeats: int) -> None:
+    made = AugmentedBatches(Marked([9] * count), PLAIN, [examples(range(count), [0] * count)], ENCODER)
+    epoch = made(0, 0)
+    assert len(epoch) == made.count >= ENCODER.min_batches
+    assert Counter(sources_in(epoch)) == dict.fromkeys(range(count), repeats)
+    assert len({float(row[0, 1]) for features, _ in epoch for row in features}) == count * repeats
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, ENCODER])
+def test_a_corpus_of_enough_batches_is_drawn_as_without_a_minimum(
+    recipe: AugmentedConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = [examples(range(FEW + 1), [0] * (FEW + 1)), examples(range(3), [1] * 3, share=0.1)]
+    made = AugmentedBatches(Marked([9] * (FEW + 1)), PLAIN, large, recipe)
+    with_minimum = [made(1, epoch) for epoch in range(3)]
+    monkeypatch.setattr(EncoderConfig, "min_batches", 1)
+    for before, after in zip(with_minimum, [made(1, epoch) for epoch in range(3)], strict=True):
+        for one, other in zip(before, after, strict=True):
+            for array, same in zip(one, other, strict=True):
+                np.testing.assert_array_equal(array, same)
 
 
 def test_targets_are_their_utterances_own() -> None:

@@ -32,8 +32,8 @@ examples:
   ser-train train --arch gru --protocol speaker      five trainings, each tested on unseen speakers
   ser-train train --arch crnn --protocol speaker --data ravdess/ --data ravdess_song/ --data nemo/
                                                      the small network's training, with other corpora added
-  ser-train train --data recordings/ --init small --set epochs=40 learning_rate=0.0005
-                                                     your own recordings and labels, from a bundled network
+  ser-train train --data recordings/ --protocol speaker all
+                                                     your own recordings and labels, by whisper-gru
 
 A training that was stopped continues where it was; one that is finished is not repeated. Each leaves a directory
 RUNS/<network>-<protocol>-..., with the network, its metrics and plots: what ser-export takes.
@@ -73,14 +73,16 @@ def add_parser(commands: Commands) -> None:
         "recordings: a folder, or a table (CSV)",
     )
     add("--mirror", metavar="URL", help="download the zip from here instead of Zenodo")
-    add("--arch", nargs="+", choices=NETWORKS, help="networks (default: the notebook's; for your own data, crnn)")
+    add(
+        "--arch", nargs="+", choices=NETWORKS, help="networks (default: the notebook's; for your own data, whisper-gru)"
+    )
     add("--protocol", nargs="+", choices=PROTOCOLS, help="default: notebook; for your own data, speaker")
     add(
         "--init",
         default="",
         metavar="RUN|NAME",
-        help="warm start from this network: a finished run (with * for the fold), an .onnx file, or a bundled one, "
-        "like small; labels that it doesn't have are new",
+        help="warm start from this network: a finished run (with * for the fold), or for crnn an .onnx file, or the "
+        "bundled one, small; labels that it doesn't have are new",
     )
     add(
         "--encoder",
@@ -123,12 +125,24 @@ def run(options: argparse.Namespace) -> int:
     from ser_train.networks.zoo import NETWORKS
 
     custom = any(is_custom(locate(path)) for path in options.data or [])
-    options.arch = options.arch or (["crnn"] if custom else NOTEBOOK)
+    options.arch = options.arch or ([_network_of(options.init, options.fold)] if custom else NOTEBOOK)
     options.protocol = options.protocol or ["speaker" if custom else "notebook"]
     for network in options.arch:
         with_changes(NETWORKS[network].recipe, options.set)  # raises on unknown settings
     with cluster_client(options.cluster) if options.cluster else nullcontext() as client:
         return _train(options, client)
+
+
+def _network_of(init: str, fold: str) -> str:
+    """The network for own recordings: the accurate one, or what a warm start starts from."""
+    if not init:
+        return "whisper-gru"
+    from ser_train.networks.zoo import NETWORKS
+    from ser_train.training.transfer.warm_start import find_warm_start
+
+    metadata = find_warm_start(init, 0 if fold == "all" else int(fold)).metadata
+    fitting = [name for name, network in NETWORKS.items() if network.features == metadata.features]
+    return metadata.name if metadata.name in fitting else fitting[0] if fitting else "whisper-gru"
 
 
 def _train(options: argparse.Namespace, client: "Client | None") -> int:

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.config import FeatureConfig
@@ -78,6 +78,7 @@ class AugmentedConfig:
     dense: int = 128  # between them and the recurrent layer
     units: int = 80  # of the recurrent layer, each way
     dropout: float = 0.25
+    min_batches: ClassVar[int] = 1  # in an epoch: a smaller corpus is repeated
 
     def __post_init__(self) -> None:
         counts = "epochs restart batch_size frames dense units channels"
@@ -113,8 +114,8 @@ class EncoderConfig(AugmentedConfig):
     So an utterance has a fixed number of augmentations, and each epoch draws from them.
     """
 
-    epochs: int = 48
-    restart: int = 48
+    epochs: int = 60
+    restart: int = 60
     batch_size: int = 32
     warm_up: int = 1
     average: float = 0.9
@@ -131,19 +132,46 @@ class EncoderConfig(AugmentedConfig):
     copies: int = 8  # augmentations of an utterance
     augmented: float = 0.8  # share of utterances, in an epoch, that are one of these
     shortest: float = 0.6  # of an utterance's steps that an epoch takes
-    blocks: tuple[int, ...] = (2, 3)  # of the encoder, from 1 on, whose outputs are used
-    classifiers: int = 3  # averaged
+    # Those that are averaged, by their inputs: outputs of the encoder's blocks, side by side; "-mean" for these and the
+    # same without the utterance's mean.
+    classifiers: tuple[str, ...] = ("2", "2-mean", "2+3")
+    min_batches: ClassVar[int] = 12
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self, "copies classifiers", "1 or more", lambda value: value >= 1)
+        _require(self, "copies", "1 or more", lambda value: value >= 1)
         _require(self, "augmented shortest", "0 to 1", lambda value: 0 <= value <= 1)
-        _require(self, "blocks", "1 to 4", lambda value: 1 <= value <= 4)
+        if not all(re.fullmatch(r"[1-4](\+[1-4])*(-mean)?", classifier) for classifier in self.classifiers):
+            raise ValueError("classifiers must be like 2, 2+3 or 2-mean, with blocks from 1 to 4")
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """The encoder's blocks whose outputs are used, in order."""
+        return blocks_used(self.classifiers)
 
     @property
     def sizes(self) -> dict[str, Any]:
         """Keyword arguments of the network's builder."""
-        return {name: getattr(self, name) for name in ("blocks", "classifiers", "dense", "units", "dropout")}
+        return {name: getattr(self, name) for name in ("classifiers", "dense", "units", "dropout")}
+
+
+def blocks_used(classifiers: Iterable[str]) -> tuple[int, ...]:
+    """The encoder's blocks that classifiers use, in order.
+
+    >>> blocks_used(["3", "2-mean", "2+3"])
+    (2, 3)
+    """
+    return tuple(sorted({block for classifier in classifiers for block in classifier_input(classifier)[0]}))
+
+
+def classifier_input(classifier: str) -> tuple[list[int], bool]:
+    """The blocks whose outputs a classifier takes, and whether these without the utterance's mean as well.
+
+    >>> classifier_input("2+3-mean")
+    ([2, 3], True)
+    """
+    blocks, _, mean = classifier.partition("-")
+    return list(map(int, blocks.split("+"))), bool(mean)
 
 
 Recipe = BaselineConfig | AugmentedConfig

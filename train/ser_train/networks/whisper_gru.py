@@ -13,6 +13,7 @@ import numpy.typing as npt
 from keras import layers, ops
 
 from ser_edge.models.metadata import Normalization
+from ser_train.networks.config import blocks_used, classifier_input
 from ser_train.networks.layers import frame_mask, masked_pooling, without_mean
 from ser_train.networks.whisper import HEADS, WIDTH, encode, merged, set_weights
 
@@ -22,8 +23,7 @@ _EPSILON = 1e-6  # added to the variance of the encoder's values
 def whisper_gru(
     shape: tuple[int | None, int],
     labels: int,
-    blocks: Sequence[int] = (2, 3),
-    classifiers: int = 1,
+    classifiers: Sequence[str] = ("2",),
     dense: int = 128,
     units: int = 64,
     dropout: float = 0.4,
@@ -35,20 +35,22 @@ def whisper_gru(
     Args:
         shape: (frames, bands), None for any number of frames; missing frames, at the end, are zeros.
         labels: their number.
-        blocks: of the encoder, from 1 on, whose outputs are used, side by side.
-        classifiers: how many are averaged.
+        classifiers: those that are averaged, by their inputs (`EncoderConfig`).
         dense: values of a step that enter the recurrent layer.
         units: of the recurrent layer, each way.
         dropout: share of values left out in training.
         width: of the encoder.
         heads: of the encoder's attention.
     """
-    inputs = keras.Input(shape)
+    inputs, blocks = keras.Input(shape), blocks_used(classifiers)
     encoded, steps = encoder_output(inputs, blocks, width, heads)
     standardize = layers.BatchNormalization(center=False, scale=False, epsilon=_EPSILON, name="standardize")
-    x = _two_views(standardize(encoded), steps)
-    outputs = [_classifier(x, steps, labels, dense, units, dropout, f"attention{i}") for i in range(classifiers)]
-    return keras.Model(inputs, outputs[0] if classifiers == 1 else layers.Average()(outputs), name="whisper-gru")
+    x = standardize(encoded)
+    outputs = [
+        _classifier(_input(x, steps, kind, blocks), steps, labels, dense, units, dropout, f"attention{i}")
+        for i, kind in enumerate(classifiers)
+    ]
+    return keras.Model(inputs, outputs[0] if len(outputs) == 1 else layers.Average()(outputs), name="whisper-gru")
 
 
 def encoder(
@@ -60,17 +62,23 @@ def encoder(
 
 
 def trained_part(
-    width: int, labels: int, classifiers: int = 1, dense: int = 128, units: int = 64, dropout: float = 0.4
+    width: int,
+    labels: int,
+    classifiers: Sequence[str] = ("2",),
+    dense: int = 128,
+    units: int = 64,
+    dropout: float = 0.4,
 ) -> keras.Model:
     """What is trained: (classifiers, steps, width) standardised, zeros if missing, to (classifiers, labels).
 
     Each classifier has an input of its own, so that they don't learn the same from the same batches.
     """
-    inputs = keras.Input((classifiers, None, width))
+    inputs, blocks = keras.Input((len(classifiers), None, width)), blocks_used(classifiers)
     outputs = []
-    for i in range(classifiers):
-        x, steps = inputs[:, i], frame_mask(inputs[:, i])
-        outputs.append(_classifier(_two_views(x, steps), steps, labels, dense, units, dropout, f"attention{i}"))
+    for i, kind in enumerate(classifiers):
+        steps = frame_mask(inputs[:, i])
+        x = _input(inputs[:, i], steps, kind, blocks)
+        outputs.append(_classifier(x, steps, labels, dense, units, dropout, f"attention{i}"))
     return keras.Model(inputs, ops.stack(outputs, axis=1), name="classifiers")
 
 
@@ -94,6 +102,12 @@ def assemble(
     network.set_weights([*network.get_weights()[: -len(last)], *last])
 
 
+def standardization(network: keras.Model) -> Normalization:
+    """How a `whisper_gru` standardises the encoder's output."""
+    mean, variance = network.get_layer("standardize").get_weights()
+    return Normalization(tuple(mean.tolist()), tuple(np.sqrt(variance + _EPSILON).tolist()))
+
+
 def encoder_output(inputs: Any, blocks: Sequence[int], width: int, heads: int) -> tuple[Any, Any]:
     """(batch, steps, width * len(blocks)), a step for each 80 ms, and its mask."""
     outputs, steps = encode(inputs, frame_mask(inputs), max(blocks), width, heads)
@@ -101,9 +115,14 @@ def encoder_output(inputs: Any, blocks: Sequence[int], width: int, heads: int) -
     return merged(chosen[0] if len(chosen) == 1 else ops.concatenate(chosen, axis=-1), steps)
 
 
-def _two_views(x: Any, steps: Any) -> Any:
-    """(batch, steps, values) to (batch, steps, 2 * values): as they are, and what changes within the utterance."""
-    return ops.concatenate([x, without_mean(x, steps)], axis=-1)
+def _input(x: Any, steps: Any, classifier: str, blocks: Sequence[int]) -> Any:
+    """(batch, steps, values) of all these blocks to what a classifier takes of them."""
+    width = x.shape[-1] // len(blocks)
+    chosen, mean = classifier_input(classifier)
+    if chosen != list(blocks):
+        parts = [x[:, :, place * width : (place + 1) * width] for place in map(blocks.index, chosen)]
+        x = parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
+    return ops.concatenate([x, without_mean(x, steps)], axis=-1) if mean else x
 
 
 def _classifier(x: Any, steps: Any, labels: int, dense: int, units: int, dropout: float, name: str) -> Any:

@@ -69,7 +69,7 @@ class AugmentedBatches:
 
     source: Source
     normalization: Normalization
-    corpora: Sequence[Examples]  # the first is drawn whole in each epoch, the others by their ratio
+    corpora: Sequence[Examples]  # the first is drawn whole, or several times, in each epoch, the others by their ratio
     recipe: AugmentedConfig
     teacher: Teacher | None = None
 
@@ -99,8 +99,9 @@ class AugmentedBatches:
 
     def _drawn(self, random: np.random.Generator) -> list[npt.NDArray[np.int64]]:
         first = len(self.corpora[0].places)
+        repeats = (self.recipe.min_batches - 1) * self.recipe.batch_size // first + 1
         return [
-            np.arange(first)
+            np.tile(np.arange(first), repeats)
             if place == 0
             else random.choice(len(examples.places), round(first * examples.ratio), replace=False)
             for place, examples in enumerate(self.corpora)

@@ -93,7 +93,7 @@ def test_figures_and_pages_are_of_these_labels(run: RunDirectory, tmp_path: Path
 def test_the_accuracy_of_one_speaker_has_a_note_wherever_it_is_printed(
     run: RunDirectory, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    changes = ["--set", *TINY, "--epochs", "2", "--fold", "0"]
+    changes = ["--arch", "crnn", "--set", *TINY, "--epochs", "2", "--fold", "0"]
     assert main(["--data", str(recordings), *changes, "--out", str(run.path.parent)]) == 0  # is there already
     assert capsys.readouterr().out.endswith(" % (say little: of one speaker alone)\n")
     assert main(["report", str(run.path), "--out", str(tmp_path / "page.html")]) == 0
@@ -110,7 +110,7 @@ def test_the_accuracy_of_one_speaker_has_a_note_wherever_it_is_printed(
 def test_the_accuracy_of_training_speakers_has_a_note_wherever_it_is_printed(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--data", str(recordings), "--protocol", "all", "--set", *TINY, "--epochs", "1"]
+    arguments = ["--data", str(recordings), "--arch", "crnn", "--protocol", "all", "--set", *TINY, "--epochs", "1"]
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.endswith(" % (mean nothing: speakers that it was trained on)\n")
     (run,) = tmp_path.glob("crnn-all-*")

@@ -19,7 +19,7 @@ from ser_train.training.transfer.lineage import TrainingError
 from tests import messages
 from tests.train.training.trainings import epochs_trained, same
 
-SMALL = ("epochs=2", "copies=1", "classifiers=2", "dense=8", "units=4", "extra_corpora_ratio=0.5")
+SMALL = ("epochs=2", "copies=1", "classifiers=1,2-mean", "dense=8", "units=4", "extra_corpora_ratio=0.5")
 SETTINGS = Settings("whisper-gru", "speaker", changes=SMALL)
 
 
@@ -52,7 +52,7 @@ def test_the_whole_network_has_whispers_weights_and_answers_as_the_parts(
     parts = np.mean(trained(np.stack([steps, steps])[None]), axis=1)
     whole = network(plan.normalization.apply(plan.features([utterance])))
     np.testing.assert_allclose(whole, parts, atol=1e-3)  # the cache is in float16
-    assert features.shape[1:4:2] == (2, 384)  # of each classifier
+    assert features.shape[1:4:2] == (2, 768)  # both blocks, of each classifier
 
 
 def test_a_training_that_was_stopped_ends_with_the_same_weights(

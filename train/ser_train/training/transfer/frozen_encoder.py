@@ -82,8 +82,7 @@ class Classifiers:
 
     def build(self) -> keras.Model:
         """See `TrainedPart`."""
-        sizes = {name: value for name, value in self.recipe.sizes.items() if name != "blocks"}
-        return trained_part(len(self.output.mean), self.labels, **sizes)
+        return trained_part(len(self.output.mean), self.labels, **self.recipe.sizes)
 
     def whole(self, trained: keras.Model, shape: tuple[int, int]) -> keras.Model:
         """See `TrainedPart`."""

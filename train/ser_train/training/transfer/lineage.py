@@ -11,6 +11,7 @@ from typing import Any
 
 from ser_edge.errors import SerEdgeError
 from ser_train.data.splits import Split
+from ser_train.networks.config import EncoderConfig, with_changes
 from ser_train.networks.zoo import Network
 from ser_train.runs.provenance import DATA, INIT, RUN, UNSEEN, seen_speakers, source_entries, unseen_speakers
 from ser_train.runs.run_directory import RunDirectory
@@ -53,10 +54,8 @@ class Lineage:
             if not teacher.finished:
                 raise refused(f"no finished run to learn from: {teacher.path}; train it first", "teacher-unusable")
             metadata = teacher.metadata
-            if metadata.features != network.features or metadata.labels != split.labels:
-                raise refused(
-                    f"{teacher.path} has another front-end or other labels, so it can't teach", "teacher-unusable"
-                )
+            if metadata.labels != split.labels:
+                raise refused(f"{teacher.path} has other labels, so it can't teach", "teacher-unusable")
             if seen := sorted(set(unseen_speakers(split)).difference(metadata.training[UNSEEN])):
                 raise refused(
                     f"{teacher.path} was trained on actors {seen}, who are test speakers here; "
@@ -68,6 +67,25 @@ class Lineage:
         name, metadata = self.warm_start.name, self.warm_start.metadata
         if metadata.features != network.features:
             raise refused(f"--init {name} has another front-end than {settings.network}", "warm-start-unusable")
+        if isinstance(network.recipe, EncoderConfig):
+            run = self.warm_start.run
+            if run is None:
+                raise refused(
+                    f"--init {name} is a model file, and {settings.network} starts from runs alone; "
+                    "give the run directory that it was exported from, or leave out --init",
+                    "warm-start-unusable",
+                )
+            recipe = with_changes(network.recipe, settings.changes)
+            classifiers = run.read("run.json")["recipe"]["classifiers"]
+            if (
+                _encoder_digest(run.settings) != _encoder_digest(settings)
+                or [*recipe.sizes["classifiers"]] != classifiers
+            ):
+                raise refused(
+                    f"--init {name} has another encoder or other classifiers; give the --encoder and the classifiers "
+                    "(--set) that it has",
+                    "warm-start-unusable",
+                )
         if settings.protocol != "all" and (seen := sorted(seen_speakers(metadata, split.test))):
             raise refused(
                 f"--init {name} was trained on actors {seen}, who are test speakers here; "
@@ -82,3 +100,8 @@ class Lineage:
         data = "; ".join(dict.fromkeys([*source_entries(split), *inherited]))
         initial = {INIT: before[-1].training.get(RUN, before[-1].name)} if self.warm_start else {}
         return {DATA: data, UNSEEN: unseen_speakers(split), **initial}
+
+
+def _encoder_digest(settings: Settings) -> str:
+    """Of a frozen encoder: what `plans.prepare` put last."""
+    return settings.corpus.rpartition(" ")[2]

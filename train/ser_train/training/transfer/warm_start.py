@@ -2,7 +2,7 @@
 
 The front-end and the normalisation stay the initial network's. The last layer keeps the weights of labels that both
 networks have; other labels start at random. The bundled network is an ONNX file in int8, and its weights are read back
-from there.
+from there. A network on a frozen encoder starts from a run only.
 """
 
 import hashlib
@@ -20,7 +20,8 @@ from keras import layers
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.bundled.names import ALIASES, BUNDLED, FILES
-from ser_edge.models.metadata import KEY, ModelMetadata
+from ser_edge.models.metadata import KEY, ModelMetadata, Normalization
+from ser_train.networks.whisper_gru import standardization
 from ser_train.runs.provenance import DATA, UNSEEN
 from ser_train.runs.run_directory import RunDirectory
 
@@ -55,7 +56,8 @@ class WarmStart:
         """Sets the weights of a new network.
 
         Args:
-            model: the network, its last layer a Dense with a value for each label.
+            model: the network, or the part of it that is trained; its last layer, or that of each classifier, is a
+                Dense with a value for each label.
             labels: in the order of its output.
             inputs: (batch, frames, coefficients) each, normalised, of the training data.
 
@@ -66,18 +68,31 @@ class WarmStart:
         weights = (
             _read_onnx_weights(self.file) if folded else keras.models.load_model(self.file, compile=False).get_weights()
         )
-        *body, kernel, bias = model.get_weights()
-        if [array.shape for array in weights[:-2]] != [array.shape for array in body]:
+        new, by_label = model.get_weights(), _by_label(model)
+        weights = weights[-len(new) :]  # without those of a frozen encoder, which come first
+        if list(map(_shape, weights, by_label)) != list(map(_shape, new, by_label)):
             raise _unusable(
                 f"{self.name}: other layers, or other sizes; give the --arch and the sizes (--set) that it has"
             )
-        for place, label in enumerate(labels):
-            if label in self.metadata.labels:
-                known = self.metadata.labels.index(label)
-                kernel[:, place], bias[place] = weights[-2][:, known], weights[-1][known]
-        model.set_weights([*weights[:-2], kernel, bias])
+        for array, known, labelled in zip(new, weights, by_label, strict=True):
+            if not labelled:
+                array[...] = known
+                continue
+            for place, label in enumerate(labels):
+                if label in self.metadata.labels:
+                    array[..., place] = known[..., self.metadata.labels.index(label)]
+        model.set_weights(new)
         if folded:
             _measure_normalizations(model, inputs)
+
+    def encoder_output(self) -> Normalization:
+        """How a run's network standardises the output of its frozen encoder."""
+        return standardization(keras.models.load_model(self.file, compile=False))
+
+    @property
+    def run(self) -> RunDirectory | None:
+        """The run that it is; None for a model file."""
+        return RunDirectory(self.file.parent) if self.file.suffix == ".keras" else None
 
 
 def find_warm_start(name: str, fold: int) -> WarmStart:
@@ -94,6 +109,10 @@ def find_warm_start(name: str, fold: int) -> WarmStart:
     path = Path(name.replace("*", str(fold)))
     run = RunDirectory(path)
     bundled = BUNDLED / f"{ALIASES.get(name, name)}.onnx"
+    if path.suffix == ".tflite":
+        raise _unusable(
+            f"{path}: weights aren't read from TFLite files; give the run directory that it was exported from"
+        )
     if run.finished:
         warm_start = WarmStart(name, path / "model.keras", run.metadata)
     elif path.is_file() or bundled.is_file():
@@ -107,6 +126,18 @@ def find_warm_start(name: str, fold: int) -> WarmStart:
             f"{path}: its metadata doesn't list its training data; take a run of ser-train, or export it again"
         )
     return warm_start
+
+
+def _by_label(model: keras.Model) -> list[bool]:
+    """Which of a model's weights have a value for each label, at their end."""
+    outputs = [layer for layer in model.layers if layer.get_config().get("activation") == "softmax"]
+    paths = {weight.path for layer in outputs for weight in layer.weights}
+    return [weight.path in paths for weight in model.weights]
+
+
+def _shape(array: Array, by_label: bool) -> tuple[int, ...]:
+    """Without the number of labels."""
+    return array.shape[:-1] if by_label else array.shape
 
 
 def _load_onnx(file: Path) -> "onnx.ModelProto":
