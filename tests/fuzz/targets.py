@@ -24,8 +24,8 @@ from ser_edge.audio.reading import read
 from ser_edge.audio.sound import Channels, Samples
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.frontend import FrontEnd
+from ser_edge.models.bundled.names import BUNDLED
 from ser_edge.models.container import READERS, metadata_in
-from ser_edge.models.loader import BUNDLED, DEFAULT
 from ser_edge.models.metadata import ModelMetadata
 
 RATE = 16_000
@@ -92,7 +92,7 @@ def _description(data: bytes) -> None:
 
 def _settings(data: bytes) -> None:
     """Pairs of bytes: which field of a description to change, and what to."""
-    text = _stored(f"{DEFAULT}.onnx")
+    text = _stored("crnn.onnx")
     metadata = json.loads(text)
     for place, value in zip(data[::2], data[1::2], strict=False):
         part = metadata
@@ -156,12 +156,12 @@ def _stored(name: str) -> bytes:
 
 
 def _descriptions() -> list[bytes]:
-    return [_stored(f"{DEFAULT}{suffix}") for suffix in READERS]
+    return [_stored(f"crnn{suffix}") for suffix in READERS]
 
 
 def _model_files(suffix: str) -> list[bytes]:
     """The bundled one, and its end: a short seed is worth more."""
-    whole = (BUNDLED / f"{DEFAULT}{suffix}").read_bytes()
+    whole = (BUNDLED / f"crnn{suffix}").read_bytes()
     if suffix == ".onnx":
         return [whole, *(whole[:size] for size in (100, 5_000))]
     zipped = whole[whole.rindex(b"PK\x03\x04") :]

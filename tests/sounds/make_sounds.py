@@ -3,7 +3,7 @@
     sudo apt-get install espeak-ng
     .venv/bin/python tests/sounds/make_sounds.py
 
-Voice, pace, pitch and loudness were chosen so that the bundled model gives each sound another label. That shows how
+Voice, pace, pitch and loudness were chosen so that the small model gives each sound another label. That shows how
 answers look, not how good they are: no emotion was spoken, and the model was trained on human voices only.
 """
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ser_edge import __version__
 from ser_edge.cli.argument_parser import ArgumentParser
+from ser_edge.models.bundled.names import DEFAULT, FILES
 
 if TYPE_CHECKING:
     from ser_edge.output.mqtt import Broker
@@ -21,12 +22,10 @@ FORMATS = ("text", "json", "csv", "srt")  # writers.WRITERS
 _SUFFIXES = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".srt": "srt"}  # of --output
 _MAX_COUNT = 1024  # threads, jobs or channels
 HOP, SPEECH = 0.5, 0.2  # windows.HOP, windows.SPEECH
-MODEL, MODEL_SUFFIXES = "crnn", (".tflite", ".onnx")  # network.DEFAULT, runtimes.RUNTIMES
 SAMPLE_FORMATS = ("u8", "s16", "s24", "s32", "f32", "f64")  # standard_input.SAMPLE_FORMATS
 UNITS = ("user", "system")  # systemd_unit.UNITS
 _KEPT = ("model", "threads", "threshold", "channel", "labels", "map", "window", "hop", "speech")  # by a unit
 Number = TypeVar("Number", int, float)
-_MODELS = Path(__file__).parents[1] / "models" / "bundled"
 
 _EPILOG = """\
 examples:
@@ -46,6 +45,7 @@ examples:
   ser-edge --unit user                       the systemd unit of a service that keeps --mic running
   ser-edge --labels happy,sad,angry,neutral --map calm=neutral hello.wav
                                              which of these four; calm counts as neutral
+  ser-edge --model small hello.wav           the smaller and faster of the bundled models
   ser-edge --model mine.onnx hello.wav       a model exported by ser-export
   ser-edge --model mine.onnx --describe      its labels, front-end, accuracy and provenance
   ser-edge --doctor                          checks this installation, and says how to fix what fails
@@ -61,6 +61,9 @@ where you use it, and map what you don't tell apart. --map comes first: labels a
 
 Predictions go to standard output; messages, the model's measured accuracy and progress go to standard error.
 
+models:
+{models}
+
 exit codes:
   0  everything was classified       3  no usable microphone
   1  some files could not be         4  the model, or the runtime it needs, can't be used
@@ -68,9 +71,10 @@ exit codes:
   2  wrong command line
 
 About accuracy: a confidence is the model's own estimate. How often the model is right on speakers that it was not
-trained on is printed after the predictions in text format, and by --describe; it is far from always. The bundled model
-was trained on acted emotions of 24 North American and nine Polish speakers.
+trained on is printed after the predictions in text format, and by --describe; it is far from always. The bundled models
+were trained on acted emotions of 24 North American and nine Polish speakers.
 """
+_MODELS = "\n".join(f"  {alias:<10} {', '.join(files)}" for alias, files in FILES.items())
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -120,13 +124,12 @@ def parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="ser-edge",
         description="Speech emotion recognition that runs on the device.",
-        epilog=_EPILOG,
+        epilog=_EPILOG.format(models=_MODELS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    bundled = ", ".join(sorted(path.name for path in _MODELS.glob("*") if path.suffix in MODEL_SUFFIXES))
     add = parser.add_argument
     add("paths", nargs="*", metavar="PATH", help="an audio file, a folder of them, or - for standard input")
-    add("--model", default=MODEL, metavar="NAME|FILE", help=f"bundled: {bundled} (default: %(default)s)")
+    add("--model", default=DEFAULT, metavar="NAME|FILE", help=f"{' or '.join(FILES)}, or a file (default: %(default)s)")
     add("--threads", type=_count, default=1, metavar="N", help="threads for one inference (default: 1)")
     add("--format", choices=FORMATS, help="format of the predictions (default: by the suffix of FILE, else text)")
     add(

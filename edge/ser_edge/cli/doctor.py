@@ -2,13 +2,14 @@
 
 A check is a function that yields findings; `_CHECKS` lists them, prerequisites first. Devices are opened to find their
 settings, as many claim to support a rate and then refuse it. The bundled models and the voice detector must reproduce
-stored answers.
+stored answers, and what the models cost decides which is recommended.
 """
 
 import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -24,9 +25,11 @@ from ser_edge.capture.devices import Device, choose, devices, open_input_stream
 from ser_edge.capture.microphone import Health, Microphone
 from ser_edge.capture.portaudio import portaudio
 from ser_edge.cli.listen import decibels
+from ser_edge.cli.model_costs import ModelCost, measure_cost, recommend
 from ser_edge.errors import MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
 from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.errors.native_stderr import isolate_stderr
+from ser_edge.models.bundled.names import DEFAULT, FILES
 from ser_edge.models.integrity import model_files, self_test
 from ser_edge.models.runtimes.base import HAS_LITERT, RUNTIMES
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
@@ -60,9 +63,9 @@ class Finding:
         """The line, aligned.
 
         >>> print(Finding("numpy", "!!", "missing", "pip install numpy"))
-        !!  numpy           missing; pip install numpy
+        !!  numpy               missing; pip install numpy
         """
-        return f"{self.state}  {self.subject:<14}  {self.text}{f'; {self.advice}' if self.advice else ''}"
+        return f"{self.state}  {self.subject:<18}  {self.text}{f'; {self.advice}' if self.advice else ''}"
 
     @classmethod
     def of(cls, subject: str, error: SerEdgeError, state: str = WRONG, default_advice: str = "") -> "Finding":
@@ -88,6 +91,7 @@ class DoctorOptions:
     installed_version: Callable[[str], str | None] = _installed_version  # of a package
     model_files: Callable[[], Sequence[Path]] = model_files
     self_test: Callable[[Path], float] = self_test  # difference from the stored answer; raises ModelError
+    measure_cost: Callable[[str], ModelCost] = measure_cost  # of a bundled model, by its alias; raises ModelError
 
 
 def run_doctor(out: TextIO, options: DoctorOptions | None = None) -> int:
@@ -98,6 +102,7 @@ def run_doctor(out: TextIO, options: DoctorOptions | None = None) -> int:
     """
     options = options or DoctorOptions()
     wrong: list[tuple[int, Finding]] = []
+    following = "ser-edge --mic"
     with isolate_stderr():
         for check, code in _CHECKS.items():
             if code == MicrophoneError.exit_code and code in dict(wrong):
@@ -106,7 +111,8 @@ def run_doctor(out: TextIO, options: DoctorOptions | None = None) -> int:
                 print(finding, file=out, flush=True)
                 if finding.state == WRONG:
                     wrong.append((code, finding))
-    code, advice = (wrong[0][0], wrong[0][1].advice) if wrong else (0, "ser-edge --mic")
+                following = finding.advice if finding.subject == "recommended" else following
+    code, advice = (wrong[0][0], wrong[0][1].advice) if wrong else (0, following)
     print(f"next: {advice}", file=out, flush=True)
     return code
 
@@ -151,6 +157,18 @@ def _models(options: DoctorOptions) -> Iterator[Finding]:
         else:
             seconds = time.perf_counter() - began
             yield Finding(path.name, OK, f"passes its self-test (within {difference:.4f}), in {seconds:.2f} s")
+
+
+def _costs(options: DoctorOptions) -> Iterator[Finding]:
+    costs: list[ModelCost] = []
+    for model in FILES:
+        with suppress(ModelError):  # which the self-tests report
+            costs.append(options.measure_cost(model))
+            yield Finding(model, OK, str(costs[-1]))
+    if costs:
+        model, reason = recommend(costs)
+        option = f" --model {model}" * (model != DEFAULT)
+        yield Finding("recommended", OK, f"{model}, {reason}", f"ser-edge --mic{option}")
 
 
 def _voice_detector(_: DoctorOptions) -> Iterator[Finding]:
@@ -251,7 +269,7 @@ def _level_finding(samples: Samples, health: Health) -> Finding:
 
 
 _CHECKS: dict[Callable[[DoctorOptions], Iterator[Finding]], int] = {  # and their exit code if they fail
-    **dict.fromkeys((_packages, _media, _machine, _models, _voice_detector), ModelError.exit_code),
+    **dict.fromkeys((_packages, _media, _machine, _models, _voice_detector, _costs), ModelError.exit_code),
     **dict.fromkeys((_portaudio, _microphones, _level), MicrophoneError.exit_code),
 }
 

@@ -13,7 +13,8 @@ import numpy as np
 from ser_edge.audio.sound import Samples
 from ser_edge.errors import ModelError
 from ser_edge.errors.install_hints import reinstall
-from ser_edge.models.loader import BUNDLED, FileModel, open_model
+from ser_edge.models.bundled.names import BUNDLED
+from ser_edge.models.loader import FileModel, open_model
 from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.tolerances import tolerance
 
@@ -51,7 +52,7 @@ def self_test(path: Path, stored: Path = SELF_TEST) -> float:
 
 def self_test_answer(model: FileModel) -> SelfTestAnswer:
     """A model's answer for the synthesised sound on this machine."""
-    probabilities = model.predict_proba(_sound(model.metadata.features.sample_rate))
+    probabilities = model.predict_proba(synthetic_voice(model.metadata.features.sample_rate))
     named = zip(model.metadata.labels, probabilities, strict=True)
     return SelfTestAnswer(digest=model.digest(), probabilities={label: round(float(p), 6) for label, p in named})
 
@@ -67,8 +68,8 @@ def model_files(folder: Path = BUNDLED) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in RUNTIMES)
 
 
-def _sound(sample_rate: int) -> Samples:
-    """Three seconds like a voice: a gliding pitch with its harmonics, in syllables."""
+def synthetic_voice(sample_rate: int) -> Samples:
+    """(3 * sample_rate,) float32: three seconds like a voice, a gliding pitch with its harmonics, in syllables."""
     seconds = np.arange(3 * sample_rate) / sample_rate
     phase = 2 * np.pi * np.cumsum(150 + 40 * np.sin(2 * np.pi * 0.7 * seconds)) / sample_rate
     voice = sum(np.sin(k * phase) / k for k in range(1, 13))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.errors import ModelError, RuntimeUnavailable
+from ser_edge.models.bundled.names import ALIASES, BUNDLED, DEFAULT, FILES
 from ser_edge.models.container import read_model_file
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import RUNTIMES, Runtime
@@ -22,8 +23,6 @@ from ser_edge.models.runtimes.base import RUNTIMES, Runtime
 if TYPE_CHECKING:
     from ser_edge.models.labels import ChosenLabels
 
-BUNDLED = Path(__file__).parent / "bundled"
-DEFAULT = "crnn"
 _warned: dict[str, object] = {}
 
 
@@ -73,8 +72,8 @@ def open_model(name: "str | PathLike[str]" = DEFAULT, threads: int = 1) -> FileM
     """Opens a model file.
 
     Args:
-        name: a bundled model ("crnn" for the first format whose runtime is installed, "crnn.onnx" for this one), or the
-            path of a model file.
+        name: a bundled model ("accurate" or "small", or its network's name, "whisper-gru" or "crnn", for the first
+            format whose runtime is installed; "small.onnx" for this one), or the path of a model file.
         threads: for one inference; more than one rarely pays for networks this small.
 
     Raises:
@@ -117,12 +116,15 @@ def _find(name: "str | PathLike[str]") -> list[Path]:
             if Path(name).is_file():
                 return [Path(name)]
     bundled = {path.name: path for path in BUNDLED.iterdir() if path.suffix in RUNTIMES}
-    if found := [bundled[file] for file in (str(name), *(f"{name}{suffix}" for suffix in RUNTIMES)) if file in bundled]:
+    stem, dot, rest = str(name).partition(".")
+    network = f"{ALIASES.get(stem, stem)}{dot}{rest}"
+    if found := [bundled[file] for file in (network, *(network + suffix for suffix in RUNTIMES)) if file in bundled]:
         return found
     if Path(name).suffix.lower() in AUDIO_SUFFIXES:
         message = f"{name}: a sound, not a model file ({' or '.join(RUNTIMES)}); type Recognizer().predict(...) for it"
         raise ModelError(message, code="model-not-found")
     if Path(name).suffix in RUNTIMES or len(Path(name).parts) > 1:
         return [Path(name)]
-    message = f"no model called {name}; bundled: {', '.join(sorted(bundled))}; or give the path of a model file"
+    known = ", ".join(f"{alias} ({', '.join(files)})" for alias, files in FILES.items())
+    message = f"no model called {name}; bundled: {known}; or give the path of a model file"
     raise ModelError(message, code="model-not-found")

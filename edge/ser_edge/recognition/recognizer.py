@@ -16,7 +16,8 @@ from ser_edge.audio.sound import SILENCE_PEAK, Samples, Sound
 from ser_edge.audio.sources import Source, check_chunks, open_source
 from ser_edge.errors import RuntimeUnavailable
 from ser_edge.errors.user_warnings import deprecated, warn
-from ser_edge.models.loader import DEFAULT, open_model
+from ser_edge.models.bundled.names import DEFAULT
+from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import Model
 from ser_edge.recognition.prediction import NO_SPEECH, Prediction
@@ -36,7 +37,8 @@ class Recognizer:
     is its settings and the place of its model file, which is opened again where it is unpickled.
 
     Args:
-        model: a bundled model's name, the path of an .onnx or .tflite file made by ser-export, or an opened model.
+        model: a bundled model's name ("accurate", "small"), the path of an .onnx or .tflite file made by ser-export, or
+            an opened model.
         threads: threads for one inference.
         threshold: confidence, 0..1, below which the label is `uncertain`; 0 always names an emotion, None is the
             model file's.

@@ -8,16 +8,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from harness.case import Settings, Table, main
 from harness.child import run
+from harness.models import MODELS
 from harness.timing import Figures, medians, shuffled
 
 SER_EDGE = Path(sys.executable).parent / "ser-edge"
 LOOP = "librosa, one keras.Model.predict for all"
 WHOLE = f"{LOOP}, with its start"
-OURS = "`ser-edge --format csv FOLDER`, with its start"
+OURS = {model: f"`ser-edge --model {model} --format csv FOLDER`, with its start" for model in MODELS}
 
 
 def measure(settings: Settings) -> list[Table]:
@@ -34,7 +36,7 @@ def _table(settings: Settings, corpus: Path, name: str, network: Path) -> Table:
     files = settings.files(corpus)
     sides: dict[str, Callable[[], dict[str, Figures]]] = {
         LOOP: lambda: _notebook(network, corpus),
-        OURS: lambda: _ser_edge(corpus, len(files)),
+        **{side: partial(_ser_edge, corpus, len(files), model) for model, side in OURS.items()},
     }
     measured: dict[str, list[Figures]] = {}
     for turn in range(settings.rounds + 1):
@@ -44,7 +46,7 @@ def _table(settings: Settings, corpus: Path, name: str, network: Path) -> Table:
                 measured.setdefault(title, []).extend([figures] if turn else [])  # the first doesn't count
     kind = files[0].suffix[1:].upper()
     title = f"{len(files)} {kind} files labelled, all cores, wall time"
-    order = (LOOP, WHOLE, OURS)
+    order = (LOOP, WHOLE, *OURS.values())
     return Table(f"labels-{name}", title, LOOP, "wall", {side: medians(measured[side]) for side in order})
 
 
@@ -54,11 +56,11 @@ def _notebook(network: Path, corpus: Path) -> dict[str, Figures]:
     return {LOOP: {"wall": float(out.split()[-1])}, WHOLE: whole}
 
 
-def _ser_edge(corpus: Path, files: int) -> dict[str, Figures]:
-    figures, out = run([SER_EDGE, "--format", "csv", corpus])
+def _ser_edge(corpus: Path, files: int, model: str) -> dict[str, Figures]:
+    figures, out = run([SER_EDGE, "--model", model, "--format", "csv", corpus])
     if len(out.splitlines()) != files + 1:
         raise ValueError(f"ser-edge gave {len(out.splitlines()) - 1} answers for {files} files")
-    return {OURS: figures}
+    return {OURS[model]: figures}
 
 
 if __name__ == "__main__":

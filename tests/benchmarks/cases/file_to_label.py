@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from harness.case import Settings, Table, main
+from harness.models import MODEL_FILES
 from harness.timing import in_turn
 from peers.notebook import features, network
 
@@ -41,11 +42,10 @@ def measure(settings: Settings) -> list[Table]:
         EAGER: lambda path: np.argmax(model(features(path)[None], training=False)),
         "librosa, tf.function of model(x) per file": lambda path: np.argmax(compiled(features(path)[None])),
     }
+    no_gate = WindowConfig(min_speech_ratio=None)
     ours: dict[str, Callable[[Path], Any]] = {
-        "ser-edge, default model": Recognizer().predict,
-        "ser-edge, default model, --no-gate": Recognizer(windowing=WindowConfig(min_speech_ratio=None)).predict,
-        "ser-edge, crnn.onnx": Recognizer("crnn.onnx").predict,
-        "ser-edge, crnn.tflite": Recognizer("crnn.tflite").predict,
+        **{f"ser-edge, {file}": Recognizer(file).predict for file in MODEL_FILES},
+        "ser-edge, small.tflite, --no-gate": Recognizer("small.tflite", windowing=no_gate).predict,
     }
     for label in (*per_file.values(), *ours.values()):
         label(paths[0])  # what is loaded and compiled at the first call isn't counted
@@ -60,7 +60,7 @@ def measure(settings: Settings) -> list[Table]:
         figures[EAGER][key] *= len(paths) / len(few)
     title = f"From path to label, everything open, one thread, time for each of {len(paths)} WAV files"
     notes = [
-        "The notebook uses three seconds with its GRU, ser-edge the whole file with its own network.",
+        "The notebook uses three seconds with its GRU, ser-edge the whole file with its own networks.",
         f"`model(x)` steps through the frames in Python; it was asked for {len(few)} of the files only.",
     ]
     return [Table("files", title, PREDICT, "cpu", figures, notes)]

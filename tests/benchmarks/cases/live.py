@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import soundfile
 from harness.case import Settings, Table, main
+from harness.models import MODEL_FILES
 from harness.timing import Figures, in_turn
 
 from ser_edge import Recognizer, WindowConfig
@@ -23,8 +24,7 @@ SECONDS, PIECE, HOP = 60, 0.1, 0.5
 
 def measure(settings: Settings) -> list[Table]:
     """A table for the features, and one for everything: gate, features and network."""
-    recognizer = Recognizer()
-    config = recognizer.metadata.features
+    config = Recognizer("small").metadata.features
     rate, hop_length = config.sample_rate, config.hop_length
     window, hop = WindowConfig(hop_seconds=HOP).frames(config)
     minute = np.resize(_voices(rate), SECONDS * rate)
@@ -53,17 +53,17 @@ def measure(settings: Settings) -> list[Table]:
     figures: dict[str, Figures | str] = {
         "the minute": {"cpu": float(SECONDS)},
         **in_turn(
-            {
-                "ser-edge, default model": everything(recognizer),
-                "ser-edge, crnn.onnx": everything(Recognizer("crnn.onnx")),
-                "ser-edge, crnn.tflite": everything(Recognizer("crnn.tflite")),
-            },
+            {f"ser-edge, {file}": everything(Recognizer(file)) for file in MODEL_FILES},
             2 * settings.rounds,
         ),
     }
     return [
         Table(
-            "features", f"Features of a minute, a window every {HOP} s, one thread", "computed anew", "cpu", features
+            "features",
+            f"Features of a minute for the small model, a window every {HOP} s, one thread",
+            "computed anew",
+            "cpu",
+            features,
         ),
         Table("minute", f"A live minute in pieces of {PIECE} s: gate, features, network", "the minute", "cpu", figures),
     ]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness.case import Settings, Table, main
 from harness.child import CommandError, run
+from harness.models import MODEL_FILES
 from harness.timing import Figures, medians, shuffled
 
 SER_EDGE = Path(sys.executable).parent / "ser-edge"  # as a user starts it
@@ -31,8 +32,7 @@ def measure(settings: Settings) -> list[Table]:
         sides: dict[str, Sequence[str | Path]] = {
             KERAS: [sys.executable, "-m", "peers.label_file", network, file],
             "`ser-edge FILE`": [SER_EDGE, file],
-            "`ser-edge --model crnn.onnx FILE`": [SER_EDGE, "--model", "crnn.onnx", file],
-            "`ser-edge --model crnn.tflite FILE`": [SER_EDGE, "--model", "crnn.tflite", file],
+            **{f"`ser-edge --model {model} FILE`": [SER_EDGE, "--model", model, file] for model in MODEL_FILES},
             NUMPY: [sys.executable, "-c", "import numpy"],
             NUMPY_ONE: [sys.executable, "-c", "import numpy"],
             "`python -c pass`": [sys.executable, "-c", "pass"],

@@ -1,4 +1,4 @@
-"""The bundled network in both runtimes, with the settings they offer: opening the file, and one inference.
+"""The bundled networks in both runtimes, with the settings they offer: opening the file, and one inference.
 
 For whoever wonders whether ser-edge opens its files the best way. The features are a real file's.
 """
@@ -14,10 +14,12 @@ import numpy.typing as npt
 import onnxruntime
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from harness.case import Settings, Table, main
+from harness.models import MODELS
 from harness.timing import Figures, in_turn
 
 from ser_edge.audio.reading import read
-from ser_edge.models.loader import BUNDLED, open_model
+from ser_edge.models.bundled.names import ALIASES, BUNDLED
+from ser_edge.models.loader import open_model
 
 TURNS, CALLS = 12, 3  # for a round
 Level = onnxruntime.GraphOptimizationLevel
@@ -33,12 +35,16 @@ OURS = next(iter(SETTINGS))
 
 
 def measure(settings: Settings) -> list[Table]:
-    """One table."""
-    model = open_model("crnn.onnx")
+    """A table for each network."""
+    return [_table(settings, ALIASES[model]) for model in MODELS]
+
+
+def _table(settings: Settings, network: str) -> Table:
+    onnx, litert = BUNDLED / f"{network}.onnx", BUNDLED / f"{network}.tflite"
+    model = open_model(onnx)
     samples = read(settings.some_files(1)[0], model.metadata.features.sample_rate)
     window = model.front_end.windows(samples)[:1]
     item = model.metadata.inputs(window[:, ~np.isnan(window[0, :, 0])])
-    onnx, litert = BUNDLED / "crnn.onnx", BUNDLED / "crnn.tflite"
     with tempfile.TemporaryDirectory() as folder:
         optimised = Path(folder) / "optimised.onnx"
         _session(onnx, keep=optimised)
@@ -59,11 +65,11 @@ def measure(settings: Settings) -> list[Table]:
             name: figures | {"open": opening[name]["cpu"], "size": float(sizes[name].stat().st_size)}
             for name, figures in inference.items()
         }
-    title = f"One inference of the bundled crnn on {item.shape[1]} frames of {item.shape[2]} bands, batch 1"
+    title = f"One inference of the bundled {network} on {item.shape[1]} frames of {item.shape[2]} bands, batch 1"
     notes = [
         "`open`: CPU time from the file to a session that can run. ONNX Runtime's own default is `all` optimisations."
     ]
-    return [Table("crnn", title, OURS, "cpu", sides, notes)]
+    return Table(network, title, OURS, "cpu", sides, notes)
 
 
 def _session(

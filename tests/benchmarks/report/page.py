@@ -16,7 +16,7 @@ CASES = {
     "front_end": "Features",
     "reading": "Reading a file",
     "network": "The notebook's network",
-    "sessions": "The bundled network, opened in different ways",
+    "sessions": "The bundled networks, opened in different ways",
     "file_to_label": "From file to label",
     "corpus": "A corpus labelled",
     "corpus_features": "A corpus's features for training",

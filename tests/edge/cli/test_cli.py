@@ -24,9 +24,8 @@ from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS
 from ser_edge.capture.devices import devices
 from ser_edge.cli import args as options
 from ser_edge.cli.app import main
-from ser_edge.models.loader import DEFAULT
+from ser_edge.models.bundled.names import FILES
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.tolerances import FORMATS
 from ser_edge.output.writers import WRITERS
 from ser_edge.recognition.windows import HOP, SPEECH
@@ -47,17 +46,18 @@ def test_files_are_classified_in_the_order_given(form: str, sounds: list[Path], 
 
 
 def test_the_accuracy_is_printed_with_text_only(sounds: list[Path], capsys: Capture) -> None:
-    assert main([str(sounds[0])]) == 0
+    assert main(["--model", "small", str(sounds[0])]) == 0
     notice = capsys.readouterr().err
     assert notice.startswith("model ")
     assert "protocol" in notice
     assert notice.count("\n") == 1
-    assert main(["--format", "json", str(sounds[0])]) == 0
+    assert main(["--model", "small", "--format", "json", str(sounds[0])]) == 0
     assert capsys.readouterr().err == ""
 
 
 def test_labels_can_be_chosen_and_merged(sounds: list[Path], capsys: Capture) -> None:
-    choice = ["--labels", "low, happy", "--map", "calm=low", "--map", "sad=low,neutral=low", "--labels", "angry"]
+    choice = ["--model", "small", "--labels", "low, happy", "--map", "calm=low", "--map", "sad=low,neutral=low"]
+    choice += ["--labels", "angry"]
     assert main([*choice, "--describe"]) == 0
     described = json.loads(capsys.readouterr().out)
     assert (described["labels"], described["accuracy"]) == (["low", "happy", "angry"], None)
@@ -114,7 +114,8 @@ def test_help_has_examples_models_and_exit_codes(capsys: Capture) -> None:
         main(["--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    for part in ("examples:", "crnn.onnx", "crnn.tflite", "exit codes:", "  0  ", "  1  ", "  2  ", "  4  "):
+    models = [f"{alias:<10} {', '.join(files)}" for alias, files in FILES.items()]
+    for part in ("examples:", *models, "exit codes:", "  0  ", "  1  ", "  2  ", "  4  "):
         assert part in text
     assert max(map(len, text.splitlines())) <= 120
 
@@ -122,15 +123,15 @@ def test_help_has_examples_models_and_exit_codes(capsys: Capture) -> None:
 def test_the_tables_of_the_command_line_are_complete() -> None:
     assert tuple(WRITERS) == options.FORMATS
     assert tuple(SAMPLE_FORMATS) == options.SAMPLE_FORMATS
-    assert tuple(RUNTIMES) == options.MODEL_SUFFIXES
-    assert (options.MODEL, options.HOP, options.SPEECH) == (DEFAULT, HOP, SPEECH)
+    assert (options.HOP, options.SPEECH) == (HOP, SPEECH)
 
 
 def test_describe_prints_the_metadata(capsys: Capture) -> None:
-    for model in ("crnn", "crnn.tflite"):
+    for model in ("crnn", "crnn.tflite", "small", "small.tflite", "small.onnx"):
         assert main(["--model", model, "--describe"]) == 0
         text = capsys.readouterr().out
         assert ModelMetadata.from_json(text, model) == Recognizer(model).metadata
+        assert json.loads(text)["name"] == "crnn"
 
 
 def test_version_is_the_packages(capsys: Capture) -> None:

@@ -1,9 +1,7 @@
 """`ser-edge --doctor`: its findings, its advice, and its exit code."""
 
 import io
-import json
 import re
-import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -16,13 +14,12 @@ import pytest
 from ser_edge.capture import devices
 from ser_edge.cli import doctor
 from ser_edge.cli.doctor import DoctorOptions, run_doctor
+from ser_edge.cli.model_costs import ModelCost, measure_cost
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.errors.install_hints import pip_install, reinstall
-from ser_edge.models import integrity as self_test
-from ser_edge.models.loader import BUNDLED, open_model
+from ser_edge.models.bundled.names import DEFAULT, FILES
 from ser_edge.recognition.voice_activity import voice_detector
 from ser_edge.recognition.voice_activity.voice_detector import VoiceDetector
-from tests import messages
 
 RATE = 16_000
 SECONDS = 0.5
@@ -38,12 +35,16 @@ def linux(monkeypatch: pytest.MonkeyPatch) -> None:
 def diagnose(device: int | str | None = None, **options: Any) -> tuple[int, dict[str, tuple[str, str]], str]:
     """The exit code, {subject: (state, text)}, and the next command; models have self-tests of their own below."""
     out = io.StringIO()
-    models = {"model_files": lambda: [Path("crnn.tflite")], "self_test": lambda path: 0.0}
+    models = {
+        "model_files": lambda: [Path("crnn.tflite")],
+        "self_test": lambda path: 0.0,
+        "measure_cost": lambda model: ModelCost(model, 0.01),
+    }
     code = run_doctor(out, DoctorOptions(device, SECONDS, **{**models, **options}))
     *lines, following = out.getvalue().splitlines()
     findings = {}
     for line in lines:
-        state, subject, text = re.fullmatch(r"(ok|--|!!)  (.{14,}?)  (.+)", line).groups()  # type: ignore[union-attr]
+        state, subject, text = re.fullmatch(r"(ok|--|!!)  (.{18,}?)  (.+)", line).groups()  # type: ignore[union-attr]
         findings[subject.strip()] = (state, text)
     assert following.startswith("next: ")
     return code, findings, following.removeprefix("next: ")
@@ -55,6 +56,11 @@ def plugged(sounddevice: Any, card: Any, sound: Any, **settings: Any) -> Any:
     return sounddevice.plug(usb)
 
 
+def command_for(model: str) -> str:
+    """What the doctor says to type next, for the model that it recommends."""
+    return "ser-edge --mic" if model == DEFAULT else f"ser-edge --mic --model {model}"
+
+
 def tone(amplitude: float) -> Any:
     return amplitude * np.sin(np.arange(RATE) / 5)
 
@@ -62,11 +68,11 @@ def tone(amplitude: float) -> Any:
 def test_a_working_machine(sounddevice: Any, card: Any) -> None:
     plugged(sounddevice, card, tone(0.5))
     code, found, following = diagnose()
-    assert (code, following) == (0, "ser-edge --mic")
+    assert (code, following) == (0, command_for(next(iter(FILES))))
     assert {state for state, _ in found.values()} == {"ok"}
     assert list(found) == [
         *("ser-edge", "numpy", "ai-edge-litert", "soundfile", "soxr", "sounddevice", "onnxruntime"),
-        *("media", "machine", "crnn.tflite", "voice detector", "PortAudio", "device 0", "level"),
+        *("media", "machine", "crnn.tflite", "voice detector", *FILES, "recommended", "PortAudio", "device 0", "level"),
     ]
     assert found["numpy"][1] == np.__version__
     assert found["crnn.tflite"][1].startswith("passes its self-test (within 0.0000), in ")
@@ -187,7 +193,7 @@ def test_a_voice_detector_without_its_runtime(sounddevice: Any, card: Any, monke
 
     monkeypatch.setattr(doctor, "HAS_LITERT", False)  # an Intel Mac, where there is none to install
     code, found, following = diagnose()
-    assert (code, following) == (0, "ser-edge --mic")
+    assert (code, following) == (0, command_for(next(iter(FILES))))
     assert found["voice detector"][0] == "--"
 
 
@@ -215,58 +221,56 @@ def test_a_failing_model_comes_before_a_microphone(
     returned, found, following = diagnose(model_files=lambda: [Path(name)], self_test=fail)
     assert (returned, found[name][0]) == (code, state)
     advice = str(error).partition("; ")[2] or reinstall()
-    assert following == (advice if code else "ser-edge --mic")
+    assert following == (advice if code else command_for(next(iter(FILES))))
 
 
-# The self-test
+# What models cost
 
 
-REFRESH = "after making the bundled models anew: make bundle"
+def test_a_bundled_model_is_measured_as_live() -> None:
+    cost = measure_cost("small")
+    assert cost.model == "small"
+    assert cost.seconds >= 0
 
 
-@pytest.mark.parametrize("path", self_test.model_files(), ids=lambda path: path.name)
-def test_each_bundled_model_answers_as_is_stored(path: Path) -> None:
-    try:
-        self_test.self_test(path)
-    except ModelError as error:
-        pytest.fail(f"{path.name} {error}. Refresh it {REFRESH}")
+@pytest.mark.parametrize(
+    ("seconds", "model", "reason"),
+    [
+        ((0.1, 0.01), "accurate", "the most accurate, as it takes less than a third of a core"),
+        ((0.3, 0.01), "small", "as accurate takes 60 % of a core, more than a third"),
+        ((0.9, 0.4), "small", "as accurate takes 180 % of a core, more than a third"),
+    ],
+)
+def test_the_most_accurate_model_that_leaves_time_to_others_is_recommended(
+    seconds: tuple[float, ...],
+    model: str,
+    reason: str,
+    sounddevice: Any,
+    card: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plugged(sounddevice, card, tone(0.5))
+    monkeypatch.setattr(doctor, "FILES", {"accurate": ["a.onnx"], "small": ["b.onnx"]})
+    costs = dict(zip(("accurate", "small"), seconds, strict=True))
+    code, found, following = diagnose(measure_cost=lambda name: ModelCost(name, costs[name]))
+    assert found["accurate"][1] == str(ModelCost("accurate", seconds[0]))
+    assert found["recommended"] == ("ok", f"{model}, {reason}; {following}")
+    assert (code, following) == (0, command_for(model))
 
 
-def test_the_self_test_classifies_its_audio() -> None:
-    answer = self_test.self_test_answer(open_model(self_test.model_files()[0]))
-    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
-    assert max(answer["probabilities"].values()) > 1.5 / len(answer["probabilities"])
+def test_a_model_that_fails_is_not_recommended(sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(name: str, broken: tuple[str, ...]) -> ModelCost:
+        if name in broken:
+            raise ModelError("damaged")
+        return ModelCost(name, 0.01)
 
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> tuple[Path, Path]:
-    """A model and the file with its answer, in a folder of their own."""
-    model = shutil.copy(self_test.model_files(BUNDLED)[0], tmp_path)
-    self_test.write_self_test(tmp_path / "self_test.json")
-    return Path(model), tmp_path / "self_test.json"
-
-
-def test_a_stored_answer_is_found_again(bundle: tuple[Path, Path]) -> None:
-    model, stored = bundle
-    assert list(json.loads(stored.read_text())) == [model.name]
-    assert self_test.self_test(model, stored) == 0.0
-
-
-def test_another_answer_another_file_and_no_answer_are_different_errors(bundle: tuple[Path, Path]) -> None:
-    model, stored = bundle
-    answers = json.loads(stored.read_text())
-    label = next(iter(answers[model.name]["probabilities"]))
-    answers[model.name]["probabilities"][label] += 0.5
-    stored.write_text(json.dumps(answers))
-    with messages.raises(ModelError, "model-self-test"):
-        self_test.self_test(model, stored)
-    answers[model.name]["digest"] = "0"
-    stored.write_text(json.dumps(answers))
-    with messages.raises(ModelError, "model-changed"):
-        self_test.self_test(model, stored)
-    stored.write_text("{")
-    with messages.raises(ModelError, "model-self-test"):
-        self_test.self_test(model, stored)
+    plugged(sounddevice, card, tone(0.5))
+    monkeypatch.setattr(doctor, "FILES", {"accurate": ["a.onnx"], "small": ["b.onnx"]})
+    _, found, following = diagnose(measure_cost=lambda name: fails(name, ("accurate",)))
+    assert found["recommended"][1] == f"small, the only one that works here; {following}"
+    _, found, following = diagnose(measure_cost=lambda name: fails(name, ("accurate", "small")))
+    assert "recommended" not in found
+    assert following == "ser-edge --mic"
 
 
 @pytest.mark.parametrize(("found", "state", "text"), [("PyAV", "ok", "PyAV decodes"), (None, "--", "no PyAV and")])

@@ -176,7 +176,7 @@ def test_predictions_go_to_a_file(talk: Path, tmp_path: Path) -> None:
 def test_the_format_follows_the_file_name_unless_given(
     name: str, options: list[str], begins: str, sounds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*options, "--output", str(tmp_path / name), str(sounds[0])]) == 0
+    assert main([*options, "--model", "small", "--output", str(tmp_path / name), str(sounds[0])]) == 0
     assert (tmp_path / name).read_text().startswith(begins)
     assert ("model crnn" in capsys.readouterr().err) == (begins == "fearful ")  # as with --format
 

@@ -17,8 +17,8 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 
 from ser_edge.features.config import FeatureConfig
+from ser_edge.models.bundled.names import BUNDLED
 from ser_edge.models.container import MAX_FILE, MAX_METADATA
-from ser_edge.models.loader import BUNDLED, DEFAULT
 from ser_edge.models.metadata import FILE_NAME, KEY, ModelMetadata
 from tests import messages
 
@@ -41,7 +41,7 @@ def front_end(**changes: Any) -> str:
 
 
 def bundled(suffix: str) -> bytes:
-    return (BUNDLED / f"{DEFAULT}{suffix}").read_bytes()
+    return (BUNDLED / f"crnn{suffix}").read_bytes()
 
 
 def flatbuffer() -> bytes:

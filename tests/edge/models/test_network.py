@@ -14,7 +14,10 @@ from ser_edge.audio.reading import read
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import FrontEnd
-from ser_edge.models.loader import BUNDLED, DEFAULT, open_model
+from ser_edge.models import loader
+from ser_edge.models.bundled.names import ALIASES, BUNDLED, DEFAULT, FILES
+from ser_edge.models.integrity import model_files
+from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import ModelMetadata, Normalization
 from ser_edge.models.network import MAX_BATCH, Model, apply_temperature
 from ser_edge.models.runtimes.base import RUNTIMES, runtimes_by_suffix
@@ -32,7 +35,7 @@ def described(temperature: float = 1.0, normalization: Normalization | None = No
 
 
 def test_both_runtimes_agree(sounds: list[Path]) -> None:
-    onnx_runtime, litert = open_model(f"{DEFAULT}.onnx"), open_model(f"{DEFAULT}.tflite")
+    onnx_runtime, litert = open_model("small.onnx"), open_model("small.tflite")
     # the precision that tflite-runtime 2.14 reads as well
     assert litert.metadata == replace(onnx_runtime.metadata, precision="int8-per-tensor")
     config = onnx_runtime.metadata.features
@@ -41,9 +44,9 @@ def test_both_runtimes_agree(sounds: list[Path]) -> None:
         np.testing.assert_allclose(litert.probabilities(features), onnx_runtime.probabilities(features), atol=FORMATS)
 
 
-@pytest.mark.parametrize("suffix", RUNTIMES)
-def test_a_batch_equals_its_members_one_by_one(suffix: str) -> None:
-    model = open_model(DEFAULT + suffix)
+@pytest.mark.parametrize("path", model_files(), ids=lambda path: path.name)
+def test_a_batch_equals_its_members_one_by_one(path: Path) -> None:
+    model = open_model(path)
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 48_000)).astype(np.float32)
     batch = np.stack([model.features(one) for one in noise])
     one_by_one = np.concatenate([model.probabilities(one[None]) for one in batch])
@@ -75,31 +78,47 @@ def test_missing_frames_are_computed_by_networks_of_a_fixed_length_only(
     assert sorted(lengths) == computed
 
 
-@pytest.mark.parametrize("suffix", RUNTIMES)
-def test_padding_changes_no_answer(suffix: str) -> None:
+@pytest.mark.parametrize("path", model_files(), ids=lambda path: path.name)
+def test_padding_changes_no_answer(path: Path) -> None:
     """Of masked networks, which need none; also at the shortest and at odd lengths."""
-    model = open_model(DEFAULT + suffix)
-    module, name = RUNTIMES[suffix]
+    model = open_model(path)
+    module, name = RUNTIMES[path.suffix]
     runtime = getattr(import_module(module), name)(model.path.read_bytes(), model.path.name)
     assert runtime.input_shape[1] is None
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 48_000).astype(np.float32)
     features = np.stack([model.features(noise[: 160 * frames]) for frames in (299, 1, 2, 7, 100, 189, 190)])
     padded = apply_temperature(runtime.run(model.metadata.inputs(features)), model.metadata.temperature)
-    bound = tolerance(suffix, model.metadata.precision).inputs
+    bound = tolerance(path.suffix, model.metadata.precision).inputs
     np.testing.assert_allclose(model.probabilities(features), padded, rtol=0, atol=bound)
 
 
-@pytest.mark.parametrize("suffix", RUNTIMES)
-def test_more_threads_answer_the_same(suffix: str) -> None:
-    features = np.zeros((1, *open_model().features(np.zeros(1, np.float32)).shape), np.float32)
-    one, two = (open_model(DEFAULT + suffix, threads) for threads in (1, 2))
-    bound = tolerance(suffix, one.metadata.precision).inputs
+@pytest.mark.parametrize("path", model_files(), ids=lambda path: path.name)
+def test_more_threads_answer_the_same(path: Path) -> None:
+    one, two = (open_model(path, threads) for threads in (1, 2))
+    features = np.zeros((1, *one.features(np.zeros(1, np.float32)).shape), np.float32)
+    bound = tolerance(path.suffix, one.metadata.precision).inputs
     np.testing.assert_allclose(one.probabilities(features), two.probabilities(features), rtol=0, atol=bound)
 
 
 def test_a_bundled_model_is_found_by_name_and_by_format() -> None:
-    assert open_model(DEFAULT).path == open_model(f"{DEFAULT}.tflite").path == BUNDLED / f"{DEFAULT}.tflite"
-    assert open_model(f"{DEFAULT}.onnx").path == BUNDLED / f"{DEFAULT}.onnx"
+    assert open_model("crnn").path == open_model("crnn.tflite").path == BUNDLED / "crnn.tflite"
+    assert open_model("crnn.onnx").path == BUNDLED / "crnn.onnx"
+
+
+@pytest.mark.parametrize(("alias", "network"), ALIASES.items())
+@pytest.mark.parametrize("suffix", ["", *RUNTIMES])
+def test_an_alias_is_the_name_of_a_network_with_and_without_a_suffix(
+    alias: str, network: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for runtime in RUNTIMES:
+        (tmp_path / f"{network}{runtime}").write_bytes((BUNDLED / f"crnn{runtime}").read_bytes())
+    monkeypatch.setattr(loader, "BUNDLED", tmp_path)
+    assert open_model(alias + suffix).path == tmp_path / f"{network}{suffix or next(iter(RUNTIMES))}"
+    assert open_model(network + suffix).path == open_model(alias + suffix).path
+
+
+def test_every_bundled_file_has_an_alias_under_which_it_is_listed() -> None:
+    assert sorted(name for files in FILES.values() for name in files) == [path.name for path in model_files()]
 
 
 def test_temperature_and_normalization_are_applied(tmp_path: Path, small_onnx: Any) -> None:
@@ -156,8 +175,8 @@ def test_a_network_whose_output_is_not_a_probability_per_label_is_refused(output
 def test_an_unknown_name_is_refused_with_the_bundled_ones() -> None:
     with messages.raises(ModelError, "model-not-found") as error:
         open_model("gpt")
-    assert f"{DEFAULT}.onnx" in str(error.value)
-    assert f"{DEFAULT}.tflite" in str(error.value)
+    assert f"{DEFAULT} (" in str(error.value)
+    assert all(path.name in str(error.value) for path in model_files())
 
 
 def test_a_name_too_long_for_a_file_is_refused() -> None:
@@ -176,7 +195,7 @@ def test_a_missing_runtime_names_the_command_that_installs_it(
     without_litert: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    for name in (f"{DEFAULT}.onnx", f"{DEFAULT}.tflite", DEFAULT):
+    for name in ("small.onnx", "small.tflite", "small"):
         with messages.raises(RuntimeUnavailable, "runtime-unavailable"):
             open_model(name)
 
@@ -185,7 +204,7 @@ def test_without_the_preferred_runtime_the_other_is_used_and_the_log_has_it_once
     without_litert: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
-        assert open_model(DEFAULT).path == BUNDLED / f"{DEFAULT}.onnx"
+        assert open_model("small").path == BUNDLED / "crnn.onnx"
     (record,) = caplog.records
     assert record.getMessage().endswith("; using crnn.onnx meanwhile")
 
@@ -203,15 +222,16 @@ def test_tflite_runtime_is_used_if_litert_is_missing(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     monkeypatch.setitem(sys.modules, "tflite_runtime", ModuleType("tflite_runtime"))
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", stand_in)
-    assert open_model(f"{DEFAULT}.tflite").metadata.labels == open_model(f"{DEFAULT}.onnx").metadata.labels
+    assert open_model("small.tflite").metadata.labels == open_model("small.onnx").metadata.labels
 
 
 def test_an_existing_file_comes_before_a_bundled_one_of_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("crnn.onnx").write_text("damaged")
-    with messages.raises(ModelError, "model-damaged") as error:
-        open_model("crnn.onnx")
-    assert str(error.value).startswith("crnn.onnx: ")
-    assert open_model("crnn").path.parent == BUNDLED
+    for name in ("crnn", "small"):
+        Path(f"{name}.onnx").write_text("damaged")
+        with messages.raises(ModelError, "model-damaged") as error:
+            open_model(f"{name}.onnx")
+        assert str(error.value).startswith(f"{name}.onnx: ")
+        assert open_model(name).path.parent == BUNDLED

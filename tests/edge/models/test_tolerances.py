@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser_edge.models.loader import DEFAULT, open_model
+from ser_edge.models.integrity import model_files
+from ser_edge.models.loader import open_model
 from ser_edge.models.network import Model
-from ser_edge.models.runtimes.base import RUNTIMES
 from ser_edge.models.tolerances import TOLERANCES, tolerance
 
 PAGE = Path(__file__).parents[3] / "export" / "MODEL_FILE.md"
@@ -30,28 +30,28 @@ def moved(values: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
     return [values + random.uniform(-STREAMED, STREAMED, values.shape).astype(np.float32) for _ in range(5)]
 
 
-@pytest.mark.parametrize("suffix", RUNTIMES)
-def test_rounded_features_change_probabilities_within_the_tolerance(suffix: str, sounds: list[Path]) -> None:
-    model = open_model(DEFAULT + suffix)
+@pytest.mark.parametrize("path", model_files(), ids=lambda path: path.name)
+def test_rounded_features_change_probabilities_within_the_tolerance(path: Path, sounds: list[Path]) -> None:
+    model = open_model(path)
     once = features(model, sounds)
     answers = model.probabilities(once)
-    bound = tolerance(suffix, model.metadata.precision).inputs
+    bound = tolerance(path.suffix, model.metadata.precision).inputs
     assert max(np.abs(model.probabilities(again) - answers).max() for again in moved(once)) <= bound
 
 
 def test_int8_in_litert_needs_a_larger_tolerance_than_float32(
     sounds: list[Path],
 ) -> None:
-    model = open_model(f"{DEFAULT}.tflite")
+    model = open_model("small.tflite")
     once = features(model, sounds)
     answers = model.probabilities(once)
     furthest = max(np.abs(model.probabilities(again) - answers).max() for again in moved(once))
     assert furthest > TOLERANCES[".tflite", "float32"].inputs
 
 
-@pytest.mark.parametrize("suffix", RUNTIMES)
-def test_the_same_bits_give_the_same_probabilities(suffix: str, sounds: list[Path]) -> None:
-    once, again = open_model(DEFAULT + suffix), open_model(DEFAULT + suffix)
+@pytest.mark.parametrize("path", model_files(), ids=lambda path: path.name)
+def test_the_same_bits_give_the_same_probabilities(path: Path, sounds: list[Path]) -> None:
+    once, again = open_model(path), open_model(path)
     inputs = features(once, sounds)
     np.testing.assert_array_equal(once.probabilities(inputs), again.probabilities(inputs.copy()))
 

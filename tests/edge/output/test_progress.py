@@ -59,7 +59,7 @@ def test_the_bar_ends_with_all_files_on_a_line_of_its_own(
     for number in range(24):
         shutil.copy(sounds[number % len(sounds)], tmp_path / f"{number:02}.wav")
     (tmp_path / "12.wav").write_text("no sound")
-    assert main(["--jobs", str(jobs), str(tmp_path)]) == 1
+    assert main(["--model", "small", "--jobs", str(jobs), str(tmp_path)]) == 1
     broken, bar, model, summary, end = terminal.screen()
     assert broken.startswith(f"ser-edge: {tmp_path / '12.wav'}: ")
     assert bar.startswith("100 %|█")
@@ -97,7 +97,7 @@ def test_parts_of_files_add_up_and_lines_stand_above_the_bar(monkeypatch: pytest
 
 def test_short_work_shows_no_bar(sounds: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = attach(monkeypatch, delay=1e9)
-    assert main([str(sounds[0])]) == 0
+    assert main(["--model", "small", str(sounds[0])]) == 0
     assert [line.partition(":")[0] for line in terminal.screen()] == ["model crnn", ""]
 
 

@@ -11,6 +11,7 @@ import soundfile
 
 from ser_edge import Recognizer, WindowConfig
 from ser_edge.features.config import FeatureConfig
+from ser_edge.models.bundled.names import DEFAULT
 from ser_edge.models.labels import ChosenLabels
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import Model
@@ -25,7 +26,7 @@ CHOICE: dict[str, Any] = {
     "label_map": {"calm": "neutral", "sad": "negative"},
 }
 CONFIG = RecognizerConfig(
-    "crnn", 1, None, WindowConfig(), labels=CHOICE["labels"], label_map=tuple(CHOICE["label_map"].items())
+    DEFAULT, 1, None, WindowConfig(), labels=CHOICE["labels"], label_map=tuple(CHOICE["label_map"].items())
 )
 
 
@@ -84,12 +85,12 @@ def test_a_long_recording_is_the_mean_of_restricted_windows() -> None:
 
 def test_the_threshold_applies_to_what_is_left(sounds: list[Path]) -> None:
     path = next(path for path in sounds if path.stem == "fast-high")
-    full, chosen = Recognizer(), Recognizer(labels=["happy", "neutral", "calm", "sad", "angry"])
+    full, chosen = Recognizer("small"), Recognizer("small", labels=["happy", "neutral", "calm", "sad", "angry"])
     assert full.predict(path).confidence > 0.9
     prediction = chosen.predict(path)
     assert prediction.label == UNCERTAIN
     assert prediction.confidence < chosen.metadata.threshold == full.metadata.threshold
-    named = Recognizer(labels=chosen.metadata.labels, threshold=0).predict(path)
+    named = Recognizer("small", labels=chosen.metadata.labels, threshold=0).predict(path)
     assert named.label == max(named.probabilities, key=named.probabilities.__getitem__)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from ser_edge import ModelError, Recognizer, WindowConfig
 from ser_edge.features.config import FeatureConfig
-from ser_edge.models.loader import BUNDLED, DEFAULT
+from ser_edge.models.bundled.names import BUNDLED, FILES
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.runtimes.base import RUNTIMES
 from tests import messages
@@ -27,11 +27,11 @@ VOICE = voice(5, 3, 1, 1.5)
 def model_file(tmp_path: Path) -> Path:
     """A model file that isn't bundled."""
     path = tmp_path / "own.tflite"
-    path.write_bytes((BUNDLED / f"{DEFAULT}.tflite").read_bytes())
+    path.write_bytes((BUNDLED / "crnn.tflite").read_bytes())
     return path
 
 
-@pytest.mark.parametrize("name", [DEFAULT, *(DEFAULT + suffix for suffix in RUNTIMES)])
+@pytest.mark.parametrize("name", [*FILES, *(f"small{suffix}" for suffix in RUNTIMES)])
 @pytest.mark.parametrize(
     "same",
     [copy.copy, copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))],
@@ -69,10 +69,10 @@ def test_a_relative_path_is_the_same_file_in_another_folder(model_file: Path, mo
 
 
 def test_a_file_named_like_a_bundled_one_is_not_taken_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pickled = pickle.dumps(Recognizer(f"{DEFAULT}.tflite"))
+    pickled = pickle.dumps(Recognizer("small.tflite"))
     monkeypatch.chdir(tmp_path)
-    Path(f"{DEFAULT}.tflite").write_text("another one, and damaged")
-    assert pickle.loads(pickled).path == BUNDLED / f"{DEFAULT}.tflite"
+    Path("crnn.tflite").write_text("another one, and damaged")
+    assert pickle.loads(pickled).path == BUNDLED / "crnn.tflite"
 
 
 def test_a_missing_model_file_is_refused(model_file: Path) -> None:
@@ -111,7 +111,7 @@ if __name__ == "__main__":
 def test_a_pool_maps_predict(method: str, suffix: str, sounds: list[Path], tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(POOL)
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", program, method, DEFAULT + suffix, *sounds]
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", program, method, f"small{suffix}", *sounds]
     unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(command, env=unmeasured, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")

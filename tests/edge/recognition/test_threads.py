@@ -16,7 +16,8 @@ import pytest
 
 from ser_edge import ModelError, Prediction, Recognizer
 from ser_edge.features.config import FeatureConfig
-from ser_edge.models.loader import DEFAULT, warn_once
+from ser_edge.models.integrity import model_files
+from ser_edge.models.loader import warn_once
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes import litert
@@ -30,9 +31,9 @@ THREADS, CALLS = 8, 25
 VOICES = [voice(emotion, actor, 1, 0.5 + 0.1 * emotion) for emotion in range(1, 9) for actor in (1, 2)]
 
 
-@pytest.fixture(scope="module", params=RUNTIMES)
+@pytest.fixture(scope="module", params=model_files(), ids=lambda path: path.name)
 def recognizer(request: pytest.FixtureRequest) -> Recognizer:
-    return Recognizer(DEFAULT + request.param, threshold=0.0)
+    return Recognizer(request.param, threshold=0.0)
 
 
 def in_threads(work: Callable[[int], Any]) -> list[Any]:
@@ -119,13 +120,13 @@ def test_a_failure_of_the_runtime_is_not_blamed_on_the_model(sounds: list[Path])
 
 
 def test_standard_error_is_left_alone_once_the_runtime_has_announced_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    Recognizer(f"{DEFAULT}.tflite")
+    Recognizer("small.tflite")
 
     def suppress() -> Any:
         raise AssertionError("what another thread writes would be lost")
 
     monkeypatch.setattr(litert, "suppress_native_stderr", suppress)
-    Recognizer(f"{DEFAULT}.tflite")
+    Recognizer("small.tflite")
 
 
 def test_a_warning_comes_once_from_many_threads(caplog: pytest.LogCaptureFixture) -> None:
@@ -180,7 +181,7 @@ print(codes, recognizer.predict(samples, 16_000) == expected)
 @pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize("suffix", RUNTIMES)
 def test_a_fork_in_the_middle_of_other_threads_work_answers_the_same(suffix: str, threads: str) -> None:
-    program = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, DEFAULT + suffix, threads]
+    program = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, f"small{suffix}", threads]
     done = subprocess.run(program, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout, done.stderr) == (0, "[0, 0, 0, 0, 0] True\n", "")
 

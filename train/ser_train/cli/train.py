@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ser_edge.models.bundled.names import ALIASES
 from ser_train.cli.console import Commands, at_least
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ examples:
   ser-train train                                    the same; downloads RAVDESS speech (209 MB) into the cache first
   ser-train train --arch gru --protocol speaker      five trainings, each tested on unseen speakers
   ser-train train --arch crnn --protocol speaker --data ravdess/ --data ravdess_song/ --data nemo/
-                                                     the bundled network's training, with other corpora added
+                                                     the small network's training, with other corpora added
   ser-train train --data recordings/ --protocol speaker all
                                                      your own recordings and labels, by whisper-gru
 
@@ -81,7 +82,7 @@ def add_parser(commands: Commands) -> None:
         default="",
         metavar="RUN|NAME",
         help="warm start from this network: a finished run (with * for the fold), or for crnn an .onnx file, or the "
-        "bundled one, crnn; labels that it doesn't have are new",
+        "bundled one, small; labels that it doesn't have are new",
     )
     add(
         "--encoder",
@@ -152,6 +153,7 @@ def _train(options: argparse.Namespace, client: "Client | None") -> int:
     from ser_train.reporting.tables import caution
     from ser_train.runs.settings import Settings
 
+    options.init = ALIASES.get(options.init, options.init)  # which stays the same, in records
     folders = [locate(path, options.mirror) for path in options.data or [None]]
     if client is not None:  # its workers have working directories of their own
         folders, options.out = [folder.resolve() for folder in folders], options.out.resolve()

@@ -19,7 +19,7 @@ from keras import layers
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.placeholder_files import START, describe_placeholder
-from ser_edge.models.loader import BUNDLED
+from ser_edge.models.bundled.names import ALIASES, BUNDLED, FILES
 from ser_edge.models.metadata import KEY, ModelMetadata, Normalization
 from ser_train.networks.whisper_gru import standardization
 from ser_train.runs.provenance import DATA, UNSEEN
@@ -32,7 +32,7 @@ Array = npt.NDArray[np.float32]
 
 _EPSILON = layers.BatchNormalization().epsilon
 _WEIGHTS = {"B", "R", "W", "bias", "kernel"}  # ser-export's names, after the layer's
-_UNSUPPORTED = {"LSTM", "RNN"}  # nodes whose weights ONNX orders otherwise than Keras
+_UNSUPPORTED = {"LSTM", "LayerNormalization", "RNN"}  # nodes whose weights aren't stored as Keras has them
 
 
 def _unusable(reason: str) -> SerEdgeError:
@@ -108,7 +108,7 @@ def find_warm_start(name: str, fold: int) -> WarmStart:
     """
     path = Path(name.replace("*", str(fold)))
     run = RunDirectory(path)
-    bundled = BUNDLED / f"{name}.onnx"
+    bundled = BUNDLED / f"{ALIASES.get(name, name)}.onnx"
     if path.suffix == ".tflite":
         raise _unusable(
             f"{path}: weights aren't read from TFLite files; give the run directory that it was exported from"
@@ -120,8 +120,7 @@ def find_warm_start(name: str, fold: int) -> WarmStart:
         stored = {entry.key: entry.value for entry in _load_onnx(file).metadata_props}.get(KEY)
         warm_start = WarmStart(name, file, ModelMetadata.from_json(stored, str(file)))
     else:
-        known = ", ".join(sorted(file.stem for file in BUNDLED.glob("*.onnx")))
-        raise _unusable(f"{path}: no finished run, no .onnx file and no bundled network ({known})")
+        raise _unusable(f"{path}: no finished run, no .onnx file and no bundled network ({', '.join(FILES)})")
     if not {DATA, UNSEEN} <= set(warm_start.metadata.training) or warm_start.metadata.normalization is None:
         raise _unusable(
             f"{path}: its metadata doesn't list its training data; take a run of ser-train, or export it again"

@@ -1,0 +1,1 @@
+"""The bundled models: their files, their names, and which is the default."""
