@@ -65,7 +65,7 @@ evaluate: .venv/dev  ## train every network by every protocol (a night on 2 core
 	$(BIN)/ser-train evaluate runs/* --update-runs
 	$(BIN)/ser-export $(SHIPPED:%=runs/%-speaker-*) --precision int8 --out exported
 	$(BIN)/ser-export runs/crnn-speaker-* --precision int8-per-tensor --format tflite --out exported
-	$(BIN)/ser-train robustness $(SHIPPED:%=runs/%-speaker-*) $(DATA) --jobs $(JOBS) --markdown train/robustness.md
+	set -e; for network in $(SHIPPED); do $(BIN)/ser-train robustness runs/$$network-speaker-* $(DATA) --jobs $(JOBS); done
 	$(BIN)/ser-train evaluate runs/* --exported exported --out train/results.json --page README.md edge/ser_edge/models/bundled/MODEL_CARD.md
 
 export: .venv/dev  ## convert to ONNX and TFLite in every precision, verify each file, make export/results.md; RUNS="runs/..."

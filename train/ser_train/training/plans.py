@@ -33,7 +33,7 @@ from ser_train.networks.zoo import NETWORKS, Network
 from ser_train.runs.settings import Settings
 from ser_train.training.augmentation import Augmenter, Source
 from ser_train.training.batches import AugmentedBatches, Batches, ClassifierBatches, Examples, FixedBatches
-from ser_train.training.transfer.distillation import ensemble_teacher
+from ser_train.training.transfer.distillation import ensemble_teacher, soft_labels
 from ser_train.training.transfer.encoded_utterances import encode_utterances
 from ser_train.training.transfer.frozen_encoder import Classifiers, FrozenEncoder
 from ser_train.training.transfer.lineage import Lineage, TrainingError
@@ -220,7 +220,12 @@ def _augmented_plan(job: TrainingJob, recipe: AugmentedConfig, jobs: int) -> Tra
     else:
         part = WholeNetwork(job.network, recipe, len(split.labels), frames=None)
         augmenter = Augmenter(recipe, front_end, [Source(by_digest[u.digest], u.speaker) for u in (*train, *extra)])
-        teacher = ensemble_teacher(job.lineage.teachers, normalization, adjustment)
+        teachers, teacher = job.lineage.teachers, None
+        if all(run.metadata.features == job.network.features for run in teachers):
+            teacher = ensemble_teacher(teachers, normalization, adjustment)
+        else:
+            soft = soft_labels(teachers, [*train, *extra], adjustment, jobs)
+            examples = [_distilled(corpus, soft, recipe.distillation_weight) for corpus in examples]
         batches = AugmentedBatches(augmenter, normalization, examples, recipe, teacher)
     return TrainingPlan(
         normalization, features, batches, batches.count, validation=None, part=part, adjustment=adjustment
@@ -244,6 +249,15 @@ def _examples(utterances: Sequence[Utterance], labels: Sequence[str], recipe: Au
             if name in CORPORA and label not in CORPORA[name].emotions:
                 targets[rows, place] = -1
     return [Examples(np.array(rows), targets[rows], ratios[name]) for name, rows in places.items()]
+
+
+def _distilled(examples: Examples, soft: npt.NDArray[np.float32], weight: float) -> Examples:
+    """Examples whose targets are in part teachers' probabilities of the labels that the corpus has; -1 stays -1."""
+    known = examples.targets >= 0
+    probabilities = soft[examples.places] * known
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    targets = np.where(known, (1 - weight) * examples.targets + weight * probabilities, -1)
+    return replace(examples, targets=targets.astype(np.float32))
 
 
 def _normalization(features: npt.NDArray[np.float32], warm_start: WarmStart | None) -> Normalization:

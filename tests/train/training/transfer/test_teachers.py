@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ser_train.data.corpus_loader import Utterance
@@ -36,12 +37,28 @@ def test_a_missing_teacher_is_named(utterances: Sequence[Utterance], tmp_path: P
     assert f"{tmp_path}/gone-fold0" in str(caught.value)
 
 
-def test_a_teacher_of_another_front_end_is_refused(
+def test_a_teacher_of_another_front_end_answers_the_utterances_as_they_are(
     augmented: Trained, utterances: Sequence[Utterance], tmp_path: Path
 ) -> None:
     teacher = RunDirectory(shutil.copytree(augmented.run.path, tmp_path / "teacher"))
     other = replace(teacher.metadata.features, trim_margin=11)
     teacher.write("description.json", replace(teacher.metadata, features=other).to_json())
+    job = prepare(replace(CRNN, fold=0, teachers=("teacher",)), utterances, tmp_path)
+    plan = make_plan(job, jobs=1)
+    assert plan.batches.teacher is None
+    (examples,) = plan.batches.corpora
+    labels = examples.targets.argmax(axis=1)
+    assert ((examples.targets > 0) & (examples.targets < 1)).all()
+    np.testing.assert_allclose(examples.targets.sum(axis=1), 1, rtol=1e-5)
+    assert (examples.targets[np.arange(len(labels)), labels] >= 1 - job.recipe.distillation_weight).all()
+
+
+def test_a_teacher_of_other_labels_is_refused(
+    augmented: Trained, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    teacher = RunDirectory(shutil.copytree(augmented.run.path, tmp_path / "teacher"))
+    labels = ("bored", *teacher.metadata.labels[1:])
+    teacher.write("description.json", replace(teacher.metadata, labels=labels).to_json())
     with messages.raises(TrainingError, "teacher-unusable"):
         fit(replace(CRNN, teachers=("teacher",)), utterances, tmp_path, jobs=1)
 

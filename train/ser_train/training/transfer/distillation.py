@@ -1,7 +1,8 @@
-"""Distillation: finished networks teach another one by their mean probabilities for the same augmented input.
+"""Distillation: finished networks teach another one by their mean probabilities.
 
-Networks that were trained separately err differently, and a small network can learn their mean (Hinton et al., 2015;
-Beyer et al., 2022, on showing teacher and student the same augmentation).
+Networks that were trained separately err differently, and a small network can learn their mean (Hinton et al., 2015).
+Teachers with the student's front-end answer the same augmented input (Beyer et al., 2022); others, such as a larger
+network on another one, the utterances as they are, once.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ser_edge.models.metadata import Normalization
+from ser_train.data.feature_cache import corpus_features
+from ser_train.data.utterance import Utterance
+from ser_train.evaluation.keras_model import open_run
 from ser_train.networks.logit_adjustment import adjust
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.training.batches import Teacher
@@ -39,6 +43,23 @@ def ensemble_teacher(
         return mean
 
     return mean_probabilities
+
+
+def soft_labels(
+    runs: Sequence[RunDirectory], utterances: Sequence[Utterance], adjustment: npt.NDArray[np.float32], jobs: int = -1
+) -> npt.NDArray[np.float32]:
+    """(utterances, labels): the mean probabilities of finished runs' networks, each with its own front-end.
+
+    Args:
+        runs: the teachers.
+        utterances: as they are, not augmented.
+        adjustment: (labels,), as above.
+        jobs: processes that compute features which aren't cached yet.
+    """
+    answers = [open_run(run).probabilities(corpus_features(utterances, run.metadata.features, jobs)) for run in runs]
+    unadjusted = np.mean(answers, axis=0) * np.exp(-adjustment)
+    probabilities: npt.NDArray[np.float32] = unadjusted / unadjusted.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def _any_length(run: RunDirectory, adjustment: npt.NDArray[np.float32]) -> Teacher:

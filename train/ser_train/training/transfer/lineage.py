@@ -54,10 +54,8 @@ class Lineage:
             if not teacher.finished:
                 raise refused(f"no finished run to learn from: {teacher.path}; train it first", "teacher-unusable")
             metadata = teacher.metadata
-            if metadata.features != network.features or metadata.labels != split.labels:
-                raise refused(
-                    f"{teacher.path} has another front-end or other labels, so it can't teach", "teacher-unusable"
-                )
+            if metadata.labels != split.labels:
+                raise refused(f"{teacher.path} has other labels, so it can't teach", "teacher-unusable")
             if seen := sorted(set(unseen_speakers(split)).difference(metadata.training[UNSEEN])):
                 raise refused(
                     f"{teacher.path} was trained on actors {seen}, who are test speakers here; "
