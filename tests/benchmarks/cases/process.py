@@ -31,7 +31,6 @@ def measure(settings: Settings) -> list[Table]:
         subprocess.run([sys.executable, "-c", code, network], check=True, capture_output=True)
         sides: dict[str, Sequence[str | Path]] = {
             KERAS: [sys.executable, "-m", "peers.label_file", network, file],
-            "`ser-edge FILE`": [SER_EDGE, file],
             **{f"`ser-edge --model {model} FILE`": [SER_EDGE, "--model", model, file] for model in MODEL_FILES},
             NUMPY: [sys.executable, "-c", "import numpy"],
             NUMPY_ONE: [sys.executable, "-c", "import numpy"],
