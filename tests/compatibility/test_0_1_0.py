@@ -1,7 +1,7 @@
 """What 0.1.0 wrote is still read, and what was typed for it still works.
 
 `0.1.0/` has model files and a run directory made by 0.1.0, and its answers to
-`ser-edge --model FILE --no-gate --format json tests/sounds`.
+`ser-edge --model FILE --no-gate --format json sounds`.
 """
 
 import json
@@ -21,7 +21,6 @@ from ser_edge.models.loader import open_model
 from ser_edge.models.tolerances import tolerance
 
 FIXTURES = Path(__file__).parent / "0.1.0"
-ROOT = Path(__file__).parents[2]
 MODELS = sorted(path.name for path in FIXTURES.iterdir() if path.suffix in (".onnx", ".tflite"))
 ANSWERS = [json.loads(line) for line in (FIXTURES / "answers.jsonl").read_text("utf-8").splitlines()]
 
@@ -41,7 +40,7 @@ def test_a_model_file_gives_the_same_answers(
 ) -> None:
     expected = [answer for answer in ANSWERS if answer["model"] == name]
     model = open_model(FIXTURES / name)
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(FIXTURES)
     paths = [answer["path"] for answer in expected]
     assert ser_edge.cli.app.main(["--model", str(model.path), "--no-gate", "--format", "json", *paths]) == 0
     predicted = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ser_edge.models.tolerances import DYNAMIC, TOLERANCES
 from tests.conftest import SOUNDS, make_recordings
 
 __all__ = ["PAGES", "Block", "Shown", "blocks", "directory", "matches", "rewritten", "run", "typed"]
@@ -35,8 +36,8 @@ PAGES = [path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md") if path
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 
 # What another processor or runtime may change. Words, and numbers that aren't of these kinds, are exact.
-PERCENT = 2.0  # points, of a number before " %"
-DECIMAL = 0.02  # of a number with a point: a probability, or seconds
+PERCENT = 100 * TOLERANCES[".tflite", DYNAMIC].kernels  # points, of a number before " %"
+DECIMAL = TOLERANCES[".tflite", DYNAMIC].kernels  # of a number with a point: a probability, or seconds
 BAR = 1  # characters, of the ten of a bar
 
 MADE = {"make run": "ser-edge tests/sounds"}  # what a target does once everything is installed; a test compares it

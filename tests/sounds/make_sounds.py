@@ -3,8 +3,9 @@
     sudo apt-get install espeak-ng
     .venv/bin/python tests/sounds/make_sounds.py
 
-Voice, pace, pitch and loudness were chosen so that the small model gives each sound another label. That shows how
-answers look, not how good they are: no emotion was spoken, and the model was trained on human voices only.
+Voice, pace, pitch and loudness were chosen so that both bundled models give each sound the same label, and each another
+one. That shows how answers look, not how good they are: no emotion was spoken, and the models were trained on human
+voices only.
 """
 
 import io
@@ -19,11 +20,11 @@ RATE = 16_000  # Hz
 SENTENCE = "Kids are talking by the door"
 # Name: voice, words a minute, pitch 0..99, range of the pitch in percent of the voice's, amplitude 0..200, last mark.
 VOICES = {
-    "fast-high": ("en-us+steph", 230, 85, 100, 190, "."),  # fearful
-    "loud-low": ("en-us+m3", 175, 20, 100, 200, "."),  # angry
-    "plain": ("en-us+steph", 160, 45, 70, 100, "."),  # neutral
-    "slow-soft": ("en-us+travis", 106, 5, 50, 25, "."),  # sad
-    "varied-pitch": ("en-us+sandro", 150, 95, 400, 120, "!"),  # happy
+    "fast-high": ("en-us+anika", 191, 72, 50, 190, "?"),  # fearful
+    "loud-low": ("en-us+f4", 225, 26, 70, 200, "!"),  # angry
+    "plain": ("en-us+anika", 165, 1, 70, 100, "."),  # neutral
+    "slow-soft": ("en-us+travis", 119, 1, 70, 25, "?"),  # sad
+    "varied-pitch": ("en-us+steph", 113, 10, 400, 120, "."),  # calm
 }
 
 

@@ -8,5 +8,5 @@ from pathlib import Path
 
 BUNDLED = Path(__file__).parent
 ALIASES = {"accurate": "whisper-gru", "small": "crnn"}  # to the network's name; the most accurate first
-DEFAULT = "small"
+DEFAULT = "accurate"
 FILES = {alias: sorted(path.name for path in BUNDLED.glob(f"{network}.*")) for alias, network in ALIASES.items()}
