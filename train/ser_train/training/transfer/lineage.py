@@ -12,7 +12,7 @@ from typing import Any
 from ser_edge.errors import SerEdgeError
 from ser_train.data.splits import Split
 from ser_train.networks.config import EncoderConfig, with_changes
-from ser_train.networks.zoo import Network
+from ser_train.networks.zoo import NETWORKS, Network
 from ser_train.runs.provenance import DATA, INIT, RUN, UNSEEN, seen_speakers, source_entries, unseen_speakers
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.runs.settings import Settings
@@ -67,25 +67,8 @@ class Lineage:
         name, metadata = self.warm_start.name, self.warm_start.metadata
         if metadata.features != network.features:
             raise refused(f"--init {name} has another front-end than {settings.network}", "warm-start-unusable")
-        if isinstance(network.recipe, EncoderConfig):
-            run = self.warm_start.run
-            if run is None:
-                raise refused(
-                    f"--init {name} is a model file, and {settings.network} starts from runs alone; "
-                    "give the run directory that it was exported from, or leave out --init",
-                    "warm-start-unusable",
-                )
-            recipe = with_changes(network.recipe, settings.changes)
-            classifiers = run.read("run.json")["recipe"]["classifiers"]
-            if (
-                _encoder_digest(run.settings) != _encoder_digest(settings)
-                or [*recipe.sizes["classifiers"]] != classifiers
-            ):
-                raise refused(
-                    f"--init {name} has another encoder or other classifiers; give the --encoder and the classifiers "
-                    "(--set) that it has",
-                    "warm-start-unusable",
-                )
+        if isinstance(network.recipe, EncoderConfig) and (problem := _encoder_problem(self.warm_start, settings)):
+            raise refused(f"--init {name} {problem}", "warm-start-unusable")
         if settings.protocol != "all" and (seen := sorted(seen_speakers(metadata, split.test))):
             raise refused(
                 f"--init {name} was trained on actors {seen}, who are test speakers here; "
@@ -102,6 +85,16 @@ class Lineage:
         return {DATA: data, UNSEEN: unseen_speakers(split), **initial}
 
 
-def _encoder_digest(settings: Settings) -> str:
-    """Of a frozen encoder: what `plans.prepare` put last."""
-    return settings.corpus.rpartition(" ")[2]
+def _encoder_problem(warm_start: WarmStart, settings: Settings) -> str:
+    """Why classifiers on a frozen encoder can't start from a network with the same front-end; "" if they can."""
+    run, recipe = warm_start.run, with_changes(NETWORKS[settings.network].recipe, settings.changes)
+    if run is None:
+        return (
+            f"is a model file, and {settings.network} starts from runs alone; "
+            "give the run directory that it was exported from, or leave out --init"
+        )
+    # The encoder's digest is what `plans.prepare` put last.
+    encoders = {s.corpus.rpartition(" ")[2] for s in (settings, run.settings)}
+    if len(encoders) > 1 or run.read("run.json")["recipe"]["classifiers"] != [*recipe.sizes["classifiers"]]:
+        return "has another encoder or other classifiers; give the --encoder and the classifiers (--set) that it has"
+    return ""
