@@ -15,8 +15,8 @@ from ser_edge.models.tolerances import BATCH, DYNAMIC, TOLERANCES
 from ser_export.errors import VerificationError
 
 MIN_INPUTS = 500
-# Points of accuracy that an "int8-dynamic" file may lose. Its steps change 3 % of the labels, as often for the better as
-# for the worse: of 300 utterances ten, whose sum has a standard deviation of a point. Over 15 networks it lost 0.1.
+# Points of accuracy that an "int8-dynamic" file may lose. Its steps change 3 % of the labels, as often for the better
+# as for the worse: of 300 utterances ten, whose sum has a standard deviation of a point. Over 15 networks it lost 0.1.
 _DYNAMIC_POINTS = 2.0
 _EDGE_CASES, _REPEATED = 8, 20  # edge cases after the real utterances; how many of those are predicted again
 

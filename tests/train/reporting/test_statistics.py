@@ -58,14 +58,18 @@ def test_the_threshold_applies_to_calibrated_answers(tmp_path: Path) -> None:
     assert replace(summary, seeds=((summary.seeds[0][0],),)).at_threshold == (0, 0)
 
 
-def test_robustness_is_shown_only_where_every_run_was_measured(tmp_path: Path) -> None:
+def test_robustness_is_shown_of_the_seeds_whose_runs_were_all_measured(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, Settings("gru", "speaker", fold)) for fold in (0, 1)]
     add_the_rest(runs[0])
     assert gather(runs).robustness is None
     add_the_rest(runs[1])
     figures = gather(runs).robustness
     assert figures is not None
-    assert figures.utterances == 150
+    assert (figures.utterances, figures.seeds) == (150, 1)
+    assert (
+        gather([*runs, *(make_run(tmp_path, Settings("gru", "speaker", fold, 1)) for fold in (0, 1))]).robustness
+        == figures
+    )
     assert gather(runs).counts == "folds 0, 1 of 5, 1 seed"
     add = runs[1].read("conditions.json")
     add["conditions"][0]["name"] = "under water"

@@ -100,6 +100,7 @@ class RobustnessFigures:
     """Of one run, or of several together."""
 
     utterances: int
+    seeds: int
     corrupted: tuple[CorruptionResult, ...]
     live: tuple[WindowResult, ...]
 
@@ -175,7 +176,7 @@ def pool(seeds: Sequence[Sequence[RobustnessAnswers]]) -> RobustnessFigures:
         )
         for seconds in WINDOW_SECONDS
     ]
-    return RobustnessFigures(len(joined[0].labels), tuple(corrupted), tuple(live))
+    return RobustnessFigures(len(joined[0].labels), len(joined), tuple(corrupted), tuple(live))
 
 
 def babble_sources(utterance: Utterance, by_speaker: Mapping[str, Sequence[Path]]) -> list[Path]:

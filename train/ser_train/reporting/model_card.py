@@ -43,9 +43,8 @@ def card(summary: ResultSummary) -> str:
         _confidence(summary),
     ]
     if robustness := summary.robustness:
-        parts.append(
-            robustness_table(robustness, "Corruptions of the recordings, before the front-end: " + summary.counts)
-        )
+        title = f"Corruptions of the recordings, before the front-end: {summary.counts_of(robustness.seeds)}"
+        parts.append(robustness_table(robustness, title))
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 

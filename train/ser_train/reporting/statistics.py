@@ -112,10 +112,14 @@ class ResultSummary:
     @property
     def counts(self) -> str:
         """Like "5 folds, 3 seeds", and which folds if some are missing."""
+        return self.counts_of(len(self.seeds))
+
+    def counts_of(self, seeds: int) -> str:
+        """The same for so many of the seeds."""
         folds, total = [run.settings.fold for run in self.seeds[0]], PROTOCOLS[self.settings.protocol].folds
         some = f"fold{'s' * (len(folds) > 1)} {', '.join(map(str, folds))} of {total}"
         named = some if len(folds) < total else _counted(total, "fold")
-        return f"{named}, {_counted(len(self.seeds), 'seed')}"
+        return f"{named}, {_counted(seeds, 'seed')}"
 
     def format(self, figure: Spread) -> str:
         """With one decimal, and the deviation over seeds if there are several."""
@@ -216,9 +220,10 @@ class ResultSummary:
 
     @property
     def robustness(self) -> RobustnessFigures | None:
-        """On corruptions and live windows; None if a run wasn't measured."""
+        """On corruptions and live windows, of the seeds whose runs were all measured; None without one."""
         measured = [[run.robustness for run in folds if run.robustness] for folds in self.seeds]
-        return pool(measured) if sum(map(len, measured)) == len(self.runs) else None
+        whole = [answers for answers, folds in zip(measured, self.seeds, strict=True) if len(answers) == len(folds)]
+        return pool(whole) if whole else None
 
     def _groups(self, name_of: Callable[[Answers], list[str]]) -> list[GroupScores]:
         """By the name of each answer's group; nothing if a name is missing, or all are one group."""
