@@ -1,6 +1,6 @@
 """The networks by name: a table of builders, front-ends and recipes.
 
-`rnn`, `lstm` and `gru` are the notebook's, layer for layer. `crnn` is the bundled one: a convolutional recurrent
+`rnn`, `lstm` and `gru` are the notebook's, layer for layer. `crnn` is the small one: a convolutional recurrent
 network for utterances of any length and level. `whisper-gru` is the accurate one, on a pretrained encoder.
 """
 
