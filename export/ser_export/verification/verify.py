@@ -15,6 +15,9 @@ from ser_edge.models.tolerances import BATCH, DYNAMIC, TOLERANCES
 from ser_export.errors import VerificationError
 
 MIN_INPUTS = 500
+# Points of accuracy that an "int8-dynamic" file may lose. Its steps change 3 % of the labels, as often for the better as
+# for the worse: of 300 utterances ten, whose sum has a standard deviation of a point. Over 15 networks it lost 0.1.
+_DYNAMIC_POINTS = 2.0
 _EDGE_CASES, _REPEATED = 8, 20  # edge cases after the real utterances; how many of those are predicted again
 
 
@@ -134,10 +137,11 @@ def verify(
     if tolerances.labels_changed is not None and (changed & clear).sum() > tolerances.labels_changed:
         failures.append(f"more labels changed than allowed ({report.labels_changed} > {tolerances.labels_changed})")
     lost = max(keras.wa - file.wa, keras.uar - file.uar, keras.f1 - file.f1)
-    if lost > tolerances.points + 1e-9 and changed[tested].sum() > 1:  # of few utterances one is more than the points
+    points = _DYNAMIC_POINTS if model.metadata.precision == DYNAMIC else tolerances.points
+    if lost > points + 1e-9 and changed[tested].sum() > 1:  # of few utterances one is more than the points
         failures.append(
             "more accuracy lost than allowed "
-            f"({lost:.2f} > {tolerances.points} percentage points or one of {len(tested)} test utterances)"
+            f"({lost:.2f} > {points} percentage points or one of {len(tested)} test utterances)"
         )
     if stateful := not np.array_equal(again, repeated):
         failures.append("the same input gets another answer the second time: the file keeps state between calls")
