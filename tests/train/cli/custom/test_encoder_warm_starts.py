@@ -6,11 +6,10 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import onnx
 import pytest
 
 from ser_edge.errors import SerEdgeError
-from ser_edge.models.metadata import KEY
+from ser_edge.models.bundled.names import BUNDLED
 from ser_train.data.utterance import Utterance
 from ser_train.networks.whisper_gru import standardization
 from ser_train.runs.run_directory import RunDirectory
@@ -34,15 +33,6 @@ def first(utterances: Sequence[Utterance], tmp_path_factory: pytest.TempPathFact
 
 def network(run: RunDirectory) -> keras.Model:
     return keras.models.load_model(run.path / "model.keras")
-
-
-def onnx_file(run: RunDirectory, path: Path) -> Path:
-    """What a warm start sees of a run's exported file before it is refused."""
-    graph = onnx.helper.make_graph([], "empty", [], [])
-    model = onnx.helper.make_model(graph)
-    onnx.helper.set_model_props(model, {KEY: (run.path / "description.json").read_text("utf-8")})
-    onnx.save(model, path)
-    return path
 
 
 def test_it_starts_with_the_answers_of_the_run_for_the_labels_that_both_have(
@@ -70,10 +60,8 @@ def logits(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
     return np.stack([v @ layer.kernel.numpy() + layer.bias.numpy() for v, layer in zip(values, outputs, strict=True)])
 
 
-def test_a_model_file_is_refused_in_one_line(
-    first: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path
-) -> None:
-    for name in (f"{onnx_file(first, tmp_path / 'own.onnx')}", "own.tflite"):
+def test_a_model_file_is_refused_in_one_line(utterances: Sequence[Utterance], tmp_path: Path) -> None:
+    for name in ("accurate", str(BUNDLED / "whisper-gru.onnx"), str(BUNDLED / "whisper-gru.tflite")):
         with messages.raises(SerEdgeError, "warm-start-unusable") as caught:
             fit(replace(OWN, init=name), utterances, tmp_path, jobs=1)
         assert "run directory" in str(caught.value)
