@@ -162,7 +162,7 @@ def test_a_network_in_tflite_answers_as_keras(precision: str, bound: float, tmp_
 def large_whisper_gru() -> keras.Model:
     """Large enough that some products are computed in integers."""
     shape = (SPEECH.frames, SPEECH.coefficients)
-    return whisper_gru(shape, len(LABELS), (1,), dense=10, units=4, width=160, heads=2)
+    return whisper_gru(shape, len(LABELS), ("1",), dense=10, units=4, width=160, heads=2)
 
 
 @pytest.mark.slow

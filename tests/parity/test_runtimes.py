@@ -155,9 +155,16 @@ def test_frames_that_are_missing_do_not_change_the_answer(exported: Exported) ->
 
 # In another process: tf2onnx warns of deprecations in the libraries it uses, and patches them.
 SECOND_OPINION = """
-import sys, keras, tensorflow as tf, tf2onnx
+import sys, keras, numpy as np, tensorflow as tf, tf2onnx
+
+def erfc(graph, node, name, arguments):  # which TensorFlow makes of GELU, and tf2onnx doesn't know: 1 - erf
+    one = graph.make_const(name + "/one", np.float32(1)).output[0]
+    node.type, node.domain = "Sub", ""
+    graph.replace_inputs(node, [one, graph.make_node("Erf", [node.input[0]]).output[0]])
+
 model = keras.models.load_model(sys.argv[1], compile=False)
 call = tf.function(lambda features: model(features, training=False))
 signature = [tf.TensorSpec((None, *map(int, sys.argv[3:])), tf.float32, name="features")]
-tf2onnx.convert.from_function(call, input_signature=signature, opset=17, output_path=sys.argv[2])
+tf2onnx.convert.from_function(call, input_signature=signature, opset=17, output_path=sys.argv[2],
+                              custom_op_handlers={"Erfc": (erfc, [])})
 """
