@@ -38,7 +38,7 @@ test-all: .venv/dev  ## all tests: training, conversion, clusters, pages and fuz
 	$(PYTEST) $(OPTIONS)
 
 coverage: .venv/dev  ## the lines and branches of ser_edge that its tests run; fails below 95 %
-	$(PYTEST) --cov tests/edge tests/parity edge
+	$(PYTEST) tests/edge tests/parity edge --cov
 	$(BIN)/python tests/tools/branches.py
 
 messages: .venv/dev  ## accept the wording of error messages as it is now, in tests/messages.txt
