@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from ser_edge.cli.args import STDIN, kept_options, parse, parser
+from ser_edge.cli.arguments.rules import STDIN, kept_options, parse, usage_error
 from ser_edge.errors import SerEdgeError, printable
 from ser_edge.errors.native_stderr import isolate_stderr
 
@@ -72,7 +72,7 @@ def _classify(options: argparse.Namespace) -> int:
     from ser_edge.recognition.windows import WindowConfig
 
     if options.format == "srt" and len(list(islice(find_files(options.paths), 2))) > 1:
-        parser().error("subtitles are for one recording; give one file")
+        usage_error("subtitles are for one recording; give one file")
     try:
         windows = WindowConfig(options.window, options.hop, None if options.no_gate else options.speech)
         labels, label_map = tuple(options.labels) if options.labels else None, tuple(options.map)
@@ -81,7 +81,7 @@ def _classify(options: argparse.Namespace) -> int:
         )
         recognizer = config.build()
     except ValueError as e:
-        parser().error(str(e))
+        usage_error(str(e))
     metadata = recognizer.metadata
     if options.describe:
         print(metadata.to_json())
@@ -157,11 +157,11 @@ def _open_output(path: str | None) -> AbstractContextManager[TextIO]:
     from ser_edge.audio.formats import AUDIO_SUFFIXES
 
     if Path(path).suffix.lower() in AUDIO_SUFFIXES:
-        parser().error(f"--output {path}: would overwrite an audio file; give another name")
+        usage_error(f"--output {path}: would overwrite an audio file; give another name")
     try:
         return Path(path).open("w", encoding="utf-8", errors="backslashreplace")  # as standard output
     except OSError as e:
-        parser().error(f"--output {printable(path)}: {e.strerror}")
+        usage_error(f"--output {printable(path)}: {e.strerror}")
 
 
 def _listen_options(options: argparse.Namespace, view: "LiveView | None") -> "ListenOptions":

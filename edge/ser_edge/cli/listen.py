@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 import numpy as np
 
 from ser_edge.audio.sound import Channels, limit
-from ser_edge.cli.args import STDIN
+from ser_edge.cli.arguments.rules import STDIN
 from ser_edge.errors import AudioError
 from ser_edge.output.progress import log_line
 from ser_edge.output.writers import percent

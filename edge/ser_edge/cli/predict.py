@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser_edge.cli.args import STDIN
+from ser_edge.cli.arguments.rules import STDIN
 from ser_edge.errors import AudioError
 from ser_edge.errors.native_stderr import keep_freed_memory
 from ser_edge.output.progress import finish_file, log_line

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ser_edge import __version__
-from ser_edge.cli.argument_parser import ArgumentParser
+from ser_edge.cli.arguments.argument_parser import ArgumentParser
 
 FORMATS = {"onnx": (".onnx",), "tflite": (".tflite",), "all": (".onnx", ".tflite")}
 PRECISIONS = ("float32", "float16", "int8", "int8-per-tensor", "int8-full")  # as in verify.PRECISIONS

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import onnx
 import tensorflow as tf
 
-from ser_edge.cli.argument_parser import ArgumentParser
+from ser_edge.cli.arguments.argument_parser import ArgumentParser
 from ser_edge.errors.install_hints import pip_install
 from ser_export.errors import ExportError
 from ser_export.to_tflite.flatbuffer import compact, name_tensors, to_float16

@@ -22,8 +22,8 @@ import soundfile
 from ser_edge import Recognizer, __version__
 from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS
 from ser_edge.capture.devices import devices
-from ser_edge.cli import args as options
 from ser_edge.cli.app import main
+from ser_edge.cli.arguments import options
 from ser_edge.models.bundled.names import FILES
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.tolerances import FORMATS

@@ -18,8 +18,8 @@ import pytest
 import soundfile
 
 from ser_edge import Recognizer
-from ser_edge.cli import args as options
 from ser_edge.cli.app import main
+from ser_edge.cli.arguments import options, rules
 from ser_edge.service.systemd_notify import SystemdNotifier
 from ser_edge.service.systemd_unit import UNITS, unit
 
@@ -171,7 +171,7 @@ def test_a_unit_keeps_how_the_command_recognises(
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("ExecStart="))
     words = shlex.split(line.partition(" -m ser_edge ")[2])
     assert words.pop() == "$SER_EDGE_OPTIONS"
-    kept = options.parse(words)
+    kept = rules.parse(words)
     assert (kept.model, kept.threshold, kept.no_gate) == (str(tmp_path / "mine.onnx"), 0.3, True)
     assert (kept.labels, kept.map) == (["happy", "sad", "Ärger"], [("calm", "happy"), ("angry", "Ärger")])
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from ser_edge import __version__
-from ser_edge.cli.argument_parser import ArgumentParser
+from ser_edge.cli.arguments.argument_parser import ArgumentParser
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
 from ser_train.cli import cross_corpus, evaluate, report, robustness, select, train

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from ser_edge.cli.argument_parser import ArgumentParser
+from ser_edge.cli.arguments.argument_parser import ArgumentParser
 
 if TYPE_CHECKING:
     from ser_train.runs.run_directory import RunDirectory

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_edge.cli.argument_parser import ArgumentParser
+from ser_edge.cli.arguments.argument_parser import ArgumentParser
 from ser_edge.errors import SerEdgeError
 from ser_train.data.atomic import atomic_write
 from ser_train.networks.whisper_weights.loader import BUNDLED, load_encoder_weights

@@ -1,0 +1,124 @@
+"""The options of `ser-edge`.
+
+The command line is parsed before anything heavy is imported, so that `--help` is quick. The tables and defaults of
+other modules that it offers are therefore repeated here; a test compares them.
+"""
+
+import argparse
+
+from ser_edge import __version__
+from ser_edge.cli.arguments.argument_parser import ArgumentParser
+from ser_edge.cli.arguments.examples import EPILOG
+from ser_edge.cli.arguments.types import broker, count, names, pairs, positive, ratio, seconds
+from ser_edge.models.bundled.names import DEFAULT, FILES
+
+FORMATS = ("text", "json", "csv", "srt")  # writers.WRITERS
+HOP, SPEECH = 0.5, 0.2  # windows.HOP, windows.SPEECH
+SAMPLE_FORMATS = ("u8", "s16", "s24", "s32", "f32", "f64")  # standard_input.SAMPLE_FORMATS
+UNITS = ("user", "system")  # systemd_unit.UNITS
+
+
+def parser() -> ArgumentParser:
+    """The parser of the options, without the rules by which they go together."""
+    parser = ArgumentParser(
+        prog="ser-edge",
+        description="Speech emotion recognition that runs on the device.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("paths", nargs="*", metavar="PATH", help="an audio file, a folder of them, or - for standard input")
+    add("--model", default=DEFAULT, metavar="NAME|FILE", help=f"{' or '.join(FILES)}, or a file (default: %(default)s)")
+    add("--threads", type=count, default=1, metavar="N", help="threads for one inference (default: 1)")
+    add("--format", choices=FORMATS, help="format of the predictions (default: by the suffix of FILE, else text)")
+    add(
+        "--output",
+        metavar="FILE",
+        help="where predictions go (default: standard output); .json, .jsonl, .csv and .srt set their format",
+    )
+    add(
+        "--threshold",
+        type=ratio,
+        metavar="P",
+        help="confidence below which the label is `uncertain`; 0 always names an emotion (default: the model's own)",
+    )
+    add(
+        "--channel",
+        type=count,
+        metavar="N",
+        help="use this channel only, counted from 1: one caller of a recorded call, one microphone of an array "
+        "(default: all, mixed)",
+    )
+
+    add = parser.add_argument_group("labels").add_argument
+    add(
+        "--labels",
+        type=names,
+        action="extend",
+        metavar="NAME,...",
+        help="answer with these alone, in this order (default: all of the model's, as --describe lists them); two or "
+        "more; their probabilities sum to 1, and the threshold applies to them",
+    )
+    add(
+        "--map",
+        type=pairs,
+        action="extend",
+        default=[],
+        metavar="NAME=NAME,...",
+        help="count one label as another, as in calm=neutral, or several under a new name, as in "
+        "sad=negative,angry=negative; their probabilities are added",
+    )
+
+    add = parser.add_argument_group("many files").add_argument
+    add("--jobs", type=count, metavar="N", help="files classified at the same time (default: one per core)")
+    add(
+        "--cluster",
+        metavar="ADDRESS",
+        help="classify on a Dask cluster, like tcp://host:8786, whose workers (dask worker) have ser-edge[cluster] "
+        "and read the same files under the same paths",
+    )
+
+    add = parser.add_argument_group("windows").add_argument
+    add("--timeline", action="store_true", help="a prediction for each window of a file, not one for the whole file")
+    add("--window", type=seconds, metavar="S", help="seconds in a window (default: as many as the model takes)")
+    add("--hop", type=seconds, default=HOP, metavar="S", help="seconds from window to window (default: %(default)s)")
+    add(
+        "--speech",
+        type=ratio,
+        default=SPEECH,
+        metavar="P",
+        help="ratio of a window that must be speech, else it is `no-speech` (default: %(default)s); of a file, 0.4 s",
+    )
+    add("--no-gate", action="store_true", help="skip voice activity detection; classify everything")
+    add("--duration", type=seconds, metavar="S", help="stop after so many seconds of microphone or standard input")
+
+    add = parser.add_argument_group("microphone").add_argument
+    add("--mic", action="store_true", help="classify a microphone's audio as it arrives")
+    add("--device", metavar="N|NAME", help="its number, or part of its name (default: the system's)")
+    add("--list-devices", action="store_true", help="list the microphones, and exit")
+
+    add = parser.add_argument_group("standard input without a header").add_argument
+    add("--rate", type=positive, metavar="HZ", help="sample rate; declares that there is no header")
+    add("--channels", type=count, default=1, metavar="N", help="interleaved channels (default: 1)")
+    add("--sample-format", choices=SAMPLE_FORMATS, default="s16", help="little-endian (default: %(default)s)")
+
+    add = parser.add_argument_group("service").add_argument
+    add(
+        "--mqtt",
+        type=broker,
+        metavar="URL",
+        help="also publish predictions as JSON: mqtt://host/topic, or mqtts://host:8883/topic; user and password "
+        "go into SER_EDGE_MQTT_USER and SER_EDGE_MQTT_PASSWORD, or before the host as user:password@",
+    )
+    add(
+        "--unit",
+        choices=UNITS,
+        help="print a systemd unit that keeps --mic running, with the model, threshold, labels and windows given here, "
+        "and exit",
+    )
+
+    add = parser.add_argument_group("about").add_argument
+    add("--describe", action="store_true", help="print the model's metadata as JSON, and exit")
+    add("--doctor", action="store_true", help="check this installation, and exit")
+    add("--version", action="version", version=f"ser-edge {__version__}")
+    return parser

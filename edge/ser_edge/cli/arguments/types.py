@@ -1,0 +1,76 @@
+"""What the values of options must be: each function turns a text into one, or says what it must be."""
+
+import argparse
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from ser_edge.output.mqtt import Broker
+
+Number = TypeVar("Number", int, float)
+_MAX_COUNT = 1024  # threads, jobs or channels
+
+
+def positive(text: str) -> int:
+    """A whole number of 1 or more."""
+    value = number(text, int)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def broker(url: str) -> "Broker":
+    """An MQTT broker's URL."""
+    from ser_edge.output.mqtt import Broker
+
+    try:
+        return Broker.of(url)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(str(e)) from e
+
+
+def count(text: str) -> int:
+    """A whole number of 1 to 1024."""
+    value = positive(text)
+    if value > _MAX_COUNT:
+        raise argparse.ArgumentTypeError(f"must be {_MAX_COUNT} or less")
+    return value
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Labels with commas between them."""
+    given = tuple(name.strip() for name in text.split(","))
+    if not all(given):
+        raise argparse.ArgumentTypeError(f"must be labels with commas between them, like happy,sad, not {text!a}")
+    return given
+
+
+def pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """Pairs of labels, like calm=neutral."""
+    given = [tuple(name.strip() for name in pair.split("=")) for pair in text.split(",")]
+    if not all(len(pair) == 2 and all(pair) for pair in given):
+        raise argparse.ArgumentTypeError(f"must be pairs of labels, like calm=neutral,sad=negative, not {text!a}")
+    return tuple((label, name) for label, name in given)
+
+
+def ratio(text: str) -> float:
+    """A number from 0 to 1."""
+    value = number(text, float)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError("must be 0 to 1")
+    return value
+
+
+def seconds(text: str) -> float:
+    """A number above 0."""
+    value = number(text, float)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value
+
+
+def number(text: str, kind: type[Number]) -> Number:
+    """A number, whole for `int`."""
+    try:
+        return kind(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(f"must be a {'whole ' * (kind is int)}number, not {text!a}") from e
