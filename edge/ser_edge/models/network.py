@@ -82,14 +82,15 @@ class Model:
             if lengths.min() < lengths.max():
                 return np.concatenate([self.probabilities(window[None]) for window in features])
             features = features[:, : max(1, lengths[0])]
-        output = self._run(self.metadata.inputs(features))
+        output = self._run(features)
         if self.metadata.temperature != 1.0:
             output = apply_temperature(output, self.metadata.temperature)
         return output if self._chosen is None else self._chosen.apply(output)
 
-    def _run(self, inputs: npt.NDArray[np.float32], advice: str = "try again") -> npt.NDArray[np.float32]:
-        """(batch, frames, coefficients), normalised, to (batch, labels), uncalibrated."""
+    def _run(self, features: npt.NDArray[np.float32], advice: str = "try again") -> npt.NDArray[np.float32]:
+        """(batch, frames, coefficients) to (batch, labels), uncalibrated."""
         labels = len(self.file_metadata.labels)
+        inputs = self.metadata.inputs(features)
         try:
             output = self._runtime.run(inputs)
         except Exception as e:  # each runtime has its own exceptions
@@ -106,14 +107,14 @@ class Model:
         """Runs the network on silence: one that doesn't fit the metadata would give wrong answers without an error."""
         config = self.metadata.features
         silence = np.zeros(config.samples or config.sample_rate, np.float32)
-        inputs = self.metadata.inputs(self.front_end.windows(silence)[:1])
+        window = self.front_end.windows(silence)[:1]
         expected = self._runtime.input_shape
-        fits = len(expected) == inputs.ndim and all(b in (None, a) for a, b in zip(inputs.shape, expected, strict=True))
+        fits = len(expected) == window.ndim and all(b in (None, a) for a, b in zip(window.shape, expected, strict=True))
         if expected and not fits:
             dims = ", ".join("any" if size is None else str(size) for size in expected)
-            message = f"{self.path}: the network takes ({dims}), its metadata describes {inputs.shape}; export it again"
+            message = f"{self.path}: the network takes ({dims}), its metadata describes {window.shape}; export it again"
             raise ModelError(message, code="model-mismatched")
-        output = self._run(inputs, advice="export it again")
+        output = self._run(window, advice="export it again")
         if output.min() < -_ROUNDING or abs(output.sum() - 1) > _ROUNDING:
             message = f"{self.path}: the network's output isn't probabilities; end it with a softmax"
             raise ModelError(message, code="model-mismatched")
