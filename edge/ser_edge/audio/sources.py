@@ -35,7 +35,8 @@ def open_source(source: Source, sample_rate: Any = None) -> Iterator[Sound]:
 
     Args:
         source: the path of a sound file; a binary file object that holds one, an upload or a `soundfile.SoundFile`
-            included; a `Sound` that is open; samples as `samples.arrays.array_to_samples` takes them; or these with their rate, in a tuple.
+            included; an open `Sound`; samples as `samples.arrays.array_to_samples` takes them; or these with their
+            rate, in a tuple.
         sample_rate: Hz of samples; files contain theirs.
 
     Raises:

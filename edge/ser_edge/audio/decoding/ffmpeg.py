@@ -27,11 +27,11 @@ from ser_edge.errors import AudioError
 from ser_edge.errors.install_hints import pip_install
 
 _NO_SOUND = "no sound in it, or none that can be decoded"
-# FFmpeg's names of the containers it may read. Playlists, session descriptions and the like aren't among them: what they
-# name (other files, network addresses) would be opened.
+# FFmpeg's names of the containers that it may read. Playlists and session descriptions aren't among them: the files and
+# addresses that they name would be opened.
 _CONTAINERS = """
-aac ac3 aiff amr ape asf au avi caf dsf dts eac3 flac flv gsm loas matroska mov mp3 mpeg mpegts mpc mpc8 ogg oma rm tak tta
-voc w64 wav wv xwma
+aac ac3 aiff amr ape asf au avi caf dsf dts eac3 flac flv gsm loas matroska mov mp3 mpc mpc8 mpeg mpegts ogg oma rm tak
+tta voc w64 wav wv xwma
 """
 _WHITELIST = ",".join(_CONTAINERS.split())
 
