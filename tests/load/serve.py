@@ -2,10 +2,10 @@
 
     python -m tests.load.serve --uploads 50 --streams 20 --seconds 300
 
-The server runs in a process of its own on this machine. Each answer is compared with that of the recognizer itself; each
-request must get one, or a status that says why not. Streams send their sound as a microphone would, in real time. The
-bad clients are killed in the middle, send half a body or a header byte by byte, announce 2 GB, send text, or connect and
-say nothing; they ask from another address than the good ones.
+The server runs in a process of its own on this machine. Each answer is compared with that of the recognizer itself;
+each request must get one, or a status that says why not. Streams send their sound as a microphone would, in real time.
+The bad clients are killed in the middle, send half a body or a header byte by byte, announce 2 GB, send text, or connect
+and say nothing; they ask from another address than the good ones.
 """
 
 import argparse
@@ -84,9 +84,8 @@ def server(model: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     command = [sys.executable, "-m", "ser_edge", "--model", model, "--serve", "127.0.0.1:0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
-        port = next(
-            int(found[1]) for line in process.stderr if (found := re.search(r"serving http://\S+:(\d+)/", line))
-        )
+        lines = (re.search(r"serving http://\S+:(\d+)/", line) for line in process.stderr)
+        port = next(int(found[1]) for found in lines if found)
         try:
             yield process, port
         finally:
@@ -118,15 +117,15 @@ async def stream(place: str, sounds: Iterator[Case], tally: Tally) -> None:
         try:
             async with connect(f"{place}/v1/stream?rate={case.rate}") as socket:
                 began = time.monotonic()
-                sender = asyncio.ensure_future(_send(socket, case, began))
-                async for message in socket:
-                    window = json.loads(message)
-                    windows.append(window)
-                    if "end" in window:
-                        tally.lags.append(time.monotonic() - began - window["end"])
-                await sender
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(_send(socket, case, began))
+                    async for message in socket:
+                        window = json.loads(message)
+                        windows.append(window)
+                        if "end" in window:
+                            tally.lags.append(time.monotonic() - began - window["end"])
                 tally.streams[socket.close_code or 0] += 1
-        except OSError as error:
+        except (OSError, ExceptionGroup) as error:
             tally.lost.append(repr(error))
             continue
         if windows != case.windows:
