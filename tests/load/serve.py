@@ -4,8 +4,8 @@
 
 The server runs in a process of its own on this machine. Each answer is compared with that of the recognizer itself;
 each request must get one, or a status that says why not. Streams send their sound as a microphone would, in real time.
-The bad clients are killed in the middle, send half a body or a header byte by byte, announce 2 GB, send text, or connect
-and say nothing; they ask from another address than the good ones.
+The bad clients are killed in the middle, send half a body or a header byte by byte, announce 2 GB, send text, or
+connect and say nothing; they ask from another address than the good ones.
 """
 
 import argparse
