@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from openapi_spec_validator import validate
@@ -144,3 +145,17 @@ def test_the_page_that_comes_with_the_package_is_served(client_of: Callable[...,
     if not (PAGE / "index.html").is_file():
         pytest.skip("there is none")
     assert client_of(page=PAGE).get("/").status_code == 200
+
+
+def test_a_bug_is_a_status_without_details(client: Client, sounds: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(client.service, "recognizer", SimpleNamespace(predict=fail, create_stream=fail))
+    client._transport.raise_server_exceptions = False  # type: ignore[attr-defined]
+    answer = client.post("/v1/predict", content=sounds[0].read_bytes())
+    assert (answer.status_code, answer.json()["code"]) == (500, "error")
+    assert "secret" not in answer.text
+    with pytest.raises(RuntimeError), client.websocket_connect(client.stream) as socket:
+        assert socket.receive_json()["code"] == "error"
+        assert socket.receive()["code"] == 1011
