@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ser_edge.capture.microphone import Microphone
     from ser_edge.errors import AudioError, MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
+    from ser_edge.recognition.batch.tasks import FileResult
     from ser_edge.recognition.prediction import Prediction
     from ser_edge.recognition.recognizer import Recognizer
     from ser_edge.recognition.windows import WindowConfig, Windowing
@@ -22,6 +23,7 @@ __version__ = "0.2.0.dev0"
 
 __all__ = [
     "AudioError",
+    "FileResult",
     "Microphone",
     "MicrophoneError",
     "ModelError",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "FileResult": "recognition.batch.tasks",
     "Microphone": "capture.microphone",
     "Prediction": "recognition.prediction",
     "Recognizer": "recognition.recognizer",

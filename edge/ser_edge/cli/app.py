@@ -64,10 +64,16 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _classify(options: argparse.Namespace) -> int:
-    from ser_edge.cli.predict import PredictOptions, count_undecodable, find_files, predict_files, write_results
+    from ser_edge.cli.predict import (
+        Predictions,
+        PredictOptions,
+        count_undecodable,
+        find_files,
+        predict_files,
+        write_results,
+    )
     from ser_edge.errors.user_warnings import capture_warnings
     from ser_edge.output.progress import advance_within_file, log_line, progress_bar
-    from ser_edge.recognition.batch.tasks import FileResult
     from ser_edge.recognition.recognizer import RecognizerConfig
     from ser_edge.recognition.windows import WindowConfig
 
@@ -101,11 +107,11 @@ def _classify(options: argparse.Namespace) -> int:
             client = stack.enter_context(cluster_client(options.cluster))
         sinks, view = _open_sinks(options, metadata, stack)
         bar = None
-        results: Iterable[FileResult]
+        results: Iterable[Predictions]
         if options.mic:
             from ser_edge.cli.listen import listen_to_microphone
 
-            results = [FileResult(listen_to_microphone(recognizer, options.device, _listen_options(options, view)))]
+            results = [listen_to_microphone(recognizer, options.device, _listen_options(options, view))]
         else:
             if sys.stderr.isatty() and not sys.stdout.isatty():
                 bar = stack.enter_context(progress_bar(sum(1 for _ in find_files(options.paths, Counter()))))

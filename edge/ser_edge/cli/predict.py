@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,9 @@ from ser_edge.cli.arguments.rules import STDIN
 from ser_edge.errors import AudioError
 from ser_edge.errors.native_stderr import keep_freed_memory
 from ser_edge.output.progress import finish_file, log_line
-from ser_edge.recognition.batch.tasks import FileResult, OnProgress, default_jobs, predict_file, worth_processes
+from ser_edge.recognition.batch.tasks import FileResult
+from ser_edge.recognition.classifier import OnProgress
+from ser_edge.recognition.prediction import Prediction
 from ser_edge.recognition.recognizer import Recognizer, RecognizerConfig
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from ser_edge.cli.listen import ListenOptions
     from ser_edge.output.writers import Sink
 
-_LOOK_AHEAD = 64  # files that are sized before choosing how to classify them; so many are worth starting processes for
+Predictions = FileResult | Generator[Prediction, None, None]  # of an input: iterating them raises its error
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,17 @@ class PredictOptions:
 
 def predict_files(
     config: RecognizerConfig, recognizer: Recognizer, paths: Iterable[str], options: PredictOptions
-) -> Generator[FileResult, None, None]:
+) -> Generator[Predictions, None, None]:
     """Classifies files, and `-`, in their order.
 
     Args:
-        config: builds the recognizers of other processes and machines.
+        config: builds the recognizers of other machines.
         recognizer: this process's.
         paths: taken as they are needed.
         options: how they are classified.
+
+    Yields:
+        The predictions of each input.
 
     Raises:
         SerEdgeError: no further file can be classified.
@@ -55,31 +60,28 @@ def predict_files(
 
         yield from predict_in_cluster(options.client, config, recognizer.metadata, paths, options.timeline)
         return
-    paths = iter(paths)
-    first = list(islice(paths, _LOOK_AHEAD))
-    paths = chain(first, paths)
-    jobs = 1
-    if len(first) > 1:
-        keep_freed_memory()
-        many = len(first) == _LOOK_AHEAD or worth_processes(first)
-        jobs = options.jobs or (default_jobs(config.threads) if many else 1)
-    if jobs > 1 and options.stdin is None:
-        from ser_edge.recognition.batch.process_pool import predict_in_processes
 
-        same = replace(config, model=str(recognizer.path))  # already found here
-        yield from predict_in_processes(same, paths, jobs, options.timeline)
-        return
-    for path in paths:
+    def classify(path: str) -> Generator[Prediction, None, None]:
         if path == STDIN and options.stdin is not None:
             from ser_edge.cli.listen import listen_to_stdin
 
-            yield FileResult(listen_to_stdin(recognizer, options.stdin))
-        else:
-            yield FileResult(predict_file(recognizer, path, options.timeline, options.on_progress))
+            return listen_to_stdin(recognizer, options.stdin)
+        return recognizer.file_predictions(path, options.timeline, options.on_progress)
+
+    paths = iter(paths)
+    first = list(islice(paths, 2))
+    paths = chain(first, paths)
+    if len(first) < 2:
+        yield from map(classify, first)
+        return
+    from ser_edge.recognition.batch.files import map_files
+
+    keep_freed_memory()
+    yield from map_files(recognizer, paths, options.jobs if options.stdin is None else 1, options.timeline, classify)
 
 
 def write_results(
-    results: Iterable[FileResult], sinks: Sequence["Sink"], bar: "tqdm[None] | None" = None
+    results: Iterable[Predictions], sinks: Sequence["Sink"], bar: "tqdm[None] | None" = None
 ) -> tuple[int, int]:
     """Writes predictions to all sinks as they come; a file that fails gets a line on standard error.
 

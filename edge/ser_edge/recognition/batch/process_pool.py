@@ -7,6 +7,7 @@ so a few short files are faster without (`tasks.worth_processes`). Each process 
 
 import multiprocessing
 import os
+import pickle
 import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -18,17 +19,17 @@ from typing import Any
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.native_stderr import keep_freed_memory
 from ser_edge.recognition.batch.tasks import FileResult, classify_file, group_files, map_ordered
-from ser_edge.recognition.recognizer import RecognizerConfig
+from ser_edge.recognition.classifier import SoundClassifier
 
 _MIN_IN_FLIGHT = 32  # tasks; results that wait for their turn stay in memory
 
-_worker: dict[str, Any] = {}  # of a worker process: its config, stop event and recognizer
+_worker: dict[str, Any] = {}  # of a worker process: its stop event, and its recognizer, pickled until it is needed
 
 
 def predict_in_processes(
-    config: RecognizerConfig, paths: Iterable[str], jobs: int, timeline: bool = False
+    recognizer: SoundClassifier, paths: Iterable[str], jobs: int, timeline: bool = False
 ) -> Generator[FileResult, None, None]:
-    """Classifies files in several processes, each with a recognizer of its own; takes paths as they are needed.
+    """Classifies files in several processes, each with a recognizer like this one; takes paths as they are needed.
 
     With `timeline` each window of a file is predicted, not the file as a whole.
 
@@ -39,13 +40,16 @@ def predict_in_processes(
     Raises:
         ModelError: the network, or the voice detector's runtime, can't be used.
         SerEdgeError: processes can't be started here, or one died.
+        TypeError: a recognizer whose model wasn't opened from a file.
     """
     context = multiprocessing.get_context("spawn")  # LiteRT's and BLAS's threads may hang after a fork
+    pickled = _pickled(recognizer)
     try:
+        _check_may_start()
         stopped = context.Event()
-        pool = ProcessPoolExecutor(jobs, context, _start_worker, (config, stopped))
+        pool = ProcessPoolExecutor(jobs, context, _start_worker, (pickled, stopped))
     except (ImportError, NotImplementedError, OSError, ValueError) as e:  # ValueError: more than Windows can wait for
-        message = f"processes can't be started on this system ({e}); try: --jobs 1"
+        message = f"processes can't be started here ({e}); try: --jobs 1, or jobs=1 in Python"
         raise SerEdgeError(message, code="processes-unavailable") from e
 
     def submit(group: tuple[str, ...]) -> "Future[list[FileResult]]":
@@ -59,7 +63,8 @@ def predict_in_processes(
                 for future in futures:
                     yield from future.result()
         except BrokenProcessPool as e:
-            message = "a worker process died, perhaps for lack of memory; try fewer: --jobs 1"
+            reason = 'for lack of memory, or as a script calls it outside of `if __name__ == "__main__":`'
+            message = f"a worker process died, perhaps {reason}; try fewer: --jobs 1, or jobs=1 in Python"
             raise SerEdgeError(message, code="process-died") from e
         finally:
             stopped.set()
@@ -78,12 +83,29 @@ def _sigint_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker(config: RecognizerConfig, stopped: Any) -> None:
+def _pickled(recognizer: SoundClassifier) -> bytes:
+    try:
+        return pickle.dumps(recognizer)
+    except (AttributeError, TypeError, pickle.PicklingError) as e:
+        reason = "the recognizer's model wasn't opened from a file, so other processes can't have it"
+        raise TypeError(f"{reason} ({e}); type jobs=1") from e
+
+
+def _check_may_start() -> None:
+    """Raises OSError where Python lets no process start others: with advice, and before any file is taken."""
+    process = multiprocessing.current_process()
+    if process.daemon:
+        raise OSError("this is a worker process of multiprocessing")
+    if getattr(process, "_inheriting", False):  # set while a new process imports the script that started it
+        raise OSError('the script does this as it is imported; put it below `if __name__ == "__main__":`')
+
+
+def _start_worker(pickled: bytes, stopped: Any) -> None:
     """Initialises a new worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_exit_with_parent, daemon=True).start()
     keep_freed_memory()
-    _worker.update(config=config, stopped=stopped)
+    _worker.update(pickled=pickled, stopped=stopped)
 
 
 def _exit_with_parent() -> None:
@@ -95,7 +117,7 @@ def _exit_with_parent() -> None:
 
 def _classify_files(paths: Sequence[str], timeline: bool) -> list[FileResult]:
     if "recognizer" not in _worker:
-        _worker["recognizer"] = _worker["config"].build()
+        _worker["recognizer"] = pickle.loads(_worker["pickled"])
     return [classify_file(_worker["recognizer"], path, timeline, _check_stopped) for path in paths]
 
 
