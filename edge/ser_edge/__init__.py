@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ser_edge.capture.microphone import Microphone
     from ser_edge.errors import AudioError, MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
     from ser_edge.recognition.batch.tasks import FileResult
-    from ser_edge.recognition.prediction import Prediction
+    from ser_edge.recognition.prediction import Prediction, predictions_to_frame
     from ser_edge.recognition.recognizer import Recognizer
     from ser_edge.recognition.windows import WindowConfig, Windowing
 
@@ -34,11 +34,13 @@ __all__ = [
     "WindowConfig",
     "Windowing",
     "__version__",
+    "predictions_to_frame",
 ]
 
 _MODULES = {
     "FileResult": "recognition.batch.tasks",
     "Microphone": "capture.microphone",
+    "predictions_to_frame": "recognition.prediction",
     "Prediction": "recognition.prediction",
     "Recognizer": "recognition.recognizer",
     "WindowConfig": "recognition.windows",

@@ -3,14 +3,12 @@
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from ser_edge.errors import printable
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
-
-_DIGITS = 4  # of a probability: float32 and int8 runtimes differ behind it
+from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction, round_ratio
 
 
 class Sink(Protocol):
@@ -81,7 +79,7 @@ class CsvWriter(Writer):
     def write(self, prediction: Prediction) -> None:
         """One row; what is None is empty."""
         p = prediction
-        numbers = map(_rounded, (p.confidence, p.speech, *p.probabilities.values()))
+        numbers = map(round_ratio, (p.confidence, p.speech, *p.probabilities.values()))
         self._csv.writerow([p.path, p.start, p.end, p.label, *numbers])
         self._out.flush()
 
@@ -144,11 +142,7 @@ class SrtWriter(Writer):
 
 def json_line(prediction: Prediction) -> str:
     """A prediction as a JSON object; non-ASCII paths are escaped, so any reader takes them."""
-    record = asdict(prediction)
-    record["confidence"] = _rounded(prediction.confidence)
-    record["probabilities"] = {label: _rounded(p) for label, p in prediction.probabilities.items()}
-    record["speech"] = _rounded(prediction.speech)
-    return json.dumps(record)
+    return json.dumps(prediction.to_dict())
 
 
 def percent(ratio: float, digits: int = 0) -> str:
@@ -167,10 +161,6 @@ def printed_ratio(ratio: float) -> float:
     True
     """
     return float(f"{100 * ratio:.0f}") / 100
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DIGITS)
 
 
 def _clock(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """`SoundClassifier`: one sound to one `Prediction`, and streams; the settings of both, and the model."""
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from os import PathLike
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.resampling import resample
@@ -81,6 +82,20 @@ class SoundClassifier:
         """`Recognizer.predict` for one sound."""
         with open_source(source, sample_rate) as sound:
             return self._predict(sound, progress)
+
+    def embed_one(self, source: Source, sample_rate: float | None = None) -> npt.NDArray[np.float32]:
+        """`Recognizer.embed` for one sound."""
+        config = self.metadata.features
+        with open_source(source, sample_rate) as sound:
+            blocks = mono_blocks(sound, self._channel, None if config.trim_db is not None else config.seconds)
+            weighted, seconds = [], []
+            for samples in _pieces(blocks, round(UTTERANCE * sound.rate)):
+                seconds.append(len(samples) / sound.rate)
+                if sound.rate != config.sample_rate:
+                    samples = resample(samples, sound.rate, config.sample_rate)
+                weighted.append(seconds[-1] * self._model.embed(samples))
+        embedding: npt.NDArray[np.float32] = (np.sum(weighted, axis=0) / sum(seconds)).astype(np.float32)
+        return embedding
 
     def file_predictions(
         self, path: str, timeline: bool, progress: OnProgress | None = None
@@ -180,3 +195,15 @@ class SoundClassifier:
         has_gate = predictions[0].speech is not None
         ratio = float(np.mean([p.speech or 0.0 for p in predictions])) if has_gate else None
         return Prediction.of(self.metadata.labels, mean, self._threshold, sound.path, 0.0, stream.seconds, ratio)
+
+
+def _pieces(blocks: Iterable[Samples], length: int) -> Iterator[Samples]:
+    """Joins blocks to pieces of at least so many samples; the last may be shorter."""
+    taken: list[Samples] = []
+    for block in blocks:
+        taken.append(block)
+        if sum(map(len, taken)) >= length:
+            yield np.concatenate(taken)
+            taken = []
+    if taken:
+        yield np.concatenate(taken)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+import numpy as np
 import numpy.typing as npt
 
 from ser_edge.audio.sources import Source, check_chunks, for_each, list_of_sounds
@@ -134,6 +135,32 @@ class Recognizer(SoundClassifier):
 
         check_paths(paths)
         return predict_files(self, paths, FilesOptions(jobs, timeline, errors, progress))
+
+    def embed(self, source: Any, sample_rate: float | None = None) -> npt.NDArray[np.float32]:
+        """What the network's last layer gets: features of the voice for a classifier of your own, as scikit-learn's.
+
+        Args:
+            source: a sound, or a list of sounds, as for `predict`.
+            sample_rate: Hz of samples; not for files.
+
+        Returns:
+            (units,), for a list (sounds, units): the mean over all windows, whether they hold speech or not. Only those
+            of the same model can be compared.
+
+        Raises:
+            AudioError: no audio that can be used.
+            ModelError: the network fails, or its file was made before there were embeddings.
+            TypeError: not a sound, or an array without a sample rate.
+
+        >>> Recognizer("small").embed(["tests/sounds/plain.wav", "tests/sounds/loud-low.wav"]).shape
+        (2, 64)
+        """
+        sounds = list_of_sounds(source, sample_rate)
+        if sounds is None:
+            return self.embed_one(source, sample_rate)
+        if not sounds:
+            return np.empty((0, len(self.embed_one((np.zeros(16_000), 16_000)))), np.float32)
+        return np.stack(for_each(sounds, lambda sound: self.embed_one(sound, sample_rate)))
 
     def stream(
         self, chunks: Iterable[npt.ArrayLike], sample_rate: float, path: str | None = None

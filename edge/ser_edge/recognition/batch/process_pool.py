@@ -46,8 +46,8 @@ def predict_in_processes(
     pickled = _pickled(recognizer)
     try:
         _check_may_start()
-        stopped = context.Event()
-        pool = ProcessPoolExecutor(jobs, context, _start_worker, (pickled, stopped))
+        started, stopped = context.Event(), context.Event()
+        pool = ProcessPoolExecutor(jobs, context, _start_worker, (pickled, started, stopped))
     except (ImportError, NotImplementedError, OSError, ValueError) as e:  # ValueError: more than Windows can wait for
         message = f"processes can't be started here ({e}); try: --jobs 1, or jobs=1 in Python"
         raise SerEdgeError(message, code="processes-unavailable") from e
@@ -63,8 +63,10 @@ def predict_in_processes(
                 for future in futures:
                     yield from future.result()
         except BrokenProcessPool as e:
-            reason = 'for lack of memory, or as a script calls it outside of `if __name__ == "__main__":`'
-            message = f"a worker process died, perhaps {reason}; try fewer: --jobs 1, or jobs=1 in Python"
+            if not started.is_set():
+                message = 'worker processes can\'t import this script; do it below `if __name__ == "__main__":`'
+                raise SerEdgeError(message, code="processes-unavailable") from e
+            message = "a worker process died, perhaps for lack of memory; try fewer: --jobs 1, or jobs=1 in Python"
             raise SerEdgeError(message, code="process-died") from e
         finally:
             stopped.set()
@@ -100,8 +102,9 @@ def _check_may_start() -> None:
         raise OSError('the script does this as it is imported; put it below `if __name__ == "__main__":`')
 
 
-def _start_worker(pickled: bytes, stopped: Any) -> None:
+def _start_worker(pickled: bytes, started: Any, stopped: Any) -> None:
     """Initialises a new worker process."""
+    started.set()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_exit_with_parent, daemon=True).start()
     keep_freed_memory()
