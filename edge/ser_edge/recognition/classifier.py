@@ -17,7 +17,7 @@ from ser_edge.audio.sources import Source, open_source
 from ser_edge.errors import RuntimeUnavailable
 from ser_edge.errors.user_warnings import warn
 from ser_edge.models.bundled.names import DEFAULT
-from ser_edge.models.loader import open_model
+from ser_edge.models.loader import FileModel, open_model
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import Model
 from ser_edge.recognition.prediction import NO_SPEECH, Prediction
@@ -75,6 +75,11 @@ class SoundClassifier:
     def threads(self) -> int:
         """Threads for one inference."""
         return self._model.threads
+
+    @property
+    def is_from_file(self) -> bool:
+        """Whether its model was opened from a file, so that other processes can open it as well."""
+        return isinstance(self._model, FileModel)
 
     def predict_one(
         self, source: Source, sample_rate: float | None = None, progress: OnProgress | None = None

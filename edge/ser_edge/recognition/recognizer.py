@@ -153,7 +153,7 @@ class Recognizer(SoundClassifier):
             TypeError: not a sound, or an array without a sample rate.
 
         >>> Recognizer("small").embed(["tests/sounds/plain.wav", "tests/sounds/loud-low.wav"]).shape
-        (2, 64)
+        (2, 480)
         """
         sounds = list_of_sounds(source, sample_rate)
         if sounds is None:

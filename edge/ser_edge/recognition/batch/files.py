@@ -67,7 +67,7 @@ def map_files(
         paths = chain(first, paths)
         if jobs is None:
             many = len(first) == _LOOK_AHEAD or worth_processes(first)
-            jobs = default_jobs(recognizer.threads) if many else 1
+            jobs = default_jobs(recognizer.threads) if many and recognizer.is_from_file else 1
         if jobs > 1 and len(first) > 1:
             from ser_edge.recognition.batch.process_pool import predict_in_processes
 

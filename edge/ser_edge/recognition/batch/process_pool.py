@@ -64,7 +64,8 @@ def predict_in_processes(
                     yield from future.result()
         except BrokenProcessPool as e:
             if not started.is_set():
-                message = 'worker processes can\'t import this script; do it below `if __name__ == "__main__":`'
+                advice = 'save it, and do this below `if __name__ == "__main__":`, or with jobs=1'
+                message = f"worker processes can't import the program's main script; {advice}"
                 raise SerEdgeError(message, code="processes-unavailable") from e
             message = "a worker process died, perhaps for lack of memory; try fewer: --jobs 1, or jobs=1 in Python"
             raise SerEdgeError(message, code="process-died") from e
