@@ -72,7 +72,7 @@ CODES = {
     "mqtt-unreachable": "no MQTT broker answers at the URL",
     "page-markers": "a page without the markers that a table goes between",
     "process-died": "a worker process was killed, perhaps for lack of memory",
-    "processes-unavailable": "a system that can't start worker processes",
+    "processes-unavailable": "worker processes can't be started on this system, or from where it was tried",
     "report-table": "a file that isn't the table a report shows",
     "run-damaged": "a run directory has files that are damaged or contradict each other",
     "run-not-found": "there is no finished run in the directory",
