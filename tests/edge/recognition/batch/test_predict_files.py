@@ -3,13 +3,15 @@
 import logging
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -147,19 +149,18 @@ def test_in_this_process_paths_are_taken_one_by_one(sounds: list[Path], recogniz
 
 
 @pytest.mark.slow
-def test_ten_thousand_files_leave_memory_as_it_is(sounds: list[Path], recognizer: Recognizer) -> None:
+def test_of_ten_thousand_results_few_are_in_memory(sounds: list[Path], recognizer: Recognizer) -> None:
     import tracemalloc
 
-    def peak(count: int) -> int:
-        tracemalloc.start()
+    def peak(take: Callable[[Iterator[FileResult]], Any]) -> int:
         missing = f"{sounds[0].parent}/missing-%d.wav"
-        assert sum(1 for _ in recognizer.predict_files((missing % n for n in range(count)), jobs=2)) == count
+        tracemalloc.start()
+        take(recognizer.predict_files((missing % number for number in range(10_000)), jobs=2))
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return found
 
-    few = peak(1_000)
-    assert peak(10_000) < 1.5 * few + 100_000
+    assert peak(lambda results: deque(results, maxlen=1)) < peak(list) / 3
 
 
 @JOBS
@@ -208,6 +209,19 @@ def test_warnings_are_logged_as_those_of_predict_are(
     with caplog.at_level(logging.WARNING, "ser_edge"):
         results = list(recognizer.predict_files(mixed, jobs=jobs))
     assert [record.message for record in caplog.records] == [line for result in results for line in result.warnings]
+
+
+def test_relative_paths_are_those_of_the_folder_that_it_is_started_in(
+    sounds: list[Path], recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [path.name for path in sounds]
+    expected = [prediction.label for prediction in recognizer.predict(sounds)]
+    monkeypatch.chdir(sounds[0].parent)
+    for jobs in (1, 2):
+        results = list(recognizer.predict_files(names, jobs=jobs))
+        assert [(r.path, r.prediction.label) for r in results if r.prediction] == list(
+            zip(names, expected, strict=True)
+        )
 
 
 def test_settings_are_those_of_the_recognizer(sounds: list[Path]) -> None:
@@ -332,19 +346,56 @@ def test_a_worker_process_of_multiprocessing_classifies_by_itself(sounds: list[P
 
 LEFT = """
 import sys
-from ser_edge import Recognizer
+from ser_edge import Recognizer, WindowConfig
 
 if __name__ == "__main__":
-    results = Recognizer("small").predict_files(sys.argv[1:] * 20, jobs=2)
+    recognizer = Recognizer("small", windowing=WindowConfig(min_speech_ratio=None))
+    results = recognizer.predict_files([sys.argv[1], *sys.argv[2:] * 20], jobs=2)
     print(next(results).path)
 """
 
 
-def test_a_program_can_end_before_its_results_do(sounds: list[Path], tmp_path: Path) -> None:
+@pytest.fixture
+def hour(tmp_path: Path) -> Path:
+    """An hour of noise, which takes seconds to classify."""
+    noise = np.random.default_rng(0).integers(-9_999, 9_999, 4_000 * 60, np.int16)
+    with soundfile.SoundFile(tmp_path / "hour.wav", "w", 4_000, 1, "PCM_U8") as file:
+        for _ in range(60):
+            file.write(noise)
+    return tmp_path / "hour.wav"
+
+
+@pytest.mark.parametrize("rest", ["sounds", "hour"])
+def test_a_program_can_end_before_its_results_do(rest: str, sounds: list[Path], hour: Path, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(LEFT)
-    done = run(program, *sounds)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = run(program, sounds[0], *([hour] if rest == "hour" else sounds))
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{sounds[0]}\n", "")
+    # Seconds of CPU, which don't depend on how busy the machine is; all of the hours would take over a hundred.
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 10
+
+
+@pytest.mark.slow
+def test_in_a_notebook_it_works_and_can_be_interrupted(sounds: list[Path], hour: Path) -> None:
+    from nbclient import NotebookClient
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    cells = [
+        "import multiprocessing",
+        "from ser_edge import Recognizer, WindowConfig",
+        "recognizer = Recognizer('small', windowing=WindowConfig(min_speech_ratio=None))",
+        f"len(list(recognizer.predict_files([{str(sounds[0])!r}] * 30, jobs=2)))",
+        f"for result in recognizer.predict_files([{str(hour)!r}] * 30, jobs=2): print(result)",
+        "len(multiprocessing.active_children())",
+    ]
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    how = {"timeout": 15, "interrupt_on_timeout": True, "allow_errors": True}
+    NotebookClient(notebook, kernel_name="python3", **how).execute()
+    *_, many, interrupted, left = (cell.outputs for cell in notebook.cells)
+    assert many[0]["data"]["text/plain"] == "30"
+    assert [output["ename"] for output in interrupted] == ["KeyboardInterrupt"]
+    assert left[0]["data"]["text/plain"] == "0"
 
 
 INTERRUPTED = """
