@@ -69,6 +69,7 @@ CODES = {
     "model-version": "a model file for another version of ser-edge",
     "mqtt-refused": "the MQTT broker refuses the connection",
     "mqtt-unreachable": "no MQTT broker answers at the URL",
+    "output-unwritable": "an output file that can't be written, for its name or its folder",
     "page-markers": "a page without the markers that a table goes between",
     "process-died": "a worker process was killed, perhaps for lack of memory",
     "processes-unavailable": "a system that can't start worker processes",

@@ -152,7 +152,7 @@ def test_a_broker_that_comes_back_gets_all_predictions(broker: Mosquitto, talk: 
 def test_losses_are_reported_at_the_end(broker: Mosquitto, sounds: list[Path], capsys: Capture) -> None:
     recognizer = Recognizer()
     prediction = recognizer.predict(sounds[0])
-    writer = MqttWriter(Broker.of(broker.url), recognizer.metadata, MqttTimeouts(close=0.2))
+    writer = MqttWriter(Broker.of(broker.url), recognizer.metadata, timeouts=MqttTimeouts(close=0.2))
     broker.stop()
     until(lambda: "is gone" in capsys.readouterr().err)
     for _ in range(1003):

@@ -83,7 +83,7 @@ def test_a_server_that_is_no_broker_is_an_error() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         broker = Broker("127.0.0.1", silent.getsockname()[1], "t")
         with messages.raises(SerEdgeError, "mqtt-unreachable"):
-            MqttWriter(broker, Recognizer().metadata, MqttTimeouts(connect=0.2))
+            MqttWriter(broker, Recognizer().metadata, timeouts=MqttTimeouts(connect=0.2))
 
 
 def test_only_predictions_count_as_lost(sounds: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +92,7 @@ def test_only_predictions_count_as_lost(sounds: list[Path], capsys: pytest.Captu
     with closing(socket.create_server(("127.0.0.1", 0))) as server, ThreadPoolExecutor(1) as pool:
         accepted = pool.submit(_accept_without_confirming, server)
         broker = Broker("127.0.0.1", server.getsockname()[1], "t")
-        writer = MqttWriter(broker, recognizer.metadata, MqttTimeouts(close=0.2))
+        writer = MqttWriter(broker, recognizer.metadata, timeouts=MqttTimeouts(close=0.2))
         with accepted.result(10):
             for _ in range(5):
                 writer.write(prediction)
