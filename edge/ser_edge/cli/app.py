@@ -74,7 +74,7 @@ def _classify(options: argparse.Namespace) -> int:
 
     one_recording = options.has_cues and options.output_dir is None
     if one_recording and len(list(islice(find_files(options.paths), 2))) > 1:
-        usage_error("subtitles and label tracks are for one recording; give one file, or --output-dir")
+        usage_error("subtitles and label tracks are for one recording; give one file, --output-dir or --format text")
     try:
         windows = WindowConfig(options.window, options.hop, None if options.no_gate else options.speech)
         labels, label_map = tuple(options.labels) if options.labels else None, tuple(options.map)

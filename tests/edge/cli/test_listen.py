@@ -34,9 +34,9 @@ def talk(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def records(output: str | bytes) -> list[dict[str, object]]:
-    """JSON lines without their path, which differs from source to source."""
+    """JSON lines without their path and the time, which differ from source to source."""
     lines = [json.loads(line) for line in output.splitlines()]
-    return [{name: value for name, value in line.items() if name != "path"} for line in lines]
+    return [{name: value for name, value in line.items() if name not in ("path", "time")} for line in lines]
 
 
 def ser_edge(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
@@ -166,17 +166,19 @@ def test_predictions_go_to_a_file(talk: Path, tmp_path: Path) -> None:
         ("a.JSONL", [], '{"path": '),
         ("a.csv", [], "path,start,end,"),
         ("a.srt", [], "1\n00:00:00,000 --> "),
-        ("a.txt", [], "fearful "),
+        ("a.vtt", [], "WEBVTT\n\n00:00:00.000 --> "),
+        ("a.txt", [], "0.000\t"),  # a label track
         ("predictions", [], "fearful "),  # no suffix, or one that is no format's: text, as on a terminal
         ("a.log", [], "fearful "),
         ("a.json", ["--format", "csv"], "path,start,end,"),  # --format takes precedence
         ("a.csv", ["--format", "text"], "fearful "),
+        ("a.txt", ["-f", "text"], "fearful "),
     ],
 )
 def test_the_format_follows_the_file_name_unless_given(
     name: str, options: list[str], begins: str, sounds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*options, "--model", "small", "--output", str(tmp_path / name), str(sounds[0])]) == 0
+    assert main([*options, "-m", "small", "-o", str(tmp_path / name), str(sounds[0])]) == 0
     assert (tmp_path / name).read_text().startswith(begins)
     assert ("model crnn" in capsys.readouterr().err) == (begins == "fearful ")  # as with --format
 

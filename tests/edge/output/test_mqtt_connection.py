@@ -113,8 +113,7 @@ def _accept_without_confirming(server: socket.socket) -> socket.socket:
     [
         "host/topic",
         "http://host/topic",
-        "mqtt://host",
-        "mqtt://host/",
+        "mqtt://",
         "mqtt:///topic",
         "mqtt://host:secret/topic",
         "mqtt://host/a/+/b",
@@ -144,6 +143,10 @@ def test_without_paho_the_error_has_the_command_that_installs_it(monkeypatch: py
 
 
 def test_urls_have_host_topic_and_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "+kitchen pi/2#ü.local")
+    assert Broker.of("mqtt://host").topic == Broker.of("mqtt://host/").topic == "ser-edge/kitchen-pi-2-.local"
+    monkeypatch.setattr(socket, "gethostname", lambda: "++")
+    assert Broker.of("mqtt://host").topic == "ser-edge"
     assert Broker.of("mqtt://host/a/b/") == Broker("host", 1883, "a/b")
     assert Broker.of("mqtts://me:p%40ss@[::1]:1/%C3%BC") == Broker("::1", 1, "ü", True, "me", "p@ss")
     assert str(Broker.of("mqtts://me:secret@[::1]:1/t")) == "mqtts://[::1]:1/t"

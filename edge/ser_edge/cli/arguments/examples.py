@@ -31,8 +31,9 @@ examples:
   ser-edge --doctor                          checks this installation, and says how to fix what fails
 
 A file is taken to be one utterance, and gets one prediction. Streams (--mic, -), --timeline, --merge, subtitles and
-label tracks get one for each window of --window seconds, every --hop seconds. The prediction for a file of more than a minute is the mean of its
-windows with speech. Audio without speech is `no-speech`: silence, noise, tones and most music (--speech, --no-gate).
+label tracks get one for each window of --window seconds, every --hop seconds. The prediction for a file of more than a
+minute is the mean of its windows with speech. Audio without speech is `no-speech`: silence, noise, tones and most music
+(--speech, --no-gate).
 A DC offset is removed. Channels are mixed, or the strongest is taken where they cancel out (--channel takes one).
 
 --labels asks which of these an utterance is, given that it is one of them: their probabilities are divided by their
