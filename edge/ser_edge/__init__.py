@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ser_edge.capture.microphone import Microphone
     from ser_edge.errors import AudioError, MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
     from ser_edge.recognition.batch.tasks import FileResult
+    from ser_edge.recognition.merging import merge
     from ser_edge.recognition.prediction import Prediction, predictions_to_frame
     from ser_edge.recognition.recognizer import Recognizer
     from ser_edge.recognition.windows import WindowConfig, Windowing
@@ -34,6 +35,7 @@ __all__ = [
     "WindowConfig",
     "Windowing",
     "__version__",
+    "merge",
     "predictions_to_frame",
 ]
 
@@ -45,6 +47,7 @@ _MODULES = {
     "Recognizer": "recognition.recognizer",
     "WindowConfig": "recognition.windows",
     "Windowing": "recognition.windows",
+    "merge": "recognition.merging",
 }  # the others are in `errors`
 
 

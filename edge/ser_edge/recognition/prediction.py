@@ -1,7 +1,7 @@
 """`Prediction`: the answer that `Recognizer` gives and writers print; as a dictionary, and in a table of pandas."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,12 +28,19 @@ class Prediction:
     confidence: float  # probability of the likeliest emotion, 0..1; 0 for `no-speech`
     probabilities: dict[str, float]  # of every label, in the metadata's order; they sum to 1, or are 0 for `no-speech`
     speech: float | None = None  # ratio of speech, 0..1; None without voice activity detection
+    time: str | None = None  # of `end`, by the clock on the wall, in ISO 8601 with its offset; only of live sound
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object that `ser-edge --format json` prints, as a dictionary; ratios have four digits there."""
-        probabilities = {label: round_ratio(p) for label, p in self.probabilities.items()}
-        ratios = {"confidence": round_ratio(self.confidence), "speech": round_ratio(self.speech)}
-        return asdict(self) | ratios | {"probabilities": probabilities}
+        """The JSON object that `ser-edge --format json` prints, as a dictionary.
+
+        Ratios have four digits there, and `time` is only in those of live sound.
+        """
+        record = asdict(self)
+        record["confidence"], record["speech"] = round_ratio(self.confidence), round_ratio(self.speech)
+        record["probabilities"] = {label: round_ratio(p) for label, p in self.probabilities.items()}
+        if self.time is None:
+            del record["time"]
+        return record
 
     @classmethod
     def of(
@@ -56,6 +63,16 @@ class Prediction:
         named = dict(zip(labels, values, strict=True))
         ratio = None if speech is None else round(speech, 3)
         return cls(path, round(start, 3), round(end, 3), label, confidence, named, ratio)
+
+    def at_time(self, seconds: float) -> "Prediction":
+        """The same, with the time of its end: seconds since the epoch, as of `time.time`.
+
+        >>> Prediction("microphone", 0.0, 3.0, "sad", 1.0, {"sad": 1.0}).at_time(0.5).time[16:23]
+        ':00.500'
+        """
+        from datetime import datetime  # only for live sound
+
+        return replace(self, time=datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds"))
 
 
 def predictions_to_frame(predictions: Iterable[Prediction]) -> "pd.DataFrame":

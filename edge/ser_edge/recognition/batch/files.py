@@ -48,6 +48,7 @@ def map_files(
     jobs: int | None,
     timeline: bool,
     classify: Callable[[str], Result],
+    on_start: Callable[[int], None] | None = None,
 ) -> Generator[Result | FileResult, None, None]:
     """Classifies files with `classify` in this process, or in a process pool if `jobs` or the files call for it.
 
@@ -57,6 +58,7 @@ def map_files(
         jobs: processes; None is as many as suit the files and this machine.
         timeline: as for `tasks.classify_file`, in other processes.
         classify: what to do with a path in this process.
+        on_start: called with the number of processes, if there are others.
 
     Raises:
         SerEdgeError: no further file can be classified.
@@ -71,6 +73,8 @@ def map_files(
         if jobs > 1 and len(first) > 1:
             from ser_edge.recognition.batch.process_pool import predict_in_processes
 
+            if on_start:
+                on_start(jobs)
             yield from predict_in_processes(recognizer, paths, jobs, timeline)
             return
     yield from map(classify, paths)
