@@ -1,6 +1,6 @@
 """`Recognizer`: sounds, lists of sounds, files and signals to `Prediction`s and embeddings."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -104,7 +104,7 @@ class Recognizer(SoundClassifier):
         timeline: bool = False,
         errors: Literal["return", "raise"] = "return",
         progress: Callable[[int, int | None], None] | None = None,
-    ) -> "Iterator[FileResult]":
+    ) -> "Generator[FileResult, None, None]":
         """Classifies many files on all cores; in order, and in bounded memory however many there are.
 
         A few short files are classified in this process, others in processes of their own (started by `spawn`, so a
