@@ -394,7 +394,7 @@ def test_in_a_notebook_it_works_and_can_be_interrupted(sounds: list[Path], hour:
     NotebookClient(notebook, kernel_name="python3", **how).execute()
     *_, many, interrupted, left = (cell.outputs for cell in notebook.cells)
     assert many[0]["data"]["text/plain"] == "30"
-    assert [output["ename"] for output in interrupted] == ["KeyboardInterrupt"]
+    assert interrupted[-1]["ename"] == "KeyboardInterrupt"  # perhaps after results
     assert left[0]["data"]["text/plain"] == "0"
 
 
