@@ -137,7 +137,7 @@ def _is_file(stdin: BinaryIO) -> bool:
     """Whether it was recorded before, as with `< talk.wav`; a pipe may be live."""
     try:
         return stat.S_ISREG(os.fstat(stdin.fileno()).st_mode)
-    except (OSError, ValueError):  # a file object in memory
+    except (AttributeError, OSError, ValueError):  # no file of the system
         return True
 
 

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +31,7 @@ class FileResult:
     predictions: Iterable[Prediction]
     error: AudioError | None = None
     warnings: tuple[str, ...] = ()
-    seconds: float | None = None  # that classifying it took; None where iterating does it
+    seconds: float | None = field(default=None, compare=False)  # that classifying took; None where iterating does it
 
     def __iter__(self) -> Generator[Prediction, None, None]:
         yield from self.predictions
