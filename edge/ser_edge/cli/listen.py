@@ -85,7 +85,9 @@ def listen_to_microphone(
 
     rate = recognizer.metadata.features.sample_rate
     with Microphone(rate, device, options.channel) as microphone:
-        options.log.detail(f"microphone {_capture_status(microphone.health)}")
+        health = microphone.health
+        channels = f"{health.channels} channel{'s' * (health.channels != 1)}"
+        options.log.detail(f"microphone {health.device}: {health.rate} Hz, {channels}")
         status, alive = lambda: _capture_status(microphone.health), lambda: microphone.health.arriving
         source = _Source("microphone", microphone, rate, status, alive, lambda: microphone.health.lag)
         yield from _listen(recognizer, source, options)
