@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -84,8 +83,13 @@ def _parser(source: str = "") -> ArgumentParser:
 
 def _defaults(command: ArgumentParser, given: Sequence[str]) -> list[str]:
     """The options in the environment, checked by themselves, so that an error names where they are."""
+    text = os.environ.get(DEFAULTS)
+    if not text:
+        return []
+    import shlex
+
     try:
-        words = shlex.split(os.environ.get(DEFAULTS, ""))
+        words = shlex.split(text)
     except ValueError as e:
         command.error(f"{DEFAULTS}: {e}")
     if words == list(given)[len(given) - len(words) :]:  # a unit made by 0.1 passes them itself
