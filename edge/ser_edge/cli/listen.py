@@ -85,7 +85,9 @@ def listen_to_microphone(
 
     rate = recognizer.metadata.features.sample_rate
     with Microphone(rate, device, options.channel) as microphone:
-        options.log.detail(f"microphone {_capture_status(microphone.health)}")
+        health = microphone.health
+        channels = f"{health.channels} channel{'s' * (health.channels != 1)}"
+        options.log.detail(f"microphone {health.device}: {health.rate} Hz, {channels}")
         status, alive = lambda: _capture_status(microphone.health), lambda: microphone.health.arriving
         source = _Source("microphone", microphone, rate, status, alive, lambda: microphone.health.lag)
         yield from _listen(recognizer, source, options)
@@ -137,7 +139,7 @@ def _is_file(stdin: BinaryIO) -> bool:
     """Whether it was recorded before, as with `< talk.wav`; a pipe may be live."""
     try:
         return stat.S_ISREG(os.fstat(stdin.fileno()).st_mode)
-    except (OSError, ValueError):  # a file object in memory
+    except (AttributeError, OSError, ValueError):  # no file of the system
         return True
 
 

@@ -21,7 +21,7 @@ from ser_edge.models.metadata import ModelMetadata
 from ser_edge.output.writers import WRITERS, MergingSink, Sink
 from ser_edge.recognition.prediction import Prediction
 
-SUFFIXES = {"text": ".text", "json": ".json", "csv": ".csv", "srt": ".srt", "vtt": ".vtt", "audacity": ".txt"}
+SUFFIXES = {"text": ".txt", "json": ".json", "csv": ".csv", "srt": ".srt", "vtt": ".vtt", "audacity": ".labels.txt"}
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # no other file can be written either
 
 

@@ -40,7 +40,7 @@ USAGE: dict[str, str] = {
     "--format xml a.wav": "--format",
     "--format srt a.wav b.wav": "subtitles",
     "--format srt --output a.srt a.wav b.wav": "give one file, --output-dir or --format text",
-    "--output a.txt a.wav b.wav": "give one file, --output-dir or --format text",
+    "--output a.labels.txt a.wav b.wav": "give one file, --output-dir or --format text",
     "--format json,xml a.wav": "not 'json,xml'",
     "--format json,srt a.wav": "--output-dir",
     "--format json,csv --mic": "--output-dir",

@@ -209,12 +209,13 @@ def test_predictions_go_to_a_file(talk: Path, tmp_path: Path) -> None:
         ("a.csv", [], "path,start,end,"),
         ("a.srt", [], "1\n00:00:00,000 --> "),
         ("a.vtt", [], "WEBVTT\n\n00:00:00.000 --> "),
-        ("a.txt", [], "0.000\t"),  # a label track
+        ("a.labels.txt", [], "0.000\t"),
+        ("a.txt", [], "fearful "),
         ("predictions", [], "fearful "),  # no suffix, or one that is no format's: text, as on a terminal
         ("a.log", [], "fearful "),
         ("a.json", ["--format", "csv"], "path,start,end,"),  # --format takes precedence
         ("a.csv", ["--format", "text"], "fearful "),
-        ("a.txt", ["-f", "text"], "fearful "),
+        ("a.labels.txt", ["-f", "text"], "fearful "),
     ],
 )
 def test_the_format_follows_the_file_name_unless_given(

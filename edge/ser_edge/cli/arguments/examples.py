@@ -13,7 +13,7 @@ examples:
   ser-edge --cluster tcp://host:8786 recordings/   the same, on the machines of a Dask cluster
   ser-edge --timeline interview.mp3          a prediction every half second
   ser-edge --merge interview.mp3             one for each stretch of the same label
-  ser-edge -o labels.txt interview.mp3       a label track for Audacity
+  ser-edge -o a.labels.txt interview.mp3     a label track for Audacity
   ser-edge --format srt film.wav > film.srt  subtitles for a video player
   ser-edge --mic                             a live view of the microphone; Ctrl-C ends it
   ser-edge --mic --device usb --format json  a microphone with usb in its name, a line for each window

@@ -67,8 +67,8 @@ def parser() -> ArgumentParser:
         "-o",
         "--output",
         metavar="FILE",
-        help="where predictions go (default: standard output); .json, .jsonl, .csv, .srt, .vtt and .txt (a label track "
-        "of Audacity) set their format",
+        help="where predictions go (default: standard output); .json, .jsonl, .csv, .srt, .vtt and .labels.txt "
+        "(Audacity) set their format",
     )
     add(
         "--output-dir",

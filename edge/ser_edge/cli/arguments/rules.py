@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from ser_edge.cli.arguments.options import MQTT_EVERY, parser
 DEFAULTS = "SER_EDGE_OPTIONS"  # environment variable with options that come before those of the command line
 STDIN = "-"  # among the paths
 _SUFFIXES = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}  # of --output
-_CUES = {".srt": "srt", ".vtt": "vtt", ".txt": "audacity"}  # their formats are for one recording, in windows
+_CUES = {".srt": "srt", ".vtt": "vtt", ".labels.txt": "audacity"}  # their formats are for one recording, in windows
 _KEPT = ("model", "threads", "threshold", "channel", "labels", "map", "window", "hop", "speech")  # by a unit
 
 
@@ -27,7 +26,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if not options.unit and (defaults := _defaults(command, given)):  # a service reads its own
         options = command.parse_args([*defaults, *given])
     if options.formats is None:
-        by_suffix = (_SUFFIXES | _CUES).get(Path(options.output or "").suffix.lower(), "text")
+        name, suffixes = (options.output or "").lower(), _SUFFIXES | _CUES
+        by_suffix = next((form for suffix, form in suffixes.items() if name.endswith(suffix)), "text")
         options.formats = ("json" if options.output_dir is not None else by_suffix,)
     options.has_cues = not set(_CUES.values()).isdisjoint(options.formats)
     options.timeline = options.timeline or options.merge or options.has_cues
@@ -84,8 +84,13 @@ def _parser(source: str = "") -> ArgumentParser:
 
 def _defaults(command: ArgumentParser, given: Sequence[str]) -> list[str]:
     """The options in the environment, checked by themselves, so that an error names where they are."""
+    text = os.environ.get(DEFAULTS)
+    if not text:
+        return []
+    import shlex
+
     try:
-        words = shlex.split(os.environ.get(DEFAULTS, ""))
+        words = shlex.split(text)
     except ValueError as e:
         command.error(f"{DEFAULTS}: {e}")
     if words == list(given)[len(given) - len(words) :]:  # a unit made by 0.1 passes them itself
