@@ -96,9 +96,7 @@ def test_windows_are_predicted_where_that_is_asked_for(sounds: list[Path], recog
 
 
 @JOBS
-def test_progress_is_told_the_files_done_and_their_number(
-    jobs: int, sounds: list[Path], recognizer: Recognizer
-) -> None:
+def test_progress_gets_the_files_done_and_their_number(jobs: int, sounds: list[Path], recognizer: Recognizer) -> None:
     calls: list[tuple[int, int | None]] = []
 
     def progress(done: int, total: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Programs that call `predict_files`: scripts with and without a guard, notebooks, workers; how they end, and Ctrl-C."""
+"""Programs that call `predict_files`: scripts, notebooks, worker processes; how they end, and Ctrl-C."""
 
 import os
 import resource
