@@ -32,7 +32,6 @@ from websockets.asyncio.client import connect
 from ser_edge import Recognizer
 from ser_edge.audio.sound import Sound
 from ser_edge.output.writers import json_line
-from ser_edge.recognition.batch.tasks import predict_file
 
 _SOUNDS = Path(__file__).parents[1] / "sounds"
 _CHUNK = 0.1  # seconds
@@ -72,7 +71,7 @@ def cases(model: str, folder: Path) -> list[Case]:
         samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
         mono = samples[:, :1]
         sound = Sound(rate, iter([mono.astype(np.float32) / np.float32(32768)]), "stream")
-        windows = [json.loads(json_line(p)) for p in predict_file(recognizer, sound, timeline=True)]
+        windows = [json.loads(json_line(p)) for p in recognizer.file_predictions(sound, timeline=True)]
         answer = json.loads(json_line(recognizer.predict(str(path)))) | {"path": None}
         found.append(Case(path.read_bytes(), rate, mono, answer, windows))
     return found

@@ -1,5 +1,6 @@
 """What is served beside predictions: the model, health, metrics, the description, and the page where there is one."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -152,17 +153,21 @@ def test_a_bug_is_a_status_without_details(client: Client, sounds: list[Path], m
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(client.service, "recognizer", SimpleNamespace(predict=fail, create_stream=fail))
+    monkeypatch.setattr(client.service, "recognizer", SimpleNamespace(file_predictions=fail, create_stream=fail))
     client._transport.raise_server_exceptions = False  # type: ignore[attr-defined]
     answer = client.post("/v1/predict", content=sounds[0].read_bytes())
     assert (answer.status_code, answer.json()["code"]) == (500, "error")
     assert "secret" not in answer.text
-    messages: list[Any] = []
+    sent: list[Any] = []
 
-    def converse() -> None:
-        with client.websocket_connect(client.stream) as socket:
-            messages.append(socket.receive_json()["code"])
+    async def receive() -> dict[str, str]:
+        return {"type": "websocket.connect"}
 
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/v1/stream", "query_string": b"", "headers": [(b"host", b"localhost")]}
     with pytest.raises(RuntimeError):
-        converse()
-    assert messages == ["error"]
+        asyncio.run(client.app(scope, receive, send))  # type: ignore[arg-type]
+    assert json.loads(sent[1]["text"])["code"] == "error"
+    assert sent[2]["code"] == 1011
