@@ -16,7 +16,7 @@ from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import ModelMetadata, Normalization
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export.from_keras.run import Run
-from ser_export.pipeline import export
+from ser_export.pipeline.model_files import export
 from ser_export.verification.verify import PRECISIONS, Tolerances, verification_inputs
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks.zoo import NETWORKS
