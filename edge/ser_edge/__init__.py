@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ser_edge.capture.microphone import Microphone
     from ser_edge.errors import AudioError, MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
+    from ser_edge.recognition.merging import merge
     from ser_edge.recognition.prediction import Prediction
     from ser_edge.recognition.recognizer import Recognizer
     from ser_edge.recognition.windows import WindowConfig, Windowing
@@ -32,6 +33,7 @@ __all__ = [
     "WindowConfig",
     "Windowing",
     "__version__",
+    "merge",
 ]
 
 _MODULES = {
@@ -40,6 +42,7 @@ _MODULES = {
     "Recognizer": "recognition.recognizer",
     "WindowConfig": "recognition.windows",
     "Windowing": "recognition.windows",
+    "merge": "recognition.merging",
 }  # the others are in `errors`
 
 

@@ -1,17 +1,18 @@
 """Classifies files: finds them, chooses one process, a process pool or a Dask cluster, and writes the predictions."""
 
+import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_edge.cli.arguments.rules import STDIN
-from ser_edge.errors import AudioError
+from ser_edge.errors import AudioError, OutputError
 from ser_edge.errors.native_stderr import keep_freed_memory
-from ser_edge.output.progress import finish_file, log_line
+from ser_edge.output.progress import Log, finish_file, log_line
 from ser_edge.recognition.batch.tasks import FileResult, OnProgress, default_jobs, predict_file, worth_processes
 from ser_edge.recognition.recognizer import Recognizer, RecognizerConfig
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ser_edge.cli.listen import ListenOptions
+    from ser_edge.output.folder import OutputFolder
     from ser_edge.output.writers import Sink
+    from ser_edge.recognition.prediction import Prediction
 
 _LOOK_AHEAD = 64  # files that are sized before choosing how to classify them; so many are worth starting processes for
 
@@ -34,6 +37,7 @@ class PredictOptions:
     client: "Client | None" = None  # of a Dask cluster that classifies them
     stdin: "ListenOptions | None" = None  # how `-` is classified
     on_progress: OnProgress | None = None  # called within a long file, where this process classifies it
+    log: Log = field(default_factory=Log)
 
 
 def predict_files(
@@ -53,6 +57,8 @@ def predict_files(
     if options.client is not None:
         from ser_edge.recognition.batch.dask_backend import predict_in_cluster
 
+        workers = len(options.client.nthreads())  # type: ignore[no-untyped-call]
+        options.log.detail(f"classified by a Dask cluster, now of {workers} worker{'s' * (workers != 1)}")
         yield from predict_in_cluster(options.client, config, recognizer.metadata, paths, options.timeline)
         return
     paths = iter(paths)
@@ -66,6 +72,7 @@ def predict_files(
     if jobs > 1 and options.stdin is None:
         from ser_edge.recognition.batch.process_pool import predict_in_processes
 
+        options.log.detail(f"classified in {jobs} processes")
         same = replace(config, model=str(recognizer.path))  # already found here
         yield from predict_in_processes(same, paths, jobs, options.timeline)
         return
@@ -79,27 +86,40 @@ def predict_files(
 
 
 def write_results(
-    results: Iterable[FileResult], sinks: Sequence["Sink"], bar: "tqdm[None] | None" = None
+    results: Iterable[FileResult],
+    sinks: Sequence["Sink"],
+    bar: "tqdm[None] | None" = None,
+    folder: "OutputFolder | None" = None,
+    log: Log = Log(),  # noqa: B008 - frozen
 ) -> tuple[int, int]:
-    """Writes predictions to all sinks as they come; a file that fails gets a line on standard error.
+    """Writes predictions to all sinks, and to a folder if given, as they come; what fails is a line on standard error.
 
     Returns:
         (files classified, files failed)
     """
     classified = failed = 0
     for result in results:
+        began, last = time.perf_counter(), None
         try:
-            with closing(iter(result)) as predictions:
+            with closing(iter(result)) as predictions, folder.files() if folder else nullcontext() as files:
                 for prediction in predictions:
-                    for sink in sinks:
+                    for sink in (*sinks, files) if files else sinks:
                         sink.write(prediction)
+                    last = prediction
             classified += 1
-        except AudioError as error:
+            if log.details and last:
+                log.detail(_timing(last, result.seconds or time.perf_counter() - began))
+        except (AudioError, OutputError) as error:
             log_line(f"ser-edge: {error}")
             failed += 1
         if bar is not None:
             finish_file(bar)
     return classified, failed
+
+
+def _timing(last: "Prediction", seconds: float) -> str:
+    """How long a file took, in a line, by its last prediction."""
+    return f"{last.path}: {last.end:.1f} s of sound in {seconds:.3f} s"
 
 
 def find_files(paths: Iterable[str], undecodable: Counter[str] | None = None) -> Iterator[str]:

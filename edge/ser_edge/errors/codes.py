@@ -70,6 +70,7 @@ CODES = {
     "model-without-embedding": "a model file that was made before there were embeddings",
     "mqtt-refused": "the MQTT broker refuses the connection",
     "mqtt-unreachable": "no MQTT broker answers at the URL",
+    "output-unwritable": "an output file that can't be written, for its name or its folder",
     "page-markers": "a page without the markers that a table goes between",
     "process-died": "a worker process was killed, perhaps for lack of memory",
     "processes-unavailable": "a system that can't start worker processes",

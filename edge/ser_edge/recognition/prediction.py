@@ -1,7 +1,7 @@
 """`Prediction`: the answer that `Recognizer` gives and writers print."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ class Prediction:
     confidence: float  # probability of the likeliest emotion, 0..1; 0 for `no-speech`
     probabilities: dict[str, float]  # of every label, in the metadata's order; they sum to 1, or are 0 for `no-speech`
     speech: float | None = None  # ratio of speech, 0..1; None without voice activity detection
+    time: str | None = None  # of `end`, by the clock on the wall, in ISO 8601 with its offset; only of live sound
 
     @classmethod
     def of(
@@ -43,3 +44,13 @@ class Prediction:
         named = dict(zip(labels, values, strict=True))
         ratio = None if speech is None else round(speech, 3)
         return cls(path, round(start, 3), round(end, 3), label, confidence, named, ratio)
+
+    def at_time(self, seconds: float) -> "Prediction":
+        """The same, with the time of its end: seconds since the epoch, as of `time.time`.
+
+        >>> Prediction("microphone", 0.0, 3.0, "sad", 1.0, {"sad": 1.0}).at_time(0.5).time[16:23]
+        ':00.500'
+        """
+        from datetime import datetime  # only for live sound
+
+        return replace(self, time=datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds"))

@@ -16,10 +16,9 @@ Description=ser-edge, speech emotion recognition
 {after}
 [Service]
 Type=notify
-# SER_EDGE_OPTIONS (further options of ser-edge --mic), SER_EDGE_MQTT_USER, SER_EDGE_MQTT_PASSWORD
+# SER_EDGE_OPTIONS (further options, which ser-edge reads itself), SER_EDGE_MQTT_USER, SER_EDGE_MQTT_PASSWORD
 EnvironmentFile=-%E/ser-edge.env
-Environment=SER_EDGE_OPTIONS=
-ExecStart={command} $SER_EDGE_OPTIONS
+ExecStart={command}
 # Restarted after so long without audio: the microphone is gone or stuck.
 WatchdogSec=60
 WatchdogSignal=SIGTERM
@@ -72,7 +71,7 @@ def unit(kind: str, options: Sequence[str] = ()) -> str:
 
     Args:
         kind: a key of `UNITS`.
-        options: arguments of `ser-edge --mic`, before those in the environment.
+        options: arguments of `ser-edge --mic`, after those in the environment, so that they take precedence.
     """
     words = [_quoted(word).replace("$", "$$") for word in options]
     return _UNIT.format(command=" ".join([_quoted(sys.executable), "-P -m ser_edge --mic", *words]), **UNITS[kind])

@@ -160,7 +160,7 @@ def _classify_task(task: _Task) -> list[FileResult]:
         predictions = tuple(replace(prediction, path=path) for prediction in result.predictions)
         error = result.error and AudioError(str(result.error).replace(local_path, path, 1), code=result.error.code)
         warnings = tuple(warning.replace(local_path, path, 1) for warning in result.warnings)
-        results.append(FileResult(predictions, error, warnings))
+        results.append(FileResult(predictions, error, warnings, result.seconds))
     return results
 
 

@@ -4,10 +4,11 @@ Memory doesn't grow with the number of files: `map_ordered` keeps a bounded numb
 """
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ class FileResult:
     predictions: Iterable[Prediction]
     error: AudioError | None = None
     warnings: tuple[str, ...] = ()
+    seconds: float | None = field(default=None, compare=False)  # that classifying took; None where iterating does it
 
     def __iter__(self) -> Generator[Prediction, None, None]:
         yield from self.predictions
@@ -68,13 +70,14 @@ def classify_file(
     predictions: list[Prediction] = []
     warnings: list[str] = []
     error = None
+    began = time.perf_counter()
     try:
         with capture_warnings(warnings.append):
             for prediction in predict_file(recognizer, path, timeline, on_progress):
                 predictions.append(prediction)  # noqa: PERF402 - those before an error count
     except AudioError as e:
         error = AudioError(str(e), code=e.code)  # without its cause, which may not be picklable
-    return FileResult(tuple(predictions), error, tuple(warnings))
+    return FileResult(tuple(predictions), error, tuple(warnings), time.perf_counter() - began)
 
 
 def default_jobs(threads: int) -> int:
