@@ -16,7 +16,8 @@ from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import ModelMetadata, Normalization
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export.from_keras.run import Run
-from ser_export.pipeline import export
+from ser_export.pipeline.model_files import export, keras_predict_proba
+from ser_export.pipeline.waveform_files import export_waveform
 from ser_export.verification.verify import PRECISIONS, Tolerances, verification_inputs
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks.zoo import NETWORKS
@@ -104,6 +105,12 @@ def test_the_embedding_is_what_the_last_layer_of_keras_gets(exported: Exported, 
     np.testing.assert_allclose(embeddings, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
 
 
+def test_a_file_that_takes_samples_equals_keras(exported: Exported) -> None:
+    target = exported.folder / "model.wave.onnx"
+    report = export_waveform(exported.folder / "model.onnx", target, keras_predict_proba(exported.run))
+    assert report.max_difference <= TOLERANCES[".onnx", "float32"].inputs
+
+
 def test_tf2onnx_agrees(exported: Exported) -> None:
     """An independent translation of the same network; it fails with Keras 3 except from a tf.function."""
     target = exported.folder / "second_opinion.onnx"
@@ -122,7 +129,7 @@ def test_an_onnx_file_takes_any_length(exported: Exported, frames: int) -> None:
     features = np.random.default_rng(frames).normal(size=(2, frames, coefficients)).astype(np.float32)
     model = keras.models.load_model(exported.folder / "model.keras", compile=False)
     session = onnxruntime.InferenceSession(exported.folder / "model.onnx", providers=["CPUExecutionProvider"])
-    (answers,) = session.run(None, {"features": features})
+    (answers,) = session.run(["probabilities"], {"features": features})
     other = NETWORKS[exported.network].build((None, coefficients), len(EMOTIONS))
     other.set_weights(model.get_weights())
     np.testing.assert_allclose(answers, other.predict(features, verbose=0), rtol=0, atol=SAME)
@@ -159,7 +166,7 @@ def test_frames_that_are_missing_do_not_change_the_answer(exported: Exported) ->
         there = ~np.isnan(exported.features[row]).any(axis=1)
         assert not there.all()
         cut = exported.inputs[row, there][None]
-        (answers,) = session.run(None, {"features": cut})
+        (answers,) = session.run(["probabilities"], {"features": cut})
         np.testing.assert_allclose(answers[0], exported.keras[row], rtol=0, atol=SAME)
         np.testing.assert_allclose(any_length.predict(cut, verbose=0)[0], exported.keras[row], rtol=0, atol=SAME)
 
