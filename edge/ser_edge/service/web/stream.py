@@ -103,7 +103,7 @@ async def _next(socket: WebSocket, service: Service) -> bytes | str | None:
     try:
         await asyncio.wait((receiving, stopping), timeout=service.limits.idle, return_when=asyncio.FIRST_COMPLETED)
         if not receiving.done():
-            if stopping.done():
+            if service.stopping.is_set():
                 return None
             problem = f"no message for {service.limits.idle:g} s; send samples, or the text {END!r}"
             raise Refusal(problem, code="web-too-slow", status=408)

@@ -1,5 +1,6 @@
 """A server in this process with limits of its choice, and the command in another one."""
 
+import os
 import re
 import subprocess
 import sys
@@ -51,14 +52,15 @@ class Client(TestClient):
 
 
 @pytest.fixture
-def client_of(recognizer: Recognizer) -> Callable[..., Client]:
-    """What makes a client of a server with this access and these limits."""
+def client_of(recognizer: Recognizer) -> Iterator[Callable[..., Client]]:
+    """What makes a client of a server with this access and these limits; all its requests are in one event loop."""
+    with ExitStack() as stack:
 
-    def make(page: Path = Path("missing"), microphone: bool = False, **settings: Any) -> Client:
-        service = make_service(recognizer, **settings)
-        return Client(service, Broadcast(service.metrics) if microphone else None, page)
+        def make(page: Path = Path("missing"), microphone: bool = False, **settings: Any) -> Client:
+            service = make_service(recognizer, **settings)
+            return stack.enter_context(Client(service, Broadcast(service.metrics) if microphone else None, page))
 
-    return make
+        yield make
 
 
 @pytest.fixture
@@ -101,7 +103,6 @@ def _running(service: Service) -> Iterator[int]:
 @contextmanager
 def command(*options: str, **environment: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """`ser-edge --serve` at a free port, and its address."""
-    import os
 
     words = [sys.executable, "-m", "ser_edge", "--model", "small", "--serve", "127.0.0.1:0", *options]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, encoding="utf-8", env={**os.environ, **environment})

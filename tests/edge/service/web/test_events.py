@@ -1,9 +1,14 @@
 """The microphone's events: one capture, any number of viewers, and none of them stops it."""
 
+import asyncio
 import json
+import os
+import re
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,23 +58,18 @@ def test_viewers_get_predictions_and_health_until_it_ends(client_of: Callable[..
         broadcast.health(HEALTH, -10.0)  # too soon after the one before
         broadcast.close()
 
-    with client:
+    def later() -> None:
+        eventually(lambda: client.service.viewers.taken == 2)
         assert client.portal
-        import threading
+        client.portal.call(capture)
 
-        def later() -> None:
-            eventually(lambda: client.service.viewers.taken == 2)
-            assert client.portal
-            client.portal.call(capture)
-
-        thread = threading.Thread(target=later)
+    answers: list[Any] = []
+    threads = [threading.Thread(target=lambda: answers.append(client.get("/v1/events"))) for _ in range(2)]
+    threads.append(threading.Thread(target=later))
+    for thread in threads:
         thread.start()
-        answers: list[Any] = []
-        viewers = [threading.Thread(target=lambda: answers.append(client.get("/v1/events"))) for _ in range(2)]
-        for viewer in viewers:
-            viewer.start()
-        for each in (thread, *viewers):
-            each.join()
+    for thread in threads:
+        thread.join()
     for answer in answers:
         assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
         (kind, prediction), (health_kind, health) = events(iter(answer.text.splitlines()))
@@ -90,16 +90,12 @@ def test_viewers_get_predictions_and_health_until_it_ends(client_of: Callable[..
 
 
 def _timestamp(text: str) -> float:
-    from datetime import datetime
-
     moment = datetime.fromisoformat(text)
     assert moment.tzinfo is not None
     return moment.timestamp()
 
 
 def test_a_slow_viewer_loses_the_oldest_events(client_of: Callable[..., Client]) -> None:
-    import asyncio
-
     client = client_of(microphone=True)
     broadcast = client.app.state.broadcast  # type: ignore[attr-defined]
 
@@ -129,10 +125,6 @@ def test_one_capture_serves_all_viewers_and_ends_with_its_last_window(
     sounddevice: Any, card: Any, recognizer: Recognizer, sounds: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole command, but for the process: a microphone, two viewers, then a signal."""
-    import os
-    import re
-    import threading
-
     talk = np.concatenate([soundfile.read(path, dtype="float32")[0] for path in sounds])
     usb = sounddevice.plug(card("USB", rate=16_000))
     said: list[str] = []
