@@ -49,7 +49,7 @@ class Broadcast:
             return
         fields = ("device", "rate", "lag", "dropped", "reconnections", "listening")
         state = {name: getattr(health, name) for name in fields}
-        self._publish("health", json.dumps({**state, "level": round(self._level, 1)}))
+        self._publish("health", json.dumps({**state, "level": round(self._level, 1) + 0.0}))
         self._due, self._level = now + _HEALTH, -120.0
 
     def close(self) -> None:
