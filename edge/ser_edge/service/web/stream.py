@@ -97,7 +97,9 @@ async def _classify(socket: WebSocket, service: Service, query: StreamQuery) -> 
 
 
 async def _next(socket: WebSocket, service: Service) -> bytes | str | None:
-    """The next message; None where the server stops."""
+    """The next message; None where the server stops, also if more wait: a client could send without an end."""
+    if service.stopping.is_set():
+        return None
     receiving = asyncio.ensure_future(socket.receive())
     stopping = asyncio.ensure_future(service.stopping.wait())
     try:

@@ -70,6 +70,32 @@ def test_a_signal_lets_uploads_and_streams_end(number: int, sounds: list[Path]) 
 
 
 @needs_signals
+def test_a_stream_that_is_sent_faster_than_it_is_classified_ends_too(sounds: list[Path]) -> None:
+    data = np.tile(soundfile.read(sounds[2], dtype="int16")[0], 8).tobytes()
+    with command() as (process, place):
+
+        async def flood() -> int | None:
+            async with connect(f"{place.replace('http', 'ws')}/v1/stream") as websocket:
+
+                async def receive() -> None:
+                    with suppress(ConnectionClosedError):
+                        while True:
+                            await websocket.recv()
+
+                receiving = asyncio.ensure_future(receive())
+                with suppress(ConnectionClosedError):
+                    for number in range(10_000):
+                        await websocket.send(data)
+                        if number == 5:
+                            process.send_signal(signal.SIGTERM)
+                await receiving
+                return websocket.close_code
+
+        assert asyncio.run(flood()) == 1012
+        assert process.wait(20) == 0
+
+
+@needs_signals
 @pytest.mark.slow
 def test_a_client_that_never_ends_does_not_keep_it_from_ending() -> None:
     with command() as (process, place):
