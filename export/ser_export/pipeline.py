@@ -16,9 +16,10 @@ from ser_edge.models.tolerances import DYNAMIC, TOLERANCES
 from ser_export.embed_metadata import embed_onnx, embed_tflite
 from ser_export.errors import ExportError
 from ser_export.from_keras.run import Run
+from ser_export.to_onnx.embedding import add_embedding
 from ser_export.to_onnx.graph import build_graph
-from ser_export.to_onnx.integer_products import has_integer_products
-from ser_export.to_onnx.quantize import ONNX_PRECISIONS
+from ser_export.to_onnx.quantization.integer_products import has_integer_products
+from ser_export.to_onnx.quantization.quantize import ONNX_PRECISIONS
 from ser_export.to_tflite.convert import convert
 from ser_export.verification.operators import check_operators
 from ser_export.verification.verify import PRECISIONS, VerificationReport, verification_inputs, verify
@@ -75,6 +76,7 @@ def _onnx(run: Run, metadata: ModelMetadata, path: Path) -> None:
     model = ONNX_PRECISIONS[metadata.precision](build_graph(run.model))
     if has_integer_products(model):
         metadata = replace(metadata, precision=DYNAMIC)
+    add_embedding(model)
     embed_onnx(model, metadata)
     onnx.save_model(model, path)
 

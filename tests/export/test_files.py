@@ -29,7 +29,7 @@ from ser_export.errors import ExportError
 from ser_export.from_keras.run import Run, read_run
 from ser_export.pipeline import export
 from ser_export.to_onnx.graph import build_graph
-from ser_export.to_onnx.rounding import rows_to_int8
+from ser_export.to_onnx.quantization.rounding import rows_to_int8
 from ser_export.to_tflite.convert import convert, convert_here
 from ser_export.to_tflite.flatbuffer import compact, flatbuffer_operators
 from ser_export.verification.verify import PRECISIONS

@@ -23,7 +23,7 @@ from ser_edge.models.tolerances import DYNAMIC, tolerance
 from ser_export.errors import ExportError
 from ser_export.pipeline import export
 from ser_export.to_onnx.graph import build_graph
-from ser_export.to_onnx.quantize import ONNX_PRECISIONS
+from ser_export.to_onnx.quantization.quantize import ONNX_PRECISIONS
 from ser_export.to_tflite.convert import convert
 from ser_export.to_tflite.flatbuffer import flatbuffer_operators
 from ser_export.to_tflite.operations import run_network

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from ser_export.to_onnx.integer_products import has_integer_products, with_integer_products
+from ser_export.to_onnx.quantization.integer_products import has_integer_products, with_integer_products
 
 INPUTS, OUTPUTS = 515, 250
 

@@ -93,6 +93,17 @@ def test_a_model_file_equals_keras(exported: Exported, suffix: str) -> None:
     np.testing.assert_allclose(answers, exported.keras, rtol=0, atol=SAME)  # and so the labels, but for ties
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_the_embedding_is_what_the_last_layer_of_keras_gets(exported: Exported, suffix: str) -> None:
+    model = exported.run.model
+    last = [layer for layer in model.layers if layer.get_config().get("activation") == "softmax"]
+    inputs = [layer.input for layer in last]
+    reference = keras.Model(model.inputs, keras.ops.concatenate(inputs) if len(inputs) > 1 else inputs[0])
+    expected = reference.predict(exported.inputs[:50], verbose=0)
+    embeddings = open_model(exported.folder / f"model{suffix}").embeddings(exported.features[:50])
+    np.testing.assert_allclose(embeddings, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+
+
 def test_tf2onnx_agrees(exported: Exported) -> None:
     """An independent translation of the same network; it fails with Keras 3 except from a tf.function."""
     target = exported.folder / "second_opinion.onnx"

@@ -67,6 +67,7 @@ CODES = {
     "model-unreadable": "a model file that can't be read: a folder, or no permission",
     "model-unsafe": "a model file that refers to others, or is larger than any network should be",
     "model-version": "a model file for another version of ser-edge",
+    "model-without-embedding": "a model file that was made before there were embeddings",
     "mqtt-refused": "the MQTT broker refuses the connection",
     "mqtt-unreachable": "no MQTT broker answers at the URL",
     "page-markers": "a page without the markers that a table goes between",

@@ -4,8 +4,9 @@ It knows no files: `loader.open_model` makes one from a model file, and anything
 for the network.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,12 @@ from ser_edge.audio.sound import Samples
 from ser_edge.errors import ModelError
 from ser_edge.features.frontend import Features, FrontEnd
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.models.runtimes.base import Runtime, one_line
+from ser_edge.models.runtimes.base import EmbeddingRuntime, Runtime, one_line
 
 if TYPE_CHECKING:
     from ser_edge.models.labels import ChosenLabels
+
+T = TypeVar("T")
 
 MAX_BATCH = 16  # windows per run of the network; more need more memory and are no faster
 _ROUNDING = 0.1  # of int8 probabilities, and of their sum
@@ -67,22 +70,49 @@ class Model:
         Raises:
             ModelError: the network fails, or its output isn't probabilities.
         """
-        windows = self.front_end.windows(samples)
-        batches = [self.probabilities(windows[i : i + MAX_BATCH]) for i in range(0, len(windows), MAX_BATCH)]
-        mean: npt.NDArray[np.float32] = np.concatenate(batches).mean(axis=0)
-        return mean
+        return self._mean_over_windows(samples, self.probabilities)
+
+    def embed(self, samples: Samples) -> npt.NDArray[np.float32]:
+        """(samples,) at the model's rate, of any length, to (units,): the mean of `embeddings` over all windows.
+
+        Raises:
+            ModelError: as `embeddings`.
+        """
+        return self._mean_over_windows(samples, self.embeddings)
 
     def probabilities(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(batch, frames, coefficients) to (batch, labels), calibrated; raises what `predict_proba` does.
 
         A network of a free length gets the frames that are there, without those missing at the end (NaN).
         """
-        if self._free_length:
-            lengths = features.shape[1] - np.isnan(features[:, :, 0]).sum(axis=1)
-            if lengths.min() < lengths.max():
-                return np.concatenate([self.probabilities(window[None]) for window in features])
-            features = features[:, : max(1, lengths[0])]
-        output = self._run(features)
+        return np.concatenate([self._calibrated(self._run(part)) for part in self._without_missing(features)])
+
+    def embeddings(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(batch, frames, coefficients) to (batch, units): what the last dense layer gets, or the last ones get.
+
+        Raises:
+            ModelError: the network fails, or its file was made before there were embeddings.
+        """
+        return np.concatenate([self._run_embedding(part) for part in self._without_missing(features)])
+
+    def _mean_over_windows(
+        self, samples: Samples, run: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+    ) -> npt.NDArray[np.float32]:
+        windows = self.front_end.windows(samples)
+        batches = [run(windows[i : i + MAX_BATCH]) for i in range(0, len(windows), MAX_BATCH)]
+        mean: npt.NDArray[np.float32] = np.concatenate(batches).mean(axis=0)
+        return mean
+
+    def _without_missing(self, features: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+        """The whole batch if all its inputs are of one length, else one by one."""
+        if not self._free_length:
+            return [features]
+        lengths = features.shape[1] - np.isnan(features[:, :, 0]).sum(axis=1)
+        if lengths.min() < lengths.max():
+            return [features[i : i + 1, : max(1, length)] for i, length in enumerate(lengths)]
+        return [features[:, : max(1, lengths[0])]]
+
+    def _calibrated(self, output: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         if self.metadata.temperature != 1.0:
             output = apply_temperature(output, self.metadata.temperature)
         return output if self._chosen is None else self._chosen.apply(output)
@@ -90,18 +120,32 @@ class Model:
     def _run(self, features: npt.NDArray[np.float32], advice: str = "try again") -> npt.NDArray[np.float32]:
         """(batch, frames, coefficients) to (batch, labels), uncalibrated."""
         labels = len(self.file_metadata.labels)
-        inputs = self.metadata.inputs(features)
-        try:
-            output = self._runtime.run(inputs)
-        except Exception as e:  # each runtime has its own exceptions
-            message = f"{self.path}: {self._runtime.name} failed ({one_line(e)}); {advice}"
-            raise ModelError(message, code="model-failed") from e
-        if np.shape(output) != (len(inputs), labels) or output.dtype.kind != "f":
+        output = self._in_runtime(self._runtime.run, features, advice)
+        if np.shape(output) != (len(features), labels) or output.dtype.kind != "f":
             message = f"{self.path}: the metadata has {labels} labels, the network's output is {np.shape(output)}"
             raise ModelError(message, code="model-mismatched")
         if not np.isfinite(output).all():
             raise ModelError(f"{self.path}: the network's output is NaN; export it again", code="model-failed")
         return output
+
+    def _run_embedding(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        embedding = None
+        if isinstance(self._runtime, EmbeddingRuntime):
+            _, embedding = self._in_runtime(self._runtime.run_with_embedding, features, "try again")
+        if embedding is None:
+            message = f"{self.path}: has no embedding; make the file again with this version of ser-export"
+            raise ModelError(message, code="model-without-embedding")
+        if np.ndim(embedding) != 2 or len(embedding) != len(features) or not np.isfinite(embedding).all():
+            message = f"{self.path}: the network's embedding is NaN, or not of its inputs; export it again"
+            raise ModelError(message, code="model-failed")
+        return embedding
+
+    def _in_runtime(self, run: Callable[[npt.NDArray[np.float32]], T], features: Features, advice: str) -> T:
+        try:
+            return run(self.metadata.inputs(features))
+        except Exception as e:  # each runtime has its own exceptions
+            message = f"{self.path}: {self._runtime.name} failed ({one_line(e)}); {advice}"
+            raise ModelError(message, code="model-failed") from e
 
     def _check(self) -> None:
         """Runs the network on silence: one that doesn't fit the metadata would give wrong answers without an error."""

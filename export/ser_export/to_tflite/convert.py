@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_export.errors import ExportError
+from ser_export.to_tflite.embedding import with_embedding
 from ser_export.to_tflite.flatbuffer import compact, set_default_length
 
 
@@ -51,7 +52,7 @@ def convert(
             f"the TFLite converter failed (exit code {done.returncode}): {lines[-1].strip()}",
             code="export-converter-failed",
         )
-    target.write_bytes(compact(target.read_bytes()))
+    target.write_bytes(with_embedding(compact(target.read_bytes())))
 
 
 def convert_here(keras_file: str, target: str, precision: str, representative: str, free_length: str = "") -> None:

@@ -6,7 +6,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-_EMPTY = 0  # index of the buffer without content, by TFLite's convention
+EMPTY = 0  # index of the buffer without content, by TFLite's convention
 _DEQUANTIZE_FLOAT16 = 3  # the first version of DEQUANTIZE that takes float16
 
 
@@ -15,7 +15,7 @@ def compact(data: bytes) -> bytes:
 
     Inner tensors lose their names and empty quantisation parameters, and tensors without content share one buffer.
     """
-    model = _unpack(data)
+    model = unpack(data)
     main = model.subgraphs[0]
     interface = {*main.inputs, *main.outputs}
     for graph in model.subgraphs:
@@ -24,34 +24,34 @@ def compact(data: bytes) -> bytes:
                 tensor.name = None
             if tensor.quantization is not None and tensor.quantization.scale is None:
                 tensor.quantization = None
-    indices, buffers = {_EMPTY: _EMPTY}, [model.buffers[_EMPTY]]
+    indices, buffers = {EMPTY: EMPTY}, [model.buffers[EMPTY]]
     for owner in (*model.metadata, *(tensor for graph in model.subgraphs for tensor in graph.tensors)):
         if owner.buffer not in indices:
             stored = model.buffers[owner.buffer]
-            indices[owner.buffer] = len(buffers) if stored.data is not None else _EMPTY
+            indices[owner.buffer] = len(buffers) if stored.data is not None else EMPTY
             buffers += [stored] if stored.data is not None else []
         owner.buffer = indices[owner.buffer]
     model.buffers = buffers
-    return _pack(model)
+    return pack(model)
 
 
 def set_default_length(data: bytes, frames: int) -> bytes:
     """Gives an input of a free number of frames this one, for readers that don't resize it; the converter writes 1."""
-    model = _unpack(data)
+    model = unpack(data)
     main = model.subgraphs[0]
     (features,) = (main.tensors[index] for index in main.inputs)
     features.shape = [features.shape[0], frames, *features.shape[2:]]  # `shapeSignature` keeps its -1
-    return _pack(model)
+    return pack(model)
 
 
 def name_tensors(data: bytes, description: str) -> bytes:
     """Gives inputs and outputs the signature's names instead of the converter's own, and the model a description."""
-    model = _unpack(data)
+    model = unpack(data)
     (signature,) = model.signatureDefs
     for tensor in (*signature.inputs, *signature.outputs):
         model.subgraphs[0].tensors[tensor.tensorIndex].name = tensor.name
     model.description = description
-    return _pack(model)
+    return pack(model)
 
 
 def to_float16(data: bytes, min_size: int, exact: Collection[tuple[int, ...]] = ()) -> bytes:
@@ -64,7 +64,7 @@ def to_float16(data: bytes, min_size: int, exact: Collection[tuple[int, ...]] = 
         min_size: values; smaller tensors stay as they are.
         exact: shapes of tensors that stay as they are.
     """
-    model = _unpack(data)
+    model = unpack(data)
     (graph,) = model.subgraphs
     widen = schema.OperatorCodeT()
     widen.builtinCode = widen.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
@@ -79,32 +79,34 @@ def to_float16(data: bytes, min_size: int, exact: Collection[tuple[int, ...]] = 
         stored.data = np.frombuffer(bytes(stored.data), "<f4").astype("<f2").view(np.uint8)
         half, operator = schema.TensorT(), schema.OperatorT()
         half.shape, half.type, half.buffer = tensor.shape, schema.TensorType.FLOAT16, tensor.buffer
-        tensor.buffer = _EMPTY  # it is computed now
+        tensor.buffer = EMPTY  # it is computed now
         operator.opcodeIndex = len(model.operatorCodes)
         operator.inputs, operator.outputs = [len(graph.tensors)], [index]
         graph.tensors.append(half)
         operators.append(operator)
     model.operatorCodes.append(widen)
     graph.operators = operators + graph.operators
-    return _pack(model)
+    return pack(model)
 
 
 def flatbuffer_operators(data: bytes) -> dict[str, int]:
     """Name and newest version of each operator a TFLite file uses; an operator that isn't builtin has version 0."""
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     versions: dict[str, int] = {}
-    for code in _unpack(data).operatorCodes:
+    for code in unpack(data).operatorCodes:
         custom = code.customCode.decode() if code.customCode else None
         name = custom or names[max(code.builtinCode, code.deprecatedBuiltinCode)]
         versions[name] = max(versions.get(name, 0), 0 if custom else code.version)
     return versions
 
 
-def _unpack(data: bytes) -> schema.ModelT:
+def unpack(data: bytes) -> schema.ModelT:
+    """The parts of a file, which may be edited."""
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
 
 
-def _pack(model: schema.ModelT) -> bytes:
+def pack(model: schema.ModelT) -> bytes:
+    """A file of these parts."""
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

@@ -25,7 +25,7 @@ from peers.notebook import SHAPE, network
 from peers.numpy_gru import NumpyGRU
 
 from ser_export.to_onnx.graph import build_graph
-from ser_export.to_onnx.quantize import ONNX_PRECISIONS
+from ser_export.to_onnx.quantization.quantize import ONNX_PRECISIONS
 from ser_export.to_tflite.convert import convert
 
 TURNS, CALLS = 12, 3  # for a round

@@ -61,7 +61,7 @@ def test_the_wheel_that_is_made_of_the_source_archive_holds_the_packages_as_they
     with zipfile.ZipFile(wheel) as archive:
         there = {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
     assert there == here
-    networks = {"crnn.onnx", "crnn.tflite", "silero_vad.tflite", "tiny_en_3_blocks.npz"}
+    networks = {"crnn.onnx", "crnn.tflite", "silero_vad.onnx", "silero_vad.tflite", "tiny_en_3_blocks.npz"}
     for needed in networks | {"MODEL_CARD.md", "silero_vad.LICENSE", "tiny_en_3_blocks.LICENSE", "py.typed"}:
         assert [name for name in there if Path(name).name == needed], needed
 

@@ -7,7 +7,7 @@ threads and after a fork (`fork_safety`). Libraries are imported when needed, so
 import os
 import sys
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +16,34 @@ from ser_edge.errors import RuntimeUnavailable
 
 # ser-edge installs ONNX Runtime on Intel Macs, by the same markers in pyproject.toml.
 HAS_LITERT = sys.platform != "darwin" or os.uname().machine == "arm64"
+EMBEDDING = "embedding"  # the name of a model file's second output
 _MAX_REASON = 200  # characters of a library's message
 
 
 class Runtime(Protocol):
-    """A network in a library that runs it; for any number of threads."""
+    """A network in a library that runs it; for any number of threads.
+
+    One that can also has `run_with_embedding` (`EmbeddingRuntime`).
+    """
 
     name: str  # for messages
     input_shape: tuple[int | None, ...]  # None is any number, () any shape
 
     def run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(batch, frames, coefficients) float32 to (batch, labels) float32."""
+
+
+@runtime_checkable
+class EmbeddingRuntime(Runtime, Protocol):
+    """A runtime that also gives what the network's last layer gets."""
+
+    def run_with_embedding(
+        self, inputs: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        """(batch, frames, coefficients) to (batch, labels) and (batch, units).
+
+        The second is None if the file has no embedding, as those of ser-edge 0.1.
+        """
 
 
 def runtimes_by_suffix(has_litert: bool) -> dict[str, tuple[str, str]]:

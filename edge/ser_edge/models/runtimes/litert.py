@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ser_edge.errors import ModelError
 from ser_edge.errors.install_hints import pip_install
 from ser_edge.errors.native_stderr import suppress_native_stderr
-from ser_edge.models.runtimes.base import HAS_LITERT, load_library, one_line
+from ser_edge.models.runtimes.base import EMBEDDING, HAS_LITERT, load_library, one_line
 from ser_edge.models.runtimes.fork_safety import ForkSafe
 
 _announced = False  # LiteRT prints a line about its delegate, once per process
@@ -35,15 +35,26 @@ class LiteRT:
         if not inputs or not outputs:
             raise ModelError(f"{name}: LiteRT can't use it (no input, or no output)", code="model-damaged")
         self._input, self._output = inputs[0]["index"], outputs[0]["index"]
+        self._embedding = next((output["index"] for output in outputs[1:] if output["name"] == EMBEDDING), None)
         self.input_shape: tuple[int | None, ...] = tuple(
             None if size < 0 else int(size) for size in inputs[0]["shape_signature"]
         )
 
     def run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(batch, frames, coefficients) to (batch, labels), one by one: these files have a batch size of one."""
-        return np.concatenate([self._run_one(item) for item in inputs])
+        return np.concatenate([self._run_one(item)[0] for item in inputs])
 
-    def _run_one(self, item: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def run_with_embedding(
+        self, inputs: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        """(batch, frames, coefficients) to (batch, labels) and (batch, units), or None if the file has none."""
+        if self._embedding is None:
+            return self.run(inputs), None
+        probabilities, embeddings = zip(*(self._run_one(item, self._embedding) for item in inputs), strict=True)
+        return np.concatenate(probabilities), np.concatenate(embeddings)
+
+    def _run_one(self, item: npt.NDArray[np.float32], *more: int) -> list[npt.NDArray[np.float32]]:
+        """The first output, and others by their tensors."""
         with self._interpreter.lock:
             interpreter = self._interpreter.value
             try:
@@ -53,8 +64,7 @@ class LiteRT:
                 interpreter.allocate_tensors()
                 interpreter.set_tensor(self._input, item[None])
             interpreter.invoke()
-            outputs: npt.NDArray[np.float32] = interpreter.get_tensor(self._output)
-        return outputs
+            return [interpreter.get_tensor(index) for index in (self._output, *more)]
 
 
 def open_interpreter(content: bytes, name: str, threads: int = 1) -> Any:

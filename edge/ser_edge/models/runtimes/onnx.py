@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ser_edge.errors import ModelError
 from ser_edge.errors.install_hints import pip_install
-from ser_edge.models.runtimes.base import load_library, one_line
+from ser_edge.models.runtimes.base import EMBEDDING, load_library, one_line
 from ser_edge.models.runtimes.fork_safety import ForkSafe
 
 
@@ -33,12 +33,24 @@ class OnnxRuntime:
         self._session = ForkSafe(reopen(), reopen)
         first = self._session.value.get_inputs()[0]
         self._input_name = first.name
+        outputs = [output.name for output in self._session.value.get_outputs()]
+        self._probabilities = outputs[:1]
+        self._with_embedding = [*outputs[:1], EMBEDDING] if EMBEDDING in outputs[1:] else []
         self.input_shape = tuple(size if isinstance(size, int) else None for size in first.shape)
 
     def run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(batch, frames, coefficients) to (batch, labels), at once."""
-        outputs: npt.NDArray[np.float32] = self._session.value.run(None, {self._input_name: inputs})[0]
+        outputs: npt.NDArray[np.float32] = self._session.value.run(self._probabilities, {self._input_name: inputs})[0]
         return outputs
+
+    def run_with_embedding(
+        self, inputs: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        """(batch, frames, coefficients) to (batch, labels) and (batch, units), or None if the file has none."""
+        if not self._with_embedding:
+            return self.run(inputs), None
+        probabilities, embedding = self._session.value.run(self._with_embedding, {self._input_name: inputs})
+        return probabilities, embedding
 
 
 def _open_session(content: bytes, name: str, threads: int) -> Any:

@@ -12,8 +12,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ser_export.errors import ExportError
-from ser_export.to_onnx.integer_products import with_integer_products
-from ser_export.to_onnx.rounding import rows_to_int8
+from ser_export.to_onnx.quantization.integer_products import with_integer_products
+from ser_export.to_onnx.quantization.rounding import rows_to_int8
 
 _MIN_SIZE = 256  # values; for fewer the added nodes cost more than they save
 # Axes that an output sums over, by the number of axes: of products, recurrent layers and convolutions.

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ser_export.to_onnx.rounding import rows_to_int8
+from ser_export.to_onnx.quantization.rounding import rows_to_int8
 
 _Array = npt.NDArray[Any]
 

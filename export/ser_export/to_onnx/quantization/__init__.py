@@ -1,0 +1,1 @@
+"""Stores the weights of ONNX graphs in fewer bits, and computes their large products in integers."""
