@@ -18,9 +18,9 @@ export function showAbout({ ser_edge: version, model, notice }, isLocal) {
 function accuracy({ accuracy: measured, labels }, notice) {
   if (!measured || measured.protocol === "all") return column("Not measured", notice, true);
   const speakers = measured.protocol === "speaker" ? "speakers it was not trained on" : "speakers it was trained on";
-  const rest = `protocol ${measured.protocol}, ${measured.folds} folds, UAR ${measured.uar.toFixed(1)} %`;
-  const chance = `guessing among ${labels.length} labels is right in ${(100 / labels.length).toFixed(1)} %`;
-  return column(`${measured.wa.toFixed(1)} % right`, `on ${speakers} (${rest}); ${chance}. Noise, rooms, telephones and short windows cost accuracy.`);
+  const rest = `protocol ${measured.protocol}, ${measured.folds} folds, UAR ${measured.uar.toFixed(1)}\u00a0%`;
+  const chance = `guessing among ${labels.length} labels is right in ${(100 / labels.length).toFixed(1)}\u00a0%`;
+  return column(`${measured.wa.toFixed(1)}\u00a0% right`, `on ${speakers} (${rest}); ${chance}. Noise, rooms, telephones and short windows cost accuracy.`);
 }
 
 function origin({ training }) {

@@ -4,14 +4,16 @@
 import { NO_SPEECH, UNCERTAIN } from "../engine/recognition/prediction.js";
 import { canvasColours, onAppearance, prepared } from "./palette.js";
 
-const ROW = 17; // pixels
-const AXIS = 18;
+const GAP = 2; // pixels between rows
 const FONT = "11px system-ui, sans-serif";
 
 export class Roll {
-  /** `namesInside` writes the labels over the rows, where the rows share their width with a waveform. */
+  /** Draws into the canvas, and names the rows in the list beside it. */
   constructor(canvas, labels) {
-    Object.assign(this, { canvas, labels, cells: [], from: 0, to: 1, clock: (seconds) => `${seconds}` });
+    Object.assign(this, { canvas, labels, cells: [], from: 0, to: 1, clock: () => "" });
+    const names = [...labels, "no answer"].map((name) => Object.assign(document.createElement("li"), { textContent: name }));
+    names.at(-1).title = "hatched: uncertain; dotted: no speech";
+    canvas.closest(".chart").querySelector(".rows").replaceChildren(...names);
     onAppearance(canvas, () => this.draw());
   }
 
@@ -22,27 +24,29 @@ export class Roll {
   }
 
   draw() {
-    const rows = this.labels.length + 1;
-    const { context, width, height } = prepared(this.canvas, rows * ROW + AXIS);
+    const style = getComputedStyle(this.canvas);
+    const [row, axis] = ["--row", "--axis"].map((name) => Number.parseFloat(style.getPropertyValue(name)));
+    this.row = row;
+    const { context, width, height } = prepared(this.canvas, (this.labels.length + 1) * row + axis);
     if (!width) return;
     const colours = canvasColours(this.labels);
-    const x = (seconds) => ((seconds - this.from) / (this.to - this.from)) * width;
+    const ratio = devicePixelRatio || 1; // whole pixels of the screen, so that no seam is left between neighbours
+    const x = (seconds) => Math.round(((seconds - this.from) / (this.to - this.from)) * width * ratio) / ratio;
     context.font = FONT;
-    this.#drawRows(context, width, rows, colours);
+    this.#drawRows(context, width, colours);
     for (const { start, end, prediction } of this.cells) {
       if (end > this.from && start < this.to) {
         const left = Math.max(0, x(start));
         this.#drawCell(context, left, Math.max(1, Math.min(width, x(end)) - left), prediction, colours);
       }
     }
-    this.#drawNames(context, rows, colours);
     this.#drawAxis(context, width, height, x, colours);
   }
 
-  #drawRows(context, width, rows, colours) {
+  #drawRows(context, width, colours) {
     context.fillStyle = colours.track;
     context.globalAlpha = 0.55;
-    for (let row = 0; row < rows; row++) context.fillRect(0, row * ROW, width, ROW - 2);
+    for (let row = 0; row <= this.labels.length; row++) context.fillRect(0, row * this.row, width, this.row - GAP);
     context.globalAlpha = 1;
   }
 
@@ -51,28 +55,13 @@ export class Roll {
       const isAnswer = prediction.label === label;
       context.globalAlpha = isAnswer ? 1 : 0.75 * prediction.probabilities[label] ** 1.2;
       context.fillStyle = colours.labels[row];
-      context.fillRect(left, row * ROW, width + 0.5, ROW - 2);
+      context.fillRect(left, row * this.row, width, this.row - GAP);
     });
     context.globalAlpha = 1;
-    const top = this.labels.length * ROW;
+    const top = this.labels.length * this.row;
     context.fillStyle = context.strokeStyle = colours.soft;
-    if (prediction.label === UNCERTAIN) hatch(context, left, top, width, ROW - 2);
-    if (prediction.label === NO_SPEECH) dots(context, left, top + ROW / 2 - 1, width);
-  }
-
-  /** The names stand on the left, with a halo in the colour of the rows, so that they can be read over any cell. */
-  #drawNames(context, rows, colours) {
-    context.textBaseline = "middle";
-    context.lineJoin = "round";
-    context.lineWidth = 3;
-    context.strokeStyle = getComputedStyle(this.canvas).getPropertyValue("--card");
-    context.fillStyle = colours.text;
-    for (let row = 0; row < rows; row++) {
-      const name = this.labels[row] ?? "uncertain, no speech";
-      const place = [6, row * ROW + ROW / 2 - 0.5];
-      context.strokeText(name, ...place);
-      context.fillText(name, ...place);
-    }
+    if (prediction.label === UNCERTAIN) hatch(context, left, top, width, this.row - GAP);
+    if (prediction.label === NO_SPEECH) dots(context, left, top + (this.row - GAP) / 2, width);
   }
 
   #drawAxis(context, width, height, x, colours) {
