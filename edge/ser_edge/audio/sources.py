@@ -16,7 +16,14 @@ from ser_edge.audio.sound import Sound
 from ser_edge.errors import AudioError
 
 Source = (
-    str | bytes | os.PathLike[str] | os.PathLike[bytes] | BinaryIO | npt.ArrayLike | tuple[npt.ArrayLike, npt.ArrayLike]
+    str
+    | bytes
+    | os.PathLike[str]
+    | os.PathLike[bytes]
+    | BinaryIO
+    | Sound
+    | npt.ArrayLike
+    | tuple[npt.ArrayLike, npt.ArrayLike]
 )
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _MAX_PATH = 4096  # bytes
@@ -28,7 +35,8 @@ def open_source(source: Source, sample_rate: Any = None) -> Iterator[Sound]:
 
     Args:
         source: the path of a sound file; a binary file object that holds one, an upload or a `soundfile.SoundFile`
-            included; samples as `samples.arrays.array_to_samples` takes them; or these with their rate, in a tuple.
+            included; an open `Sound`; samples as `samples.arrays.array_to_samples` takes them; or these with their
+            rate, in a tuple.
         sample_rate: Hz of samples; files contain theirs.
 
     Raises:
@@ -41,6 +49,8 @@ def open_source(source: Source, sample_rate: Any = None) -> Iterator[Sound]:
         _check_path(path)
         with open_sound(path) as sound:
             yield sound
+    elif isinstance(any_source, Sound):
+        yield any_source
     elif _reads(any_source):
         from ser_edge.audio.decoding.file_objects import binary_file, is_sound_file, sound_of_file
 

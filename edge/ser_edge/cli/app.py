@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ser_edge.models.metadata import ModelMetadata
     from ser_edge.output.live_view import LiveView
     from ser_edge.output.writers import Sink
+    from ser_edge.recognition.recognizer import Recognizer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,6 +100,8 @@ def _classify(options: argparse.Namespace) -> int:
             from ser_edge.recognition.batch.dask_backend import cluster_client
 
             client = stack.enter_context(cluster_client(options.cluster))
+        if options.serve:
+            return _serve(options, recognizer, stack)
         sinks, view = _open_sinks(options, metadata, stack)
         bar = None
         results: Iterable[FileResult]
@@ -128,6 +131,31 @@ def _classify(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _serve(options: argparse.Namespace, recognizer: "Recognizer", stack: ExitStack) -> int:
+    from ser_edge.cli.serve import ServeOptions, serve
+
+    sinks: list[Sink] = []
+    if options.mic:  # standard output stays empty: a service's journal has better uses than two lines a second
+        opened, _ = _open_sinks(options, recognizer.metadata, stack)
+        sinks = opened if options.output else opened[1:]
+    how = ServeOptions(
+        options.serve[0],
+        options.serve[1],
+        accuracy_notice(recognizer.metadata),
+        options.token,
+        tuple(options.allow_host),
+        tuple(options.allow_origin),
+        options.root_path,
+        options.max_upload and options.max_upload << 20,
+        options.max_seconds,
+        options.jobs,
+        options.threads,
+        _listen_options(options, None) if options.mic else None,
+        options.device,
+    )
+    return serve(recognizer, how, sinks)
+
+
 def _open_sinks(
     options: argparse.Namespace, metadata: "ModelMetadata", stack: ExitStack
 ) -> "tuple[list[Sink], LiveView | None]":
@@ -140,7 +168,7 @@ def _open_sinks(
 
         sinks.append(stack.enter_context(closing(MqttWriter(options.mqtt, metadata))))
     out = stack.enter_context(_open_output(options.output))  # last: it empties an existing file
-    stream = options.mic or options.paths == [STDIN]
+    stream = (options.mic and not options.serve) or options.paths == [STDIN]
     if stream and options.format == "text" and not options.output:
         from ser_edge.output.live_view import LiveView, can_paint
 

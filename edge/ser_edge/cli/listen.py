@@ -39,6 +39,8 @@ class ListenOptions:
     raw: "RawFormat | None" = None  # of standard input without a header
     channel: int | None = None  # of the microphone; None mixes them
     view: "LiveView | None" = None  # shows the source's level and status
+    on_health: "Callable[[Health, float], None] | None" = None  # gets a microphone's state, and its level in dBFS
+    stopped: threading.Event | None = None  # ends a stream that isn't in the main thread, which gets no signals
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class _Source:
     rate: int  # Hz
     status: Callable[[], str]  # one line for a person
     alive: Callable[[], bool] = lambda: True  # whether audio arrives, not silence that replaces it
+    on_level: Callable[[float], None] | None = None  # gets the level of each chunk, in dBFS
 
 
 def listen_to_microphone(
@@ -82,7 +85,9 @@ def listen_to_microphone(
     rate = recognizer.metadata.features.sample_rate
     with Microphone(rate, device, options.channel) as microphone:
         status, alive = lambda: _capture_status(microphone.health), lambda: microphone.health.arriving
-        yield from _listen(recognizer, _Source("microphone", microphone, rate, status, alive), options)
+        report = options.on_health
+        on_level = None if report is None else lambda level: report(microphone.health, level)
+        yield from _listen(recognizer, _Source("microphone", microphone, rate, status, alive, on_level), options)
         health = microphone.health
     if incidents := capture_incidents(health):
         log_line(f"ser-edge: {incidents}")
@@ -126,34 +131,38 @@ def _standard_input() -> BinaryIO:
 
 
 def _listen(recognizer: Recognizer, source: _Source, options: ListenOptions) -> Iterator[Prediction]:
-    view, notifier = options.view, _notifier()
+    view, systemd = options.view, notifier()
     labels: Counter[str] = Counter()
     began = time.thread_time()
     stream = recognizer.create_stream(source.rate, source.path)
+    stopped = options.stopped
+    chunks = _until_signal(source.chunks) if stopped is None else _until_set(source.chunks, stopped)
     samples = None if options.duration is None else round(options.duration * source.rate)
-    if notifier:
-        notifier.ready()
+    if systemd:
+        systemd.ready()
     try:
-        for chunk in limit(_until_signal(source.chunks), samples):
+        for chunk in limit(chunks, samples):
             for prediction in stream.accept_channels(chunk if chunk.ndim == 2 else chunk[:, None]):
                 labels[prediction.label] += 1
                 yield prediction
             if view:
-                view.update(decibels(float(np.abs(chunk).max(initial=0.0))), source.status())
-            if notifier:
-                notifier.tick(source.alive, source.status)
+                view.update(_level(chunk), source.status())
+            if source.on_level:
+                source.on_level(_level(chunk))
+            if systemd:
+                systemd.tick(source.alive, source.status)
         for prediction in stream.input_finished():
             labels[prediction.label] += 1
             yield prediction
     finally:
         if view:
             view.close()  # before the summary is printed
-        if notifier:
-            notifier.close()
+        if systemd:
+            systemd.close()
     log_line(f"ser-edge: {StreamSummary(stream.seconds, dict(labels), time.thread_time() - began)}")
 
 
-def _notifier() -> "SystemdNotifier | None":
+def notifier() -> "SystemdNotifier | None":
     """A notifier of the service manager; None where there is none."""
     if "NOTIFY_SOCKET" not in os.environ:
         return None
@@ -162,9 +171,21 @@ def _notifier() -> "SystemdNotifier | None":
     return SystemdNotifier()
 
 
+def _level(chunk: Channels) -> float:
+    return decibels(float(np.abs(chunk).max(initial=0.0)))
+
+
 def decibels(amplitude: float) -> float:
     """DBFS of an amplitude, 0..1; -120 is silence."""
     return 20 * float(np.log10(max(amplitude, 1e-6)))
+
+
+def _until_set(items: Iterable[Item], stopped: threading.Event) -> Iterator[Item]:
+    """The same items, until the event is set."""
+    for item in items:
+        if stopped.is_set():
+            return
+        yield item
 
 
 def _until_signal(items: Iterable[Item]) -> Iterator[Item]:

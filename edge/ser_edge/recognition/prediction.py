@@ -1,7 +1,7 @@
 """`Prediction`: the answer that `Recognizer` gives and writers print."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,13 @@ class Prediction:
     confidence: float  # probability of the likeliest emotion, 0..1; 0 for `no-speech`
     probabilities: dict[str, float]  # of every label, in the metadata's order; they sum to 1, or are 0 for `no-speech`
     speech: float | None = None  # ratio of speech, 0..1; None without voice activity detection
+
+    def with_threshold(self, threshold: float | None) -> "Prediction":
+        """The same with another threshold, below which the label is `uncertain`; None keeps the label."""
+        if threshold is None or self.label == NO_SPEECH:
+            return self
+        likeliest = max(self.probabilities, key=self.probabilities.__getitem__)
+        return replace(self, label=likeliest if self.confidence >= threshold else UNCERTAIN)
 
     @classmethod
     def of(

@@ -1,4 +1,4 @@
-"""The systemd units that keep `ser-edge --mic` running: one for a user, one for the system.
+"""The systemd units that keep `ser-edge --mic` or `--serve` running: one for a user, one for the system.
 
 A user's runs with the user's sound server and needs no root. The system's starts with the machine, as a user that
 exists only for it and may open sound cards and the network, and little else. Options and passwords are in a file of
@@ -16,11 +16,11 @@ Description=ser-edge, speech emotion recognition
 {after}
 [Service]
 Type=notify
-# SER_EDGE_OPTIONS (further options of ser-edge --mic), SER_EDGE_MQTT_USER, SER_EDGE_MQTT_PASSWORD
+# SER_EDGE_OPTIONS (further options), SER_EDGE_TOKEN (of --serve), SER_EDGE_MQTT_USER, SER_EDGE_MQTT_PASSWORD
 EnvironmentFile=-%E/ser-edge.env
 Environment=SER_EDGE_OPTIONS=
 ExecStart={command} $SER_EDGE_OPTIONS
-# Restarted after so long without audio: the microphone is gone or stuck.
+# Restarted after so long without audio (the microphone is gone or stuck), or without a sign of life of the server.
 WatchdogSec=60
 WatchdogSignal=SIGTERM
 TimeoutStopSec=20
@@ -67,15 +67,15 @@ UNITS = {
 }
 
 
-def unit(kind: str, options: Sequence[str] = ()) -> str:
+def unit(kind: str, options: Sequence[str] = ("--mic",)) -> str:
     """The text of a unit that runs this installation.
 
     Args:
         kind: a key of `UNITS`.
-        options: arguments of `ser-edge --mic`, before those in the environment.
+        options: arguments of `ser-edge`, `--mic` or `--serve` among them, before those in the environment.
     """
     words = [_quoted(word).replace("$", "$$") for word in options]
-    return _UNIT.format(command=" ".join([_quoted(sys.executable), "-P -m ser_edge --mic", *words]), **UNITS[kind])
+    return _UNIT.format(command=" ".join([_quoted(sys.executable), "-P -m ser_edge", *words]), **UNITS[kind])
 
 
 def _quoted(word: str) -> str:

@@ -27,6 +27,13 @@ from ser_edge.errors import AudioError
 from ser_edge.errors.install_hints import pip_install
 
 _NO_SOUND = "no sound in it, or none that can be decoded"
+# FFmpeg's names of the containers that it may read. Playlists and session descriptions aren't among them: the files and
+# addresses that they name would be opened.
+_CONTAINERS = """
+aac ac3 aiff amr ape asf au avi caf dsf dts eac3 flac flv gsm loas matroska mov mp3 mpc mpc8 mpeg mpegts ogg oma rm tak
+tta voc w64 wav wv xwma
+"""
+_WHITELIST = ",".join(_CONTAINERS.split())
 
 
 def decoder() -> str | None:
@@ -61,7 +68,9 @@ def _by_pyav(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None, 
     import av
 
     try:
-        with av.open(SafeFile(file), metadata_errors="ignore") as container:
+        with av.open(
+            SafeFile(file), metadata_errors="ignore", container_options={"format_whitelist": _WHITELIST}
+        ) as container:
             stream = container.streams.best("audio")
             if stream is None:
                 raise AudioError(f"{job.name}: {_NO_SOUND}", code="audio-unknown-format")
@@ -120,7 +129,8 @@ def _samples(frame: Any, channels: int) -> Channels:
 
 def _by_ffmpeg(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None, None]:
     with _at_a_path(file, job.path) as place, tempfile.TemporaryFile() as messages:
-        command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i", f"file:{place}"]
+        command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe"]
+        command += ["-format_whitelist", _WHITELIST, "-i", f"file:{place}"]
         command += ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
         with subprocess.Popen(
             [os.fsencode(part) if os.name == "posix" else part for part in command],

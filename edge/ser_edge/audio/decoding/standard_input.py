@@ -62,23 +62,35 @@ def _from_pipe(stream: BinaryIO, job: DecodeJob) -> Iterator[int | Channels]:
     job.report()
 
 
-def _from_raw(stream: Any, raw: RawFormat, name: str) -> Iterator[Channels]:
-    kind = SAMPLE_FORMATS[raw.sample_format]
-    frame = int(kind[-1]) * raw.channels  # bytes
-    left = b""
-    reader = PeekableReader(stream.read1, name)
-    while data := reader.read_available():
-        data = left + data
-        whole = len(data) // frame * frame
-        left = data[whole:]
-        if kind == "i3":  # NumPy has no such integer: into the upper three bytes of four
+class RawDecoder:
+    """Turns the bytes of samples without a header into samples, however the bytes are cut."""
+
+    def __init__(self, raw: RawFormat):
+        self._kind, self._channels = SAMPLE_FORMATS[raw.sample_format], raw.channels
+        self._frame = int(self._kind[-1]) * raw.channels  # bytes
+        self._left = b""
+
+    def decode(self, data: bytes) -> Channels:
+        """The frames that these bytes complete, (samples, channels)."""
+        data = self._left + data
+        whole = len(data) // self._frame * self._frame
+        self._left = data[whole:]
+        if not whole:
+            return np.empty((0, self._channels), np.float32)
+        if self._kind == "i3":  # NumPy has no such integer: into the upper three bytes of four
             padded = np.zeros((whole // 3, 4), np.uint8)
             padded[:, 1:] = np.frombuffer(data[:whole], np.uint8).reshape(-1, 3)
             samples = padded.view("<i4")[:, 0]
         else:
-            samples = np.frombuffer(data[:whole], kind)
-        if whole:
-            yield chunk_to_samples(samples).reshape(-1, raw.channels)
+            samples = np.frombuffer(data[:whole], self._kind)
+        return chunk_to_samples(samples).reshape(-1, self._channels)
+
+
+def _from_raw(stream: Any, raw: RawFormat, name: str) -> Iterator[Channels]:
+    decoder, reader = RawDecoder(raw), PeekableReader(stream.read1, name)
+    while data := reader.read_available():
+        if len(samples := decoder.decode(data)):
+            yield samples
 
 
 def _in_background(items: Iterator[int | Channels]) -> Iterator[int | Channels]:

@@ -9,7 +9,21 @@ import argparse
 from ser_edge import __version__
 from ser_edge.cli.arguments.argument_parser import ArgumentParser
 from ser_edge.cli.arguments.examples import EPILOG
-from ser_edge.cli.arguments.types import broker, count, names, pairs, positive, ratio, seconds
+from ser_edge.cli.arguments.types import (
+    ADDRESS,
+    address,
+    broker,
+    count,
+    host_name,
+    names,
+    origin,
+    pairs,
+    positive,
+    prefix,
+    ratio,
+    seconds,
+    token,
+)
 from ser_edge.models.bundled.names import DEFAULT, FILES
 
 FORMATS = ("text", "json", "csv", "srt")  # writers.WRITERS
@@ -102,6 +116,23 @@ def parser() -> ArgumentParser:
     add("--channels", type=count, default=1, metavar="N", help="interleaved channels (default: 1)")
     add("--sample-format", choices=SAMPLE_FORMATS, default="s16", help="little-endian (default: %(default)s)")
 
+    add = parser.add_argument_group("server").add_argument
+    add(
+        "--serve",
+        nargs="?",
+        type=address,
+        const=ADDRESS,
+        metavar="HOST:PORT",
+        help="serve predictions by HTTP, and those of --mic as well (default: 127.0.0.1:8765, for this machine alone)",
+    )
+    add("--token", type=token, metavar="T", help="secret that clients must send; SER_EDGE_TOKEN says it unseen")
+    add("--allow-anyone", action="store_true", help="at another address, serve whoever reaches it, without a token")
+    add("--allow-host", type=host_name, action="append", default=[], metavar="NAME", help="name of this server; repeat")
+    add("--allow-origin", type=origin, action="append", default=[], metavar="URL", help="site that may ask; repeat")
+    add("--root-path", type=prefix, default="", metavar="PATH", help="path below which a reverse proxy serves this")
+    add("--max-upload", type=positive, metavar="MIB", help="size of an upload (default: 64)")
+    add("--max-seconds", type=seconds, metavar="S", help="sound in an upload (default: 600)")
+
     add = parser.add_argument_group("service").add_argument
     add(
         "--mqtt",
@@ -113,8 +144,8 @@ def parser() -> ArgumentParser:
     add(
         "--unit",
         choices=UNITS,
-        help="print a systemd unit that keeps --mic running, with the model, threshold, labels and windows given here, "
-        "and exit",
+        help="print a systemd unit that keeps --mic or --serve running, with the model, threshold, labels, windows and "
+        "server given here, and exit",
     )
 
     add = parser.add_argument_group("about").add_argument

@@ -1,6 +1,7 @@
 """What the values of options must be: each function turns a text into one, or says what it must be."""
 
 import argparse
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -8,6 +9,8 @@ if TYPE_CHECKING:
 
 Number = TypeVar("Number", int, float)
 _MAX_COUNT = 1024  # threads, jobs or channels
+ADDRESS = ("127.0.0.1", 8765)  # of a server
+_MIN_TOKEN = 16  # characters
 
 
 def positive(text: str) -> int:
@@ -26,6 +29,50 @@ def broker(url: str) -> "Broker":
         return Broker.of(url)
     except ValueError as e:
         raise argparse.ArgumentTypeError(str(e)) from e
+
+
+def address(text: str) -> tuple[str, int]:
+    """HOST:PORT, HOST or PORT; an IPv6 address is in brackets."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(f"//:{text}" if text.isdecimal() else f"//{text}")
+        host, port = parts.hostname or ADDRESS[0], ADDRESS[1] if parts.port is None else parts.port
+        if parts.path or parts.query or parts.fragment or "@" in text or text != text.strip():
+            raise ValueError
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(f"must be like {ADDRESS[0]}:{ADDRESS[1]}, not {text!a}") from e
+    return host, port
+
+
+def origin(text: str) -> str:
+    """The scheme, host and port of a page."""
+    if not re.fullmatch(r"https?://[^\s/?#@]+", text):
+        raise argparse.ArgumentTypeError(f"must be like https://example.org, not {text!a}")
+    return text.lower()
+
+
+def host_name(text: str) -> str:
+    """The name of a server."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", text):
+        raise argparse.ArgumentTypeError(f"must be a name like example.org, not {text!a}")
+    return text.lower()
+
+
+def token(text: str) -> str:
+    """A secret that can't be guessed."""
+    if len(text) < _MIN_TOKEN or not re.fullmatch(r"[A-Za-z0-9._~+/=-]+", text):
+        command = "python3 -c 'import secrets; print(secrets.token_urlsafe())'"
+        problem = f"must be {_MIN_TOKEN} or more letters, digits and . _ ~ + / = -; make one with: {command}"
+        raise argparse.ArgumentTypeError(problem)
+    return text
+
+
+def prefix(text: str) -> str:
+    """A path below which a proxy serves something."""
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", text):
+        raise argparse.ArgumentTypeError(f"must be like /emotions, not {text!a}")
+    return text.rstrip("/")
 
 
 def count(text: str) -> int:

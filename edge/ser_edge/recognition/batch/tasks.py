@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ser_edge.audio.sound import Sound
+from ser_edge.audio.sources import open_source
 from ser_edge.errors import AudioError
 from ser_edge.errors.user_warnings import capture_warnings, warn
 from ser_edge.recognition.prediction import Prediction
@@ -40,20 +42,24 @@ class FileResult:
 
 
 def predict_file(
-    recognizer: Recognizer, path: str, timeline: bool, on_progress: OnProgress | None = None
+    recognizer: Recognizer, source: str | Sound, timeline: bool, on_progress: OnProgress | None = None
 ) -> Iterator[Prediction]:
-    """Yields one prediction for the file, or with `timeline` one for each window as soon as it is complete.
+    """Yields one prediction for a file, or with `timeline` one for each window as soon as it is complete.
+
+    Args:
+        recognizer: classifies it.
+        source: its path, or an open sound.
+        timeline: a prediction for each window.
+        on_progress: called within a long file.
 
     Raises:
         AudioError: the file can't be decoded, or not to its end.
     """
     if not timeline:
-        yield recognizer.predict(path, progress=on_progress)
+        yield recognizer.predict(source, progress=on_progress)
         return
-    from ser_edge.audio.decoding.decoder import open_sound
-
-    with open_sound(path) as sound:
-        stream = recognizer.create_stream(sound.rate, path)
+    with open_source(source) as sound:
+        stream = recognizer.create_stream(sound.rate, sound.path)
         for chunk in sound.chunks:
             yield from stream.accept_channels(chunk)
             if on_progress:

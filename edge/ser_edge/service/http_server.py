@@ -1,0 +1,233 @@
+"""uvicorn with what it lacks: limits for connections without a request, and an end that answers everybody first.
+
+Connections that have sent no request for a while, byte by byte or not at all, are closed; when all places are taken,
+the one that has waited longest makes room for a new one. A client that doesn't read what it asked for is cut off.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from ser_edge.errors import SerEdgeError
+
+_ANSWER = "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{}Connection: close\r\n\r\n{}"
+_BACKLOG = 128  # connections that wait to be accepted
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """Times are seconds."""
+
+    connections: int
+    header: float  # until a request has come
+    write: float  # until a client reads
+    message: int  # bytes of a WebSocket's
+    drain: float  # until the last answers are sent
+    retry_after: int
+
+
+@dataclass
+class _Pool:
+    """The connections of one server."""
+
+    limits: ConnectionLimits
+    idle: "dict[_Connection, None]" = field(default_factory=dict)  # those without a request, the oldest first
+
+
+class _WriteTimeout:
+    """Aborts a connection whose client doesn't read; for protocols of asyncio."""
+
+    transport: asyncio.Transport
+    loop: asyncio.AbstractEventLoop
+    pool: _Pool
+    _unread: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()  # type: ignore[misc]
+        self._unread = self.loop.call_later(self.pool.limits.write, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()  # type: ignore[misc]
+        self._read()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)  # type: ignore[misc]
+        self._read()
+
+    def _read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+
+class _WebSocket(_WriteTimeout, WebSocketsSansIOProtocol):
+    def __init__(self, *arguments: Any, pool: _Pool, **named: Any):
+        super().__init__(*arguments, **named)
+        self.pool = pool
+
+
+class _Connection(_WriteTimeout, H11Protocol):
+    def __init__(self, *arguments: Any, pool: _Pool, **named: Any):
+        super().__init__(*arguments, **named)
+        self.pool = pool
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.pool.limits.connections:
+            if not self.pool.idle:
+                text = '{"error": "no place for another connection; try again later", "code": "web-busy"}\n'
+                self._answer("503 Service Unavailable", text, f"Retry-After: {self.pool.limits.retry_after}\r\n")
+                return
+            next(iter(self.pool.idle)).time_is_up()
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._waits_no_more()
+
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        self._waits_no_more()
+        super().handle_websocket_upgrade(event)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle is None or self.cycle.response_complete:
+            self._wait()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self._waits_no_more()
+
+    def time_is_up(self) -> None:
+        """Closes a connection without a request; one that has begun to send one is answered."""
+        self._waits_no_more()
+        if self.conn.trailing_data[0] and (self.cycle is None or self.cycle.response_complete):
+            self._answer("408 Request Timeout", '{"error": "no request in time", "code": "web-too-slow"}\n')
+        else:
+            self.transport.close()
+
+    def _wait(self) -> None:
+        if not self.transport.is_closing():
+            self._waits_no_more()
+            self.pool.idle[self] = None
+            self._timer = self.loop.call_later(self.pool.limits.header, self.time_is_up)
+
+    def _waits_no_more(self) -> None:
+        self.pool.idle.pop(self, None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _answer(self, status: str, text: str, header: str = "") -> None:
+        self.transport.write(_ANSWER.format(status, len(text), header, text).encode())
+        self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """Serves an application until a signal comes.
+
+    Args:
+        app: the ASGI application.
+        limits: of its connections.
+        on_start: called when connections are accepted.
+        on_tick: called ten times a second.
+        on_stop: awaited when a signal came and no more are accepted; what it waits for may still be answered.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: ConnectionLimits,
+        on_start: Callable[[], None],
+        on_tick: Callable[[], None],
+        on_stop: Callable[[], Awaitable[None]],
+    ):
+        pool = _Pool(limits)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=partial(_Connection, pool=pool),  # type: ignore[arg-type]
+                ws=partial(_WebSocket, pool=pool),  # type: ignore[arg-type]
+                ws_max_size=limits.message,
+                ws_per_message_deflate=False,  # a kilobyte could be a megabyte
+                loop="asyncio",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                log_level="error",  # paths and tokens aren't logged
+                access_log=False,
+                server_header=False,
+                forwarded_allow_ips=["127.0.0.1", "::1"],
+                timeout_graceful_shutdown=max(1, round(limits.drain)),
+            )
+        )
+        self._on_start, self._on_tick, self._on_stop = on_start, on_tick, on_stop
+
+    def stop(self) -> None:
+        """As a signal does; from any thread."""
+        self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called in a loop until it returns True."""
+        self._on_tick()
+        return await super().on_tick(counter)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to accept connections."""
+        await super().startup(sockets)
+        self._on_start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accepts no more, waits for `on_stop`, then for the last answers."""
+        for server in self.servers:
+            server.close()
+        await self._on_stop()
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # whoever is too slow now isn't a fault
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """SIGTERM and Ctrl-C stop the server; unlike uvicorn's, they don't end the process afterwards."""
+        numbers: list[int] = [signal.SIGINT, signal.SIGTERM]
+        hangup = getattr(signal, "SIGHUP", None)  # of a terminal that is closed; Windows has none
+        if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
+            numbers.append(hangup)
+        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen at all addresses of a host; port 0 takes a free one.
+
+    Raises:
+        SerEdgeError: the address can't be used.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        found: Sequence[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, _, _, address in dict.fromkeys(found):
+            place = (address[0], sockets[0].getsockname()[1] if sockets else port)
+            sockets.append(socket.create_server(place, family=family, backlog=_BACKLOG))
+    except OSError as e:
+        for opened in sockets:
+            opened.close()
+        problem = f"--serve {host}:{port}: can't listen there ({e.strerror}); choose another port or address"
+        raise SerEdgeError(problem, code="web-address") from e
+    return sockets

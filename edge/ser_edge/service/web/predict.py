@@ -1,0 +1,203 @@
+"""`POST v1/predict`: the predictions for an uploaded sound file.
+
+The upload stays in memory and is decoded from there: nothing of it is written to disk, but for an `ffmpeg` program that
+decodes it where PyAV isn't installed. Its name is text that nothing is opened by.
+"""
+
+import io
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import BinaryIO, cast
+
+from anyio import fail_after, to_thread
+from starlette.datastructures import QueryParams, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from ser_edge.audio.decoding.decoder import open_sound
+from ser_edge.audio.sound import Channels, Sound
+from ser_edge.errors import AudioError, printable
+from ser_edge.errors.user_warnings import capture_warnings
+from ser_edge.output.writers import json_line
+from ser_edge.recognition.batch.tasks import predict_file
+from ser_edge.service.web.limits import Limits, Refusal, body_of, client_of
+from ser_edge.service.web.service import Service
+
+NDJSON = "application/x-ndjson"
+_MAX_NAME = 1000  # characters
+
+
+@dataclass(frozen=True)
+class PredictQuery:
+    """What the query says."""
+
+    timeline: bool = False
+    threshold: float | None = None
+    name: str | None = None  # goes into the predictions
+
+    @classmethod
+    def of(cls, query: QueryParams) -> "PredictQuery":
+        """Raises Refusal where it says something else."""
+        name = query.get("name")
+        threshold = parse_ratio("threshold", query.get("threshold"))
+        return cls(parse_switch("timeline", query.get("timeline")), threshold, name and name[:_MAX_NAME])
+
+
+async def predict(request: Request) -> Response:
+    """Receives a sound, waits for a worker, and answers with JSON, or with a line of JSON for each prediction."""
+    service: Service = request.app.state.service
+    query, client = PredictQuery.of(request.query_params), client_of(request)
+    if service.stopping.is_set():
+        raise service.stopping_refusal()
+    service.uploads.check(client)  # before its body comes
+    async with _received(request, service) as (file, filename):
+        query = replace(query, name=query.name or (filename and filename[:_MAX_NAME]))
+        with service.uploads.take(client):
+            try:
+                with fail_after(service.limits.wait):
+                    await service.workers.acquire()
+            except TimeoutError:
+                problem, again = "too many uploads wait; try again later", service.limits.retry_after
+                raise Refusal(problem, code="web-busy", status=503, retry_after=again) from None
+            try:
+                if await request.is_disconnected():
+                    raise ClientDisconnect
+                lines, warnings = await to_thread.run_sync(_classify, service, file, query)
+            finally:
+                service.workers.release()
+    if NDJSON in request.headers.get("accept", ""):
+        return Response("".join(f"{line}\n" for line in lines), media_type=NDJSON)
+    model, texts = json.dumps(service.metadata.name), json.dumps(warnings)
+    content = f'{{"model": {model}, "predictions": [{", ".join(lines)}], "warnings": {texts}}}\n'
+    return Response(content, media_type="application/json")
+
+
+class _Upload(io.BytesIO):
+    """A file in memory that ends when its time is up, so that no decoder goes on searching it for sound."""
+
+    ends = float("inf")  # monotonic
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(size) if time.monotonic() < self.ends else b""
+
+
+class _InMemory(MultiPartParser):
+    """A parser of forms that writes no file; how large they get is limited while they come."""
+
+    spool_max_size = 1 << 40
+
+
+@asynccontextmanager
+async def _received(request: Request, service: Service) -> AsyncIterator[tuple[_Upload, str | None]]:
+    """The uploaded file and its name, in memory that is counted."""
+    taken = 0
+
+    async def counted() -> AsyncIterator[bytes]:
+        nonlocal taken
+        async for chunk in body_of(request, service.limits):
+            service.memory.take(len(chunk))
+            taken += len(chunk)
+            yield chunk
+
+    try:
+        if request.headers.get("content-type", "").lower().startswith("multipart/"):
+            yield await _from_form(request, counted())
+        else:
+            file = _Upload()
+            async for chunk in counted():
+                file.write(chunk)
+            yield file, None
+    finally:
+        service.memory.give_back(taken)
+
+
+async def _from_form(request: Request, chunks: AsyncIterator[bytes]) -> tuple[_Upload, str | None]:
+    """The field `file` of multipart/form-data."""
+    try:
+        parser = _InMemory(request.headers, chunks, max_files=1, max_fields=8)  # type: ignore[arg-type]
+        form = await parser.parse()
+    except MultiPartException as e:
+        raise Refusal(f"not a form: {e.message}", code="web-request", status=400) from e
+    upload = form.get("file")
+    if not isinstance(upload, UploadFile):
+        raise Refusal("a form without a file in its field `file`", code="web-request", status=400)
+    content = await upload.read()
+    await form.close()
+    return _Upload(content), upload.filename or None
+
+
+def _classify(service: Service, file: _Upload, query: PredictQuery) -> tuple[list[str], list[str]]:
+    """The predictions as lines of JSON, and warnings. Runs in a thread."""
+    warnings: list[str] = []
+    began, limits = time.thread_time(), service.limits
+    file.ends = time.monotonic() + limits.search
+    name = query.name or "the upload"
+    try:
+        with capture_warnings(warnings.append), open_sound(cast("BinaryIO", file), name) as sound:
+            limited = replace(sound, path=query.name, chunks=_limited(sound, file, limits))
+            predictions = list(predict_file(service.recognizer, limited, query.timeline))
+    except AudioError as error:
+        if time.monotonic() < file.ends:
+            raise
+        raise _too_long(name, f"searched for sound for {limits.search:g} s") from error
+    finally:
+        service.metrics.inference.labels("upload").inc(time.thread_time() - began)
+    service.metrics.audio.labels("upload").inc(max((p.end for p in predictions), default=0.0))
+    return [json_line(p.with_threshold(query.threshold)) for p in predictions], list(map(printable, warnings))
+
+
+def _limited(sound: Sound, file: _Upload, limits: Limits) -> Iterator[Channels]:
+    """The chunks of a sound, while there aren't too many: a compressed file of a megabyte can hold hours of silence."""
+    ends = time.monotonic() + limits.classify
+    seconds = values = 0.0
+    for chunk in sound.chunks:
+        seconds += len(chunk) / sound.rate
+        values += chunk.size
+        if seconds > limits.seconds:
+            raise _too_long(sound.name, f"more than {limits.seconds:g} s of sound")
+        if values > limits.seconds * limits.samples_per_second:
+            raise _too_long(sound.name, f"more than {limits.seconds * limits.samples_per_second:g} samples")
+        if time.monotonic() > ends:
+            raise _too_long(sound.name, f"classified for {limits.classify:g} s")
+        yield chunk
+        file.ends = time.monotonic() + limits.search
+    if time.monotonic() > file.ends:
+        raise _too_long(sound.name, f"searched for sound for {limits.search:g} s")
+
+
+def _too_long(name: str, problem: str) -> AudioError:
+    advice = "send a shorter sound, stream it, or use ser-edge on the file itself"
+    return AudioError(f"{name}: {problem}; {advice}", code="audio-too-long")
+
+
+def parse_switch(name: str, text: str | None) -> bool:
+    """1 or 0, also as true and false; no value is 0. Raises Refusal for others."""
+    if text is None or text.lower() in ("0", "false"):
+        return False
+    if text.lower() in ("1", "true"):
+        return True
+    raise Refusal(f"{name}={text[:20]}: must be 1 or 0", code="web-request", status=400)
+
+
+def parse_ratio(name: str, text: str | None) -> float | None:
+    """A number from 0 to 1, or None without one. Raises Refusal for others."""
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise Refusal(f"{name}={text[:20]}: must be 0 to 1", code="web-request", status=400)
+    return value
+
+
+def parse_whole(name: str, text: str, most: int) -> int:
+    """A whole number from 1 on. Raises Refusal for others."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= most):
+        raise Refusal(f"{name}={text[:20]}: must be a whole number, 1 to {most}", code="web-request", status=400)
+    return int(text)
