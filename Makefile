@@ -76,6 +76,7 @@ bundle: .venv/dev  ## make the bundled models from the runs trained on all speak
 	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format onnx --precision int8 --out edge/ser_edge/models/bundled
 	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format tflite --precision int8-per-tensor --out edge/ser_edge/models/bundled
 	$(BIN)/ser-export runs/whisper-gru-all-seed0 --name whisper-gru --precision int8 --out edge/ser_edge/models/bundled
+	$(BIN)/ser-export --waveform small --out edge/ser_edge/models/bundled/waveform
 	$(BIN)/python -c 'from ser_edge.models.integrity import write_self_test; write_self_test()'
 
 bench: .venv/bench  ## measure what it costs beside what people would use instead; BENCH="--only network --rounds 9"

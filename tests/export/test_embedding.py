@@ -12,7 +12,7 @@ from keras import layers
 from ser_edge.models.loader import open_model
 from ser_export.errors import ExportError
 from ser_export.from_keras.run import Run
-from ser_export.pipeline import export
+from ser_export.pipeline.model_files import export
 from ser_export.to_onnx.embedding import add_embedding
 from ser_export.to_onnx.graph import build_graph
 from ser_export.to_tflite.embedding import with_embedding

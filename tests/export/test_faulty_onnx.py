@@ -14,7 +14,7 @@ from ser_edge.errors import ModelError
 from ser_edge.models.metadata import KEY, ModelMetadata, Normalization
 from ser_export.errors import VerificationError
 from ser_export.from_keras.run import Run
-from ser_export.pipeline import FORMATS, export
+from ser_export.pipeline.model_files import FORMATS, export
 from ser_export.to_onnx.layers import LAYERS
 from ser_export.to_onnx.nodes import Graph, Tensor
 from ser_export.verification.verify import PRECISIONS, Tolerances

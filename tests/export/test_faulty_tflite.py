@@ -16,7 +16,7 @@ from ser_edge.models.runtimes.litert import LiteRT
 from ser_export.embed_metadata import embed_tflite
 from ser_export.errors import VerificationError
 from ser_export.from_keras.run import Run
-from ser_export.pipeline import FORMATS, export
+from ser_export.pipeline.model_files import FORMATS, export
 from ser_export.verification.verify import Tolerances, verification_inputs, verify
 from tests import messages
 from tests.export.conftest import CONFIG, finished_run

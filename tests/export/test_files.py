@@ -27,7 +27,7 @@ from ser_edge.models.tolerances import TOLERANCES
 from ser_export.cli.app import main
 from ser_export.errors import ExportError
 from ser_export.from_keras.run import Run, read_run
-from ser_export.pipeline import export
+from ser_export.pipeline.model_files import export
 from ser_export.to_onnx.graph import build_graph
 from ser_export.to_onnx.quantization.rounding import rows_to_int8
 from ser_export.to_tflite.convert import convert, convert_here

@@ -14,7 +14,7 @@ from ser_edge import Recognizer
 from ser_edge.models.loader import open_model
 from ser_edge.models.tolerances import tolerance
 from ser_export.from_keras.run import Run
-from ser_export.pipeline import export
+from ser_export.pipeline.model_files import export
 from ser_export.verification.operators import runtimes
 from ser_export.verification.verify import PRECISIONS
 

@@ -12,7 +12,7 @@ from keras import layers
 
 from ser_export.errors import ExportError
 from ser_export.from_keras.run import Run
-from ser_export.pipeline import export
+from ser_export.pipeline.model_files import export
 from ser_export.to_tflite.operations import run_network
 from ser_export.to_tflite.recurrent import run_bidirectional
 from tests import messages

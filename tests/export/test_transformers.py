@@ -21,7 +21,7 @@ from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.runtimes.litert import LiteRT
 from ser_edge.models.tolerances import DYNAMIC, tolerance
 from ser_export.errors import ExportError
-from ser_export.pipeline import export
+from ser_export.pipeline.model_files import export
 from ser_export.to_onnx.graph import build_graph
 from ser_export.to_onnx.quantization.quantize import ONNX_PRECISIONS
 from ser_export.to_tflite.convert import convert

@@ -14,7 +14,7 @@ from ser_edge.models.tolerances import DYNAMIC, TOLERANCES
 from ser_export.cli.app import main
 from ser_export.errors import ExportError, VerificationError
 from ser_export.from_keras.run import Run
-from ser_export.pipeline import FORMATS, export
+from ser_export.pipeline.model_files import FORMATS, export
 from ser_export.verification.verify import MIN_INPUTS, PRECISIONS, Tolerances, verification_inputs, verify
 from tests import messages
 

@@ -16,7 +16,7 @@ from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import ModelMetadata, Normalization
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export.from_keras.run import Run
-from ser_export.pipeline import export
+from ser_export.pipeline.model_files import export
 from ser_export.verification.verify import PRECISIONS, Tolerances, verification_inputs
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks.zoo import NETWORKS
@@ -122,7 +122,7 @@ def test_an_onnx_file_takes_any_length(exported: Exported, frames: int) -> None:
     features = np.random.default_rng(frames).normal(size=(2, frames, coefficients)).astype(np.float32)
     model = keras.models.load_model(exported.folder / "model.keras", compile=False)
     session = onnxruntime.InferenceSession(exported.folder / "model.onnx", providers=["CPUExecutionProvider"])
-    (answers,) = session.run(None, {"features": features})
+    (answers,) = session.run(["probabilities"], {"features": features})
     other = NETWORKS[exported.network].build((None, coefficients), len(EMOTIONS))
     other.set_weights(model.get_weights())
     np.testing.assert_allclose(answers, other.predict(features, verbose=0), rtol=0, atol=SAME)
@@ -159,7 +159,7 @@ def test_frames_that_are_missing_do_not_change_the_answer(exported: Exported) ->
         there = ~np.isnan(exported.features[row]).any(axis=1)
         assert not there.all()
         cut = exported.inputs[row, there][None]
-        (answers,) = session.run(None, {"features": cut})
+        (answers,) = session.run(["probabilities"], {"features": cut})
         np.testing.assert_allclose(answers[0], exported.keras[row], rtol=0, atol=SAME)
         np.testing.assert_allclose(any_length.predict(cut, verbose=0)[0], exported.keras[row], rtol=0, atol=SAME)
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from ser_edge.audio.sound import MAX_AMPLITUDE, Channels, Samples, Sound
 from ser_edge.errors import AudioError
 
-_BLOCK_SECONDS = 0.1
-_MEMORY = 10  # blocks over which the mean is followed: 1 s
+BLOCK_SECONDS = 0.1
+MEMORY = 10  # blocks over which the mean is followed: 1 s
 # Power of the mean, relative to the strongest channel's: below it that channel is taken, above it the mean again.
 _CANCELLED, _RESTORED = 0.1, 0.3
 _LOUDER = 2.0  # times the power of the channel that is taken: another replaces it
@@ -29,7 +29,7 @@ class Downmix:
     """Mixes the channels of a sound down to one signal, block by block; `channel`, from 1 on, takes that one alone."""
 
     def __init__(self, sample_rate: int, channel: int | None = None, name: str = "stream"):
-        self._length = max(1, round(_BLOCK_SECONDS * sample_rate))
+        self._length = max(1, round(BLOCK_SECONDS * sample_rate))
         self._channel, self._name = channel, name
         self._line = np.linspace(0, 1, self._length, endpoint=False, dtype=np.float32)[:, None]
         self._begin(1)
@@ -37,7 +37,7 @@ class Downmix:
     def _begin(self, channels: int) -> None:
         self._waiting: list[Channels] = []  # less than a block
         self._count = 0  # samples in it
-        self._followed = 0.0  # blocks in the mean, `_MEMORY` at most
+        self._followed = 0.0  # blocks in the mean, `MEMORY` at most
         self._dc: npt.NDArray[np.float64] | None = None  # (channels,), at the end of the block before
         self._power = np.zeros(channels)  # of each, so far
         self._mean_power = 0.0
@@ -72,7 +72,7 @@ class Downmix:
             block = np.where(np.abs(block) <= MAX_AMPLITUDE, block, np.float32(0))
         mean = block.mean(axis=0, dtype=np.float64)
         before = mean if self._dc is None else self._dc
-        self._followed = min(self._followed + len(block) / self._length, _MEMORY)
+        self._followed = min(self._followed + len(block) / self._length, MEMORY)
         self._dc = before + (mean - before) * (len(block) / self._length / self._followed)
         line = before.astype(np.float32) + (self._dc - before).astype(np.float32) * self._line[: len(block)]
         return block - line

@@ -23,8 +23,8 @@ _MIN_POWER_LEVEL_FREE = 1e-20  # far below any recording, so that clipping doesn
 # Frames are transformed in groups of this many samples, and at least this many frames: larger arrays would be new pages
 # from the system each time, and clearing those would cost as much as the transform.
 _GROUP_SAMPLES, _GROUP_FRAMES = 1 << 14, 16
-_NEPERS = np.float32(np.log(10) / 10)  # in a decibel of power; exp is twice as fast as a power of 10, log as log10
-_PEAK_PERCENTILE = 99.5  # of an utterance's log-mel values
+NEPERS = np.float32(np.log(10) / 10)  # in a decibel of power; exp is twice as fast as a power of 10, log as log10
+PEAK_PERCENTILE = 99.5  # of an utterance's log-mel values
 
 
 class FrontEnd:
@@ -44,7 +44,7 @@ class FrontEnd:
         self._rfft = rfft
         width = config.win_length or config.n_fft
         self._window = np.pad(hann(width), (config.n_fft - width) // 2)
-        self._min_power = _MIN_POWER if config.dynamic_range_db is None else _MIN_POWER_LEVEL_FREE
+        self.min_power = _MIN_POWER if config.dynamic_range_db is None else _MIN_POWER_LEVEL_FREE
         self._filters = filter_blocks(config)
         self._cosines = None if config.n_mfcc is None else dct(config.n_mfcc, config.n_mels)
 
@@ -98,8 +98,8 @@ class FrontEnd:
         count = max(_GROUP_FRAMES, _GROUP_SAMPLES // config.n_fft)
         for i in range(0, len(views), count):
             self._mel_power(views[i : i + count], decibels[i : i + count])
-        np.log(np.maximum(decibels, self._min_power, out=decibels), out=decibels)
-        decibels /= _NEPERS
+        np.log(np.maximum(decibels, self.min_power, out=decibels), out=decibels)
+        decibels /= NEPERS
         return decibels
 
     def utterance(self, spectrum: Features) -> Features:
@@ -116,7 +116,7 @@ class FrontEnd:
             spectrum = np.maximum(spectrum, spectrum.max() - config.top_db)
         if config.dynamic_range_db is not None:
             # A percentile, so that one click doesn't make the utterance quiet.
-            spectrum = np.maximum(spectrum - _percentile(spectrum, _PEAK_PERCENTILE), -config.dynamic_range_db)
+            spectrum = np.maximum(spectrum - _percentile(spectrum, PEAK_PERCENTILE), -config.dynamic_range_db)
         if self._cosines is not None:
             # In float64: a float32 sum of 128 values near -70 dB drifts by up to 2e-3, most if they are equal.
             spectrum = (spectrum @ self._cosines).astype(np.float32)
@@ -127,7 +127,7 @@ class FrontEnd:
         """(start, stop) of the frames that are about as loud as the loudest, with the margin."""
         if self.config.trim_db is None:
             return 0, len(spectrum)
-        loudness = 10 * np.log10(np.exp(spectrum * _NEPERS).sum(axis=1))
+        loudness = 10 * np.log10(np.exp(spectrum * NEPERS).sum(axis=1))
         loud = np.flatnonzero(loudness >= loudness.max() - self.config.trim_db)
         margin = self.config.trim_margin
         return max(0, int(loud[0]) - margin), min(len(spectrum), int(loud[-1]) + 1 + margin)

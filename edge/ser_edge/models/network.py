@@ -153,6 +153,9 @@ class Model:
         silence = np.zeros(config.samples or config.sample_rate, np.float32)
         window = self.front_end.windows(silence)[:1]
         expected = self._runtime.input_shape
+        if len(expected) == 1:
+            message = f"{self.path}: takes samples, for programs without ser-edge (docs/other-languages.md)"
+            raise ModelError(f"{message}; give the file that it was made of", code="model-mismatched")
         fits = len(expected) == window.ndim and all(b in (None, a) for a, b in zip(window.shape, expected, strict=True))
         if expected and not fits:
             dims = ", ".join("any" if size is None else str(size) for size in expected)

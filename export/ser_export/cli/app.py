@@ -28,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # CPU times are compared on one thread
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that TFLite's converter reads
     try:
-        return _export_runs(parse(arguments))
+        options = parse(arguments)
+        code = _convert_models(options)
+        return (_export_runs(options) or code) if options.runs else code
     except SerEdgeError as error:
         return _report_error(error)
     except OSError as error:  # a full disk, or a folder that can't be written
@@ -40,6 +42,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ser-export: stopped; finished files are complete", file=sys.stderr)
         return 128 + signal.SIGINT
+
+
+def _convert_models(options: argparse.Namespace) -> int:
+    """Makes files that take samples of model files, without TensorFlow; returns the exit code."""
+    exit_code = 0
+    for source in options.models:
+        from ser_export.pipeline.waveform_files import SUFFIX, bundled_or_file
+
+        path = bundled_or_file(source)
+        exit_code = _waveform(path, options.out / f"{options.name or path.stem}{SUFFIX}") or exit_code
+    return exit_code
+
+
+def _waveform(source: Path, target: Path, run: "Run | None" = None) -> int:
+    """Makes one file that takes samples; returns the exit code."""
+    from ser_export.pipeline.waveform_files import export_waveform
+
+    try:
+        if run is None:
+            report = export_waveform(source, target)
+        else:
+            from ser_export.pipeline.model_files import keras_predict_proba
+
+            report = export_waveform(source, target, keras_predict_proba(run))
+    except SerEdgeError as error:
+        return _report_error(error)
+    print(
+        f"{target}  {target.stat().st_size / 1024:.0f} KiB  differs by {report.max_difference:.1e} at most on "
+        f"{report.inputs} sounds, {report.labels_changed} labels changed",
+        flush=True,
+    )
+    return 0
 
 
 def _export_runs(options: argparse.Namespace) -> int:
@@ -69,7 +103,8 @@ def _export_runs(options: argparse.Namespace) -> int:
 
 def _export_run(run: "Run", options: argparse.Namespace) -> tuple[int, list["ExportResult"]]:
     """Exports a run in each format and precision; returns the exit code and the table's rows."""
-    from ser_export.pipeline import export
+    from ser_export.pipeline.model_files import export
+    from ser_export.pipeline.waveform_files import SUFFIX as WAVEFORM_SUFFIX
     from ser_export.verification.report import ExportResult, relative_cpu
 
     offered = [precision for precision in PRECISIONS if precision not in SPECIAL or options.report]
@@ -91,6 +126,8 @@ def _export_run(run: "Run", options: argparse.Namespace) -> tuple[int, list["Exp
             results.append(ExportResult(network, suffix[1:], precision, str(reason)))
             continue
         print(_summary(target, report, run.tested_on_training_speakers), flush=True)
+        if options.waveform and suffix == ".onnx":
+            exit_code = _waveform(target, target.with_name(target.stem + WAVEFORM_SUFFIX), run) or exit_code
         written[target] = len(results)
         results.append(ExportResult.verified(network, target, precision, protocol, report))
     if options.report:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ser_edge import __version__
 from ser_edge.cli.arguments.argument_parser import ArgumentParser
+from ser_edge.models.bundled.names import ALIASES
+from ser_edge.models.runtimes.base import RUNTIMES
 
 FORMATS = {"onnx": (".onnx",), "tflite": (".tflite",), "all": (".onnx", ".tflite")}
 PRECISIONS = ("float32", "float16", "int8", "int8-per-tensor", "int8-full")  # as in verify.PRECISIONS
@@ -22,6 +24,8 @@ examples:
   ser-export runs/gru-notebook-seed0 --precision int8     exported/gru-notebook-seed0-int8.onnx and .tflite
   ser-export runs/gru-speaker-fold0-seed0 --name mine     exported/mine.onnx and .tflite
   ser-edge --model exported/mine.onnx hello.wav           and use it
+  ser-export --waveform exported/mine.onnx                exported/mine.wave.onnx, for programs without ser-edge
+  ser-export --waveform accurate small                    the same of the bundled models
 
 Each file is opened in its runtime and compared with Keras on at least 500 inputs. One whose answers differ by more than
 its precision allows is not written, and the exit code is 4.
@@ -37,7 +41,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN", help="run directories of ser-train")
+    add("runs", nargs="+", type=Path, metavar="RUN", help="run directories of ser-train; for --waveform models too")
     add("--format", choices=FORMATS, default="all", help="default: all")
     add(
         "--precision",
@@ -45,11 +49,26 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default="float32",
         help="of the weights; all: float32, float16, int8, and the special ones with --report (default: float32)",
     )
+    add(
+        "--waveform",
+        action="store_true",
+        help="also write NAME.wave.onnx, which takes samples: the front-end is in it (docs/other-languages.md)",
+    )
     add("--name", help="the file's and the model's name, for a single run (default: the run's)")
     add("--out", type=Path, default=Path("exported"), metavar="DIR", help="folder of the files (default: %(default)s)")
     add("--report", type=Path, metavar="DIR", help="measure CPU time; write results.json, .md and .png there")
     add("--version", action="version", version=f"ser-export {__version__}")
     options = parser.parse_args(arguments)
-    if options.name and len(options.runs) > 1:
+    options.models = [path for path in options.runs if path.suffix in RUNTIMES or _is_bundled(path)]
+    options.runs = [path for path in options.runs if path not in options.models]
+    if options.models and not options.waveform:
+        parser.error(f"{options.models[0]} is a model, not a run; type ser-export --waveform {options.models[0]}")
+    if options.waveform and ".onnx" not in FORMATS[options.format]:
+        parser.error("--waveform makes an .onnx file; leave --format out")
+    if options.name and len(options.runs) + len(options.models) > 1:
         parser.error("--name names one run's files")
     return options
+
+
+def _is_bundled(path: Path) -> bool:
+    return str(path) in {*ALIASES, *ALIASES.values()} and not path.exists()

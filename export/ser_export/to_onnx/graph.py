@@ -48,13 +48,6 @@ def build_graph(model: keras.Model) -> onnx.ModelProto:
     return made
 
 
-def graph_operators(model: onnx.ModelProto) -> dict[str, int]:
-    """Name of each operator a graph uses, and the opset version that defines it; 0 for one that isn't ONNX's own."""
-    names = sorted({(node.op_type, node.domain) for node in model.graph.node})
-    opset = model.opset_import[0].version
-    return {name: 0 if domain else onnx.defs.get_schema(name, opset).since_version for name, domain in names}
-
-
 def _converter(graph: Graph, operation: keras.Operation) -> Callable[..., Tensor]:
     """A function that is called as Keras calls the operation, and adds its nodes to the graph."""
     name = type(operation).__name__

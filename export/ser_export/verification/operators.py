@@ -6,13 +6,8 @@ from pathlib import Path
 import onnx
 
 from ser_export.errors import VerificationError
-from ser_export.to_onnx.graph import graph_operators
 from ser_export.to_tflite.flatbuffer import flatbuffer_operators
 
-_READERS: dict[str, Callable[[Path], dict[str, int]]] = {
-    ".onnx": lambda path: graph_operators(onnx.load(path)),
-    ".tflite": lambda path: flatbuffer_operators(path.read_bytes()),
-}
 _OLD_RUNTIME, _OLD_PRECISION = "tflite-runtime 2.14", "int8-per-tensor"
 _RUNTIMES = {".onnx": ("ONNX Runtime",), ".tflite": ("LiteRT", _OLD_RUNTIME)}
 _OLD_VERSIONS = {"FULLY_CONNECTED": 10}  # newest it supports; other operators of our networks are old enough
@@ -23,6 +18,24 @@ _STATEFUL = ("LSTM", "RNN", "SVDF", "VAR_HANDLE")
 def operators(path: Path) -> dict[str, int]:
     """Names and versions; an operator that the format itself doesn't define has version 0."""
     return _READERS[path.suffix](path)
+
+
+def _graph_operators(path: Path) -> dict[str, int]:
+    """Those of an ONNX file, in the bodies of its loops too."""
+    model = onnx.load(path)
+    opset = model.opset_import[0].version
+    names, graphs = set(), [model.graph]
+    while graphs:
+        for node in graphs.pop().node:
+            names.add((node.op_type, node.domain))
+            graphs += [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
+    return {name: 0 if domain else onnx.defs.get_schema(name, opset).since_version for name, domain in sorted(names)}
+
+
+_READERS: dict[str, Callable[[Path], dict[str, int]]] = {
+    ".onnx": _graph_operators,
+    ".tflite": lambda path: flatbuffer_operators(path.read_bytes()),
+}
 
 
 def runtimes(path: Path) -> tuple[str, ...]:

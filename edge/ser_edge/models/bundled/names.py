@@ -7,6 +7,7 @@ another network becomes the accurate one. Either can have a suffix: `accurate.on
 from pathlib import Path
 
 BUNDLED = Path(__file__).parent
+WAVEFORM = BUNDLED / "waveform" / "crnn.wave.onnx"  # the small model with its front-end, for programs without ser-edge
 ALIASES = {"accurate": "whisper-gru", "small": "crnn"}  # to the network's name; the most accurate first
 DEFAULT = "accurate"
 FILES = {alias: sorted(path.name for path in BUNDLED.glob(f"{network}.*")) for alias, network in ALIASES.items()}

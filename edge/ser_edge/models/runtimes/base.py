@@ -17,6 +17,7 @@ from ser_edge.errors import RuntimeUnavailable
 # ser-edge installs ONNX Runtime on Intel Macs, by the same markers in pyproject.toml.
 HAS_LITERT = sys.platform != "darwin" or os.uname().machine == "arm64"
 EMBEDDING = "embedding"  # the name of a model file's second output
+SAMPLES = "samples"  # the name of the input of a file for programs without ser-edge, which has the front-end in it
 _MAX_REASON = 200  # characters of a library's message
 
 

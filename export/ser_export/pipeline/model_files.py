@@ -1,13 +1,15 @@
-"""Exports a run as one model file: convert, embed the metadata, verify, and only then give the file its name."""
+"""Exports a run as one model file."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from keras.layers import MultiHeadAttention
 
+from ser_edge.audio.sound import Samples
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import ModelMetadata
@@ -65,6 +67,20 @@ def export(run: Run, target: Path, precision: str = "float32") -> VerificationRe
     finally:
         unverified.unlink(missing_ok=True)
     return report
+
+
+def keras_predict_proba(run: Run) -> Callable[[Samples], npt.NDArray[np.float32]]:
+    """`Model.predict_proba` with the network in Keras."""
+    metadata, front_end = run.metadata, FrontEnd(run.metadata.features)
+
+    def predict(samples: Samples) -> npt.NDArray[np.float32]:
+        answers = run.model(metadata.inputs(front_end.windows(samples)), training=False).numpy()
+        if metadata.temperature != 1.0:
+            answers = apply_temperature(answers, metadata.temperature)
+        mean: npt.NDArray[np.float32] = answers.mean(axis=0)
+        return mean
+
+    return predict
 
 
 def _alternative(suffix: str, precision: str) -> str:

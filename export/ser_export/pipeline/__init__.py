@@ -1,0 +1,1 @@
+"""Exports: convert, embed the metadata, verify, and only then give the file its name."""
