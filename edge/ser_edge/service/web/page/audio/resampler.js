@@ -1,6 +1,6 @@
 // Resamples with a windowed sinc whose filter is soxr's "HQ" preset, which ser-edge and librosa use. The three numbers
-// were fitted to the impulse response of soxr 1.1. They reproduce it within 6e-8 of full scale from 48 and 32 kHz, and
-// within 2e-4 where soxr works in several steps, as from 44.1 kHz: there no probability differed by more than 3e-4.
+// were fitted to the impulse response of soxr 1.1. They reproduce it within 6e-8 of full scale from 48 kHz, and within
+// 2e-4 where soxr works in several steps, as from 44.1 kHz: there no probability differed by more than 3e-4.
 
 const CUTOFF = 0.956872; // of the lower rate's Nyquist frequency
 const HALF_WIDTH = 96.85; // samples of the lower rate

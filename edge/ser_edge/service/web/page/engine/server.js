@@ -28,12 +28,11 @@ export class ServerEngine {
   }
 
   /** The device's microphone; the callbacks get the data of its events. Returns a function that ends it. */
-  events(onPrediction, onHealth, onConnection) {
+  events(onPrediction, onHealth, onLost) {
     const source = new EventSource(address("v1/events"));
     source.addEventListener("prediction", ({ data }) => onPrediction(JSON.parse(data)));
     source.addEventListener("health", ({ data }) => onHealth(JSON.parse(data)));
-    source.onopen = () => onConnection(true);
-    source.onerror = () => onConnection(false); // the browser connects again by itself
+    source.onerror = () => onLost(source.readyState !== EventSource.CLOSED); // else the browser connects again
     return () => source.close();
   }
 }

@@ -15,7 +15,10 @@ export class DeviceMicrophone {
         this.on.level(health.level);
         this.on.health(health);
       },
-      (isConnected) => isConnected || this.on.health({ device: "server unreachable, trying again", listening: false }),
+      (connectsAgain) => {
+        if (connectsAgain) this.on.health({ device: "the server is unreachable, trying again", listening: false });
+        else this.on.problem(new Error("the server doesn’t show its microphone; was it started with --mic?"));
+      },
     );
   }
 }
