@@ -92,6 +92,7 @@ page: .venv/dev  ## the page that recognises emotion in the visitor's browser al
 docs: .venv/dev  ## run what README.md and docs/ show, and write the outputs and the picture into them (minutes)
 	$(BIN)/python -m tests.docs.rewrite
 	$(BIN)/python docs/live_view.py
+	$(BIN)/python docs/page_picture.py
 
 clean:  ## remove the environment and what was built; runs/ stays
 	rm -rf .venv build dist exported .mypy_cache .pytest_cache .ruff_cache .hypothesis

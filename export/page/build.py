@@ -57,21 +57,26 @@ def build(target: Path, model: str = DEFAULT, npm: Path | None = None) -> Weight
         npm: a folder where package.json's packages are installed, or will be; by default one in `build`.
 
     Raises:
-        BuildError: npm is missing or failed, what it installed isn't what was tested, or the folder holds other files.
+        BuildError: npm is missing or failed, what it installed isn't what was tested, the page can't run the model, or the
+            folder holds other files.
     """
+    if target.exists() and any(target.iterdir()) and not (target / "service_worker.js").is_file():
+        raise BuildError(f"{target}: holds something else than this page; give another folder")
     runtime = installed(npm or ROOT / "build" / "page", HERE / "package.json") / RUNTIME
-    if target.exists():
-        if any(target.iterdir()) and not (target / "service_worker.js").is_file():
-            raise BuildError(f"{target}: holds something else than this page; give another folder")
-        shutil.rmtree(target)
-    shutil.copytree(PAGE, target)
-    index = target / "index.html"
-    html = index.read_text("utf-8").replace(_ENGINE.format("server"), _ENGINE.format("browser"))
-    index.write_text(html, "utf-8")
-    _copy_runtime(runtime, target / "vendor")
-    _copy_model(model, target / "models")
-    _copy_licences(target / "licences")
-    _write_service_worker(target)
+    unfinished = target.with_name(f".unfinished-{target.name}")
+    try:
+        shutil.copytree(PAGE, unfinished)
+        index = unfinished / "index.html"
+        html = index.read_text("utf-8").replace(_ENGINE.format("server"), _ENGINE.format("browser"))
+        index.write_text(html, "utf-8")
+        _copy_runtime(runtime, unfinished / "vendor")
+        _copy_model(model, unfinished / "models")
+        _copy_licences(unfinished / "licences")
+        _write_service_worker(unfinished)
+        shutil.rmtree(target, ignore_errors=True)
+        unfinished.rename(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
     files = [path for path in target.rglob("*") if path.is_file()]
     return Weight(len(files), sum(path.stat().st_size for path in files))
 

@@ -13,7 +13,9 @@ self.addEventListener("fetch", (event) => {
 
 async function keep() {
   const cache = await caches.open(CACHE);
-  const requests = Object.entries(FILES).map(([name, integrity]) => new Request(name, { cache: "no-cache", integrity }));
+  const requests = Object.entries(FILES).map(
+    ([name, integrity]) => new Request(name, { cache: "no-cache", integrity }),
+  );
   await cache.addAll(requests);
   await self.skipWaiting();
 }

@@ -24,7 +24,7 @@ const print = (value) => console.log(JSON.stringify(value, (_, v) => (ArrayBuffe
 
 
 def run(script: str, **values: Any) -> Any:
-    """What a script hands to `print`. It finds `values`, and imports what lies below PAGE with `load("audio/wav.js")`."""
+    """What a script hands to `print`. It finds `values`; `load("audio/wav.js")` imports from PAGE."""
     load = f"const load = (name) => import({json.dumps(PAGE.as_uri())} + '/' + name);\n"
     done = subprocess.run(
         ["node", "--no-warnings", "--input-type=module", "--eval", load + _READ + script],

@@ -122,8 +122,9 @@ def test_a_dropped_file_is_classified(hosts: dict[str, str], visit: OpenPage) ->
     drop = """async (bytes) => {
         const transfer = new DataTransfer();
         transfer.items.add(new File([Uint8Array.from(bytes)], "dropped.wav"));
+        const settings = { dataTransfer: transfer, bubbles: true, cancelable: true };
         for (const kind of ["dragenter", "dragover", "drop"]) {
-            document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+            document.body.dispatchEvent(new DragEvent(kind, settings));
         }
     }"""
     page.page.evaluate(drop, list(FILE.read_bytes()))

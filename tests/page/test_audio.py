@@ -103,7 +103,7 @@ def test_a_wav_that_lacks_its_end_is_read_as_far_as_it_goes(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("format", "subtype", "rates"),
+    ("container", "subtype", "rates"),
     [
         ("FLAC", "PCM_16", [8_000, 16_000, 44_100, 96_000]),
         ("OGG", "VORBIS", [16_000, 44_100]),
@@ -112,7 +112,7 @@ def test_a_wav_that_lacks_its_end_is_read_as_far_as_it_goes(tmp_path: Path) -> N
     ],
 )
 def test_compressed_files_are_decoded_at_the_rate_that_they_state(
-    tmp_path: Path, format: str, subtype: str, rates: list[int]
+    tmp_path: Path, container: str, subtype: str, rates: list[int]
 ) -> None:
     script = """
       const { statedRate } = await load("audio/sample_rates.js");
@@ -121,7 +121,7 @@ def test_compressed_files_are_decoded_at_the_rate_that_they_state(
     files = []
     for rate in rates:
         path = tmp_path / f"{rate}"
-        soundfile.write(path, noise(rate), rate, format=format, subtype=subtype)
+        soundfile.write(path, noise(rate), rate, format=container, subtype=subtype)
         files.append(list(path.read_bytes()))
     assert run(script, files=files) == rates
 

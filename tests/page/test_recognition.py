@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 
 import numpy as np
@@ -143,7 +144,9 @@ def test_windows_begin_and_end_where_ser_edges_do(count: int) -> None:
       const stream = new Stream(recognizer, 16000);
       const samples = floats(values.samples);
       const predictions = [];
-      for (let i = 0; i < samples.length; i += 1600) predictions.push(...(await stream.push(samples.subarray(i, i + 1600))));
+      for (let i = 0; i < samples.length; i += 1600) {
+        predictions.push(...(await stream.push(samples.subarray(i, i + 1600))));
+      }
       predictions.push(...(await stream.finish()));
       print(predictions.map(({ start, end }) => [start, end]));
     """
@@ -165,24 +168,24 @@ TIMELINE = [
 ]
 
 
-@pytest.mark.parametrize("format", ["json", "csv", "srt"])
-def test_saved_timelines_are_those_of_the_command(format: str) -> None:
+@pytest.mark.parametrize("suffix", ["json", "csv", "srt"])
+def test_saved_timelines_are_those_of_the_command(suffix: str) -> None:
     out = io.StringIO()
-    writer = WRITERS[format](out, ModelMetadata("a", LABELS, WHISPER), True)
+    writer = WRITERS[suffix](out, ModelMetadata("a", LABELS, WHISPER), True)
     for prediction in TIMELINE:
         writer.write(prediction)
     writer.close()
     script = """
       const { FORMATS } = await load("output/formats.js");
-      print(FORMATS[values.format].write(values.predictions));
+      print(FORMATS[values.suffix].write(values.predictions));
     """
     lines = [json.loads(json.dumps(prediction.__dict__)) for prediction in TIMELINE]
-    text = run(script, format=format, predictions=lines)
-    if format == "json":
+    text = run(script, suffix=suffix, predictions=lines)
+    if suffix == "json":
         assert [json.loads(line) for line in text.splitlines()] == [
             json.loads(line) for line in out.getvalue().splitlines()
         ]
-    elif format == "csv":  # Python writes 3.0, JavaScript 3
+    elif suffix == "csv":  # Python writes 3.0, JavaScript 3
         rows, expected = (list(csv.reader(io.StringIO(each))) for each in (text, out.getvalue()))
         assert rows[0] == expected[0]
         as_numbers = [
@@ -204,4 +207,4 @@ def test_segments_cover_the_recording_once() -> None:
     assert [row[2] for row in rows] == ["happy", "uncertain", "no-speech", "sad"]
     assert rows[0][0] == "0.000000"
     assert float(rows[-1][1]) == TIMELINE[-1].end
-    assert all(before[1] == after[0] for before, after in zip(rows, rows[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(rows))

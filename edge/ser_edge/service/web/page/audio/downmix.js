@@ -1,5 +1,5 @@
-// Mixes the channels of a sound down to one signal without a DC offset, in blocks of a tenth of a second: the same rules
-// and the same blocks as ser_edge.audio.downmix, so that page and command classify the same samples.
+// Mixes the channels of a sound down to one signal without a DC offset, in blocks of a tenth of a second: the rules
+// and the blocks of ser_edge.audio.downmix, so that page and command classify the same samples.
 
 const BLOCK_SECONDS = 0.1;
 const MEMORY = 10; // blocks over which the mean is followed: 1 s
@@ -25,7 +25,7 @@ export class Downmix {
   push(channels) {
     const blocks = [];
     const total = channels[0].length;
-    for (let read = 0; read < total; ) {
+    for (let read = 0; read < total;) {
       const step = Math.min(this.length - this.count, total - read);
       this.pending.forEach((block, i) => block.set(channels[i].subarray(read, read + step), this.count));
       read += step;
@@ -40,7 +40,15 @@ export class Downmix {
     const count = this.count;
     this.count = 0;
     if (!count) return [];
-    return [this.#mixed(this.#withoutDc(this.pending.map((block) => block.slice(0, count)), count), count)];
+    return [
+      this.#mixed(
+        this.#withoutDc(
+          this.pending.map((block) => block.slice(0, count)),
+          count,
+        ),
+        count,
+      ),
+    ];
   }
 
   #withoutDc(block, count) {

@@ -13,7 +13,7 @@ export function isWav(bytes) {
 export function readWav(bytes) {
   const view = new DataView(bytes);
   let format = null;
-  for (let place = 12; place + 8 <= bytes.byteLength; ) {
+  for (let place = 12; place + 8 <= bytes.byteLength;) {
     const name = tag(bytes, place);
     const length = view.getUint32(place + 4, true);
     const start = place + 8;
@@ -33,7 +33,12 @@ function readFormat(view, start, length) {
   const code = view.getUint16(start, true);
   const kind = code === EXTENSIBLE && length >= 26 ? view.getUint16(start + 24, true) : code;
   const size = view.getUint16(start + 12, true) / view.getUint16(start + 2, true); // bytes in a sample
-  return { count: view.getUint16(start + 2, true), rate: view.getUint32(start + 4, true), size, read: reader(kind, size) };
+  return {
+    count: view.getUint16(start + 2, true),
+    rate: view.getUint32(start + 4, true),
+    size,
+    read: reader(kind, size),
+  };
 }
 
 /** A function (view, place) that reads one sample, full scale being 1. */

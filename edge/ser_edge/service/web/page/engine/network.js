@@ -1,5 +1,5 @@
-// The networks: the model that turns features into probabilities, and Silero's voice detector. Both get ONNX Runtime and
-// their session from outside, so that they run in a worker and in tests alike.
+// The networks: the model that turns features into probabilities, and Silero's voice detector. Both get ONNX Runtime
+// and their session from outside, so that they run in a worker and elsewhere alike.
 
 const CONTEXT = 64; // samples of the chunk before, which the voice detector gets again
 const UNITS = 128; // of its LSTM

@@ -1,5 +1,5 @@
-// Runs the networks beside the page, so that it stays smooth: one thread of WebAssembly, which needs no special headers.
-// Messages carry the number of a call; those of a call are answered in order.
+// Runs the networks beside the page, so that it stays smooth: in one thread of WebAssembly, which needs no special
+// headers. Messages carry the number of a call; those of a call are answered in order.
 
 import * as ort from "../vendor/ort.wasm.min.mjs";
 import { Downmix } from "../audio/downmix.js";

@@ -66,7 +66,9 @@ function text({ label, confidences }) {
 
 /** A line for each segment: start, end, label, with tabs between them. */
 function audacityLabels(predictions) {
-  const lines = segments(predictions).map(({ start, end, label }) => `${start.toFixed(6)}\t${end.toFixed(6)}\t${label}\n`);
+  const lines = segments(predictions).map(
+    ({ start, end, label }) => `${start.toFixed(6)}\t${end.toFixed(6)}\t${label}\n`,
+  );
   return lines.join("");
 }
 

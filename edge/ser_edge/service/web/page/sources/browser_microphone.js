@@ -64,7 +64,14 @@ export class BrowserMicrophone {
   #report() {
     const { name: device, rate } = this.capture;
     const dropped = (this.dropped + (this.stream?.dropped ?? 0)) / rate;
-    this.on.health({ device, rate, lag: this.lag, dropped, reconnections: this.reconnections, listening: Boolean(this.stream) });
+    this.on.health({
+      device,
+      rate,
+      lag: this.lag,
+      dropped,
+      reconnections: this.reconnections,
+      listening: Boolean(this.stream),
+    });
   }
 
   #fail(error) {

@@ -9,7 +9,7 @@ class Capture extends AudioWorkletProcessor {
 
   process([input]) {
     const samples = input[0]; // undefined while the source is suspended
-    for (let read = 0; samples && read < samples.length; ) {
+    for (let read = 0; samples && read < samples.length;) {
       const part = samples.subarray(read, read + this.block.length - this.count);
       this.block.set(part, this.count);
       read += part.length;

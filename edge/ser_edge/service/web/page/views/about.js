@@ -20,24 +20,33 @@ function accuracy({ accuracy: measured, labels }, notice) {
   const speakers = measured.protocol === "speaker" ? "speakers it was not trained on" : "speakers it was trained on";
   const rest = `protocol ${measured.protocol}, ${measured.folds} folds, UAR ${measured.uar.toFixed(1)}\u00a0%`;
   const chance = `guessing among ${labels.length} labels is right in ${(100 / labels.length).toFixed(1)}\u00a0%`;
-  return column(`${measured.wa.toFixed(1)}\u00a0% right`, `on ${speakers} (${rest}); ${chance}. Noise, rooms, telephones and short windows cost accuracy.`);
+  return column(
+    `${measured.wa.toFixed(1)}\u00a0% right`,
+    `on ${speakers} (${rest}); ${chance}. Noise, rooms, telephones and short windows cost accuracy.`,
+  );
 }
 
 function origin({ training }) {
   const isBundled = /RAVDESS/.test(training?.data ?? "") && /nEMO/.test(training.data);
-  const who = isBundled ? `The bundled model learned from emotions that were acted, ${CORPORA}.` : "Models learn from recordings that are often acted.";
+  const who = isBundled
+    ? `The bundled model learned from emotions that were acted, ${CORPORA}.`
+    : "Models learn from recordings that are often acted.";
   return column("Acted emotions", `${who} How people speak in earnest differs.`, true);
 }
 
 function limits() {
   const text =
-    "An answer says nothing certain about what a person feels. Don’t base any decision about a person on it: not on hiring, health, credit or guilt.";
+    "An answer says nothing certain about what a person feels. " +
+    "Don’t base any decision about a person on it: not on hiring, health, credit or guilt.";
   return column("Not for decisions about people", text, true);
 }
 
 function column(heading, text, isWords = false) {
   const element = document.createElement("div");
-  const strong = Object.assign(document.createElement("strong"), { textContent: heading, className: isWords ? "words" : "" });
+  const strong = Object.assign(document.createElement("strong"), {
+    textContent: heading,
+    className: isWords ? "words" : "",
+  });
   const paragraph = Object.assign(document.createElement("p"), { textContent: text });
   element.append(strong, paragraph);
   return element;

@@ -15,7 +15,8 @@ export class Answer {
     this.bars = new Map(labels.map((label) => [label, bar(label, colour(labels, label))]));
     byId("bars").replaceChildren(...[...this.bars.values()].map(({ item }) => item));
     byId("bars").style.setProperty("--threshold", threshold > 0 ? `${100 * threshold}%` : "");
-    byId("threshold").textContent = threshold > 0 ? `Below the line, at ${percent(threshold)}, the answer is uncertain.` : "";
+    byId("threshold").textContent =
+      threshold > 0 ? `Below the line, at ${percent(threshold)}, the answer is uncertain.` : "";
     this.clear("Ready");
   }
 

@@ -72,11 +72,14 @@ export class FileView {
       this.#move(player.currentTime, true);
       if (!player.paused) requestAnimationFrame(follow);
     };
-    player.onplay = player.onpause = player.onended = () => {
-      byId("play").classList.toggle("playing", !player.paused);
-      byId("play").ariaLabel = player.paused ? "Play" : "Pause";
-      if (!player.paused) follow();
-    };
+    player.onplay =
+      player.onpause =
+      player.onended =
+        () => {
+          byId("play").classList.toggle("playing", !player.paused);
+          byId("play").ariaLabel = player.paused ? "Play" : "Pause";
+          if (!player.paused) follow();
+        };
     byId("play").onclick = () => this.#toggle();
     seek.onclick = ({ clientX }) => {
       const { left, width } = seek.getBoundingClientRect();

@@ -57,7 +57,9 @@ export class LiveView {
     this.arrived = performance.now();
     if (this.still.matches) this.#draw();
     const recent = this.cells.filter(({ end }) => end > prediction.end - SHOWN);
-    const list = liveSegments(recent.map(({ start, end, prediction: { label, confidence } }) => ({ start, end, label, confidence })));
+    const list = liveSegments(
+      recent.map(({ start, end, prediction: { label, confidence } }) => ({ start, end, label, confidence })),
+    );
     showSegments(byId("live-segments"), list.reverse(), this.labels);
   }
 
@@ -91,7 +93,8 @@ export class LiveView {
   #draw() {
     const shown = byId("live-roll").clientWidth < NARROW ? SHOWN_NARROW : SHOWN;
     const end = this.cells.at(-1)?.end ?? 0;
-    const passed = this.running && this.cells.length && !this.still.matches ? (performance.now() - this.arrived) / 1000 : 0;
+    const passed =
+      this.running && this.cells.length && !this.still.matches ? (performance.now() - this.arrived) / 1000 : 0;
     const now = end + Math.min(passed, 1);
     this.roll.show(this.cells, now - shown, now, (seconds) => (seconds < 0 ? "" : clock(seconds).slice(0, 5)));
   }

@@ -11,9 +11,14 @@ export class Roll {
   /** Draws into the canvas, and names the rows in the list beside it. */
   constructor(canvas, labels) {
     Object.assign(this, { canvas, labels, cells: [], from: 0, to: 1, clock: () => "" });
-    const names = [...labels, "no answer"].map((name) => Object.assign(document.createElement("li"), { textContent: name }));
+    const names = [...labels, "no answer"].map((name) =>
+      Object.assign(document.createElement("li"), { textContent: name }),
+    );
     names.at(-1).title = "hatched: uncertain; dotted: no speech";
-    canvas.closest(".chart").querySelector(".rows").replaceChildren(...names);
+    canvas
+      .closest(".chart")
+      .querySelector(".rows")
+      .replaceChildren(...names);
     onAppearance(canvas, () => this.draw());
   }
 

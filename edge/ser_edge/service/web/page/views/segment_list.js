@@ -29,7 +29,9 @@ function item({ start, end, label, confidence }, labels, onPlay) {
     ["span", "share", labels.includes(label) ? percent(confidence) : ""],
   ];
   row.append(
-    ...parts.map(([kind, name, text]) => Object.assign(document.createElement(kind), { className: name, textContent: text })),
+    ...parts.map(([kind, name, text]) =>
+      Object.assign(document.createElement(kind), { className: name, textContent: text }),
+    ),
   );
   if (onPlay) {
     row.type = "button";

@@ -9,7 +9,7 @@ const MIN_POWER = 1e-10;
 const MIN_POWER_LEVEL_FREE = 1e-20;
 const PEAK_PERCENTILE = 99.5; // of an utterance's log-mel values
 
-/** Computes the features that a model's metadata describes; spectra are Float32Arrays of (frames, bands), row by row. */
+/** Computes the features that a model's metadata describes; spectra are (frames, bands) in a Float32Array, by rows. */
 export class FrontEnd {
   constructor(config) {
     if (config.n_mfcc !== null || config.span_db === null) {
@@ -17,7 +17,8 @@ export class FrontEnd {
     }
     this.config = config;
     this.bands = config.n_mels;
-    this.maxFrames = config.seconds === null ? null : Math.floor(Math.round(config.seconds * config.sample_rate) / config.hop_length);
+    this.maxFrames =
+      config.seconds === null ? null : Math.floor(Math.round(config.seconds * config.sample_rate) / config.hop_length);
     this.spectrum = new PowerSpectrum(config.n_fft);
     this.filters = melFilters(config);
     this.window = hann(config.win_length ?? config.n_fft, config.n_fft);

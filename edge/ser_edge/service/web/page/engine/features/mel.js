@@ -16,7 +16,10 @@ export function melFilters(config) {
       const height = Math.min((hz - low) / (peak - low), (high - hz) / (high - peak));
       return (Math.max(0, height) * 2) / (high - low);
     });
-    const first = Math.max(0, weights.findIndex((weight) => weight > 0));
+    const first = Math.max(
+      0,
+      weights.findIndex((weight) => weight > 0),
+    );
     const last = weights.findLastIndex((weight) => weight > 0);
     return { first, weights: Float32Array.from(weights.slice(first, last + 1)) };
   });

@@ -1,5 +1,5 @@
-// Where there is speech: the gate of streams and the one of whole recordings, as ser_edge.recognition.voice_activity has
-// them, on top of Silero's detector. The comments there say why.
+// Where there is speech: the gate of streams and the one of whole recordings, as in
+// ser_edge.recognition.voice_activity, on top of Silero's detector. The comments there say why.
 
 import { energy } from "../../audio/downmix.js";
 import { joined, resample } from "../../audio/resampler.js";
@@ -74,7 +74,11 @@ export async function findSpeech(samples, newDetector) {
   for (const speed of SPEEDS) {
     const probabilities = await speechProbabilities(resample(samples, Math.round(RATE * speed), RATE), newDetector());
     const ratio = speechRatio(probabilities);
-    const clearest = probabilities.slice().sort().subarray(-CLEAR_CHUNKS).reduce((a, b) => a + b, 0);
+    const clearest = probabilities
+      .slice()
+      .sort()
+      .subarray(-CLEAR_CHUNKS)
+      .reduce((a, b) => a + b, 0);
     if (clearest >= CLEAR_PROBABILITY * CLEAR_CHUNKS && (speed === 1 || ratio >= MIN_SLOW_RATIO)) {
       return { found: true, ratio };
     }
@@ -86,7 +90,9 @@ export async function findSpeech(samples, newDetector) {
 async function speechProbabilities(samples, detector) {
   const chunks = [];
   for (let place = 0; place < samples.length; place += CHUNK) {
-    chunks.push(joined(samples.subarray(place, place + CHUNK), new Float32Array(Math.max(0, place + CHUNK - samples.length))));
+    chunks.push(
+      joined(samples.subarray(place, place + CHUNK), new Float32Array(Math.max(0, place + CHUNK - samples.length))),
+    );
   }
   const loudness = Math.sqrt(chunks.reduce((most, chunk) => Math.max(most, energy(chunk) / CHUNK), 0));
   const probabilities = new Float32Array(chunks.length);
