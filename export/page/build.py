@@ -57,8 +57,8 @@ def build(target: Path, model: str = DEFAULT, npm: Path | None = None) -> Weight
         npm: a folder where package.json's packages are installed, or will be; by default one in `build`.
 
     Raises:
-        BuildError: npm is missing or failed, what it installed isn't what was tested, the page can't run the model, or the
-            folder holds other files.
+        BuildError: npm is missing or failed, what it installed isn't what was tested, the page can't run the model, or
+            the folder holds other files.
     """
     if target.exists() and any(target.iterdir()) and not (target / "service_worker.js").is_file():
         raise BuildError(f"{target}: holds something else than this page; give another folder")

@@ -12,7 +12,6 @@ import soundfile
 
 from ser_edge import Prediction, Recognizer
 from ser_edge.models.tolerances import DYNAMIC, tolerance
-from ser_edge.recognition.batch.tasks import predict_file
 from tests.conftest import SOUNDS
 from tests.page.browser import OpenPage, Visit
 
@@ -27,7 +26,8 @@ SAME = {"small": 1e-3, "accurate": tolerance(".onnx", DYNAMIC).kernels}
 def largest_difference(visit: Visit, recognizer: Recognizer, path: Path) -> float:
     """Of a probability on the page from ser-edge's, over all windows; their times are equal."""
     lines = [json.loads(line) for line in visit.save("JSON").splitlines()]
-    expected = list(predict_file(recognizer, str(path), timeline=True))
+    samples, rate = soundfile.read(path, dtype="float32")
+    expected = list(recognizer.stream([samples], sample_rate=rate))
     assert [(line["start"], line["end"]) for line in lines] == [(p.start, p.end) for p in expected]
     assert [line["speech"] for line in lines] == pytest.approx([p.speech for p in expected], abs=0.04)
     return max(abs(line["probabilities"][name] - p) for line, each in zip(lines, expected, strict=True)
