@@ -197,14 +197,21 @@ def test_saved_timelines_are_those_of_the_command(suffix: str) -> None:
         assert text == out.getvalue()
 
 
-def test_segments_cover_the_recording_once() -> None:
+def test_audacity_gets_a_label_for_equal_windows_in_a_row() -> None:
     script = """
       const { FORMATS } = await load("output/formats.js");
       print(FORMATS.txt.write(values.predictions));
     """
     text = run(script, predictions=[prediction.__dict__ for prediction in TIMELINE])
-    rows = [line.split("\t") for line in text.splitlines()]
-    assert [row[2] for row in rows] == ["happy", "uncertain", "no-speech", "sad"]
-    assert rows[0][0] == "0.000000"
-    assert float(rows[-1][1]) == TIMELINE[-1].end
-    assert all(before[1] == after[0] for before, after in itertools.pairwise(rows))
+    assert text == "0.000\t3.500\thappy\n3.500\t4.000\tuncertain\n4.500\t10.500\tsad\n"
+
+
+def test_segments_cover_the_recording_once() -> None:
+    script = """
+      const { segments } = await load("output/segments.js");
+      print(segments(values.predictions));
+    """
+    found = run(script, predictions=[prediction.__dict__ for prediction in TIMELINE])
+    assert [each["label"] for each in found] == ["happy", "uncertain", "no-speech", "sad"]
+    assert (found[0]["start"], found[-1]["end"]) == (0, TIMELINE[-1].end)
+    assert all(before["end"] == after["start"] for before, after in itertools.pairwise(found))

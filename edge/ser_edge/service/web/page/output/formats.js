@@ -1,9 +1,9 @@
-// A timeline as a file: the JSON lines, CSV and SubRip subtitles that `ser-edge --timeline` writes, and label tracks.
+// A timeline as a file: the JSON lines, CSV and SubRip subtitles and label tracks that ser-edge writes.
 
 import { NO_SPEECH, UNCERTAIN } from "../engine/recognition/prediction.js";
-import { percent, segments } from "./segments.js";
+import { percent } from "./segments.js";
 
-const LONGEST_CUE = 5000; // ms; only a single window may be longer
+const LONGEST_SUBTITLE = 5000; // ms; only a single window may be longer
 
 /** For each format a function of predictions that returns the text, and the file's type. */
 export const FORMATS = {
@@ -41,22 +41,11 @@ function quoted(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** A cue lasts from the end of the window before to the end of its own; nothing is shown where nobody speaks. */
 function subRip(predictions) {
-  const cues = [];
-  let covered = 0;
-  for (const { start, end, label, confidence } of predictions) {
-    const cue = { begin: Math.max(covered, Math.round(1000 * start)), end: Math.round(1000 * end), label };
-    if (cue.end <= cue.begin) continue;
-    covered = cue.end;
-    const last = cues.at(-1);
-    if (last?.label === label && last.end === cue.begin && cue.end - last.begin <= LONGEST_CUE) {
-      last.end = cue.end;
-      last.confidences.push(confidence);
-    } else cues.push({ ...cue, confidences: [confidence] });
-  }
-  const spoken = cues.filter(({ label }) => label !== NO_SPEECH);
-  return spoken.map((cue, i) => `${i + 1}\n${timecode(cue.begin)} --> ${timecode(cue.end)}\n${text(cue)}\n\n`).join("");
+  const texts = cues(predictions, LONGEST_SUBTITLE).map((cue, i) => {
+    return `${i + 1}\n${timecode(cue.begin)} --> ${timecode(cue.end)}\n${text(cue)}\n\n`;
+  });
+  return texts.join("");
 }
 
 function text({ label, confidences }) {
@@ -64,12 +53,33 @@ function text({ label, confidences }) {
   return label === UNCERTAIN ? label : `${label} ${percent(mean)}`;
 }
 
-/** A line for each segment: start, end, label, with tabs between them. */
+/** A line for each label: start, end, name, with tabs between them. */
 function audacityLabels(predictions) {
-  const lines = segments(predictions).map(
-    ({ start, end, label }) => `${start.toFixed(6)}\t${end.toFixed(6)}\t${label}\n`,
+  const seconds = (milliseconds) => (milliseconds / 1000).toFixed(3);
+  const lines = cues(predictions, Infinity).map(
+    ({ begin, end, label }) => `${seconds(begin)}\t${seconds(end)}\t${label}\n`,
   );
   return lines.join("");
+}
+
+/**
+ * Equal labels in a row, up to so many milliseconds. A cue lasts from the end of the window before to the end of its own;
+ * there is none where nobody speaks.
+ */
+function cues(predictions, longest) {
+  const joined = [];
+  let covered = 0;
+  for (const { start, end, label, confidence } of predictions) {
+    const cue = { begin: Math.max(covered, Math.round(1000 * start)), end: Math.round(1000 * end), label };
+    if (cue.end <= cue.begin) continue;
+    covered = cue.end;
+    const last = joined.at(-1);
+    if (last?.label === label && last.end === cue.begin && cue.end - last.begin <= longest) {
+      last.end = cue.end;
+      last.confidences.push(confidence);
+    } else joined.push({ ...cue, confidences: [confidence] });
+  }
+  return joined.filter(({ label }) => label !== NO_SPEECH);
 }
 
 function timecode(milliseconds) {
