@@ -54,7 +54,7 @@ def serve(recognizer: Recognizer, options: ServeOptions, sinks: "Sequence[Sink]"
     try:
         from anyio import CapacityLimiter, to_thread
 
-        from ser_edge.service.http_server import ConnectionLimits, Server, listen
+        from ser_edge.service.http_server import Server, listen
         from ser_edge.service.web.app import application
         from ser_edge.service.web.events import Broadcast
         from ser_edge.service.web.limits import Limits
@@ -105,10 +105,7 @@ def serve(recognizer: Recognizer, options: ServeOptions, sinks: "Sequence[Sink]"
         await service.drain()
 
     app = application(service, broadcast)
-    connections = ConnectionLimits(
-        limits.connections, limits.header, limits.write, limits.message, limits.drain, limits.retry_after
-    )
-    server = Server(app, connections, on_start, on_tick, on_stop)
+    server = Server(app, limits, on_start, on_tick, on_stop)
     if broadcast and options.microphone:
         listening = replace(options.microphone, on_health=broadcast.health)
         capture = _Capture(recognizer, options.device, listening, [broadcast, *sinks], server.stop)

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import signal
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,14 +28,14 @@ _BACKLOG = 128  # connections that wait to be accepted
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """Times are seconds."""
+    """The limits of connections. Times are seconds."""
 
-    connections: int
-    header: float  # until a request has come
-    write: float  # until a client reads
-    message: int  # bytes of a WebSocket's
-    drain: float  # until the last answers are sent
-    retry_after: int
+    connections: int = 256
+    header: float = 10.0  # until a connection has sent a request
+    write: float = 30.0  # for a client to read what was sent
+    message: int = 1 << 20  # bytes, of a WebSocket's message
+    drain: float = 10.0  # for requests and streams to end when the server is stopped
+    retry_after: int = 2  # for a client that was refused
 
 
 @dataclass
@@ -201,6 +202,9 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """SIGTERM and Ctrl-C stop the server; unlike uvicorn's, they don't end the process afterwards."""
+        if threading.current_thread() is not threading.main_thread():  # which alone receives signals
+            yield
+            return
         numbers: list[int] = [signal.SIGINT, signal.SIGTERM]
         hangup = getattr(signal, "SIGHUP", None)  # of a terminal that is closed; Windows has none
         if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:

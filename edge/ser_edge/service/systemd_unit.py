@@ -67,14 +67,16 @@ UNITS = {
 }
 
 
-def unit(kind: str, options: Sequence[str] = ("--mic",)) -> str:
+def unit(kind: str, options: Sequence[str] = ()) -> str:
     """The text of a unit that runs this installation.
 
     Args:
         kind: a key of `UNITS`.
-        options: arguments of `ser-edge`, `--mic` or `--serve` among them, before those in the environment.
+        options: arguments of `ser-edge --mic`, or of `ser-edge` with `--serve` among them; those in the environment
+            come after them.
     """
-    words = [_quoted(word).replace("$", "$$") for word in options]
+    serves = any(word.startswith("--serve") for word in options)
+    words = [_quoted(word).replace("$", "$$") for word in (*["--mic"] * (not serves), *options)]
     return _UNIT.format(command=" ".join([_quoted(sys.executable), "-P -m ser_edge", *words]), **UNITS[kind])
 
 

@@ -100,20 +100,20 @@ def usage_error(message: str) -> NoReturn:
 
 
 def kept_options(options: argparse.Namespace) -> list[str]:
-    """The arguments by which a service does as this command line says: `--mic` or `--serve`, and the options given."""
+    """The arguments by which a service recognises, and serves, as this command line says: those that were given."""
     command, here = parser(), Path(options.model)
     texts = {
         "model": str(here.absolute()) if here.is_file() else options.model,  # a service has another working directory
         "labels": ",".join(options.labels or ()),
         "map": ",".join(map("=".join, options.map)),
     }
-    kept = ["--mic"] * (options.mic or not options.serve)
     given = [name for name in _KEPT if getattr(options, name) != command.get_default(name)]
-    kept += [f"--{name}={texts.get(name, getattr(options, name))}" for name in given]
+    kept = [f"--{name}={texts.get(name, getattr(options, name))}" for name in given]
     kept += ["--no-gate"] * options.no_gate
     if options.serve is None:
         return kept
     host, port = options.serve
+    kept += ["--mic"] * options.mic
     kept.append(f"--serve={f'[{host}]' if ':' in host else host}:{port}")
     for name in _SERVER:
         value = getattr(options, name)

@@ -11,10 +11,11 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import Scope
 
 from ser_edge.errors import SerEdgeError
+from ser_edge.service.http_server import ConnectionLimits
 
 
 @dataclass(frozen=True)
-class Limits:
+class Limits(ConnectionLimits):
     """The limits of a server. Times are seconds."""
 
     bytes: int = 64 << 20  # of a request's body
@@ -30,16 +31,10 @@ class Limits:
     client_streams: int = 24
     viewers: int = 64  # of the microphone
     client_viewers: int = 16
-    message: int = 1 << 20  # bytes, of a stream's message
     idle: float = 60.0  # without a message, until a stream is closed
-    connections: int = 256
-    header: float = 10.0  # until a connection has sent a request
     body: float = 10.0  # until a body has begun; then one more for each `body_rate` bytes that came
     body_rate: int = 32 << 10  # bytes per second, on average
     body_most: float = 300.0
-    write: float = 30.0  # for a client to read what was sent
-    drain: float = 10.0  # for requests and streams to end when the server is stopped
-    retry_after: int = 2  # for a client that was refused
 
 
 class Refusal(SerEdgeError):

@@ -122,12 +122,13 @@ async def _from_form(request: Request, chunks: AsyncIterator[bytes]) -> tuple[_U
         form = await parser.parse()
     except MultiPartException as e:
         raise Refusal(f"not a form: {e.message}", code="web-request", status=400) from e
-    upload = form.get("file")
-    if not isinstance(upload, UploadFile):
-        raise Refusal("a form without a file in its field `file`", code="web-request", status=400)
-    content = await upload.read()
-    await form.close()
-    return _Upload(content), upload.filename or None
+    try:
+        upload = form.get("file")
+        if not isinstance(upload, UploadFile):
+            raise Refusal("a form without a file in its field `file`", code="web-request", status=400)
+        return _Upload(await upload.read()), upload.filename or None
+    finally:
+        await form.close()
 
 
 def _classify(service: Service, file: _Upload, query: PredictQuery) -> tuple[list[str], list[str]]:
