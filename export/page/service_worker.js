@@ -17,7 +17,6 @@ async function keep() {
     ([name, integrity]) => new Request(name, { cache: "no-cache", integrity }),
   );
   await cache.addAll(requests);
-  await self.skipWaiting();
 }
 
 async function forget() {

@@ -148,3 +148,15 @@ def test_what_is_no_sound_is_refused_and_the_next_file_is_classified(
         alert.filter(has_text=part).wait_for()
     page.classify(FILES[0])
     assert alert.is_hidden()
+
+
+def test_another_file_does_not_wait_for_a_long_one(hosts: dict[str, str], visit: OpenPage, tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 16_000 * 600), 16_000)
+    page = visit(hosts["small"]).ready()
+    page.page.set_input_files("#file", path)
+    page.page.locator("#progress").wait_for()
+    expected = Recognizer("small.onnx").predict(FILES[0])
+    assert page.classify(FILES[0]) == expected.label
+    assert page.page.locator("#progress").is_hidden()
+    assert page.page.get_by_role("alert").is_hidden()

@@ -200,7 +200,7 @@ def test_saved_timelines_are_those_of_the_command(suffix: str) -> None:
 def test_audacity_gets_a_label_for_equal_windows_in_a_row() -> None:
     script = """
       const { FORMATS } = await load("output/formats.js");
-      print(FORMATS.txt.write(values.predictions));
+      print(FORMATS["labels.txt"].write(values.predictions));
     """
     text = run(script, predictions=[prediction.__dict__ for prediction in TIMELINE])
     assert text == "0.000\t3.500\thappy\n3.500\t4.000\tuncertain\n4.500\t10.500\tsad\n"

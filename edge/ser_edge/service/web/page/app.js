@@ -82,6 +82,7 @@ class Page {
     const { source } = this;
     this.source = null;
     this.work++;
+    this.engine.cancel();
     for (const button of this.buttons.keys()) button.ariaPressed = "false";
     this.live.stop();
     if (!source) return;

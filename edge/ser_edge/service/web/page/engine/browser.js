@@ -4,13 +4,10 @@ const OVERLOAD_SECONDS = 5; // of samples that wait for the worker; more are dro
 
 export class BrowserEngine {
   constructor() {
-    this.worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     this.calls = new Map(); // by number: what is to be done with an answer
     this.number = 0;
-    this.worker.onmessage = ({ data }) => this.calls.get(data.call)?.(data);
-    this.worker.onerror = (event) => {
-      for (const answer of this.calls.values()) answer({ error: event.message || "the engine can't be loaded" });
-    };
+    this.predicting = null; // number of the call that classifies a file
+    this.#start();
   }
 
   /** What the page was built with: {model, notice, ...}; resolved when the networks are loaded. */
@@ -21,9 +18,21 @@ export class BrowserEngine {
 
   /** Classifies a sound, {rate, channels}, that the page decoded from the file. */
   async predict(file, sound, onProgress) {
-    const { result } = await this.#call({ kind: "predict", sound }, onProgress);
+    const answer = this.#call({ kind: "predict", sound }, onProgress);
+    const call = (this.predicting = this.number);
+    const { result } = await answer.finally(() => {
+      if (this.predicting === call) this.predicting = null;
+    });
     const named = (prediction) => ({ ...prediction, path: file.name });
     return { ...result, predictions: result.predictions.map(named), overall: named(result.overall) };
+  }
+
+  /** Ends the classification of a file, if there is one: its worker can't be interrupted, but replaced. */
+  cancel() {
+    if (this.predicting === null) return;
+    this.worker.terminate();
+    this.#start();
+    this.#fail("cancelled");
   }
 
   /** A stream of mono samples: {push, end, dropped, onprediction, onerror, onclose}. */
@@ -35,6 +44,16 @@ export class BrowserEngine {
       if (data.done) this.calls.delete(number);
     });
     return stream;
+  }
+
+  #start() {
+    this.worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    this.worker.onmessage = ({ data }) => this.calls.get(data.call)?.(data);
+    this.worker.onerror = (event) => this.#fail(event.message || "the engine can't be loaded");
+  }
+
+  #fail(error) {
+    for (const answer of [...this.calls.values()]) answer({ error });
   }
 
   #call(message, onProgress = () => {}) {

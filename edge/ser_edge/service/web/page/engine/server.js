@@ -12,14 +12,22 @@ export class ServerEngine {
   /** Classifies a File; the sound that the page decoded, which may be missing, isn't sent. */
   async predict(file, sound, onProgress) {
     const seconds = sound ? sound.channels[0].length / sound.rate : null;
-    const whole = await (await send(file, "")).json();
-    const response = await send(file, "timeline=1&", { Accept: "application/x-ndjson" });
+    this.cancel();
+    this.predicting = new AbortController();
+    const { signal } = this.predicting;
+    const whole = await (await send(file, signal, "")).json();
+    const response = await send(file, signal, "timeline=1&", { Accept: "application/x-ndjson" });
     const predictions = [];
     for await (const line of lines(response.body)) {
       predictions.push(JSON.parse(line));
       if (seconds) onProgress(predictions.at(-1).end / seconds);
     }
     return { predictions, overall: whole.predictions[0], warnings: whole.warnings };
+  }
+
+  /** Ends the classification of a file, if there is one. */
+  cancel() {
+    this.predicting?.abort();
   }
 
   /** A stream of mono samples: {push, end, dropped, onprediction, onerror, onclose}. */
@@ -70,10 +78,10 @@ class SocketStream {
   }
 }
 
-function send(file, query, headers = {}) {
+function send(file, signal, query, headers = {}) {
   const type = { "Content-Type": "application/octet-stream" };
   const url = `v1/predict?${query}name=${encodeURIComponent(file.name)}`;
-  return request(url, { method: "POST", body: file, headers: { ...type, ...headers } });
+  return request(url, { method: "POST", body: file, signal, headers: { ...type, ...headers } });
 }
 
 async function request(path, options = {}) {

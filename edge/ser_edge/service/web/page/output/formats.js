@@ -10,7 +10,7 @@ export const FORMATS = {
   json: { type: "application/x-ndjson", write: jsonLines },
   csv: { type: "text/csv", write: csv },
   srt: { type: "application/x-subrip", write: subRip },
-  txt: { type: "text/plain", write: audacityLabels },
+  "labels.txt": { type: "text/plain", write: audacityLabels },
 };
 
 /** Has the browser save the timeline of a file under the file's name. */
@@ -63,8 +63,8 @@ function audacityLabels(predictions) {
 }
 
 /**
- * Equal labels in a row, up to so many milliseconds. A cue lasts from the end of the window before to the end of its own;
- * there is none where nobody speaks.
+ * Equal labels in a row, up to so many milliseconds. A cue lasts from the end of the window before to the end of its
+ * own; there is none where nobody speaks.
  */
 function cues(predictions, longest) {
   const joined = [];
