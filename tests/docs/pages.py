@@ -157,6 +157,7 @@ def _console(block: Block) -> list[tuple[Shown, list[str]]]:
     assert commands, f"{block.place}: no line begins with $"
     ends = "printf '\\036'; printf '\\036' >&2"
     script = "\n".join(f"{_run_as(shown.command)}\n{ends}" for shown in commands)
+    script = f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}"  # what runs in the background
     programs = Path(sys.executable).parent  # of this environment
     environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(

@@ -145,7 +145,7 @@ def _serve(options: argparse.Namespace, recognizer: "Recognizer", stack: ExitSta
         options.token,
         tuple(options.allow_host),
         tuple(options.allow_origin),
-        options.root_path,
+        options.root_path or "",
         options.max_upload and options.max_upload << 20,
         options.max_seconds,
         options.jobs,

@@ -18,6 +18,8 @@ examples:
   arecord -f S16_LE -r 16000 | ser-edge -
   nc -l 9000 | ser-edge - --rate 16000       samples without a header (see --sample-format, --channels)
   ser-edge --mic --mqtt mqtt://host/voice    published to an MQTT broker, and to Home Assistant
+  ser-edge --serve                           by HTTP, at 127.0.0.1:8765 (docs/server.md)
+  ser-edge --serve --mic                     the microphone as well, for any number of viewers
   ser-edge --unit user                       the systemd unit of a service that keeps --mic running
   ser-edge --labels happy,sad,angry,neutral --map calm=neutral hello.wav
                                              which of these four; calm counts as neutral

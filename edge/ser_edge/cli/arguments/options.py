@@ -129,7 +129,7 @@ def parser() -> ArgumentParser:
     add("--allow-anyone", action="store_true", help="at another address, serve whoever reaches it, without a token")
     add("--allow-host", type=host_name, action="append", default=[], metavar="NAME", help="name of this server; repeat")
     add("--allow-origin", type=origin, action="append", default=[], metavar="URL", help="site that may ask; repeat")
-    add("--root-path", type=prefix, default="", metavar="PATH", help="path below which a reverse proxy serves this")
+    add("--root-path", type=prefix, metavar="PATH", help="path below which a reverse proxy serves this")
     add("--max-upload", type=positive, metavar="MIB", help="size of an upload (default: 64)")
     add("--max-seconds", type=seconds, metavar="S", help="sound in an upload (default: 600)")
 

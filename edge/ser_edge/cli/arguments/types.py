@@ -70,7 +70,7 @@ def token(text: str) -> str:
 
 def prefix(text: str) -> str:
     """A path below which a proxy serves something."""
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", text):
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", text):
         raise argparse.ArgumentTypeError(f"must be like /emotions, not {text!a}")
     return text.rstrip("/")
 

@@ -1,6 +1,7 @@
 """Recordings of phones and browsers are decoded by PyAV or ffmpeg; without both, an error names the format."""
 
 import importlib.util
+import io
 import shutil
 import sys
 from collections.abc import Callable
@@ -81,6 +82,34 @@ def test_a_phone_call_is_decoded(recorded: Callable[..., bytes], decode_all: Any
 def test_a_sound_with_a_picture_is_a_sound(recorded: Callable[..., bytes], decode_all: Any) -> None:
     for form, picture in (("mp4", "mpeg4"), ("matroska", "mpeg4")):
         assert decode_all(recorded(HUM, RATE, form, "aac", picture=picture)).seconds == pytest.approx(3, abs=0.1)
+
+
+PLAYLISTS = {
+    "concat": "ffconcat version 1.0\nfile '{path}'\n",
+    "HLS": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{path}\n#EXT-X-ENDLIST\n",
+    "HLS, URL": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile://{path}\n#EXT-X-ENDLIST\n",
+    "session": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
+}
+
+
+@pytest.mark.parametrize("decoder", ["PyAV", "ffmpeg"])
+@pytest.mark.parametrize("path", ["plain.wav", "tests/sounds/plain.wav"])
+@pytest.mark.parametrize("kind", PLAYLISTS)
+def test_what_names_other_files_is_no_sound(
+    kind: str, path: str, decoder: str, request: pytest.FixtureRequest, sounds: list[Path], tmp_path: Path
+) -> None:
+    if decoder == "ffmpeg":
+        request.getfixturevalue("no_pyav")
+        if media.decoder() is None:
+            pytest.skip("no ffmpeg")
+    playlist = tmp_path / "sound.m4a"
+    for place in (path, str(sounds[0].parent / "plain.wav")):
+        playlist.write_text(PLAYLISTS[kind].format(path=place))
+        (tmp_path / "plain.wav").write_bytes(sounds[0].read_bytes())
+        for source in (playlist, io.BytesIO(playlist.read_bytes())):
+            with pytest.raises(AudioError) as caught, open_sound(source, "sound.m4a") as sound:
+                list(sound.chunks)
+            assert caught.value.code in ("audio-unknown-format", "audio-damaged")
 
 
 @pytest.mark.parametrize("name", BY_LIBSNDFILE)
