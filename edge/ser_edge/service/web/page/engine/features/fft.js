@@ -32,25 +32,53 @@ export class PowerSpectrum {
     for (let i = 0; i < radix; i++) {
       this.#transform(samples, start + i * stride, stride * radix, place + i * length, length, level + 1);
     }
-    const { real, imaginary, partReal, partImaginary, cos, sin, size } = this;
     for (let bin = 0; bin < length; bin++) {
-      for (let i = 0; i < radix; i++) {
-        const from = place + i * length + bin;
-        const angle = (bin * i * stride) % size;
-        partReal[i] = real[from] * cos[angle] - imaginary[from] * sin[angle];
-        partImaginary[i] = real[from] * sin[angle] + imaginary[from] * cos[angle];
+      this.#twiddle(place + bin, length, radix, bin * stride);
+      if (radix === 4) this.#butterfly4(place + bin, length);
+      else this.#butterfly(place + bin, length, radix);
+    }
+  }
+
+  /** Takes `radix` values, `length` apart, and turns each by its share of an angle. */
+  #twiddle(place, length, radix, step) {
+    for (let i = 0, from = place, angle = 0; i < radix; i++, from += length) {
+      this.partReal[i] = this.real[from] * this.cos[angle] - this.imaginary[from] * this.sin[angle];
+      this.partImaginary[i] = this.real[from] * this.sin[angle] + this.imaginary[from] * this.cos[angle];
+      angle += step;
+      if (angle >= this.size) angle -= this.size;
+    }
+  }
+
+  /** The DFT of four parts: additions alone. */
+  #butterfly4(place, length) {
+    const { real, imaginary } = this;
+    const { 0: a, 1: b, 2: c, 3: d } = this.partReal;
+    const { 0: e, 1: f, 2: g, 3: h } = this.partImaginary;
+    real[place] = a + c + b + d;
+    imaginary[place] = e + g + f + h;
+    real[place + length] = a - c + f - h;
+    imaginary[place + length] = e - g - b + d;
+    real[place + 2 * length] = a + c - b - d;
+    imaginary[place + 2 * length] = e + g - f - h;
+    real[place + 3 * length] = a - c - f + h;
+    imaginary[place + 3 * length] = e - g + b - d;
+  }
+
+  /** The DFT of the parts. */
+  #butterfly(place, length, radix) {
+    const { partReal, partImaginary, cos, sin, size } = this;
+    for (let out = 0, to = place; out < radix; out++, to += length) {
+      const step = (out * size) / radix;
+      let sumReal = 0;
+      let sumImaginary = 0;
+      for (let i = 0, angle = 0; i < radix; i++) {
+        sumReal += partReal[i] * cos[angle] - partImaginary[i] * sin[angle];
+        sumImaginary += partReal[i] * sin[angle] + partImaginary[i] * cos[angle];
+        angle += step;
+        if (angle >= size) angle -= size;
       }
-      for (let out = 0; out < radix; out++) {
-        let sumReal = 0;
-        let sumImaginary = 0;
-        for (let i = 0; i < radix; i++) {
-          const angle = (i * out * length * stride) % size;
-          sumReal += partReal[i] * cos[angle] - partImaginary[i] * sin[angle];
-          sumImaginary += partReal[i] * sin[angle] + partImaginary[i] * cos[angle];
-        }
-        real[place + out * length + bin] = sumReal;
-        imaginary[place + out * length + bin] = sumImaginary;
-      }
+      this.real[to] = sumReal;
+      this.imaginary[to] = sumImaginary;
     }
   }
 }
