@@ -14,6 +14,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -83,19 +84,26 @@ def build(target: Path, model: str = DEFAULT, npm: Path | None = None) -> Weight
 
 def installed(folder: Path, package: Path) -> Path:
     """The folder, with the packages that a package.json names in it; raises BuildError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted, done = package.read_bytes(), folder / "installed.json"
-    if done.is_file() and done.read_bytes() == wanted:
+    if _holds(folder, package):
         return folder
     if (npm := shutil.which("npm")) is None:
         raise BuildError("npm isn't installed; on Debian: sudo apt install npm")
-    (folder / "package.json").write_bytes(wanted)
-    quiet = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-    run = subprocess.run([npm, "install", *quiet], cwd=folder, capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise BuildError(f"npm can't install what {package} names: {run.stderr.strip()}")
-    done.write_bytes(wanted)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as unfinished:
+        shutil.copy(package, Path(unfinished) / "package.json")
+        quiet = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+        run = subprocess.run([npm, "install", *quiet], cwd=unfinished, capture_output=True, text=True, check=False)
+        if run.returncode:
+            raise BuildError(f"npm can't install what {package} names: {run.stderr.strip()}")
+        if not _holds(folder, package):  # else another process has been faster
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(unfinished, folder.with_name(f"{Path(unfinished).name}.done"), symlinks=True).rename(folder)
     return folder
+
+
+def _holds(folder: Path, package: Path) -> bool:
+    installed = folder / "package.json"
+    return installed.is_file() and installed.read_bytes() == package.read_bytes()
 
 
 def _copy_runtime(source: Path, target: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_runtime_that_is_not_the_tested_one_is_refused(
     npm = tmp_path / "npm"
     runtime = npm / build.RUNTIME
     runtime.mkdir(parents=True)
-    (npm / "installed.json").write_bytes((ROOT / "export/page/package.json").read_bytes())
+    (npm / "package.json").write_bytes((ROOT / "export/page/package.json").read_bytes())
     for name in build.RUNTIME_FILES:
         (runtime / name).write_text("something else")
     with pytest.raises(build.BuildError, match="not the file that was tested"):
