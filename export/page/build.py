@@ -89,15 +89,18 @@ def installed(folder: Path, package: Path) -> Path:
     if (npm := shutil.which("npm")) is None:
         raise BuildError("npm isn't installed; on Debian: sudo apt install npm")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as unfinished:
-        shutil.copy(package, Path(unfinished) / "package.json")
+    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        shutil.copy(package, unfinished / "package.json")
         quiet = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
         run = subprocess.run([npm, "install", *quiet], cwd=unfinished, capture_output=True, text=True, check=False)
         if run.returncode:
             raise BuildError(f"npm can't install what {package} names: {run.stderr.strip()}")
         if not _holds(folder, package):  # else another process has been faster
             shutil.rmtree(folder, ignore_errors=True)
-            shutil.copytree(unfinished, folder.with_name(f"{Path(unfinished).name}.done"), symlinks=True).rename(folder)
+            unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 
