@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ser_edge.capture.microphone import Microphone
     from ser_edge.errors import AudioError, MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
-    from ser_edge.recognition.prediction import Prediction
+    from ser_edge.recognition.batch.tasks import FileResult
+    from ser_edge.recognition.merging import merge
+    from ser_edge.recognition.prediction import Prediction, predictions_to_frame
     from ser_edge.recognition.recognizer import Recognizer
     from ser_edge.recognition.windows import WindowConfig, Windowing
 
@@ -22,6 +24,7 @@ __version__ = "0.2.0.dev0"
 
 __all__ = [
     "AudioError",
+    "FileResult",
     "Microphone",
     "MicrophoneError",
     "ModelError",
@@ -32,14 +35,19 @@ __all__ = [
     "WindowConfig",
     "Windowing",
     "__version__",
+    "merge",
+    "predictions_to_frame",
 ]
 
 _MODULES = {
+    "FileResult": "recognition.batch.tasks",
     "Microphone": "capture.microphone",
+    "predictions_to_frame": "recognition.prediction",
     "Prediction": "recognition.prediction",
     "Recognizer": "recognition.recognizer",
     "WindowConfig": "recognition.windows",
     "Windowing": "recognition.windows",
+    "merge": "recognition.merging",
 }  # the others are in `errors`
 
 

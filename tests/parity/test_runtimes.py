@@ -16,7 +16,8 @@ from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import ModelMetadata, Normalization
 from ser_edge.models.tolerances import TOLERANCES
 from ser_export.from_keras.run import Run
-from ser_export.pipeline.model_files import export
+from ser_export.pipeline.model_files import export, keras_predict_proba
+from ser_export.pipeline.waveform_files import export_waveform
 from ser_export.verification.verify import PRECISIONS, Tolerances, verification_inputs
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks.zoo import NETWORKS
@@ -102,6 +103,12 @@ def test_the_embedding_is_what_the_last_layer_of_keras_gets(exported: Exported, 
     expected = reference.predict(exported.inputs[:50], verbose=0)
     embeddings = open_model(exported.folder / f"model{suffix}").embeddings(exported.features[:50])
     np.testing.assert_allclose(embeddings, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+
+
+def test_a_file_that_takes_samples_equals_keras(exported: Exported) -> None:
+    target = exported.folder / "model.wave.onnx"
+    report = export_waveform(exported.folder / "model.onnx", target, keras_predict_proba(exported.run))
+    assert report.max_difference <= TOLERANCES[".onnx", "float32"].inputs
 
 
 def test_tf2onnx_agrees(exported: Exported) -> None:

@@ -2,11 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy.typing as npt
 
@@ -25,6 +25,7 @@ Source = (
     | npt.ArrayLike
     | tuple[npt.ArrayLike, npt.ArrayLike]
 )
+T = TypeVar("T")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _MAX_PATH = 4096  # bytes
 
@@ -64,6 +65,44 @@ def open_source(source: Source, sample_rate: Any = None) -> Iterator[Sound]:
         from ser_edge.audio.samples.arrays import sound_of_array
 
         yield sound_of_array(any_source, sample_rate)
+
+
+def list_of_sounds(source: Any, sample_rate: Any = None) -> Sequence[Any] | None:
+    """The sounds in a list or tuple of sounds; None for one sound.
+
+    One sound are a list of numbers or of lists of numbers, (samples, rate) and (rate, samples), and an empty list with
+    a sample rate. All others are lists of sounds, those of arrays too: channels are rows or columns of one array.
+
+    Raises:
+        TypeError: sounds and numbers, or lists of numbers, in one list.
+    """
+    if not isinstance(source, list | tuple):
+        return None
+    from ser_edge.audio.samples.array_types import holds_numbers, split_rate
+
+    if not source:
+        return source if sample_rate is None else None
+    if split_rate(source) is not None or (holds_numbers(source[0]) and holds_numbers(source[-1])):
+        return None
+    for place, item in enumerate(source):
+        if holds_numbers(item):
+            advice = "(samples, rate) is a tuple, and samples in a list of sounds are arrays"
+            raise TypeError(f"{type(source).__name__} of sounds: [{place}] is a number, or a list of them; {advice}")
+        if isinstance(item, list | tuple) and split_rate(item) is None:
+            raise TypeError(f"{type(source).__name__} of sounds: [{place}] is another list; give one list of sounds")
+    return source
+
+
+def for_each(sounds: Sequence[Any], work: Callable[[Any], T]) -> list[T]:
+    """What `work` gives for each sound; what it raises gets a note that says for which."""
+    results = []
+    for place, sound in enumerate(sounds):
+        try:
+            results.append(work(sound))
+        except Exception as e:
+            e.add_note(f"in the list of sounds: [{place}]")
+            raise
+    return results
 
 
 def check_chunks(chunks: Any) -> None:
@@ -107,8 +146,8 @@ def _check_path(path: str) -> None:
         if place.is_dir():
             below = (found.suffix for found in chain(place.glob("*"), place.glob("*/*")))
             if suffix := next((suffix for suffix in below if suffix.lower() in AUDIO_SUFFIXES), None):
-                each = f'[recognizer.predict(p) for p in Path({path!r}).rglob("*{suffix}")]'
-                raise AudioError(f"{path}: a folder; predict takes one sound; type {each}", code="audio-folder")
+                each = f'predict_files(Path({path!r}).rglob("*{suffix}"))'
+                raise AudioError(f"{path}: a folder; for the sounds in it type {each}", code="audio-folder")
         elif not place.exists():
             if _URL.match(path):
                 raise AudioError(f"{path}: a URL; give the path of a file, downloaded first", code="audio-not-found")

@@ -7,11 +7,10 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 from functools import partial
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from ser_edge.cli.arguments.rules import STDIN, kept_options, parse, usage_error
 from ser_edge.errors import SerEdgeError, printable
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from ser_edge.cli.listen import ListenOptions
     from ser_edge.models.metadata import ModelMetadata
     from ser_edge.output.live_view import LiveView
-    from ser_edge.output.writers import Sink
+    from ser_edge.output.progress import Log
     from ser_edge.recognition.recognizer import Recognizer
 
 
@@ -65,15 +64,23 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _classify(options: argparse.Namespace) -> int:
-    from ser_edge.cli.predict import PredictOptions, count_undecodable, find_files, predict_files, write_results
+    from ser_edge.cli.predict import (
+        Predictions,
+        PredictOptions,
+        count_undecodable,
+        find_files,
+        predict_files,
+        write_results,
+    )
+    from ser_edge.cli.sinks import open_outputs
     from ser_edge.errors.user_warnings import capture_warnings
-    from ser_edge.output.progress import advance_within_file, log_line, progress_bar
-    from ser_edge.recognition.batch.tasks import FileResult
+    from ser_edge.output.progress import Log, advance_within_file, log_line, progress_bar
     from ser_edge.recognition.recognizer import RecognizerConfig
     from ser_edge.recognition.windows import WindowConfig
 
-    if options.format == "srt" and len(list(islice(find_files(options.paths), 2))) > 1:
-        usage_error("subtitles are for one recording; give one file")
+    one_recording = options.has_cues and options.output_dir is None
+    if one_recording and len(list(islice(find_files(options.paths), 2))) > 1:
+        usage_error("subtitles and label tracks are for one recording; give one file, --output-dir or --format text")
     try:
         windows = WindowConfig(options.window, options.hop, None if options.no_gate else options.speech)
         labels, label_map = tuple(options.labels) if options.labels else None, tuple(options.map)
@@ -92,6 +99,14 @@ def _classify(options: argparse.Namespace) -> int:
 
         print(unit(options.unit, kept_options(options)), end="")
         return 0
+    if options.print_completion:
+        from ser_edge.cli.arguments.completion import completion
+
+        print(completion(options.print_completion, metadata.labels))
+        return 0
+    log = Log(not options.quiet, options.verbose)
+    if options.verbose:
+        log.detail(_model_line(recognizer, options.threads))
     undecodable: Counter[str] = Counter()
     with ExitStack() as stack:
         stack.enter_context(capture_warnings(lambda line: log_line(f"ser-edge: {printable(line)}")))
@@ -101,43 +116,45 @@ def _classify(options: argparse.Namespace) -> int:
 
             client = stack.enter_context(cluster_client(options.cluster))
         if options.serve:
-            return _serve(options, recognizer, stack)
-        sinks, view = _open_sinks(options, metadata, stack)
-        bar = None
-        results: Iterable[FileResult]
+            return _serve(options, recognizer, log, stack)
+        outputs = open_outputs(options, metadata, stack)
+        folder, bar = outputs.folder, None
+        results: Iterable[Predictions]
         if options.mic:
             from ser_edge.cli.listen import listen_to_microphone
 
-            results = [FileResult(listen_to_microphone(recognizer, options.device, _listen_options(options, view)))]
+            results = [listen_to_microphone(recognizer, options.device, _listen_options(options, outputs.view, log))]
         else:
-            if sys.stderr.isatty() and not sys.stdout.isatty():
-                bar = stack.enter_context(progress_bar(sum(1 for _ in find_files(options.paths, Counter()))))
+            prints_here = not (options.output or folder) and sys.stdout.isatty()
+            if log.notices and sys.stderr.isatty() and not prints_here:
+                paths = find_files(options.paths, Counter())
+                total = sum(1 for path in paths if folder is None or not folder.is_complete(path))
+                bar = stack.enter_context(progress_bar(total))
             how = PredictOptions(
-                options.timeline or options.format == "srt",
+                options.timeline,
                 options.jobs,
                 client,
-                _listen_options(options, view) if STDIN in options.paths else None,
+                _listen_options(options, outputs.view, log) if STDIN in options.paths else None,
                 partial(advance_within_file, bar) if bar is not None else None,
+                log,
             )
-            files = predict_files(config, recognizer, find_files(options.paths, undecodable), how)
+            paths = find_files(options.paths, undecodable)
+            files = predict_files(config, recognizer, folder.pending(paths) if folder else paths, how)
             results = stack.enter_context(closing(files))
-        classified, failed = write_results(results, sinks, bar)
+        classified, failed = write_results(results, outputs.sinks, bar, folder, log)
     if undecodable:
         failed += count_undecodable(undecodable)
-    if options.format == "text" and classified:
-        log_line(accuracy_notice(metadata))
-    if failed and classified:
-        log_line(f"ser-edge: {classified} classified, {failed} failed")
+    if "text" in options.formats and classified:
+        log.notice(accuracy_notice(metadata))
+    if folder or (failed and classified):
+        log.notice(_summary_line(classified, failed, folder.skipped if folder else 0))
     return 1 if failed else 0
 
 
-def _serve(options: argparse.Namespace, recognizer: "Recognizer", stack: ExitStack) -> int:
+def _serve(options: argparse.Namespace, recognizer: "Recognizer", log: "Log", stack: ExitStack) -> int:
     from ser_edge.cli.serve import ServeOptions, serve
+    from ser_edge.cli.sinks import open_outputs
 
-    sinks: list[Sink] = []
-    if options.mic:  # standard output stays empty: a service's journal has better uses than two lines a second
-        opened, _ = _open_sinks(options, recognizer.metadata, stack)
-        sinks = opened if options.output else opened[1:]
     how = ServeOptions(
         options.serve[0],
         options.serve[1],
@@ -150,54 +167,34 @@ def _serve(options: argparse.Namespace, recognizer: "Recognizer", stack: ExitSta
         options.max_seconds,
         options.jobs,
         options.threads,
-        _listen_options(options, None) if options.mic else None,
+        _listen_options(options, None, log) if options.mic else None,
         options.device,
+        log,
     )
-    return serve(recognizer, how, sinks)
+    return serve(recognizer, how, open_outputs(options, recognizer.metadata, stack).sinks)
 
 
-def _open_sinks(
-    options: argparse.Namespace, metadata: "ModelMetadata", stack: ExitStack
-) -> "tuple[list[Sink], LiveView | None]":
-    """Where predictions go: a writer, or the live view of a single stream on a terminal; and the MQTT broker if any."""
-    from ser_edge.output.writers import WRITERS
+def _model_line(recognizer: "Recognizer", threads: int) -> str:
+    """What classifies, in a line."""
+    from ser_edge.models.runtimes.base import RUNTIMES
 
-    sinks: list[Sink] = []
-    if options.mqtt:
-        from ser_edge.output.mqtt import MqttWriter
-
-        sinks.append(stack.enter_context(closing(MqttWriter(options.mqtt, metadata))))
-    out = stack.enter_context(_open_output(options.output))  # last: it empties an existing file
-    stream = (options.mic and not options.serve) or options.paths == [STDIN]
-    if stream and options.format == "text" and not options.output:
-        from ser_edge.output.live_view import LiveView, can_paint
-
-        if can_paint(out):
-            view = stack.enter_context(closing(LiveView(out, metadata)))
-            return [view, *sinks], view
-    windows = options.timeline or options.format == "srt" or options.mic or STDIN in options.paths
-    return [stack.enter_context(closing(WRITERS[options.format](out, metadata, windows))), *sinks], None
+    _, runtime = RUNTIMES[recognizer.path.suffix]
+    return f"model {recognizer.metadata.name}: {recognizer.path}, {runtime}, {threads} thread{'s' * (threads > 1)}"
 
 
-def _open_output(path: str | None) -> AbstractContextManager[TextIO]:
-    if path is None:
-        return nullcontext(sys.stdout)
-    from ser_edge.audio.formats import AUDIO_SUFFIXES
-
-    if Path(path).suffix.lower() in AUDIO_SUFFIXES:
-        usage_error(f"--output {path}: would overwrite an audio file; give another name")
-    try:
-        return Path(path).open("w", encoding="utf-8", errors="backslashreplace")  # as standard output
-    except OSError as e:
-        usage_error(f"--output {printable(path)}: {e.strerror}")
+def _summary_line(classified: int, failed: int, skipped: int) -> str:
+    """How many files there were, in a line."""
+    failures = f", {failed} failed" * (failed > 0)
+    left_out = f", {skipped} skipped: their output is there (--overwrite replaces it)" * (skipped > 0)
+    return f"ser-edge: {classified} classified{failures}{left_out}"
 
 
-def _listen_options(options: argparse.Namespace, view: "LiveView | None") -> "ListenOptions":
+def _listen_options(options: argparse.Namespace, view: "LiveView | None", log: "Log") -> "ListenOptions":
     from ser_edge.audio.decoding.standard_input import RawFormat
     from ser_edge.cli.listen import ListenOptions
 
     raw = RawFormat(options.rate, options.channels, options.sample_format) if options.rate else None
-    return ListenOptions(options.duration, raw, options.channel, view)
+    return ListenOptions(options.duration, raw, options.channel, view, log)
 
 
 def accuracy_notice(metadata: "ModelMetadata") -> str:

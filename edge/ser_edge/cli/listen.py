@@ -3,12 +3,13 @@
 import io
 import os
 import signal
+import stat
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
@@ -17,7 +18,7 @@ import numpy as np
 from ser_edge.audio.sound import Channels, limit
 from ser_edge.cli.arguments.rules import STDIN
 from ser_edge.errors import AudioError
-from ser_edge.output.progress import log_line
+from ser_edge.output.progress import Log, log_line
 from ser_edge.output.writers import percent
 from ser_edge.recognition.prediction import Prediction
 from ser_edge.recognition.recognizer import Recognizer
@@ -39,6 +40,8 @@ class ListenOptions:
     raw: "RawFormat | None" = None  # of standard input without a header
     channel: int | None = None  # of the microphone; None mixes them
     view: "LiveView | None" = None  # shows the source's level and status
+    log: Log = field(default_factory=Log)
+    clock: Callable[[], float] = time.time  # seconds since the epoch
     on_health: "Callable[[Health, float], None] | None" = None  # gets a microphone's state, and its level in dBFS
     stopped: threading.Event | None = None  # ends a stream that isn't in the main thread, which gets no signals
 
@@ -69,6 +72,7 @@ class _Source:
     rate: int  # Hz
     status: Callable[[], str]  # one line for a person
     alive: Callable[[], bool] = lambda: True  # whether audio arrives, not silence that replaces it
+    lag: Callable[[], float] | None = None  # seconds from a sound to its chunk; None where it isn't live
     on_level: Callable[[float], None] | None = None  # gets the level of each chunk, in dBFS
 
 
@@ -84,10 +88,14 @@ def listen_to_microphone(
 
     rate = recognizer.metadata.features.sample_rate
     with Microphone(rate, device, options.channel) as microphone:
+        health = microphone.health
+        channels = f"{health.channels} channel{'s' * (health.channels != 1)}"
+        options.log.detail(f"microphone {health.device}: {health.rate} Hz, {channels}")
         status, alive = lambda: _capture_status(microphone.health), lambda: microphone.health.arriving
-        report = options.on_health
+        report, lag = options.on_health, lambda: microphone.health.lag
         on_level = None if report is None else lambda level: report(microphone.health, level)
-        yield from _listen(recognizer, _Source("microphone", microphone, rate, status, alive, on_level), options)
+        source = _Source("microphone", microphone, rate, status, alive, lag, on_level)
+        yield from _listen(recognizer, source, options)
         health = microphone.health
     if incidents := capture_incidents(health):
         log_line(f"ser-edge: {incidents}")
@@ -118,7 +126,9 @@ def listen_to_stdin(recognizer: Recognizer, options: ListenOptions) -> Generator
     stdin = _standard_input()
     with raw_sound(stdin, options.raw) if options.raw else pipe_sound(stdin, STDIN) as sound:
         status = f"standard input  {sound.rate / 1000:g} kHz"
-        yield from _listen(recognizer, _Source(STDIN, sound.chunks, sound.rate, lambda: status), options)
+        options.log.detail(status)
+        lag = None if _is_file(stdin) else lambda: 0.0
+        yield from _listen(recognizer, _Source(STDIN, sound.chunks, sound.rate, lambda: status, lag=lag), options)
 
 
 def _standard_input() -> BinaryIO:
@@ -130,6 +140,14 @@ def _standard_input() -> BinaryIO:
     return open(sys.stdin.fileno(), "rb", closefd=False)
 
 
+def _is_file(stdin: BinaryIO) -> bool:
+    """Whether it was recorded before, as with `< talk.wav`; a pipe may be live."""
+    try:
+        return stat.S_ISREG(os.fstat(stdin.fileno()).st_mode)
+    except (AttributeError, OSError, ValueError):  # no file of the system
+        return True
+
+
 def _listen(recognizer: Recognizer, source: _Source, options: ListenOptions) -> Iterator[Prediction]:
     view, systemd = options.view, notifier()
     labels: Counter[str] = Counter()
@@ -138,13 +156,19 @@ def _listen(recognizer: Recognizer, source: _Source, options: ListenOptions) -> 
     stopped = options.stopped
     chunks = _until_signal(source.chunks) if stopped is None else _until_set(source.chunks, stopped)
     samples = None if options.duration is None else round(options.duration * source.rate)
+
+    def timed(prediction: Prediction) -> Prediction:
+        if source.lag is None:
+            return prediction
+        return prediction.at_time(options.clock() - source.lag() - (stream.seconds - prediction.end))
+
     if systemd:
         systemd.ready()
     try:
         for chunk in limit(chunks, samples):
             for prediction in stream.accept_channels(chunk if chunk.ndim == 2 else chunk[:, None]):
                 labels[prediction.label] += 1
-                yield prediction
+                yield timed(prediction)
             if view:
                 view.update(_level(chunk), source.status())
             if source.on_level:
@@ -153,13 +177,13 @@ def _listen(recognizer: Recognizer, source: _Source, options: ListenOptions) -> 
                 systemd.tick(source.alive, source.status)
         for prediction in stream.input_finished():
             labels[prediction.label] += 1
-            yield prediction
+            yield timed(prediction)
     finally:
         if view:
             view.close()  # before the summary is printed
         if systemd:
             systemd.close()
-    log_line(f"ser-edge: {StreamSummary(stream.seconds, dict(labels), time.thread_time() - began)}")
+    options.log.notice(f"ser-edge: {StreamSummary(stream.seconds, dict(labels), time.thread_time() - began)}")
 
 
 def notifier() -> "SystemdNotifier | None":

@@ -1,18 +1,21 @@
 """Classifies files: finds them, chooses one process, a process pool or a Dask cluster, and writes the predictions."""
 
+import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_edge.cli.arguments.rules import STDIN
-from ser_edge.errors import AudioError
+from ser_edge.errors import AudioError, OutputError
 from ser_edge.errors.native_stderr import keep_freed_memory
-from ser_edge.output.progress import finish_file, log_line
-from ser_edge.recognition.batch.tasks import FileResult, OnProgress, default_jobs, predict_file, worth_processes
+from ser_edge.output.progress import Log, finish_file, log_line
+from ser_edge.recognition.batch.tasks import FileResult
+from ser_edge.recognition.classifier import OnProgress
+from ser_edge.recognition.prediction import Prediction
 from ser_edge.recognition.recognizer import Recognizer, RecognizerConfig
 
 if TYPE_CHECKING:
@@ -20,9 +23,10 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ser_edge.cli.listen import ListenOptions
+    from ser_edge.output.folder import OutputFolder
     from ser_edge.output.writers import Sink
 
-_LOOK_AHEAD = 64  # files that are sized before choosing how to classify them; so many are worth starting processes for
+Predictions = FileResult | Generator[Prediction, None, None]  # of an input: iterating them raises its error
 
 
 @dataclass(frozen=True)
@@ -34,18 +38,22 @@ class PredictOptions:
     client: "Client | None" = None  # of a Dask cluster that classifies them
     stdin: "ListenOptions | None" = None  # how `-` is classified
     on_progress: OnProgress | None = None  # called within a long file, where this process classifies it
+    log: Log = field(default_factory=Log)
 
 
 def predict_files(
     config: RecognizerConfig, recognizer: Recognizer, paths: Iterable[str], options: PredictOptions
-) -> Generator[FileResult, None, None]:
+) -> Generator[Predictions, None, None]:
     """Classifies files, and `-`, in their order.
 
     Args:
-        config: builds the recognizers of other processes and machines.
+        config: builds the recognizers of other machines.
         recognizer: this process's.
         paths: taken as they are needed.
         options: how they are classified.
+
+    Yields:
+        The predictions of each input.
 
     Raises:
         SerEdgeError: no further file can be classified.
@@ -53,53 +61,70 @@ def predict_files(
     if options.client is not None:
         from ser_edge.recognition.batch.dask_backend import predict_in_cluster
 
+        workers = len(options.client.nthreads())  # type: ignore[no-untyped-call]
+        options.log.detail(f"classified by a Dask cluster, now of {workers} worker{'s' * (workers != 1)}")
         yield from predict_in_cluster(options.client, config, recognizer.metadata, paths, options.timeline)
         return
-    paths = iter(paths)
-    first = list(islice(paths, _LOOK_AHEAD))
-    paths = chain(first, paths)
-    jobs = 1
-    if len(first) > 1:
-        keep_freed_memory()
-        many = len(first) == _LOOK_AHEAD or worth_processes(first)
-        jobs = options.jobs or (default_jobs(config.threads) if many else 1)
-    if jobs > 1 and options.stdin is None:
-        from ser_edge.recognition.batch.process_pool import predict_in_processes
 
-        same = replace(config, model=str(recognizer.path))  # already found here
-        yield from predict_in_processes(same, paths, jobs, options.timeline)
-        return
-    for path in paths:
+    def classify(path: str) -> Generator[Prediction, None, None]:
         if path == STDIN and options.stdin is not None:
             from ser_edge.cli.listen import listen_to_stdin
 
-            yield FileResult(listen_to_stdin(recognizer, options.stdin))
-        else:
-            yield FileResult(predict_file(recognizer, path, options.timeline, options.on_progress))
+            return listen_to_stdin(recognizer, options.stdin)
+        return recognizer.file_predictions(path, options.timeline, options.on_progress)
+
+    paths = iter(paths)
+    first = list(islice(paths, 2))
+    paths = chain(first, paths)
+    if len(first) < 2:
+        yield from map(classify, first)
+        return
+    from ser_edge.recognition.batch.files import map_files
+
+    def log_processes(jobs: int) -> None:
+        options.log.detail(f"classified in {jobs} processes")
+
+    keep_freed_memory()
+    jobs = options.jobs if options.stdin is None else 1
+    yield from map_files(recognizer, paths, jobs, options.timeline, classify, log_processes)
 
 
 def write_results(
-    results: Iterable[FileResult], sinks: Sequence["Sink"], bar: "tqdm[None] | None" = None
+    results: Iterable[Predictions],
+    sinks: Sequence["Sink"],
+    bar: "tqdm[None] | None" = None,
+    folder: "OutputFolder | None" = None,
+    log: Log = Log(),  # noqa: B008 - frozen
 ) -> tuple[int, int]:
-    """Writes predictions to all sinks as they come; a file that fails gets a line on standard error.
+    """Writes predictions to all sinks, and to a folder if given, as they come; what fails is a line on standard error.
 
     Returns:
         (files classified, files failed)
     """
     classified = failed = 0
     for result in results:
+        began, last = time.perf_counter(), None
         try:
-            with closing(iter(result)) as predictions:
+            with closing(iter(result)) as predictions, folder.files() if folder else nullcontext() as files:
                 for prediction in predictions:
-                    for sink in sinks:
+                    for sink in (*sinks, files) if files else sinks:
                         sink.write(prediction)
+                    last = prediction
             classified += 1
-        except AudioError as error:
+            if log.details and last:
+                taken = result.seconds if isinstance(result, FileResult) else None
+                log.detail(_timing(last, taken or time.perf_counter() - began))
+        except (AudioError, OutputError) as error:
             log_line(f"ser-edge: {error}")
             failed += 1
         if bar is not None:
             finish_file(bar)
     return classified, failed
+
+
+def _timing(last: Prediction, seconds: float) -> str:
+    """How long a file took, in a line, by its last prediction."""
+    return f"{last.path}: {last.end:.1f} s of sound in {seconds:.3f} s"
 
 
 def find_files(paths: Iterable[str], undecodable: Counter[str] | None = None) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,8 @@ from ser_edge.cli.listen import ListenOptions, listen_to_microphone, notifier
 from ser_edge.cli.predict import write_results
 from ser_edge.errors import RuntimeUnavailable
 from ser_edge.errors.install_hints import install_extra
-from ser_edge.output.progress import log_line
-from ser_edge.recognition.batch.tasks import FileResult, default_jobs
+from ser_edge.output.progress import Log
+from ser_edge.recognition.batch.tasks import default_jobs
 from ser_edge.recognition.recognizer import Recognizer
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class ServeOptions:
     threads: int = 1  # of an inference
     microphone: ListenOptions | None = None  # None captures nothing
     device: int | str | None = None
+    log: Log = field(default_factory=Log)
 
 
 def serve(recognizer: Recognizer, options: ServeOptions, sinks: "Sequence[Sink]") -> int:
@@ -84,7 +85,7 @@ def serve(recognizer: Recognizer, options: ServeOptions, sinks: "Sequence[Sink]"
     def on_start() -> None:
         host, port = sockets[0].getsockname()[:2]
         place = f"http://{f'[{host}]' if ':' in host else host}:{port}{options.root_path}/"
-        log_line(f"ser-edge: serving {place} with model {recognizer.metadata.name}; Ctrl-C ends")
+        options.log.notice(f"ser-edge: serving {place} with model {recognizer.metadata.name}; Ctrl-C ends")
         if systemd:
             systemd.ready()
         if broadcast and capture:
@@ -109,7 +110,7 @@ def serve(recognizer: Recognizer, options: ServeOptions, sinks: "Sequence[Sink]"
     if broadcast and options.microphone:
         listening = replace(options.microphone, on_health=broadcast.health)
         capture = _Capture(recognizer, options.device, listening, [broadcast, *sinks], server.stop)
-    log_line(options.notice)
+    options.log.notice(options.notice)
     server.run(sockets=sockets)
     return capture.result() if capture else 0
 
@@ -161,7 +162,7 @@ class _Capture:
 
     def _run(self) -> None:
         try:
-            _, self._failed = write_results([FileResult(self._predictions())], self._sinks)
+            _, self._failed = write_results([self._predictions()], self._sinks)
         except Exception as error:
             self._error = error
         finally:

@@ -4,9 +4,18 @@ from ser_edge.errors.exceptions import (
     AudioError,
     MicrophoneError,
     ModelError,
+    OutputError,
     RuntimeUnavailable,
     SerEdgeError,
     printable,
 )
 
-__all__ = ["AudioError", "MicrophoneError", "ModelError", "RuntimeUnavailable", "SerEdgeError", "printable"]
+__all__ = [
+    "AudioError",
+    "MicrophoneError",
+    "ModelError",
+    "OutputError",
+    "RuntimeUnavailable",
+    "SerEdgeError",
+    "printable",
+]

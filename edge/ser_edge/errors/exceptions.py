@@ -2,6 +2,7 @@
 
     SerEdgeError              exit code
     ├── AudioError                1   this file, stream or array can't be classified; the next one may be fine
+    ├── OutputError               1   an output file that can't be written; the next one may be fine
     ├── MicrophoneError           3   no usable microphone
     └── ModelError                4   the model file can't be used
         └── RuntimeUnavailable    4   the library that runs it is missing or doesn't load
@@ -36,6 +37,12 @@ class AudioError(SerEdgeError):
     """A file, stream or array without audio that can be classified."""
 
     code = "audio"
+
+
+class OutputError(SerEdgeError):
+    """A file of `--output-dir` that can't be written."""
+
+    code = "output-unwritable"
 
 
 class MicrophoneError(SerEdgeError):

@@ -40,7 +40,7 @@ class FileModel(Model):
         runtime: Runtime = getattr(import_module(module), name)(self._content, str(path), threads)
         super().__init__(metadata, runtime, path)
         self._absolute = path.absolute()  # whatever the working directory is later
-        self._threads = threads
+        self.threads = threads
 
     def digest(self) -> str:
         """BLAKE2b of the file, 128 bits."""
@@ -51,7 +51,7 @@ class FileModel(Model):
     def __reduce__(self) -> "tuple[Callable[..., Model], tuple[str, bool, int, str, ChosenLabels | None]]":
         bundled = self._absolute.parent == BUNDLED
         place = self._absolute.name if bundled else str(self._absolute)
-        return _unpickle, (place, bundled, self._threads, self.digest(), self._chosen)
+        return _unpickle, (place, bundled, self.threads, self.digest(), self._chosen)
 
 
 @lru_cache(maxsize=1)  # a process of a pool gets the same model with each of its tasks

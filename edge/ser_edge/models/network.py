@@ -39,6 +39,8 @@ class Model:
         ModelError: the network doesn't fit the metadata.
     """
 
+    threads = 1  # for one inference
+
     def __init__(
         self, metadata: ModelMetadata, runtime: Runtime, path: Path | None = None, front_end: FrontEnd | None = None
     ):

@@ -1,6 +1,7 @@
 """Predictions published to an MQTT broker, for Home Assistant, Node-RED or any other subscriber.
 
-    <topic>                  a message for each prediction: a line of `--format json`
+    <topic>                  a line of `--format json` for each prediction; of live sound, when the label changes and
+                             every `EVERY` seconds, as recorders keep every message
     <topic>/availability     online or offline, retained; the broker itself publishes offline if the connection is lost
     homeassistant/sensor/... how Home Assistant discovers it (`home_assistant`), retained
 
@@ -9,6 +10,7 @@ A broker that goes away stops nothing: up to `_MAX_QUEUED` predictions wait for 
 
 import json
 import os
+import re
 import sys
 import time
 from dataclasses import dataclass, field
@@ -29,12 +31,13 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client
     from paho.mqtt.reasoncodes import ReasonCode
 
+EVERY = 10.0  # seconds until a label that hasn't changed is published again
 USER, PASSWORD = "SER_EDGE_MQTT_USER", "SER_EDGE_MQTT_PASSWORD"  # environment variables, which `ps` doesn't show
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _KEEP_ALIVE = 30  # seconds; after half as long again without a message the broker publishes offline
 _RETRY, _MAX_RETRY = 1, 30  # seconds between attempts to reconnect: the first, and the longest
-_MAX_QUEUED = 1000  # predictions that wait for the broker: eight minutes of listening
+_MAX_QUEUED = 1000  # predictions that wait for the broker: hours of listening, or eight minutes of every window
 _MAX_TOPIC = 1000  # bytes; MQTT takes 65535 with all that is added to it
 
 
@@ -59,7 +62,9 @@ class Broker:
 
     @classmethod
     def of(cls, url: str) -> "Broker":
-        """Parses mqtt://[user[:password]@]host[:port]/topic, or mqtts://; the environment may hold user and password.
+        """Parses mqtt://[user[:password]@]host[:port][/topic], or mqtts://; the environment may hold user and password.
+
+        Without a topic it is ser-edge/ and this machine's name.
 
         Raises:
             ValueError: not such a URL; the message doesn't repeat it, as it may hold a password.
@@ -67,12 +72,14 @@ class Broker:
         try:
             parts = urlsplit(url)
             port = parts.port or _PORTS[parts.scheme]
-            topic = unquote(parts.path).strip("/")
-            valid = parts.hostname and topic and not (parts.query or parts.fragment)
+            topic = unquote(parts.path).strip("/") or _default_topic()
+            valid = parts.hostname and not (parts.query or parts.fragment)
             if not valid or set(topic) & set("+#\0") or len(topic.encode()) > _MAX_TOPIC:
                 raise ValueError
         except (KeyError, ValueError) as e:
-            raise ValueError("must be like mqtt://host/topic or mqtts://user@host:8883/topic; no + # ? in it") from e
+            raise ValueError(
+                "must be like mqtt://host, mqtt://host/topic or mqtts://user@host:8883/topic; no + # ? in it"
+            ) from e
         user = unquote(parts.username or "") or os.environ.get(USER)
         password = unquote(parts.password or "") or os.environ.get(PASSWORD)
         return cls(parts.hostname or "", port, topic, parts.scheme == "mqtts", user, password)
@@ -89,6 +96,7 @@ class MqttWriter:
     Args:
         broker: where.
         metadata: of the model that predicts.
+        every: seconds of live sound after which a label that hasn't changed is published again; 0 for every window.
         timeouts: how long to wait for the broker.
 
     Raises:
@@ -96,11 +104,15 @@ class MqttWriter:
         SerEdgeError: no broker answers there, or it refuses the connection.
     """
 
-    def __init__(self, broker: Broker, metadata: ModelMetadata, timeouts: MqttTimeouts | None = None):
+    def __init__(
+        self, broker: Broker, metadata: ModelMetadata, every: float = EVERY, timeouts: MqttTimeouts | None = None
+    ):
         paho = _paho()
         self._timeouts = timeouts or MqttTimeouts()
         self._topic, self._availability = broker.topic, f"{broker.topic}/availability"
         self._discovery = discovery(broker.topic, self._availability, metadata)
+        self._every = every
+        self._published: Prediction | None = None  # the last one of live sound
         self._answered = Event()
         self._refusal = ""
         self._away = self._closing = False
@@ -138,7 +150,12 @@ class MqttWriter:
             raise SerEdgeError(f"--mqtt {broker}: {why}", code="mqtt-refused")
 
     def write(self, prediction: Prediction) -> None:
-        """Publishes one prediction, or queues it until the broker is back."""
+        """Publishes one prediction, or queues it until the broker is back; one of live sound only if it is due."""
+        if prediction.time is not None:
+            last = self._published
+            if last and last.label == prediction.label and prediction.end - last.end < self._every:
+                return
+            self._published = prediction
         while self._waiting >= _MAX_QUEUED and self._client.is_connected():  # files are classified faster than sent
             time.sleep(0.01)
         if self._waiting < _MAX_QUEUED:
@@ -194,6 +211,14 @@ class MqttWriter:
             self._notices.remove(number)
         else:
             self._confirmed += 1
+
+
+def _default_topic() -> str:
+    """For a URL without one: so that two machines don't share a topic, by this one's name."""
+    from socket import gethostname
+
+    host = re.sub(r"[^\w.-]+", "-", gethostname(), flags=re.ASCII).strip("-")
+    return f"ser-edge/{host}" if host else "ser-edge"
 
 
 def _log_unless_terminal(text: str) -> None:

@@ -1,7 +1,8 @@
-"""A progress bar on standard error, and lines that don't tear it."""
+"""A progress bar on standard error, lines that don't tear it, and which of them are printed."""
 
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ser_edge.errors.native_stderr import STDERR_LOCK
@@ -42,3 +43,21 @@ def log_line(line: str) -> None:
             tqdm.tqdm.write(line, file=sys.stderr)
         else:
             print(line, file=sys.stderr)
+
+
+@dataclass(frozen=True)
+class Log:
+    """What is printed on standard error beside errors and warnings."""
+
+    notices: bool = True  # the accuracy, summaries and progress; not with --quiet
+    details: bool = False  # what is used, and how long it takes; with --verbose
+
+    def notice(self, line: str) -> None:
+        """Prints a notice."""
+        if self.notices:
+            log_line(line)
+
+    def detail(self, line: str) -> None:
+        """Prints a detail."""
+        if self.details:
+            log_line(f"ser-edge: {line}")

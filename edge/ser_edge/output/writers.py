@@ -2,15 +2,14 @@
 
 import csv
 import json
+import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Protocol, TextIO
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, TextIO
 
 from ser_edge.errors import printable
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
-
-_DIGITS = 4  # of a probability: float32 and int8 runtimes differ behind it
+from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction, round_ratio
 
 
 class Sink(Protocol):
@@ -23,17 +22,13 @@ class Sink(Protocol):
         """Writes what was held back."""
 
 
+@dataclass(eq=False)
 class Writer(Sink):
-    """A sink that prints to a stream; what `write` and `close` print is flushed when they return.
+    """A sink that prints to a stream; what `write` and `close` print is flushed when they return."""
 
-    Args:
-        out: the stream; stays open.
-        metadata: of the model that predicts; its labels are the columns.
-        windows: each input gives several predictions, so their times are printed.
-    """
-
-    def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False):
-        self._out = out
+    out: TextIO  # stays open
+    metadata: ModelMetadata  # of the model that predicts; its labels are the columns
+    windows: bool = False  # each input gives several predictions, so their times are printed
 
 
 class TextWriter(Writer):
@@ -41,82 +36,95 @@ class TextWriter(Writer):
 
     BAR = 10  # characters
 
-    def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False):
-        super().__init__(out, metadata, windows)
-        self._windows = windows
-        self._width = max(map(len, (*metadata.labels, UNCERTAIN, NO_SPEECH)))
-
     def write(self, prediction: Prediction) -> None:
         """One line, aligned with the others."""
-        time = f"{_clock(prediction.start)}-{_clock(prediction.end)}" if self._windows else ""
-        label, path = f"{prediction.label:{self._width}}", printable(prediction.path or "")
-        columns = [time, label, self._confidence(prediction), path]
-        print("  ".join(filter(None, columns)).rstrip(), file=self._out, flush=True)
+        time = f"{_clock(prediction.start)}-{_clock(prediction.end)}" if self.windows else ""
+        width = max(map(len, (*self.metadata.labels, UNCERTAIN, NO_SPEECH)))
+        columns = [time, f"{prediction.label:{width}}", self._confidence(prediction, width)]
+        columns.append(printable(prediction.path or ""))
+        print("  ".join(filter(None, columns)).rstrip(), file=self.out, flush=True)
 
-    def _confidence(self, prediction: Prediction) -> str:
+    def _confidence(self, prediction: Prediction, width: int) -> str:
         first, second = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:2]
         bar = "#" * int(printed_ratio(first[1]) * self.BAR + 0.5)  # equal figures have equal bars
         # The label is the likeliest emotion already, unless it is `uncertain`.
         word, (other, probability) = ("like", first) if prediction.label == UNCERTAIN else ("then", second)
-        text = f"{percent(first[1]):>5}  {bar:.<{self.BAR}}  {word} {other:{self._width}} {percent(probability):>5}"
+        text = f"{percent(first[1]):>5}  {bar:.<{self.BAR}}  {word} {other:{width}} {percent(probability):>5}"
         return " " * len(text) if prediction.label == NO_SPEECH else text
 
 
 class JsonWriter(Writer):
-    """JSON lines: one object a line, the fields of `Prediction`."""
+    """JSON lines: one object a line, the fields of `Prediction`; `time` is one of live sound alone."""
 
     def write(self, prediction: Prediction) -> None:
         """One object."""
-        print(json_line(prediction), file=self._out, flush=True)
+        print(json_line(prediction), file=self.out, flush=True)
 
 
+@dataclass(eq=False)
 class CsvWriter(Writer):
-    """CSV with a header: path, start, end, label, confidence, speech, then a column for each label's probability."""
+    """CSV with a header: path, start, end, label, confidence, speech, a column for each label's probability.
 
-    def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False):
-        super().__init__(out, metadata, windows)
-        self._csv = csv.writer(out, lineterminator="\n")
-        self._csv.writerow(["path", "start", "end", "label", "confidence", "speech", *metadata.labels])
+    Live sound has another one, `time`, which the first prediction decides: so the header is written with it.
+    """
+
+    def __post_init__(self) -> None:
+        self._csv = csv.writer(self.out, lineterminator="\n")
+        self._has_header = self._has_time = False
 
     def write(self, prediction: Prediction) -> None:
         """One row; what is None is empty."""
+        if not self._has_header:
+            self._write_header(prediction.time is not None)
         p = prediction
-        numbers = map(_rounded, (p.confidence, p.speech, *p.probabilities.values()))
-        self._csv.writerow([p.path, p.start, p.end, p.label, *numbers])
-        self._out.flush()
+        numbers = map(round_ratio, (p.confidence, p.speech, *p.probabilities.values()))
+        self._csv.writerow([p.path, p.start, p.end, p.label, *numbers, *[p.time] * self._has_time])
+        self.out.flush()
+
+    def close(self) -> None:
+        """Writes the header where nothing was predicted."""
+        if not self._has_header:
+            self._write_header(has_time=False)
+            self.out.flush()
+
+    def _write_header(self, has_time: bool) -> None:
+        self._has_header, self._has_time = True, has_time
+        columns = ["path", "start", "end", "label", "confidence", "speech", *self.metadata.labels]
+        self._csv.writerow([*columns, *["time"] * has_time])
 
 
 @dataclass(frozen=True)
 class _Cue:
-    """A subtitle: equal labels in a row. Times in milliseconds, the unit of the format."""
+    """A subtitle or a label: equal predictions in a row. Times in milliseconds."""
 
     begin: int
     end: int
     label: str
-    confidences: tuple[float, ...]
+    confidences: float  # their sum
+    windows: int = 1
 
-    def continues(self, earlier: "_Cue") -> bool:
-        fits = self.end - earlier.begin <= SrtWriter.LONGEST
-        return fits and (self.begin, self.label) == (earlier.end, earlier.label)
+    def joined(self, later: "_Cue") -> "_Cue":
+        sums = self.confidences + later.confidences, self.windows + later.windows
+        return _Cue(self.begin, later.end, self.label, *sums)
 
-    def __str__(self) -> str:
-        mean = sum(self.confidences) / len(self.confidences)
-        text = self.label if self.label == UNCERTAIN else f"{self.label} {percent(mean)}"
-        return f"{_timecode(self.begin)} --> {_timecode(self.end)}\n{text}\n"
+    @property
+    def text(self) -> str:
+        return self.label if self.label == UNCERTAIN else f"{self.label} {percent(self.confidences / self.windows)}"
 
 
-class SrtWriter(Writer):
-    """SubRip subtitles of one input, for a video player; nothing is shown where nobody speaks.
+@dataclass(eq=False)
+class CueWriter(Writer):
+    """Cues of one input, which follow each other, for players and editors; there is none where nobody speaks.
 
-    Windows overlap and subtitles must not, so a cue lasts from the end of the window before to the end of its own.
-    Equal labels in a row share a cue, with their mean confidence, up to `LONGEST`, so that a stream's cues aren't held
-    back any longer.
+    Windows overlap and cues must not, so a cue lasts from the end of the window before to the end of its own. Equal
+    labels in a row share a cue, with their mean confidence, up to `LONGEST`.
     """
 
-    LONGEST = 5000  # ms; only a single window may be longer
+    LONGEST: ClassVar[float] = (
+        5000  # ms; only a single window may be longer. A stream's cues aren't held back any longer.
+    )
 
-    def __init__(self, out: TextIO, metadata: ModelMetadata, windows: bool = False):
-        super().__init__(out, metadata, windows)
+    def __post_init__(self) -> None:
         self._covered = 0  # ms: end of the windows so far
         self._cues = 0
         self._pending: _Cue | None = None
@@ -127,9 +135,10 @@ class SrtWriter(Writer):
         if end <= begin:  # adds nothing
             return
         self._covered = end
-        cue = _Cue(begin, end, prediction.label, (prediction.confidence,))
-        if self._pending and cue.continues(self._pending):
-            self._pending = _Cue(self._pending.begin, end, cue.label, self._pending.confidences + cue.confidences)
+        cue = _Cue(begin, end, prediction.label, prediction.confidence)
+        last = self._pending
+        if last and (last.end, last.label) == (begin, cue.label) and end - last.begin <= self.LONGEST:
+            self._pending = last.joined(cue)
             return
         self.close()
         self._pending = None if prediction.label == NO_SPEECH else cue
@@ -138,17 +147,65 @@ class SrtWriter(Writer):
         """Prints the last cue."""
         if self._pending:
             self._cues += 1
-            print(f"{self._cues}\n{self._pending}", file=self._out, flush=True)
+            print(self._lines(self._pending), file=self.out, flush=True)
         self._pending = None
+
+    def _lines(self, cue: _Cue) -> str:
+        raise NotImplementedError
+
+
+class SrtWriter(CueWriter):
+    """SubRip subtitles, for video players."""
+
+    def _lines(self, cue: _Cue) -> str:
+        return f"{self._cues}\n{_timecode(cue.begin)} --> {_timecode(cue.end)}\n{cue.text}\n"
+
+
+@dataclass(eq=False)
+class VttWriter(CueWriter):
+    """WebVTT subtitles, for the web: `<track>` of HTML."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        print("WEBVTT\n", file=self.out, flush=True)
+
+    def _lines(self, cue: _Cue) -> str:
+        text = cue.text.replace("&", "&amp;").replace("<", "&lt;")
+        return f"{_timecode(cue.begin, '.')} --> {_timecode(cue.end, '.')}\n{text}\n"
+
+
+class AudacityWriter(CueWriter):
+    """A label track of Audacity, which other editors import too: start, end and label, with tabs between them."""
+
+    LONGEST = math.inf
+
+    def _lines(self, cue: _Cue) -> str:
+        return f"{cue.begin / 1000:.3f}\t{cue.end / 1000:.3f}\t{cue.label}"
+
+
+class MergingSink(Sink):
+    """Passes equal neighbouring windows on as one (`recognition.merging`)."""
+
+    def __init__(self, sink: Sink):
+        from ser_edge.recognition.merging import Merger  # only for --merge
+
+        self._sink, self._merger = sink, Merger()
+
+    def write(self, prediction: Prediction) -> None:
+        """Writes the merged one before, unless this prediction continues it."""
+        for merged in self._merger.accept(prediction):
+            self._sink.write(merged)
+
+    def close(self) -> None:
+        """Writes the last one."""
+        for merged in self._merger.finish():
+            self._sink.write(merged)
+        self._sink.close()
 
 
 def json_line(prediction: Prediction) -> str:
     """A prediction as a JSON object; non-ASCII paths are escaped, so any reader takes them."""
-    record = asdict(prediction)
-    record["confidence"] = _rounded(prediction.confidence)
-    record["probabilities"] = {label: _rounded(p) for label, p in prediction.probabilities.items()}
-    record["speech"] = _rounded(prediction.speech)
-    return json.dumps(record)
+    return json.dumps(prediction.to_dict())
 
 
 def percent(ratio: float, digits: int = 0) -> str:
@@ -169,20 +226,23 @@ def printed_ratio(ratio: float) -> float:
     return float(f"{100 * ratio:.0f}") / 100
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DIGITS)
-
-
 def _clock(seconds: float) -> str:
     """mm:ss.s; minutes go on counting after the hour."""
     minutes, tenths = divmod(round(10 * seconds), 600)
     return f"{minutes:02}:{tenths / 10:04.1f}"
 
 
-def _timecode(milliseconds: int) -> str:
-    """HH:MM:SS,mmm, as SubRip wants it."""
+def _timecode(milliseconds: int, point: str = ",") -> str:
+    """HH:MM:SS,mmm."""
     seconds, milliseconds = divmod(milliseconds, 1000)
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02},{milliseconds:03}"
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{point}{milliseconds:03}"
 
 
-WRITERS: dict[str, Callable[..., Writer]] = {"text": TextWriter, "json": JsonWriter, "csv": CsvWriter, "srt": SrtWriter}
+WRITERS: dict[str, Callable[..., Writer]] = {
+    "text": TextWriter,
+    "json": JsonWriter,
+    "csv": CsvWriter,
+    "srt": SrtWriter,
+    "vtt": VttWriter,
+    "audacity": AudacityWriter,
+}

@@ -1,36 +1,29 @@
-"""`Recognizer`: `predict` gives one `Prediction` for a path or an array, `stream` one per window of a signal."""
+"""`Recognizer`: sounds, lists of sounds, files and signals to `Prediction`s and embeddings."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import chain
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from ser_edge.audio.downmix import mono_blocks
-from ser_edge.audio.resampling import resample
-from ser_edge.audio.sound import SILENCE_PEAK, Samples, Sound
-from ser_edge.audio.sources import Source, check_chunks, open_source
-from ser_edge.errors import RuntimeUnavailable
-from ser_edge.errors.user_warnings import deprecated, warn
-from ser_edge.models.bundled.names import DEFAULT
-from ser_edge.models.loader import open_model
+from ser_edge.audio.sources import Source, check_chunks, for_each, list_of_sounds
+from ser_edge.errors.user_warnings import deprecated
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.models.network import Model
-from ser_edge.recognition.prediction import NO_SPEECH, Prediction
+from ser_edge.recognition.classifier import SoundClassifier
+from ser_edge.recognition.prediction import Prediction
 from ser_edge.recognition.windows import WindowConfig
 
 if TYPE_CHECKING:
+    from ser_edge.recognition.batch.tasks import FileResult
     from ser_edge.recognition.streaming import Stream
-    from ser_edge.recognition.voice_activity.utterance_gate import Speech
 
-UTTERANCE = 60.0  # seconds; a longer recording is classified window by window, and those with speech are averaged
+# What a list holds if it is a list of sounds; a list of numbers is one sound.
+SoundT = TypeVar("SoundT", bound="str | bytes | PathLike[str] | npt.NDArray[Any] | tuple[npt.ArrayLike, npt.ArrayLike]")
 
 
-class Recognizer:
+class Recognizer(SoundClassifier):
     """Recognises emotions in speech. Opens its model once; keep it for many sounds.
 
     It can be used from any number of threads at the same time, and after a fork. A copy shares its model. A pickled one
@@ -56,67 +49,39 @@ class Recognizer:
             sense.
     """
 
-    def __init__(
-        self,
-        model: str | PathLike[str] | Model = DEFAULT,
-        threads: int = 1,
-        threshold: float | None = None,
-        windowing: WindowConfig | None = None,
-        channel: int | None = None,
-        labels: Iterable[str] | None = None,
-        label_map: Mapping[str, str] | None = None,
-    ):
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise ValueError(f"threshold={threshold!r}: must be 0 to 1")
-        if channel is not None and (isinstance(channel, bool) or not hasattr(channel, "__index__") or channel < 1):
-            raise ValueError(f"channel={channel!r}: must be a whole number, 1 for the first")
-        self._model = model if isinstance(model, Model) else open_model(model, threads)
-        if labels is not None or label_map:
-            from ser_edge.models.labels import ChosenLabels  # not needed for the model's own
-
-            chosen = ChosenLabels.of(self._model.file_metadata.labels, labels, label_map)
-            self._model = self._model.with_labels(chosen)
-        self._threshold = self.metadata.threshold if threshold is None else threshold
-        self._windowing = windowing or WindowConfig()
-        self._windowing.frames(self.metadata.features)
-        self._channel = channel
-        self._gate_unavailable = False
-
-    @property
-    def metadata(self) -> ModelMetadata:
-        """The model file's metadata: labels (those chosen, if any were), front-end, measured accuracy."""
-        return self._model.metadata
-
-    @property
-    def description(self) -> ModelMetadata:
-        """Deprecated name of `metadata`."""
-        deprecated("Recognizer.description", "metadata")
-        return self.metadata
-
-    @property
-    def path(self) -> Path:
-        """The model file."""
-        return self._model.path
-
+    @overload
+    def predict(self, source: list[SoundT], sample_rate: float | None = None) -> list[Prediction]: ...
+    @overload
     def predict(
-        self, source: Source, sample_rate: float | None = None, progress: Callable[[float, float], None] | None = None
-    ) -> Prediction:
-        """Predicts the emotion of one sound.
+        self,
+        source: Source,
+        sample_rate: float | None = None,
+        progress: Callable[[float, float], None] | None = None,
+    ) -> Prediction: ...
+    def predict(
+        self,
+        source: Any,
+        sample_rate: float | None = None,
+        progress: Callable[[float, float], None] | None = None,
+    ) -> Prediction | list[Prediction]:
+        """Predicts the emotion of a sound, or of each sound in a list.
 
         Args:
             source: the path of a sound file; a binary file object that holds one; samples, as (samples,), (samples,
                 channels) or (channels, samples), in an array, a list or a tensor; or (samples, rate), (rate, samples).
+                Or a list of these, in which samples are arrays: a list of numbers, or of such lists, is one sound.
             sample_rate: Hz of samples; not for files.
-            progress: called with the seconds done and the seconds of all, while a file of over a minute is classified.
+            progress: called with the seconds done and the seconds of all, while a file of over a minute is classified;
+                not for lists, for which there is `predict_files`.
 
         Returns:
             The prediction, for `start` to `end`: the whole sound if the front-end trims it to the speech, else as much
             of the beginning as the network takes. Its label is `no-speech` if nobody speaks (`utterance_gate`). A
             recording of over a minute is classified window by window, as by `stream`; the prediction is the mean of
-            the windows with speech.
+            the windows with speech. For a list a list, in its order.
 
         Raises:
-            AudioError: no audio that can be classified.
+            AudioError: no audio that can be classified; for a list, its first such sound.
             TypeError: not a sound, or an array without a sample rate.
 
         >>> import numpy as np
@@ -124,8 +89,78 @@ class Recognizer:
         >>> Recognizer().predict(hum, sample_rate=16_000).label
         'no-speech'
         """
-        with open_source(source, sample_rate) as sound:
-            return self._predict(sound, progress)
+        sounds = list_of_sounds(source, sample_rate)
+        if sounds is None:
+            return self.predict_one(source, sample_rate, progress)
+        if progress is not None:
+            raise TypeError("progress is for one sound; type predict_files(paths, progress=...) for many")
+        return for_each(sounds, lambda sound: self.predict_one(sound, sample_rate))
+
+    def predict_files(
+        self,
+        paths: Iterable[str | bytes | PathLike[str] | PathLike[bytes]],
+        *,
+        jobs: int | None = None,
+        timeline: bool = False,
+        errors: Literal["return", "raise"] = "return",
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> "Generator[FileResult, None, None]":
+        """Classifies many files on all cores; in order, and in bounded memory however many there are.
+
+        A few short files are classified in this process, others in processes of their own (started by `spawn`, so a
+        script does this below `if __name__ == "__main__":`). They end with the iterator, and when it is closed.
+
+        Args:
+            paths: of sound files; taken as they are needed, up to a few hundred ahead of the results.
+            jobs: processes; None is as many as suit the files and this machine, 1 is this process alone.
+            timeline: predict each window of a file, not the file as a whole.
+            errors: "return" has the error of a file that can't be classified in its result; "raise" raises the first.
+            progress: called with the files done and the number of all, None if `paths` has no length.
+
+        Yields:
+            The result of each file, in the order of `paths`: its `prediction`, or its `error`.
+
+        Raises:
+            AudioError: a file can't be classified, with `errors="raise"`.
+            ModelError: the model can't be used.
+            SerEdgeError: processes can't be started here, or one died.
+            TypeError: no paths (later: one that isn't a path), or a model that other processes can't have.
+            ValueError: an argument out of its range.
+
+        >>> results = Recognizer().predict_files(["tests/sounds/plain.wav", "missing.wav"])
+        >>> [result.prediction.label if result.prediction else result.error.code for result in results]
+        ['neutral', 'audio-not-found']
+        """
+        from ser_edge.recognition.batch.files import FilesOptions, check_paths, predict_files
+
+        check_paths(paths)
+        return predict_files(self, paths, FilesOptions(jobs, timeline, errors, progress))
+
+    def embed(self, source: Any, sample_rate: float | None = None) -> npt.NDArray[np.float32]:
+        """What the network's last layer gets: features of the voice for a classifier of your own, as scikit-learn's.
+
+        Args:
+            source: a sound, or a list of sounds, as for `predict`.
+            sample_rate: Hz of samples; not for files.
+
+        Returns:
+            (units,), for a list (sounds, units): the mean over all windows, whether they hold speech or not. Only those
+            of the same model can be compared.
+
+        Raises:
+            AudioError: no audio that can be used.
+            ModelError: the network fails, or its file was made before there were embeddings.
+            TypeError: not a sound, or an array without a sample rate.
+
+        >>> Recognizer("small").embed(["tests/sounds/plain.wav", "tests/sounds/loud-low.wav"]).shape
+        (2, 480)
+        """
+        sounds = list_of_sounds(source, sample_rate)
+        if sounds is None:
+            return self.embed_one(source, sample_rate)
+        if not sounds:
+            return np.empty((0, len(self.embed_one((np.zeros(16_000), 16_000)))), np.float32)
+        return np.stack(for_each(sounds, lambda sound: self.embed_one(sound, sample_rate)))
 
     def stream(
         self, chunks: Iterable[npt.ArrayLike], sample_rate: float, path: str | None = None
@@ -155,90 +190,16 @@ class Recognizer:
         check_chunks(chunks)
         return _predictions(self.create_stream(sample_rate, path), chunks)
 
-    def create_stream(self, sample_rate: float, path: str | None = None) -> "Stream":
-        """A stream that samples are pushed into: one signal, one thread at a time. There can be any number of them.
-
-        Raises:
-            AudioError: a sample rate out of its range.
-            RuntimeUnavailable: the voice detector's runtime isn't installed.
-            TypeError: a sample rate that isn't a number.
-        """
-        from ser_edge.recognition.streaming import Stream  # not needed for a file of a few seconds
-
-        return Stream(self._model, sample_rate, self._windowing, self._threshold, path, self._channel)
+    @property
+    def description(self) -> ModelMetadata:
+        """Deprecated name of `metadata`."""
+        deprecated("Recognizer.description", "metadata")
+        return self.metadata
 
     def listener(self, sample_rate: float, path: str | None = None) -> "Stream":
         """Deprecated name of `create_stream`."""
         deprecated("Recognizer.listener", "create_stream")
         return self.create_stream(sample_rate, path)
-
-    def _predict(self, sound: Sound, progress: Callable[[float, float], None] | None) -> Prediction:
-        config = self.metadata.features
-        trims = config.trim_db is not None
-        blocks = mono_blocks(sound, self._channel, None if trims else config.seconds)
-        most = UTTERANCE * sound.rate
-        taken: list[Samples] = []
-        count = 0
-        for block in blocks:
-            taken.append(block)
-            count += len(block)
-            if trims and count > most:
-                return self._predict_long(sound, chain(taken, blocks), progress)
-        samples = np.concatenate(taken)
-        if sound.rate != config.sample_rate:
-            samples = resample(samples, sound.rate, config.sample_rate)
-        if np.abs(samples).max(initial=0.0) < SILENCE_PEAK:
-            warn(f"{sound.name}: silent, nothing above -80 dBFS; check the microphone or the recording level")
-        speech = self._find_speech(samples)
-        accepted = speech is None or speech.found or self._windowing.min_speech_ratio == 0
-        answer = self._model.predict_proba(samples) if accepted else None
-        ratio = None if speech is None else speech.ratio
-        end = len(samples) / config.sample_rate
-        return Prediction.of(self.metadata.labels, answer, self._threshold, sound.path, 0.0, end, ratio)
-
-    def _find_speech(self, samples: Samples) -> "Speech | None":
-        """None without the gate: switched off, or no LiteRT, as on Intel Macs."""
-        if self._windowing.min_speech_ratio is None or self._gate_unavailable:
-            return None
-        from ser_edge.recognition.voice_activity.utterance_gate import find_speech
-
-        try:
-            return find_speech(samples, self.metadata.features.sample_rate)
-        except RuntimeUnavailable as e:
-            self._continue_without_gate(e)
-            return None
-
-    def _continue_without_gate(self, reason: RuntimeUnavailable) -> None:
-        if not self._gate_unavailable:
-            warn(f"every sound gets an emotion, speech or not: {reason}")
-        self._gate_unavailable = True
-
-    def _stream_of_file(self, sound: Sound) -> "Stream":
-        from ser_edge.recognition.streaming import Stream
-
-        try:
-            return self.create_stream(sound.rate, sound.path)
-        except RuntimeUnavailable as e:  # as for a short file
-            self._continue_without_gate(e)
-            ungated = replace(self._windowing, min_speech_ratio=None)
-            return Stream(self._model, sound.rate, ungated, self._threshold, sound.path, self._channel)
-
-    def _predict_long(
-        self, sound: Sound, blocks: Iterable[Samples], progress: Callable[[float, float], None] | None
-    ) -> Prediction:
-        """Classifies a recording of over a minute: the mean over its windows with speech."""
-        stream = self._stream_of_file(sound)
-        predictions: list[Prediction] = []
-        for block in blocks:
-            predictions += stream.accept_block(block)
-            if progress:
-                progress(stream.seconds, sound.seconds or 0.0)
-        predictions += stream.input_finished()
-        with_speech = [list(p.probabilities.values()) for p in predictions if p.label != NO_SPEECH]
-        mean = np.array(with_speech, np.float32).mean(axis=0) if with_speech else None
-        has_gate = predictions[0].speech is not None
-        ratio = float(np.mean([p.speech or 0.0 for p in predictions])) if has_gate else None
-        return Prediction.of(self.metadata.labels, mean, self._threshold, sound.path, 0.0, stream.seconds, ratio)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ the one that has waited longest makes room for a new one. A client that doesn't 
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import socket
@@ -224,11 +225,19 @@ def listen(host: str, port: int) -> list[socket.socket]:
         SerEdgeError: the address can't be used.
     """
     sockets: list[socket.socket] = []
+    failure: OSError | None = None
     try:
         found: Sequence[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, _, _, _, address in dict.fromkeys(found):
             place = (address[0], sockets[0].getsockname()[1] if sockets else port)
-            sockets.append(socket.create_server(place, family=family, backlog=_BACKLOG))
+            try:
+                sockets.append(socket.create_server(place, family=family, backlog=_BACKLOG))
+            except OSError as e:  # localhost may have an IPv6 address on a machine without IPv6
+                failure = e
+                if e.errno == errno.EADDRINUSE:
+                    raise
+        if failure and not sockets:
+            raise failure
     except OSError as e:
         for opened in sockets:
             opened.close()

@@ -16,10 +16,10 @@ Description=ser-edge, speech emotion recognition
 {after}
 [Service]
 Type=notify
-# SER_EDGE_OPTIONS (further options), SER_EDGE_TOKEN (of --serve), SER_EDGE_MQTT_USER, SER_EDGE_MQTT_PASSWORD
+# SER_EDGE_OPTIONS (further options, which ser-edge reads itself), SER_EDGE_TOKEN (of --serve), SER_EDGE_MQTT_USER,
+# SER_EDGE_MQTT_PASSWORD
 EnvironmentFile=-%E/ser-edge.env
-Environment=SER_EDGE_OPTIONS=
-ExecStart={command} $SER_EDGE_OPTIONS
+ExecStart={command}
 # Restarted after so long without audio (the microphone is gone or stuck), or without a sign of life of the server.
 WatchdogSec=60
 WatchdogSignal=SIGTERM
@@ -72,8 +72,8 @@ def unit(kind: str, options: Sequence[str] = ()) -> str:
 
     Args:
         kind: a key of `UNITS`.
-        options: arguments of `ser-edge --mic`, or of `ser-edge` with `--serve` among them; those in the environment
-            come after them.
+        options: arguments of `ser-edge --mic`, or of `ser-edge` with `--serve` among them; they come after those in the
+            environment, and so take precedence.
     """
     serves = any(word.startswith("--serve") for word in options)
     words = [_quoted(word).replace("$", "$$") for word in (*["--mic"] * (not serves), *options)]

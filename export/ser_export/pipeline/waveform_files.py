@@ -64,7 +64,7 @@ def export_waveform(source: Path, target: Path, reference: Predict | None = None
             verify_waveform(unverified, reference, config, bounds.keras)
         unverified.replace(target)
     except ExportError as e:
-        raise type(e)(f"{target}: not written: {e}", code=e.code) from e
+        raise type(e)(f"{target}: not written: {e}; report it, with the model file", code=e.code) from e
     finally:
         unverified.unlink(missing_ok=True)
     return report

@@ -27,6 +27,8 @@ from ser_edge.cli.arguments import options
 from ser_edge.models.bundled.names import FILES
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.tolerances import FORMATS
+from ser_edge.output.folder import SUFFIXES
+from ser_edge.output.mqtt import EVERY
 from ser_edge.output.writers import WRITERS
 from ser_edge.recognition.windows import HOP, SPEECH
 
@@ -34,7 +36,7 @@ COMMAND = [sys.executable, "-m", "ser_edge"]
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.mark.parametrize("form", [name for name in WRITERS if name != "srt"])  # of one file, in windows
+@pytest.mark.parametrize("form", ["text", "json", "csv"])  # the others are of one file, in windows
 def test_files_are_classified_in_the_order_given(form: str, sounds: list[Path], capsys: Capture) -> None:
     recognizer, expected = Recognizer(), io.StringIO()
     writer = WRITERS[form](expected, recognizer.metadata)
@@ -121,9 +123,9 @@ def test_help_has_examples_models_and_exit_codes(capsys: Capture) -> None:
 
 
 def test_the_tables_of_the_command_line_are_complete() -> None:
-    assert tuple(WRITERS) == options.FORMATS
+    assert tuple(WRITERS) == tuple(SUFFIXES) == options.FORMATS
     assert tuple(SAMPLE_FORMATS) == options.SAMPLE_FORMATS
-    assert (options.HOP, options.SPEECH) == (HOP, SPEECH)
+    assert (options.HOP, options.SPEECH, options.MQTT_EVERY) == (HOP, SPEECH, EVERY)
 
 
 def test_describe_prints_the_metadata(capsys: Capture) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_edge import Recognizer
+from ser_edge import Prediction, Recognizer, merge
 from ser_edge.capture.microphone import Health
 from ser_edge.cli.app import main
-from ser_edge.cli.listen import capture_incidents
+from ser_edge.cli.listen import ListenOptions, capture_incidents, listen_to_microphone
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
 RATE = 16_000
@@ -34,9 +35,9 @@ def talk(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def records(output: str | bytes) -> list[dict[str, object]]:
-    """JSON lines without their path, which differs from source to source."""
+    """JSON lines without their path and the time, which differ from source to source."""
     lines = [json.loads(line) for line in output.splitlines()]
-    return [{name: value for name, value in line.items() if name != "path"} for line in lines]
+    return [{name: value for name, value in line.items() if name not in ("path", "time")} for line in lines]
 
 
 def ser_edge(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
@@ -137,6 +138,47 @@ def test_incidents_of_a_microphone_are_a_line(dropped: float, reconnections: int
     assert capture_incidents(Health("USB", RATE, 1, int(dropped > 0), dropped, 0.0, reconnections, True, True)) == line
 
 
+def test_live_windows_have_the_time_of_their_end(sounddevice: Any, card: Any) -> None:
+    microphone = sounddevice.plug(card("USB", channels=1, rate=RATE))
+    seconds = 5
+    microphone.on_start = lambda: microphone.record(
+        np.zeros(seconds * RATE, np.float32)
+    )  # all of it waits in the queue
+    options = ListenOptions(duration=float(seconds), clock=lambda: 1_000_000.0)  # when the newest sample was recorded
+    predictions = list(listen_to_microphone(Recognizer("small"), None, options))
+    assert len(predictions) >= 5
+    for prediction in predictions:
+        time_of_end = datetime.fromisoformat(prediction.time)
+        assert time_of_end.utcoffset() is not None
+        # A block that is being read waits no longer.
+        assert time_of_end.timestamp() == pytest.approx(1_000_000 - (seconds - prediction.end), abs=0.2)
+
+
+def test_a_pipe_is_live_and_a_file_is_not(talk: Path) -> None:
+    before = time.time()
+    piped = ser_edge("--format", "json", "-", "--rate", str(RATE), input=talk.read_bytes()[44:]).stdout
+    times = [datetime.fromisoformat(json.loads(line)["time"]).timestamp() for line in piped.splitlines()]
+    assert len(times) > 10
+    assert all(before - 10 < moment <= time.time() for moment in times)
+    with talk.open("rb") as file:
+        redirected = ser_edge("--format", "csv", "-", stdin=file).stdout
+    assert redirected.splitlines()[0].endswith(b",surprised")
+    assert b"time" not in ser_edge("--format", "json", "--timeline", talk).stdout
+
+
+def test_equal_windows_of_a_stream_are_merged_when_another_label_comes(talk: Path) -> None:
+    windows = [
+        Prediction(**json.loads(line)) for line in ser_edge("-f", "json", "--timeline", talk).stdout.splitlines()
+    ]
+    merged = [
+        json.loads(line) for line in ser_edge("-f", "json", "--merge", "-", input=talk.read_bytes()).stdout.splitlines()
+    ]
+    assert [(m["start"], m["end"], m["label"]) for m in merged] == [(m.start, m.end, m.label) for m in merge(windows)]
+    assert 1 < len(merged) < len(windows)
+    file = ser_edge("-f", "json", "--merge", talk).stdout  # a file's windows, without --timeline
+    assert records(file) == [{name: m[name] for name in m if name not in ("path", "time")} for m in merged]
+
+
 def test_a_closed_pipe_ends_it_quietly(talk: Path) -> None:
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
     with subprocess.Popen([*COMMAND, "--format", "json", "-"], **options) as process:  # type: ignore[call-overload]
@@ -166,17 +208,20 @@ def test_predictions_go_to_a_file(talk: Path, tmp_path: Path) -> None:
         ("a.JSONL", [], '{"path": '),
         ("a.csv", [], "path,start,end,"),
         ("a.srt", [], "1\n00:00:00,000 --> "),
+        ("a.vtt", [], "WEBVTT\n\n00:00:00.000 --> "),
+        ("a.labels.txt", [], "0.000\t"),
         ("a.txt", [], "fearful "),
         ("predictions", [], "fearful "),  # no suffix, or one that is no format's: text, as on a terminal
         ("a.log", [], "fearful "),
         ("a.json", ["--format", "csv"], "path,start,end,"),  # --format takes precedence
         ("a.csv", ["--format", "text"], "fearful "),
+        ("a.labels.txt", ["-f", "text"], "fearful "),
     ],
 )
 def test_the_format_follows_the_file_name_unless_given(
     name: str, options: list[str], begins: str, sounds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*options, "--model", "small", "--output", str(tmp_path / name), str(sounds[0])]) == 0
+    assert main([*options, "-m", "small", "-o", str(tmp_path / name), str(sounds[0])]) == 0
     assert (tmp_path / name).read_text().startswith(begins)
     assert ("model crnn" in capsys.readouterr().err) == (begins == "fearful ")  # as with --format
 

@@ -37,7 +37,8 @@ def test_results_go_to_every_sink_and_errors_to_standard_error(
     prediction = Recognizer().predict(sounds[0])
     error = AudioError("cut.wav: truncated", code="audio-truncated")
     sinks = [ListSink(), ListSink()]
-    results = [FileResult([prediction]), FileResult([prediction], error), FileResult([prediction])]
+    good, bad = FileResult("a.wav", (prediction,)), FileResult("cut.wav", (prediction,), error)
+    results = [good, bad, good]
     assert write_results(results, sinks) == (2, 1)
     assert [sink.predictions for sink in sinks] == [[prediction] * 3] * 2
     assert capsys.readouterr().err == "ser-edge: cut.wav: truncated\n"

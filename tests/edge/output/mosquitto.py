@@ -113,9 +113,9 @@ def ser_edge(*arguments: object, **options: Any) -> subprocess.CompletedProcess[
 class StreamCommand:
     """`ser-edge -`, and its standard input."""
 
-    def __init__(self, broker: Mosquitto):
+    def __init__(self, broker: Mosquitto, *options: str):
         pipe = subprocess.PIPE
-        command = [*COMMAND, "--mqtt", broker.url, "-", "--rate", str(RATE)]
+        command = [*COMMAND, "--mqtt", broker.url, "-", "--rate", str(RATE), *options]
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
 
     def __enter__(self) -> "StreamCommand":

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_edge import Recognizer
+from ser_edge import Prediction, Recognizer, merge
 from ser_edge.cli.app import main
 from ser_edge.output.home_assistant import discovery
-from ser_edge.output.mqtt import Broker, MqttTimeouts, MqttWriter
+from ser_edge.output.mqtt import EVERY, Broker, MqttTimeouts, MqttWriter
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 from tests.edge.output.mosquitto import (
     AVAILABILITY,
@@ -66,6 +66,60 @@ def test_each_prediction_is_published_as_its_json_line(
         assert subscriber.received[TOPIC] == lines
         assert subscriber.received[AVAILABILITY] == ["online", "offline"]
     assert TOPIC not in retained(broker)  # predictions aren't retained
+
+
+def due(lines: list[str], every: float) -> list[str]:
+    """Of live windows, those with another label than the last one published, or so many seconds after it."""
+    published: list[dict[str, Any]] = []
+    for answer in map(json.loads, lines):
+        last = published[-1] if published else {"label": None, "end": 0}
+        if answer["label"] != last["label"] or answer["end"] - last["end"] >= every:
+            published.append(answer)
+    return [json.dumps(answer) for answer in published]
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("every", [None, 0, 1.4, 3])
+def test_live_windows_are_published_on_change_and_every_few_seconds(
+    every: float | None, broker: Mosquitto, talk: Path
+) -> None:
+    options = () if every is None else ("--mqtt-every", str(every))
+    with Subscriber(broker.port) as subscriber, StreamCommand(broker, *options) as command:
+        command.send(talk)
+        command.process.stdin.close()
+        lines, _ = command.end()
+        until(lambda: subscriber.state == "offline")
+        assert all("time" in json.loads(line) for line in lines)
+        assert subscriber.received[TOPIC] == due(lines, EVERY if every is None else every)
+        assert (subscriber.received[TOPIC] == lines) == (every == 0)
+
+
+@needs_mosquitto
+def test_merging_changes_what_is_written_and_not_what_is_published(broker: Mosquitto, talk: Path) -> None:
+    with Subscriber(broker.port) as subscriber, StreamCommand(broker, "--merge", "--mqtt-every", "0") as command:
+        command.send(talk)
+        command.process.stdin.close()
+        lines, _ = command.end()
+        until(lambda: subscriber.state == "offline")
+        published = [Prediction(**json.loads(line)) for line in subscriber.received[TOPIC]]
+    written = [Prediction(**json.loads(line)) for line in lines]
+    assert [(p.start, p.end, p.label, p.time) for p in written] == [
+        (p.start, p.end, p.label, p.time) for p in merge(published)
+    ]
+    assert len(written) < len(published)
+
+
+@needs_mosquitto
+def test_without_a_topic_it_is_the_machines_name(broker: Mosquitto, sounds: list[Path]) -> None:
+    with Subscriber(broker.port) as subscriber:
+        assert ser_edge("--mqtt", f"mqtt://127.0.0.1:{broker.port}", sounds[0]).returncode == 0
+        topic = Broker.of("mqtt://host").topic
+        until(lambda: (subscriber.received[f"{topic}/availability"] or [""])[-1] == "offline")
+        assert len(subscriber.received[topic]) == 1
+        (config, _) = (
+            json.loads(texts[0]) for t, texts in subscriber.received.items() if t.startswith("homeassistant/")
+        )
+        assert config["state_topic"] == config["device"]["name"] == topic
 
 
 @needs_mosquitto
@@ -127,7 +181,7 @@ def test_a_killed_command_is_offline(broker: Mosquitto, talk: Path) -> None:
 
 @needs_mosquitto
 def test_a_broker_that_comes_back_gets_all_predictions(broker: Mosquitto, talk: Path) -> None:
-    with StreamCommand(broker) as command:
+    with StreamCommand(broker, "--mqtt-every", "0") as command:
         command.send(talk)
         lines = [command.line()]
         broker.stop()
@@ -152,7 +206,7 @@ def test_a_broker_that_comes_back_gets_all_predictions(broker: Mosquitto, talk: 
 def test_losses_are_reported_at_the_end(broker: Mosquitto, sounds: list[Path], capsys: Capture) -> None:
     recognizer = Recognizer()
     prediction = recognizer.predict(sounds[0])
-    writer = MqttWriter(Broker.of(broker.url), recognizer.metadata, MqttTimeouts(close=0.2))
+    writer = MqttWriter(Broker.of(broker.url), recognizer.metadata, timeouts=MqttTimeouts(close=0.2))
     broker.stop()
     until(lambda: "is gone" in capsys.readouterr().err)
     for _ in range(1003):

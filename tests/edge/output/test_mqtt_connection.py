@@ -83,7 +83,7 @@ def test_a_server_that_is_no_broker_is_an_error() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         broker = Broker("127.0.0.1", silent.getsockname()[1], "t")
         with messages.raises(SerEdgeError, "mqtt-unreachable"):
-            MqttWriter(broker, Recognizer().metadata, MqttTimeouts(connect=0.2))
+            MqttWriter(broker, Recognizer().metadata, timeouts=MqttTimeouts(connect=0.2))
 
 
 def test_only_predictions_count_as_lost(sounds: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +92,7 @@ def test_only_predictions_count_as_lost(sounds: list[Path], capsys: pytest.Captu
     with closing(socket.create_server(("127.0.0.1", 0))) as server, ThreadPoolExecutor(1) as pool:
         accepted = pool.submit(_accept_without_confirming, server)
         broker = Broker("127.0.0.1", server.getsockname()[1], "t")
-        writer = MqttWriter(broker, recognizer.metadata, MqttTimeouts(close=0.2))
+        writer = MqttWriter(broker, recognizer.metadata, timeouts=MqttTimeouts(close=0.2))
         with accepted.result(10):
             for _ in range(5):
                 writer.write(prediction)
@@ -113,8 +113,7 @@ def _accept_without_confirming(server: socket.socket) -> socket.socket:
     [
         "host/topic",
         "http://host/topic",
-        "mqtt://host",
-        "mqtt://host/",
+        "mqtt://",
         "mqtt:///topic",
         "mqtt://host:secret/topic",
         "mqtt://host/a/+/b",
@@ -144,6 +143,10 @@ def test_without_paho_the_error_has_the_command_that_installs_it(monkeypatch: py
 
 
 def test_urls_have_host_topic_and_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "+kitchen pi/2#ü.local")
+    assert Broker.of("mqtt://host").topic == Broker.of("mqtt://host/").topic == "ser-edge/kitchen-pi-2-.local"
+    monkeypatch.setattr(socket, "gethostname", lambda: "++")
+    assert Broker.of("mqtt://host").topic == "ser-edge"
     assert Broker.of("mqtt://host/a/b/") == Broker("host", 1883, "a/b")
     assert Broker.of("mqtts://me:p%40ss@[::1]:1/%C3%BC") == Broker("::1", 1, "ü", True, "me", "p@ss")
     assert str(Broker.of("mqtts://me:secret@[::1]:1/t")) == "mqtts://[::1]:1/t"

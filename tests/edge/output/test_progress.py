@@ -69,6 +69,24 @@ def test_the_bar_ends_with_all_files_on_a_line_of_its_own(
     assert (summary, end) == ("ser-edge: 23 classified, 1 failed", "")
 
 
+def test_the_bar_has_the_files_that_are_left(
+    sounds: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = attach(monkeypatch)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)  # which predictions don't go to
+    for number in range(6):
+        shutil.copy(sounds[0], tmp_path / f"{number}.wav")
+    out = tmp_path / "out"
+    for name in ("1.json", "4.json"):
+        out.mkdir(exist_ok=True)
+        (out / name).touch()
+    assert main(["--model", "small", "--output-dir", str(out), str(tmp_path)]) == 0
+    bar, summary, end = terminal.screen()
+    assert "█| of 4 files [00:" in bar
+    assert summary.startswith("ser-edge: 4 classified, 2 skipped")
+    assert end == ""
+
+
 def test_a_long_file_moves_the_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = attach(monkeypatch)
     noise = 0.1 * np.random.default_rng(0).standard_normal(90 * RATE).astype(np.float32)

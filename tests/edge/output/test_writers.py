@@ -5,14 +5,16 @@ import io
 import itertools
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ser_edge import merge
 from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.output.writers import WRITERS
+from ser_edge.output.writers import WRITERS, MergingSink
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
 
 DESCRIPTION = ModelMetadata("small", ("calm", "surprised", "sad"), FeatureConfig())
@@ -100,6 +102,16 @@ WINDOWS = {
         "3\n00:00:04,500 --> 00:00:05,000\nsurprised 88 %\n\n"
         "4\n00:59:56,960 --> 00:59:59,960\nsurprised 50 %\n\n"
     ),
+    "vtt": (
+        "WEBVTT\n\n"
+        "00:00:00.000 --> 00:00:03.500\ncalm 80 %\n\n"
+        "00:00:03.500 --> 00:00:04.000\nuncertain\n\n"
+        "00:00:04.500 --> 00:00:05.000\nsurprised 88 %\n\n"
+        "00:59:56.960 --> 00:59:59.960\nsurprised 50 %\n\n"
+    ),
+    "audacity": (
+        "0.000\t3.500\tcalm\n3.500\t4.000\tuncertain\n4.500\t5.000\tsurprised\n3596.960\t3599.960\tsurprised\n"
+    ),
 }
 
 
@@ -144,8 +156,40 @@ def test_json_and_csv_are_read_by_standard_readers() -> None:
     assert row["speech"] == ""
 
 
-def test_without_predictions_only_csv_writes_its_header() -> None:
-    assert written("text") == written("json") == written("srt") == ""
+def test_live_sound_has_its_time_behind_the_other_fields() -> None:
+    live = [replace(p, time=f"2026-11-29T12:00:0{n}.000+01:00") for n, p in enumerate(TIMELINE)]
+    for line, plain, p in zip(written("json", *live).splitlines(), WINDOWS["json"].splitlines(), live, strict=True):
+        assert line == f'{plain.removesuffix("}")}, "time": "{p.time}"}}'
+    header, *rows = written("csv", *live).splitlines()
+    plain_header, *plain_rows = WINDOWS["csv"].splitlines()
+    assert header == f"{plain_header},time"
+    assert rows == [f"{plain},{p.time}" for plain, p in zip(plain_rows, live, strict=True)]
+    assert written("text", *live, windows=True) == WINDOWS["text"]
+
+
+def test_a_label_of_the_web_has_no_markup() -> None:
+    tagged = Prediction("a.wav", 0.0, 1.0, "<b>&", 0.5, {"<b>&": 0.5, "sad": 0.5})
+    assert written("vtt", tagged).endswith("\n&lt;b>&amp; 50 %\n\n")
+
+
+def test_a_label_track_has_one_label_however_long_an_emotion_lasts() -> None:
+    assert written("audacity", *(window(hop / 2, 3 + hop / 2, "sad") for hop in range(200))) == "0.000\t102.500\tsad\n"
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_merged_windows_are_written_as_one(form: str) -> None:
+    out = Buffered()
+    sink = MergingSink(WRITERS[form](out, DESCRIPTION, windows=True))
+    for prediction in TIMELINE:
+        sink.write(prediction)
+    assert out.flushed.count("calm") >= 1  # as soon as another label follows
+    sink.close()
+    assert out.getvalue() == written(form, *merge(TIMELINE), windows=True)
+
+
+def test_without_predictions_only_headers_are_written() -> None:
+    assert written("text") == written("json") == written("srt") == written("audacity") == ""
+    assert written("vtt") == "WEBVTT\n\n"
     assert written("csv") == "path,start,end,label,confidence,speech,calm,surprised,sad\n"
 
 

@@ -17,8 +17,9 @@ from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import Model
 from ser_edge.recognition.batch.process_pool import predict_in_processes
 from ser_edge.recognition.batch.tasks import classify_file
+from ser_edge.recognition.classifier import UTTERANCE
 from ser_edge.recognition.prediction import UNCERTAIN
-from ser_edge.recognition.recognizer import UTTERANCE, RecognizerConfig
+from ser_edge.recognition.recognizer import RecognizerConfig
 from tests.doubles import FakeRuntime
 
 CHOICE: dict[str, Any] = {
@@ -120,7 +121,7 @@ def test_a_config_can_be_hashed_and_pickled() -> None:
 def test_processes_answer_with_the_chosen_labels(sounds: list[Path]) -> None:
     paths = list(map(str, sounds))
     expected = [classify_file(CONFIG.build(), path, timeline=False) for path in paths]
-    assert list(predict_in_processes(CONFIG, paths, jobs=2)) == expected
+    assert list(predict_in_processes(CONFIG.build(), paths, jobs=2)) == expected
     assert all(tuple(p.probabilities) == CHOICE["labels"] for result in expected for p in result.predictions)
 
 

@@ -149,6 +149,7 @@ def test_a_missing_folder_is_one_line(capsys: pytest.CaptureFixture[str], tmp_pa
         (["--arch", "cnn"], "argument --arch: invalid choice: 'cnn'"),
         (["--protocol", "random"], "argument --protocol: invalid choice: 'random'"),
         (["robustness", "run", "--jobs", "0"], "--jobs must be 1 or more, or -1 for one a core"),
+        (["evaluate", "run", "--page", "README.md"], "--page takes the rows of other networks from the file of --out"),
     ],
 )
 def test_a_usage_error_names_the_option_and_its_range(

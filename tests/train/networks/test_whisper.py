@@ -1,4 +1,6 @@
-"""Whisper's encoder: missing frames, positions, and the parts of `whisper-gru`."""
+"""Whisper's encoder: missing frames, positions, and the parts of the networks on it."""
+
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,10 +14,16 @@ BANDS, WIDTH, HEADS = 5, 16, 2
 CLASSIFIERS = ("2", "1-mean", "1+2")
 
 
+@pytest.fixture(scope="module", params=["", "GRU", "LSTM"])
+def sizes(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Of the classifiers: those of `whisper-gru`, and the notebook's layers."""
+    return {"classifiers": CLASSIFIERS, "dense": 8, "units": 4, "notebook": request.param}
+
+
 @pytest.fixture(scope="module")
-def small() -> keras.Model:
+def small(sizes: dict[str, Any]) -> keras.Model:
     keras.utils.set_random_seed(0)
-    return whisper_gru((None, BANDS), 3, classifiers=CLASSIFIERS, dense=8, units=4, width=WIDTH, heads=HEADS)
+    return whisper_gru((None, BANDS), 3, width=WIDTH, heads=HEADS, **sizes)
 
 
 def _padded(features: np.ndarray, frames: int) -> np.ndarray:
@@ -49,10 +57,10 @@ def test_positions_are_whispers() -> None:
     np.testing.assert_allclose(model(np.ones((1, 12, BANDS)))[0], expected, atol=1e-5)
 
 
-def test_the_parts_are_the_whole(small: keras.Model) -> None:
+def test_the_parts_are_the_whole(small: keras.Model, sizes: dict[str, Any]) -> None:
     """The encoder and the classifiers, with the weights of the whole network, give its answers."""
     first = encoder((None, BANDS), (1, 2), WIDTH, HEADS)
-    second = trained_part(2 * WIDTH, 3, classifiers=CLASSIFIERS, dense=8, units=4)
+    second = trained_part(2 * WIDTH, 3, **sizes)
     weights = small.get_weights()
     first.set_weights(weights[: len(first.weights)])
     second.set_weights(weights[-len(second.weights) :])

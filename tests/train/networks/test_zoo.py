@@ -49,6 +49,21 @@ def test_the_real_networks_are_trained_with_the_notebooks_settings(name: str) ->
     assert network.features == FeatureConfig()
 
 
+@pytest.mark.parametrize(("name", "layer"), [("whisper-notebook-gru", "GRU"), ("whisper-notebook-lstm", "LSTM")])
+def test_the_notebooks_layers_follow_the_encoder(name: str, layer: str) -> None:
+    network = NETWORKS[name]
+    model = network.build((None, 80), 8, **network.recipe.sizes)
+    ours = [part for part in model.layers if isinstance(part, layers.Bidirectional | layers.Dropout | layers.Dense)]
+    notebook = NETWORKS[layer.lower()].build((94, 40), 8).layers
+    assert [type(part) for part in ours[-6:]] == [type(part) for part in notebook]
+    for part, theirs in zip(ours[-6:], notebook, strict=True):
+        assert part.get_config().get("units") == theirs.get_config().get("units")
+        assert part.get_config().get("rate") == theirs.get_config().get("rate")
+        if isinstance(part, layers.Bidirectional):
+            assert type(part.forward_layer).__name__ == layer
+            assert part.forward_layer.units == theirs.forward_layer.units
+
+
 @pytest.fixture(scope="module")
 def crnn():
     """A small one for utterances of any length, with weights and statistics that aren't those of the beginning."""

@@ -22,11 +22,13 @@ def add_parser(commands: Commands) -> None:
     add("--out", type=Path, metavar="FILE", help="write the rows there, as JSON; those of other networks stay")
     add("--page", nargs="+", type=Path, default=[], metavar="FILE", help="put tables into pages, between their markers")
     add("--exported", type=Path, metavar="DIR", help="evaluate the model files ser-export made there as well")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, usage_error=parser.error)
 
 
 def run(options: argparse.Namespace) -> int:
     """Prints the table; returns the exit code."""
+    if options.page and not options.out:
+        options.usage_error("--page takes the rows of other networks from the file of --out; give it as well")
     from ser_train.data.atomic import write_text
     from ser_train.evaluation.results import evaluate, update_runs, with_other_networks
     from ser_train.reporting.model_card import include_model_cards

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from ser_train.data.utterance import Utterance
 
 # Names from modules that a parser can't import without TensorFlow; a test compares them.
-NETWORKS = ("rnn", "lstm", "gru", "crnn", "whisper-gru")  # ser_train.networks.zoo.NETWORKS
+NETWORKS = (
+    "rnn",
+    "lstm",
+    "gru",
+    "crnn",
+    "whisper-gru",
+    "whisper-notebook-gru",
+    "whisper-notebook-lstm",
+)  # ser_train.networks.zoo.NETWORKS
 PROTOCOLS = ("notebook", "utterance", "speaker", "inner", "all")  # ser_train.data.splits.PROTOCOLS
 FOLDS = 5  # of the speaker protocol: ser_train.data.splits.SPEAKER_FOLDS
 

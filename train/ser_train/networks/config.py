@@ -155,6 +155,25 @@ class EncoderConfig(AugmentedConfig):
         return {name: getattr(self, name) for name in ("classifiers", "dense", "units", "dropout")}
 
 
+@dataclass(frozen=True)
+class NotebookOnEncoderConfig(EncoderConfig):
+    """The notebook's layers on the encoder's output: what its networks do with better features than MFCC."""
+
+    dropout: float = 0.2
+    classifiers: tuple[str, ...] = ("2+3",)
+    recurrent: str = "GRU"  # of its two bidirectional layers, or "LSTM"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.recurrent not in ("GRU", "LSTM"):
+            raise ValueError("recurrent must be GRU or LSTM")
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Keyword arguments of the network's builder."""
+        return {"classifiers": self.classifiers, "dropout": self.dropout, "notebook": self.recurrent}
+
+
 def blocks_used(classifiers: Iterable[str]) -> tuple[int, ...]:
     """The encoder's blocks that classifiers use, in order.
 

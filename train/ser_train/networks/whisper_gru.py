@@ -27,6 +27,7 @@ def whisper_gru(
     dense: int = 128,
     units: int = 64,
     dropout: float = 0.4,
+    notebook: str = "",
     width: int = WIDTH,
     heads: int = HEADS,
 ) -> keras.Model:
@@ -39,6 +40,7 @@ def whisper_gru(
         dense: values of a step that enter the recurrent layer.
         units: of the recurrent layer, each way.
         dropout: share of values left out in training.
+        notebook: "GRU" or "LSTM" for classifiers with the notebook's layers; they have sizes of their own.
         width: of the encoder.
         heads: of the encoder's attention.
     """
@@ -46,8 +48,9 @@ def whisper_gru(
     encoded, steps = encoder_output(inputs, blocks, width, heads)
     standardize = layers.BatchNormalization(center=False, scale=False, epsilon=_EPSILON, name="standardize")
     x = standardize(encoded)
+    inner = (dense, units, dropout, notebook)
     outputs = [
-        _classifier(_input(x, steps, kind, blocks), steps, labels, dense, units, dropout, f"attention{i}")
+        _classifier(_input(x, steps, kind, blocks), steps, labels, *inner, f"attention{i}")
         for i, kind in enumerate(classifiers)
     ]
     return keras.Model(inputs, outputs[0] if len(outputs) == 1 else layers.Average()(outputs), name="whisper-gru")
@@ -68,6 +71,7 @@ def trained_part(
     dense: int = 128,
     units: int = 64,
     dropout: float = 0.4,
+    notebook: str = "",
 ) -> keras.Model:
     """What is trained: (classifiers, steps, width) standardised, zeros if missing, to (classifiers, labels).
 
@@ -78,7 +82,7 @@ def trained_part(
     for i, kind in enumerate(classifiers):
         steps = frame_mask(inputs[:, i])
         x = _input(inputs[:, i], steps, kind, blocks)
-        outputs.append(_classifier(x, steps, labels, dense, units, dropout, f"attention{i}"))
+        outputs.append(_classifier(x, steps, labels, dense, units, dropout, notebook, f"attention{i}"))
     return keras.Model(inputs, ops.stack(outputs, axis=1), name="classifiers")
 
 
@@ -125,8 +129,16 @@ def _input(x: Any, steps: Any, classifier: str, blocks: Sequence[int]) -> Any:
     return ops.concatenate([x, without_mean(x, steps)], axis=-1) if mean else x
 
 
-def _classifier(x: Any, steps: Any, labels: int, dense: int, units: int, dropout: float, name: str) -> Any:
+def _classifier(
+    x: Any, steps: Any, labels: int, dense: int, units: int, dropout: float, notebook: str, name: str
+) -> Any:
     """(batch, steps, values) to (batch, labels) probabilities."""
+    if notebook:
+        recurrent = getattr(layers, notebook)
+        x = layers.Bidirectional(recurrent(128, return_sequences=True))(x, mask=steps)
+        x = layers.Dropout(dropout)(x)
+        x = layers.Dropout(dropout)(layers.Bidirectional(recurrent(64))(x, mask=steps))
+        return layers.Dense(labels, activation="softmax")(layers.Dense(64, activation="relu")(x))
     x = layers.Dropout(dropout)(x)
     x = layers.Dropout(dropout)(ops.gelu(layers.Dense(dense)(x), approximate=False))
     x = layers.Bidirectional(layers.GRU(units, return_sequences=True))(x, mask=steps)

@@ -1,7 +1,8 @@
 """The networks by name: a table of builders, front-ends and recipes.
 
 `rnn`, `lstm` and `gru` are the notebook's, layer for layer. `crnn` is the small one: a convolutional recurrent
-network for utterances of any length and level. `whisper-gru` is the accurate one, on a pretrained encoder.
+network for utterances of any length and level. `whisper-gru` is the accurate one, on a pretrained encoder, and the
+`whisper-notebook` networks are the notebook's layers on the same encoder.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import Normalization
-from ser_train.networks.config import AugmentedConfig, BaselineConfig, EncoderConfig
+from ser_train.networks.config import AugmentedConfig, BaselineConfig, EncoderConfig, NotebookOnEncoderConfig
 
 if TYPE_CHECKING:
     import keras
@@ -86,6 +87,21 @@ def _whisper_gru(shape: tuple[int | None, int], labels: int, **sizes: Any) -> "k
     return whisper_gru(shape, labels, **sizes)
 
 
+_WHISPER = FeatureConfig(
+    n_fft=400,  # 25 ms
+    hop_length=160,  # 10 ms
+    n_mels=80,
+    n_mfcc=None,
+    f_max=8000.0,
+    top_db=None,
+    trim_db=25.0,
+    trim_margin=5,
+    dynamic_range_db=80.0,
+)
+# Whisper's scale: log10 of the power, plus 4, divided by 4. Speech of usual level (an RMS of 0.06) has its peak near
+# 0 dB, and so near 1.
+_WHISPER_SCALE = Normalization((-40.0,) * 80, (40.0,) * 80)
+
 NETWORKS = {
     "rnn": Network(partial(_notebook, "SimpleRNN")),
     "lstm": Network(partial(_notebook, "LSTM")),
@@ -106,22 +122,7 @@ NETWORKS = {
         ),
         AugmentedConfig(),
     ),
-    "whisper-gru": Network(
-        _whisper_gru,
-        FeatureConfig(
-            n_fft=400,  # 25 ms
-            hop_length=160,  # 10 ms
-            n_mels=80,
-            n_mfcc=None,
-            f_max=8000.0,
-            top_db=None,
-            trim_db=25.0,
-            trim_margin=5,
-            dynamic_range_db=80.0,
-        ),
-        EncoderConfig(),
-        # Whisper's scale: log10 of the power, plus 4, divided by 4. Speech of usual level (an RMS of 0.06) has its peak
-        # near 0 dB, and so near 1.
-        Normalization((-40.0,) * 80, (40.0,) * 80),
-    ),
+    "whisper-gru": Network(_whisper_gru, _WHISPER, EncoderConfig(), _WHISPER_SCALE),
+    "whisper-notebook-gru": Network(_whisper_gru, _WHISPER, NotebookOnEncoderConfig(), _WHISPER_SCALE),
+    "whisper-notebook-lstm": Network(_whisper_gru, _WHISPER, NotebookOnEncoderConfig(recurrent="LSTM"), _WHISPER_SCALE),
 }

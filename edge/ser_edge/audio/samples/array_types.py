@@ -46,7 +46,7 @@ def split_rate(pair: Any) -> tuple[Any, Any] | None:
     """(rate, samples) of a pair of both in any order, as librosa, soundfile and SciPy return; None for others."""
     if not isinstance(pair, tuple) or len(pair) != 2:
         return None
-    numbers = [_is_number(item) for item in pair]
+    numbers = [is_number(item) for item in pair]
     if numbers == [True, False]:
         return pair
     return (pair[1], pair[0]) if numbers == [False, True] else None
@@ -59,7 +59,17 @@ def is_raw_bytes(source: Any) -> bool:
     return isinstance(source, bytes | bytearray) or getattr(source, "typecode", None) in ("b", "B")  # array.array's
 
 
-def _is_number(item: Any) -> bool:
+def holds_numbers(item: Any) -> bool:
+    """Whether it is a number or a list of numbers, at any depth; by its first, so that long ones take no time."""
+    while isinstance(item, list | tuple) and split_rate(item) is None:
+        if not item:
+            return True
+        item = item[0]
+    return is_number(item)
+
+
+def is_number(item: Any) -> bool:
+    """Whether it is a number, or an array or a tensor of one."""
     return isinstance(item, int | float | np.number) or (getattr(item, "shape", None) == () and hasattr(item, "item"))
 
 
@@ -76,9 +86,10 @@ def _refuse_others(source: Any) -> None:
     if hasattr(source, "__aiter__") or hasattr(source, "__await__"):
         raise TypeError(f"{kind}: async; await it, and pass its result")
     if isinstance(source, Iterator):
-        raise TypeError(f"{kind}: gives chunks one by one; type stream(chunks, sample_rate=...) for those")
+        advice = "type stream(chunks, sample_rate=...) if these are chunks, predict_files(paths) if they are paths"
+        raise TypeError(f"{kind}: gives one after the other; {advice}")
     if isinstance(source, list | tuple) and isinstance(_first_value(source), str | bytes | PathLike):
-        raise TypeError(f"{kind} of paths: one sound at a time; type [recognizer.predict(path) for path in paths]")
+        raise TypeError(f"{kind} of paths: no samples; type predict(paths)")
 
 
 def _converted(source: Any) -> npt.NDArray[Any] | None:
@@ -95,7 +106,7 @@ def _converted(source: Any) -> npt.NDArray[Any] | None:
         return np.asarray(source)
     if hasattr(source, "__dlpack__"):
         return np.asarray(np.from_dlpack(source))
-    if _is_number(source):
+    if is_number(source):
         return np.asarray(source)
     try:
         buffer = memoryview(source)

@@ -5,6 +5,7 @@ centred first, as in a WAV file. Integers of 32 and 64 bits (lists of Python's b
 samples. In a whole sound the loudest sample decides (`array_to_samples`); in a stream the next chunk may be louder.
 """
 
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,9 @@ def _scaled(data: npt.NDArray[Any], full_scale: int) -> npt.NDArray[np.float32]:
     if kind == "i":
         return data.astype(np.float32) / np.float32(full_scale)
     if kind != "f":
-        raise AudioError(f"array: {data.dtype} is no sample format; {_advice(kind, size)}", code="audio-array")
+        first = data.flat[0] if kind == "O" and data.size else None
+        advice = _advice("U" if isinstance(first, str | PathLike) else kind, size)
+        raise AudioError(f"array: {data.dtype} is no sample format; {advice}", code="audio-array")
     with np.errstate(over="ignore", invalid="ignore"):  # what float32 can't hold becomes infinite or NaN
         floats: npt.NDArray[np.float32] = data.astype(np.float32, copy=False)
     return floats
@@ -178,8 +181,8 @@ def _advice(kind: str, size: int) -> str:
         "c": "type array.real",
         "O": "type np.array(array, dtype=np.float32)",
         "V": "type array.astype(np.float32)",
-        "U": "for a path type predict(path)",
-        "S": "for a path type predict(path)",
+        "U": "for paths type predict(array.tolist())",
+        "S": "for paths type predict(array.tolist())",
     }.get(kind, "use floats or signed integers")
 
 

@@ -1,8 +1,4 @@
-"""The options of `ser-edge`.
-
-The command line is parsed before anything heavy is imported, so that `--help` is quick. The tables and defaults of
-other modules that it offers are therefore repeated here; a test compares them.
-"""
+"""The options of `ser-edge`. Tables and defaults of other modules are repeated, as in `types`."""
 
 import argparse
 
@@ -11,10 +7,13 @@ from ser_edge.cli.arguments.argument_parser import ArgumentParser
 from ser_edge.cli.arguments.examples import EPILOG
 from ser_edge.cli.arguments.types import (
     ADDRESS,
+    FORMATS,
     address,
     broker,
     count,
+    formats,
     host_name,
+    interval,
     names,
     origin,
     pairs,
@@ -26,9 +25,10 @@ from ser_edge.cli.arguments.types import (
 )
 from ser_edge.models.bundled.names import DEFAULT, FILES
 
-FORMATS = ("text", "json", "csv", "srt")  # writers.WRITERS
 HOP, SPEECH = 0.5, 0.2  # windows.HOP, windows.SPEECH
+MQTT_EVERY = 10.0  # mqtt.EVERY
 SAMPLE_FORMATS = ("u8", "s16", "s24", "s32", "f32", "f64")  # standard_input.SAMPLE_FORMATS
+SHELLS = ("bash", "zsh", "fish", "tcsh")  # of shtab's
 UNITS = ("user", "system")  # systemd_unit.UNITS
 
 
@@ -42,14 +42,9 @@ def parser() -> ArgumentParser:
     )
     add = parser.add_argument
     add("paths", nargs="*", metavar="PATH", help="an audio file, a folder of them, or - for standard input")
-    add("--model", default=DEFAULT, metavar="NAME|FILE", help=f"{' or '.join(FILES)}, or a file (default: %(default)s)")
+    model = f"{' or '.join(FILES)}, or a file (default: %(default)s)"
+    add("-m", "--model", default=DEFAULT, metavar="NAME|FILE", help=model)
     add("--threads", type=count, default=1, metavar="N", help="threads for one inference (default: 1)")
-    add("--format", choices=FORMATS, help="format of the predictions (default: by the suffix of FILE, else text)")
-    add(
-        "--output",
-        metavar="FILE",
-        help="where predictions go (default: standard output); .json, .jsonl, .csv and .srt set their format",
-    )
     add(
         "--threshold",
         type=ratio,
@@ -63,6 +58,38 @@ def parser() -> ArgumentParser:
         help="use this channel only, counted from 1: one caller of a recorded call, one microphone of an array "
         "(default: all, mixed)",
     )
+
+    add = parser.add_argument_group("output").add_argument
+    add(
+        "-f",
+        "--format",
+        dest="formats",
+        type=formats,
+        metavar="FORMAT,...",
+        help=f"{', '.join(FORMATS)}; with --output-dir several (default: by the suffix of FILE; json with "
+        "--output-dir; else text)",
+    )
+    add(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="where predictions go (default: standard output); .json, .jsonl, .csv, .srt, .vtt and .labels.txt "
+        "(Audacity) set their format",
+    )
+    add(
+        "--output-dir",
+        metavar="DIR",
+        help="write a file for each input, as DIR/a.json for a.wav, in folders as those of the inputs; inputs whose "
+        "files are there are skipped, so the same command goes on after an interruption",
+    )
+    add("--overwrite", action="store_true", help="with --output-dir: classify all inputs, and replace their files")
+    add(
+        "--merge",
+        action="store_true",
+        help="one prediction for neighbouring windows of the same label (see --timeline)",
+    )
+    add("-q", "--quiet", action="store_true", help="print no accuracy, summary or progress; errors and warnings remain")
+    add("-v", "--verbose", action="store_true", help="also print what is used, and how long each file takes")
 
     add = parser.add_argument_group("labels").add_argument
     add(
@@ -138,8 +165,16 @@ def parser() -> ArgumentParser:
         "--mqtt",
         type=broker,
         metavar="URL",
-        help="also publish predictions as JSON: mqtt://host/topic, or mqtts://host:8883/topic; user and password "
-        "go into SER_EDGE_MQTT_USER and SER_EDGE_MQTT_PASSWORD, or before the host as user:password@",
+        help="also publish predictions as JSON: mqtt://host/topic, or mqtts://host:8883/topic; without a topic it is "
+        "ser-edge/ and this machine's name; user and password go into SER_EDGE_MQTT_USER and SER_EDGE_MQTT_PASSWORD, "
+        "or before the host as user:password@",
+    )
+    add(
+        "--mqtt-every",
+        type=interval,
+        metavar="S",
+        help="seconds until a label that hasn't changed is published again; 0 publishes every window (default: "
+        f"{MQTT_EVERY:g})",
     )
     add(
         "--unit",
@@ -151,5 +186,10 @@ def parser() -> ArgumentParser:
     add = parser.add_argument_group("about").add_argument
     add("--describe", action="store_true", help="print the model's metadata as JSON, and exit")
     add("--doctor", action="store_true", help="check this installation, and exit")
+    add(
+        "--print-completion",
+        choices=SHELLS,
+        help="print the script by which a shell completes options, files, and the model's labels, and exit",
+    )
     add("--version", action="version", version=f"ser-edge {__version__}")
     return parser

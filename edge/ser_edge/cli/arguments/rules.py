@@ -2,42 +2,67 @@
 
 import argparse
 import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from ser_edge.cli.arguments.argument_parser import ArgumentParser
-from ser_edge.cli.arguments.options import parser
+from ser_edge.cli.arguments.options import MQTT_EVERY, parser
 from ser_edge.cli.arguments.types import token
 
+DEFAULTS = "SER_EDGE_OPTIONS"  # environment variable with options that come before those of the command line
 STDIN = "-"  # among the paths
-_SUFFIXES = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".srt": "srt"}  # of --output
+_SUFFIXES = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}  # of --output
+_CUES = {".srt": "srt", ".vtt": "vtt", ".labels.txt": "audacity"}  # their formats are for one recording, in windows
 _SERVER = ("token", "allow_anyone", "allow_host", "allow_origin", "root_path", "max_upload", "max_seconds")
 _KEPT = ("model", "threads", "threshold", "channel", "labels", "map", "window", "hop", "speech")  # by a unit
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parses and checks a command line; exits with code 2 and one line on standard error if it is wrong."""
-    command = parser()
-    options = command.parse_args(arguments)
-    options.format = options.format or _SUFFIXES.get(Path(options.output or "").suffix.lower(), "text")
+    command = _parser()
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = command.parse_args(given)
+    if not options.unit and (defaults := _defaults(command, given)):  # a service reads its own
+        options = command.parse_args([*defaults, *given])
+    if options.formats is None:
+        name, suffixes = (options.output or "").lower(), _SUFFIXES | _CUES
+        by_suffix = next((form for suffix, form in suffixes.items() if name.endswith(suffix)), "text")
+        options.formats = ("json" if options.output_dir is not None else by_suffix,)
+    options.has_cues = not set(_CUES.values()).isdisjoint(options.formats)
+    options.timeline = options.timeline or options.merge or options.has_cues
     from_stdin = STDIN in options.paths
     streams = options.mic or from_stdin
-    ends_at_once = options.describe or options.doctor or options.list_devices or options.unit
+    ends_at_once = (
+        options.describe or options.doctor or options.list_devices or options.unit or options.print_completion
+    )
     if not (options.paths or options.mic or options.serve or ends_at_once):
         command.error("nothing to classify: give an audio file, a folder, - or --mic")
     if "" in options.paths:
         command.error("a PATH is empty; is a variable not set?")
     _check_server(command, options)
     if options.unit and ((options.mic and not options.serve) or options.paths or options.mqtt or options.device):
-        command.error("--unit only prints a unit; these options go into SER_EDGE_OPTIONS, as the unit explains")
+        command.error(f"--unit only prints a unit; these options go into {DEFAULTS}, as the unit explains")
     if options.mic and options.paths:
         command.error("--mic and PATH exclude each other; leave one out")
     if options.rate is not None and not from_stdin:
         command.error("--rate is for standard input; add -")
     if options.duration is not None and not streams:
         command.error("--duration is for --mic and standard input; add one of them")
+    if options.quiet and options.verbose:
+        command.error("--quiet and --verbose exclude each other; leave one out")
+    if options.output_dir is not None and (streams or options.output is not None):
+        command.error("--output-dir is for files, and in place of --output; leave out --mic, - and --output")
+    if options.output_dir == "":
+        command.error("the DIR of --output-dir is empty; is a variable not set?")
+    if options.output_dir is None and (options.overwrite or len(options.formats) > 1):
+        command.error("--overwrite and several formats are for --output-dir; add it, or give one format")
+    if options.mqtt is None and options.mqtt_every is not None:
+        command.error("--mqtt-every is for --mqtt; add it")
+    if options.mqtt_every is None:
+        options.mqtt_every = MQTT_EVERY
     if options.cluster is not None and streams:
         command.error("--cluster classifies files; leave --mic and - out")
     if repeated := next((label for label, n in Counter(label for label, _ in options.map).items() if n > 1), None):
@@ -56,11 +81,13 @@ def _check_server(command: ArgumentParser, options: argparse.Namespace) -> None:
         return
     if options.paths:
         command.error("--serve and PATH exclude each other; leave one out")
-    if options.timeline:
+    if options.timeline and not options.mic:
         command.error("--timeline is for files; clients of --serve say v1/predict?timeline=1")
     for name in ("cluster", "duration"):
         if getattr(options, name) is not None:
             command.error(f"--{name} isn't for --serve; leave it out")
+    if options.output_dir is not None:
+        command.error("--output-dir is for files; leave it out with --serve")
     if not options.mic and (options.mqtt or options.output or options.device):
         command.error("--mqtt, --output and --device are for a microphone; add --mic, or leave them out")
     if options.unit:
@@ -96,12 +123,38 @@ def _flag(name: str) -> str:
 
 def usage_error(message: str) -> NoReturn:
     """Exits as `parse` does, for what shows only later."""
-    parser().error(message)
+    _parser().error(message)
+
+
+def _parser(source: str = "") -> ArgumentParser:
+    command = parser()
+    command.source = source
+    if os.environ.get(DEFAULTS):
+        command.hint = f", and {DEFAULTS}"
+    return command
+
+
+def _defaults(command: ArgumentParser, given: Sequence[str]) -> list[str]:
+    """The options in the environment, checked by themselves, so that an error names where they are."""
+    text = os.environ.get(DEFAULTS)
+    if not text:
+        return []
+    import shlex
+
+    try:
+        words = shlex.split(text)
+    except ValueError as e:
+        command.error(f"{DEFAULTS}: {e}")
+    if words == list(given)[len(given) - len(words) :]:  # a unit made by 0.1 passes them itself
+        return []
+    if _parser(f"{DEFAULTS}: ").parse_args(words).paths:
+        command.error(f"{DEFAULTS} is for options; files go on the command line")
+    return words
 
 
 def kept_options(options: argparse.Namespace) -> list[str]:
     """The arguments by which a service recognises, and serves, as this command line says: those that were given."""
-    command, here = parser(), Path(options.model)
+    command, here = _parser(), Path(options.model)
     texts = {
         "model": str(here.absolute()) if here.is_file() else options.model,  # a service has another working directory
         "labels": ",".join(options.labels or ()),

@@ -1,4 +1,8 @@
-"""What the values of options must be: each function turns a text into one, or says what it must be."""
+"""What the values of options must be: each function turns a text into one, or says what it must be.
+
+The command line is parsed before anything heavy is imported, so that `--help` is quick. The tables of other modules
+that it offers are therefore repeated here; a test compares them.
+"""
 
 import argparse
 import re
@@ -8,6 +12,7 @@ if TYPE_CHECKING:
     from ser_edge.output.mqtt import Broker
 
 Number = TypeVar("Number", int, float)
+FORMATS = ("text", "json", "csv", "srt", "vtt", "audacity")  # writers.WRITERS
 _MAX_COUNT = 1024  # threads, jobs or channels
 ADDRESS = ("127.0.0.1", 8765)  # of a server
 _MIN_TOKEN = 16  # characters
@@ -80,6 +85,22 @@ def count(text: str) -> int:
     value = positive(text)
     if value > _MAX_COUNT:
         raise argparse.ArgumentTypeError(f"must be {_MAX_COUNT} or less")
+    return value
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """Formats with commas between them, each once."""
+    given = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if not set(given) <= set(FORMATS):
+        raise argparse.ArgumentTypeError(f"must be of {', '.join(FORMATS)}, with commas between them, not {text!a}")
+    return given
+
+
+def interval(text: str) -> float:
+    """A number of 0 or more."""
+    value = number(text, float)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError("must be 0 or more")
     return value
 
 

@@ -23,10 +23,11 @@ from ser_edge.errors.native_stderr import keep_freed_memory
 from ser_edge.errors.user_warnings import warn
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.recognition.batch.tasks import FileResult, classify_file, group_files, map_ordered
-from ser_edge.recognition.recognizer import Recognizer, RecognizerConfig
 
 if TYPE_CHECKING:
     from distributed import Client, Future
+
+    from ser_edge.recognition.recognizer import Recognizer, RecognizerConfig
 
 CONNECT_TIMEOUT = 10.0  # seconds, for a Dask scheduler to answer
 _MAX_IN_FLIGHT = 256  # tasks: two for each of 128 threads
@@ -40,7 +41,7 @@ class _Task:
     paths: tuple[str, ...]  # as they were given
     folder: str  # which they are relative to
     timeline: bool
-    config: RecognizerConfig
+    config: "RecognizerConfig"
     identity: str  # of the model and the version that must classify them
 
 
@@ -76,7 +77,7 @@ def cluster_client(address: str) -> Iterator["Client"]:
 
 
 def predict_in_cluster(
-    client: "Client", config: RecognizerConfig, metadata: ModelMetadata, paths: Iterable[str], timeline: bool = False
+    client: "Client", config: "RecognizerConfig", metadata: ModelMetadata, paths: Iterable[str], timeline: bool = False
 ) -> Generator[FileResult, None, None]:
     """Classifies files on the workers of a cluster.
 
@@ -129,7 +130,7 @@ def _results(future: "Future[list[FileResult]]", task: _Task) -> list[FileResult
     except KilledWorker:
         others = "" if len(task.paths) == 1 else f" or one of the {len(task.paths) - 1} files in the same task"
         reason = f"several workers died while classifying it{others}; classify it alone"
-        return [FileResult((), AudioError(f"{path}: {reason}", code="audio-kills-worker")) for path in task.paths]
+        return [FileResult(path, (), AudioError(f"{path}: {reason}", code="audio-kills-worker")) for path in task.paths]
     except ImportError as e:
         message = f"a worker has no ser-edge ({e}); install it there as here"
         raise RuntimeUnavailable(message, code="worker-without-ser-edge") from e
@@ -160,11 +161,11 @@ def _classify_task(task: _Task) -> list[FileResult]:
         predictions = tuple(replace(prediction, path=path) for prediction in result.predictions)
         error = result.error and AudioError(str(result.error).replace(local_path, path, 1), code=result.error.code)
         warnings = tuple(warning.replace(local_path, path, 1) for warning in result.warnings)
-        results.append(FileResult(predictions, error, warnings))
+        results.append(FileResult(path, predictions, error, warnings, result.seconds))
     return results
 
 
-def _recognizer(task: _Task) -> Recognizer:
+def _recognizer(task: _Task) -> "Recognizer":
     """This thread's recognizer, built for its first task."""
     built: tuple[RecognizerConfig, str, Recognizer] | None = getattr(_thread, "built", None)
     if built is None or built[:2] != (task.config, task.identity):

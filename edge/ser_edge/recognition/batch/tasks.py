@@ -4,24 +4,22 @@ Memory doesn't grow with the number of files: `map_ordered` keeps a bounded numb
 """
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ser_edge.audio.sound import Sound
-from ser_edge.audio.sources import open_source
 from ser_edge.errors import AudioError
 from ser_edge.errors.user_warnings import capture_warnings, warn
+from ser_edge.recognition.classifier import OnProgress, SoundClassifier
 from ser_edge.recognition.prediction import Prediction
-from ser_edge.recognition.recognizer import Recognizer
 
 _MAX_FILES, _MAX_BYTES = 16, 1 << 22  # of a task: tenths of a second of work, where a request takes milliseconds
 _WORTH_PROCESSES = 8 << 20  # bytes of audio, which take about as long to classify as processes take to start
 
-OnProgress = Callable[[float, float], None]  # seconds classified, seconds in the file (0 where unknown)
 Item = TypeVar("Item")
 
 
@@ -29,9 +27,16 @@ Item = TypeVar("Item")
 class FileResult:
     """What came of a file: iterating yields its predictions, then issues its warnings and raises its error."""
 
-    predictions: Iterable[Prediction]
+    path: str  # as it was given
+    predictions: tuple[Prediction, ...]  # one, or with `timeline` one for each window; those before an error
     error: AudioError | None = None
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # of missing or silent parts
+    seconds: float | None = field(default=None, compare=False)  # that classifying it took
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """The first prediction: the file's, or with `timeline` its first window's; None where there is none."""
+        return self.predictions[0] if self.predictions else None
 
     def __iter__(self) -> Generator[Prediction, None, None]:
         yield from self.predictions
@@ -41,51 +46,31 @@ class FileResult:
             raise self.error
 
 
-def predict_file(
-    recognizer: Recognizer, source: str | Sound, timeline: bool, on_progress: OnProgress | None = None
-) -> Iterator[Prediction]:
-    """Yields one prediction for a file, or with `timeline` one for each window as soon as it is complete.
-
-    Args:
-        recognizer: classifies it.
-        source: its path, or an open sound.
-        timeline: a prediction for each window.
-        on_progress: called within a long file.
-
-    Raises:
-        AudioError: the file can't be decoded, or not to its end.
-    """
-    if not timeline:
-        yield recognizer.predict(source, progress=on_progress)
-        return
-    with open_source(source) as sound:
-        stream = recognizer.create_stream(sound.rate, sound.path)
-        for chunk in sound.chunks:
-            yield from stream.accept_channels(chunk)
-            if on_progress:
-                on_progress(stream.seconds, sound.seconds or 0.0)
-        yield from stream.input_finished()
-
-
 def classify_file(
-    recognizer: Recognizer, path: str, timeline: bool, on_progress: OnProgress | None = None
+    recognizer: SoundClassifier, path: str, timeline: bool, on_progress: OnProgress | None = None
 ) -> FileResult:
-    """Classifies a file to its end: all of `predict_file`, its error and its warnings as one picklable result."""
+    """Classifies a file to its end: its predictions, its error and its warnings as one picklable result."""
     predictions: list[Prediction] = []
     warnings: list[str] = []
     error = None
+    began = time.perf_counter()
     try:
         with capture_warnings(warnings.append):
-            for prediction in predict_file(recognizer, path, timeline, on_progress):
+            for prediction in recognizer.file_predictions(path, timeline, on_progress):
                 predictions.append(prediction)  # noqa: PERF402 - those before an error count
     except AudioError as e:
         error = AudioError(str(e), code=e.code)  # without its cause, which may not be picklable
-    return FileResult(tuple(predictions), error, tuple(warnings))
+    return FileResult(path, tuple(predictions), error, tuple(warnings), time.perf_counter() - began)
 
 
 def default_jobs(threads: int) -> int:
-    """How many files to classify at the same time where each takes so many threads: one per usable core."""
-    return max(1, _cores() // threads)
+    """How many files to classify at the same time where each takes so many threads: one per usable core.
+
+    One in a worker process of multiprocessing, which mustn't start others.
+    """
+    from multiprocessing import current_process  # only for many files, which need it anyway
+
+    return 1 if current_process().daemon else max(1, _cores() // threads)
 
 
 def _cores() -> int:
@@ -119,7 +104,7 @@ def group_files(paths: Iterable[str]) -> Iterator[tuple[str, ...]]:
 def _size(path: str) -> int:
     try:
         return Path(path).stat().st_size
-    except OSError:  # missing or unreadable: opening it will report that
+    except (OSError, ValueError):  # missing, unreadable, or no name of a file: opening it will report that
         return 0
 
 

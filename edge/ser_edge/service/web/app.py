@@ -76,6 +76,7 @@ def application(service: Service, broadcast: Broadcast | None = None, page: Path
         SerEdgeError: _on_error,
         HTTPException: _on_http_error,
         ClientDisconnect: _on_disconnect,
+        Exception: _on_bug,
     }
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
     app.state.service, app.state.broadcast = service, broadcast
@@ -162,6 +163,11 @@ async def _on_http_error(request: Request, error: HTTPException) -> Response:
     response = error_response(Refusal(error.detail, code=code, status=error.status_code))
     response.headers.update(error.headers or {})
     return response
+
+
+async def _on_bug(request: Request, error: Exception) -> Response:
+    """The client gets no detail; the traceback is printed."""
+    return error_response(Refusal("a fault of the server; its log has more", code="error", status=500))
 
 
 async def _on_disconnect(request: Request, error: ClientDisconnect) -> Response:

@@ -7,7 +7,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -40,9 +39,8 @@ class Broadcast:
         self._loop = asyncio.get_running_loop()
 
     def write(self, prediction: "Prediction") -> None:
-        """Passes one on, with the time of day."""
-        now = datetime.now().astimezone().isoformat(timespec="milliseconds")
-        self._publish("prediction", json.dumps({"time": now, **json.loads(json_line(prediction))}))
+        """Passes one on."""
+        self._publish("prediction", json_line(prediction))
 
     def health(self, health: "Health", level: float) -> None:
         """Passes on the microphone's state, as often as viewers need it; `level` is in dBFS."""

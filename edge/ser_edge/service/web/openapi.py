@@ -68,6 +68,7 @@ def _predict(limits: Limits, error: dict[str, Any]) -> dict[str, Any]:
     switch = {"type": "string", "enum": ["0", "1", "true", "false"]}
     parameters = {
         "timeline": ("a prediction for each window, not one for the whole sound", switch),
+        "merge": ("a prediction for each stretch of windows with the same label", switch),
         "threshold": (
             "confidence below which the label is `uncertain`",
             {"type": "number", "minimum": 0, "maximum": 1},

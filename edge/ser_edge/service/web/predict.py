@@ -23,7 +23,7 @@ from ser_edge.audio.sound import Channels, Sound
 from ser_edge.errors import AudioError, printable
 from ser_edge.errors.user_warnings import capture_warnings
 from ser_edge.output.writers import json_line
-from ser_edge.recognition.batch.tasks import predict_file
+from ser_edge.recognition.merging import merge
 from ser_edge.service.web.limits import Limits, Refusal, body_of, client_of
 from ser_edge.service.web.service import Service
 
@@ -36,6 +36,7 @@ class PredictQuery:
     """What the query says."""
 
     timeline: bool = False
+    merge: bool = False  # equal neighbours of a timeline are one
     threshold: float | None = None
     name: str | None = None  # goes into the predictions
 
@@ -43,8 +44,8 @@ class PredictQuery:
     def of(cls, query: QueryParams) -> "PredictQuery":
         """Raises Refusal where it says something else."""
         name = query.get("name")
-        threshold = parse_ratio("threshold", query.get("threshold"))
-        return cls(parse_switch("timeline", query.get("timeline")), threshold, name and name[:_MAX_NAME])
+        timeline, merged = (parse_switch(each, query.get(each)) for each in ("timeline", "merge"))
+        return cls(timeline, merged, parse_ratio("threshold", query.get("threshold")), name and name[:_MAX_NAME])
 
 
 async def predict(request: Request) -> Response:
@@ -140,7 +141,7 @@ def _classify(service: Service, file: _Upload, query: PredictQuery) -> tuple[lis
     try:
         with capture_warnings(warnings.append), open_sound(cast("BinaryIO", file), name) as sound:
             limited = replace(sound, path=query.name, chunks=_limited(sound, file, limits))
-            predictions = list(predict_file(service.recognizer, limited, query.timeline))
+            predictions = list(service.recognizer.file_predictions(limited, query.timeline or query.merge))
     except AudioError as error:
         if time.monotonic() < file.ends:
             raise
@@ -148,7 +149,9 @@ def _classify(service: Service, file: _Upload, query: PredictQuery) -> tuple[lis
     finally:
         service.metrics.inference.labels("upload").inc(time.thread_time() - began)
     service.metrics.audio.labels("upload").inc(max((p.end for p in predictions), default=0.0))
-    return [json_line(p.with_threshold(query.threshold)) for p in predictions], list(map(printable, warnings))
+    relabelled = (p.with_threshold(query.threshold) for p in predictions)
+    lines = [json_line(p) for p in (merge(relabelled) if query.merge else relabelled)]
+    return lines, list(map(printable, warnings))
 
 
 def _limited(sound: Sound, file: _Upload, limits: Limits) -> Iterator[Channels]:

@@ -26,7 +26,7 @@ class Metrics:
     """The counters of one server. Names of codes and paths come from fixed lists: a client can't add any."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a time beside each counter
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a time beside each counter
         self._registry = registry = CollectorRegistry()
         self.requests = Counter("ser_edge_requests", "Answers.", ["path", "status"], registry=registry)
         self.refused = Counter("ser_edge_refused", "Errors, by their code.", ["code"], registry=registry)

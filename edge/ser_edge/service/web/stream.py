@@ -63,6 +63,12 @@ async def stream(socket: WebSocket) -> None:
             status = error.status if isinstance(error, Refusal) else 400
             await socket.send_json({"error": str(error), "code": error.code})
             await socket.close(_LATER if status in (429, 503) else _POLICY if status < 500 else _FAILED)
+        except (WebSocketDisconnect, asyncio.CancelledError):
+            raise
+        except Exception:  # a bug: the traceback is printed
+            await socket.send_json({"error": "a fault of the server; its log has more", "code": "error"})
+            await socket.close(_FAILED)
+            raise
 
 
 async def _classify(socket: WebSocket, service: Service, query: StreamQuery) -> int:

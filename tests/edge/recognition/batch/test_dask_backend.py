@@ -124,6 +124,23 @@ def test_a_cluster_prints_what_this_machine_prints(
 
 
 @pytest.mark.slow
+def test_a_cluster_fills_a_folder_of_outputs(
+    address: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    out = tmp_path / "out"
+    (out / "007.json").parent.mkdir()
+    (out / "007.json").write_text("there already")
+    assert main(["-v", "--cluster", address, "--output-dir", str(out), folder.name]) == 1
+    assert {path.name for path in out.iterdir()} == {f"{n:03}.json" for n in range(200) if n != 31}
+    assert f'"path": "{folder.name}/008.wav"' in (out / "008.json").read_text()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == "ser-edge: classified by a Dask cluster, now of 1 worker"
+    assert f"ser-edge: {folder.name}/008.wav: 3.3 s of sound in 0." in "\n".join(lines)
+    assert lines[-1].startswith("ser-edge: 198 classified, 1 failed, 1 skipped")
+
+
+@pytest.mark.slow
 def test_files_of_a_killed_worker_are_classified_by_another(
     folder: Path, tmp_path: Path, start: "type[Process]"
 ) -> None:

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_edge import ModelError, SerEdgeError, WindowConfig
+from ser_edge import ModelError, Recognizer, SerEdgeError
 from ser_edge.cli.predict import find_files
+from ser_edge.models.bundled.names import BUNDLED
 from ser_edge.recognition.batch.process_pool import predict_in_processes
 from ser_edge.recognition.batch.tasks import FileResult, classify_file
-from ser_edge.recognition.recognizer import RecognizerConfig
 from tests import messages
 
 COMMAND = [sys.executable, "-m", "ser_edge"]
@@ -50,8 +50,8 @@ def folder(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def config_of(model: str = "crnn") -> RecognizerConfig:
-    return RecognizerConfig(model, 1, None, WindowConfig())
+def small() -> Recognizer:
+    return Recognizer("small")
 
 
 def comparable(results: list[FileResult]) -> list[object]:
@@ -79,16 +79,15 @@ def test_processes_print_what_one_process_prints(options: list[str], folder: Pat
 
 @pytest.mark.parametrize("model", ["crnn.onnx", "crnn.tflite"])
 def test_results_equal_those_of_one_process(model: str, folder: Path) -> None:
-    config = config_of(model)
-    recognizer, paths = config.build(), list(find_files([str(folder)]))
+    recognizer, paths = Recognizer(model), list(find_files([str(folder)]))
     expected = [classify_file(recognizer, path, timeline=False) for path in paths]
-    assert comparable(list(predict_in_processes(config, iter(paths), jobs=3))) == comparable(expected)
+    assert comparable(list(predict_in_processes(recognizer, iter(paths), jobs=3))) == comparable(expected)
 
 
 def test_errors_and_warnings_belong_to_their_file(folder: Path) -> None:
-    results = list(predict_in_processes(config_of(), find_files([str(folder)]), jobs=2, timeline=True))
+    results = list(predict_in_processes(small(), find_files([str(folder)]), jobs=2, timeline=True))
     assert [i for i, result in enumerate(results) if result.error] == [3]
-    assert results[3].error.code == classify_file(config_of().build(), str(folder / "03.wav"), False).error.code
+    assert results[3].error.code == classify_file(small(), str(folder / "03.wav"), False).error.code
     assert [i for i, result in enumerate(results) if not result.predictions] == [3]
     assert [i for i, result in enumerate(results) if result.warnings] == [21]
 
@@ -107,7 +106,7 @@ def test_a_few_short_files_start_no_process(sounds: list[Path]) -> None:
 
 
 def test_closing_the_results_leaves_no_process(folder: Path) -> None:
-    results = predict_in_processes(config_of(), find_files([str(folder)]), jobs=2)
+    results = predict_in_processes(small(), find_files([str(folder)]), jobs=2)
     next(results)
     assert workers()
     results.close()
@@ -120,18 +119,22 @@ def test_a_system_without_processes_is_an_error(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor.__init__", refuse)
     with messages.raises(SerEdgeError, "processes-unavailable"):
-        next(predict_in_processes(config_of(), ["a.wav", "b.wav"], jobs=2))
+        next(predict_in_processes(small(), ["a.wav", "b.wav"], jobs=2))
 
 
 def test_a_missing_model_is_an_error_of_the_parent(tmp_path: Path, sounds: list[Path]) -> None:
-    results = predict_in_processes(config_of(str(tmp_path / "missing.onnx")), map(str, sounds), jobs=2)
+    model = tmp_path / "gone.tflite"
+    shutil.copy(BUNDLED / "crnn.tflite", model)
+    recognizer = Recognizer(model)
+    model.unlink()
+    results = predict_in_processes(recognizer, map(str, sounds), jobs=2)
     with messages.raises(ModelError, "model-not-found"):
         next(results)
     assert not workers()
 
 
 def test_a_killed_worker_is_an_error(endless: Path) -> None:
-    results = predict_in_processes(config_of(), find_files([str(endless)]), jobs=2, timeline=True)
+    results = predict_in_processes(small(), find_files([str(endless)]), jobs=2, timeline=True)
     killer = threading.Timer(1, lambda: [os.kill(child.pid, 9) for child in workers()])
     killer.start()
     with messages.raises(SerEdgeError, "process-died"):

@@ -30,7 +30,7 @@ def test_a_result_yields_its_predictions_then_warns_and_raises(sounds: list[Path
     prediction = Recognizer().predict(sounds[0])
     error = AudioError("cut.wav: truncated", code="audio-truncated")
     warnings: list[str] = []
-    predictions = iter(FileResult((prediction,), error, ("cut.wav: silent",)))
+    predictions = iter(FileResult("cut.wav", (prediction,), error, ("cut.wav: silent",)))
     with capture_warnings(warnings.append):
         assert next(predictions) == prediction
         assert warnings == []

@@ -1,8 +1,11 @@
 """What is served beside predictions: the model, health, metrics, the description, and the page where there is one."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from openapi_spec_validator import validate
@@ -144,3 +147,27 @@ def test_the_page_that_comes_with_the_package_is_served(client_of: Callable[...,
     if not (PAGE / "index.html").is_file():
         pytest.skip("there is none")
     assert client_of(page=PAGE).get("/").status_code == 200
+
+
+def test_a_bug_is_a_status_without_details(client: Client, sounds: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(client.service, "recognizer", SimpleNamespace(file_predictions=fail, create_stream=fail))
+    client._transport.raise_server_exceptions = False  # type: ignore[attr-defined]
+    answer = client.post("/v1/predict", content=sounds[0].read_bytes())
+    assert (answer.status_code, answer.json()["code"]) == (500, "error")
+    assert "secret" not in answer.text
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/v1/stream", "query_string": b"", "headers": [(b"host", b"localhost")]}
+    with pytest.raises(RuntimeError):
+        asyncio.run(client.app(scope, receive, send))  # type: ignore[arg-type]
+    assert json.loads(sent[1]["text"])["code"] == "error"
+    assert sent[2]["code"] == 1011

@@ -22,6 +22,7 @@ from tests.edge.service.web.conftest import Client, eventually
 
 HEALTH = Health("USB", 48_000, 1, 0, 0.5, 0.1, 2, arriving=True, listening=True)
 PREDICTION = Prediction.of(("calm", "sad"), np.array([0.75, 0.25], np.float32), 0.0, "microphone", 1.0, 4.0, 0.5)
+PREDICTION = PREDICTION.at_time(time.time())
 
 
 def events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -135,7 +136,7 @@ def test_one_capture_serves_all_viewers_and_ends_with_its_last_window(
     talk = np.concatenate([soundfile.read(path, dtype="float32")[0] for path in sounds])
     usb = sounddevice.plug(card("USB", rate=16_000))
     said: list[str] = []
-    monkeypatch.setattr("ser_edge.cli.serve.log_line", said.append)
+    monkeypatch.setattr("ser_edge.output.progress.log_line", said.append)
     seen: list[list[tuple[str, dict[str, Any]]]] = [[], []]
     sink: list[Prediction] = []
 

@@ -232,9 +232,9 @@ class Slow:
         self.metadata = recognizer.metadata
         self.go = threading.Event()
 
-    def predict(self, *arguments: Any, **named: Any) -> Any:
+    def file_predictions(self, *arguments: Any) -> Any:
         assert self.go.wait(20)
-        return self._recognizer.predict(*arguments, **named)
+        return self._recognizer.file_predictions(*arguments)
 
 
 @pytest.fixture

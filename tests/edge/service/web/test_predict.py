@@ -40,6 +40,17 @@ def test_an_upload_gets_what_the_command_prints(
         assert lines.text.splitlines() == expected
 
 
+def test_windows_are_merged_as_by_the_command(
+    client: Client, sounds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "talk.wav"
+    soundfile.write(path, np.concatenate([soundfile.read(each)[0] for each in sounds]), 16_000)
+    for query, options in (("merge=1", []), ("timeline=1&merge=1&threshold=0.9", ["--threshold", "0.9"])):
+        answer = client.post(f"/v1/predict?{query}", content=path.read_bytes(), headers=NDJSON)
+        found = [json.loads(line) | {"path": str(path)} for line in answer.text.splitlines()]
+        assert found == list(map(json.loads, printed(capsys, "--merge", *options, str(path))))
+
+
 @pytest.mark.parametrize("threshold", [0, 0.5, 0.95, 1])
 def test_a_threshold_is_that_of_the_command(
     threshold: float, client: Client, sounds: list[Path], capsys: pytest.CaptureFixture[str]

@@ -1,0 +1,76 @@
+"""Opens what predictions are written to, as the command line says: standard output, files, the live view, MQTT."""
+
+import argparse
+import sys
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from ser_edge.cli.arguments.rules import STDIN, usage_error
+from ser_edge.errors import printable
+
+if TYPE_CHECKING:
+    from ser_edge.models.metadata import ModelMetadata
+    from ser_edge.output.folder import OutputFolder
+    from ser_edge.output.live_view import LiveView
+    from ser_edge.output.writers import Sink
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where predictions go."""
+
+    sinks: "tuple[Sink, ...]"  # for all of them
+    folder: "OutputFolder | None" = None  # with files for each input
+    view: "LiveView | None" = None  # also one of the sinks
+
+
+def open_outputs(options: argparse.Namespace, metadata: "ModelMetadata", stack: ExitStack) -> Outputs:
+    """Opens the MQTT broker if any, and a folder, a file, the live view or standard output; `stack` closes them."""
+    sinks: list[Sink] = []
+    if options.mqtt:
+        from ser_edge.output.mqtt import MqttWriter
+
+        sinks.append(stack.enter_context(closing(MqttWriter(options.mqtt, metadata, options.mqtt_every))))
+    if options.output_dir is not None:
+        return Outputs(tuple(sinks), _open_folder(options, metadata))
+    if options.serve and not (options.mic and options.output):
+        return Outputs(tuple(sinks))  # standard output stays empty: two lines a second would fill a service's journal
+    out = stack.enter_context(_open_output(options.output))  # last: it empties an existing file
+    form, stream = options.formats[0], options.mic or options.paths == [STDIN]
+    if stream and form == "text" and not options.output and not options.merge:
+        from ser_edge.output.live_view import LiveView, can_paint
+
+        if can_paint(out):
+            view = stack.enter_context(closing(LiveView(out, metadata)))
+            return Outputs((view, *sinks), view=view)
+    from ser_edge.output.writers import WRITERS, MergingSink
+
+    writer: Sink = WRITERS[form](out, metadata, options.timeline or options.mic or STDIN in options.paths)
+    if options.merge:
+        writer = MergingSink(writer)
+    return Outputs((stack.enter_context(closing(writer)), *sinks))
+
+
+def _open_folder(options: argparse.Namespace, metadata: "ModelMetadata") -> "OutputFolder":
+    from ser_edge.output.folder import OutputFolder
+
+    how = options.timeline, options.merge, options.overwrite
+    try:
+        return OutputFolder(options.output_dir, options.paths, options.formats, metadata, *how)
+    except (OSError, ValueError) as e:  # ValueError: Windows has no folder above two drives
+        usage_error(f"--output-dir {printable(options.output_dir)}: {getattr(e, 'strerror', None) or e}")
+
+
+def _open_output(path: str | None) -> AbstractContextManager[TextIO]:
+    if path is None:
+        return nullcontext(sys.stdout)
+    from ser_edge.audio.formats import AUDIO_SUFFIXES
+
+    if Path(path).suffix.lower() in AUDIO_SUFFIXES:
+        usage_error(f"--output {path}: would overwrite an audio file; give another name")
+    try:
+        return Path(path).open("w", encoding="utf-8", errors="backslashreplace")  # as standard output
+    except OSError as e:
+        usage_error(f"--output {printable(path)}: {e.strerror}")

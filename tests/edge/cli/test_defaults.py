@@ -1,0 +1,72 @@
+"""Options in the environment: SER_EDGE_OPTIONS."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ser_edge.cli.app import main
+from ser_edge.cli.arguments.rules import DEFAULTS, parse
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_they_come_before_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DEFAULTS, "--model small --threshold 0.3 --device 'USB Mic' --labels happy,sad -f csv")
+    options = parse(["--threshold", "0.6", "--labels", "angry", "a.wav"])
+    assert (options.model, options.threshold, options.device) == ("small", 0.6, "USB Mic")
+    assert (options.labels, options.formats, options.paths) == (["happy", "sad", "angry"], ("csv",), ["a.wav"])
+    assert parse(["-f", "json", "a.wav"]).formats == ("json",)
+    monkeypatch.setenv(DEFAULTS, " ")
+    assert parse(["a.wav"]).model == "accurate"
+
+
+def test_they_decide_what_is_not_given(sounds: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv(DEFAULTS, "--format json --model small")
+    assert main([str(sounds[0])]) == 0
+    assert json.loads(capsys.readouterr().out)["path"] == str(sounds[0])
+
+
+def test_a_unit_that_passes_them_itself_does_not_apply_them_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "--device usb --labels happy,sad --map calm=sad"
+    monkeypatch.setenv(DEFAULTS, words)
+    options = parse(["--mic", *shlex.split(words)])
+    assert (options.labels, options.map) == (["happy", "sad"], [("calm", "sad")])
+    assert parse(["--mic"]).labels == ["happy", "sad"]
+
+
+def test_a_printed_unit_is_without_them(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv(DEFAULTS, "--model small --mqtt mqtt://host")
+    assert main(["--unit", "user"]) == 0
+    assert "small" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("--lauder", "SER_EDGE_OPTIONS: unrecognized arguments: --lauder"),
+        ("--threshold high", "SER_EDGE_OPTIONS: argument --threshold"),
+        ("--device 'USB", "SER_EDGE_OPTIONS: No closing quotation"),
+        ("--model small a.wav", "files go on the command line"),
+        ("-", "files go on the command line"),
+        ("--mic", "--mic and PATH exclude each other"),  # with what is on the command line
+    ],
+)
+def test_an_error_names_them(text: str, word: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv(DEFAULTS, text)
+    with pytest.raises(SystemExit) as end:
+        parse(["b.wav"])
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert word in error
+    assert error.endswith("(see ser-edge --help, and SER_EDGE_OPTIONS)\n")
+    assert error.count("\n") == 1
+
+
+def test_help_is_there_whatever_they_are(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv(DEFAULTS, "--lauder '")
+    with pytest.raises(SystemExit) as end:
+        parse(["--help"])
+    assert end.value.code == 0
+    assert DEFAULTS in capsys.readouterr().out
