@@ -13,7 +13,7 @@ from ser_edge import Prediction
 from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.output.writers import WRITERS
+from ser_edge.output.writers import WRITERS, json_line
 from ser_edge.recognition.voice_activity.stream_gate import Gate
 from tests.page.node import needs_node, run
 
@@ -168,18 +168,20 @@ TIMELINE = [
 ]
 
 
-@pytest.mark.parametrize("suffix", ["json", "csv", "srt"])
-def test_saved_timelines_are_those_of_the_command(suffix: str) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "writer"), [("json", "json"), ("csv", "csv"), ("srt", "srt"), ("labels.txt", "audacity")]
+)
+def test_saved_timelines_are_those_of_the_command(suffix: str, writer: str) -> None:
     out = io.StringIO()
-    writer = WRITERS[suffix](out, ModelMetadata("a", LABELS, WHISPER), True)
+    command = WRITERS[writer](out, ModelMetadata("a", LABELS, WHISPER), True)
     for prediction in TIMELINE:
-        writer.write(prediction)
-    writer.close()
+        command.write(prediction)
+    command.close()
     script = """
       const { FORMATS } = await load("output/formats.js");
       print(FORMATS[values.suffix].write(values.predictions));
     """
-    lines = [json.loads(json.dumps(prediction.__dict__)) for prediction in TIMELINE]
+    lines = [json.loads(json_line(prediction)) for prediction in TIMELINE]
     text = run(script, suffix=suffix, predictions=lines)
     if suffix == "json":
         assert [json.loads(line) for line in text.splitlines()] == [
@@ -195,15 +197,6 @@ def test_saved_timelines_are_those_of_the_command(suffix: str) -> None:
         assert as_numbers[0] == as_numbers[1]
     else:
         assert text == out.getvalue()
-
-
-def test_audacity_gets_a_label_for_equal_windows_in_a_row() -> None:
-    script = """
-      const { FORMATS } = await load("output/formats.js");
-      print(FORMATS["labels.txt"].write(values.predictions));
-    """
-    text = run(script, predictions=[prediction.__dict__ for prediction in TIMELINE])
-    assert text == "0.000\t3.500\thappy\n3.500\t4.000\tuncertain\n4.500\t10.500\tsad\n"
 
 
 def test_segments_cover_the_recording_once() -> None:
