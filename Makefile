@@ -3,7 +3,7 @@
 # RAVDESS: a folder or zip of RAVDESS speech; empty downloads it into the user's cache. OTHERS: folders of other corpora,
 # which the networks we ship learn from as well: RAVDESS song, nEMO, CREMA-D ... SEEDS and SHIPPED, the networks that are
 # bundled: for `evaluate`. JOBS: trainings at a time. VARIATION: for `test-variations`; all if none is given. WORKERS:
-# processes that run tests. OPTIONS: of pytest, for `test` and `test-all`.
+# processes that run tests. MODEL: of the page. OPTIONS: of pytest, for `test` and `test-all`.
 PYTHON ?= python3
 RAVDESS ?=
 OTHERS ?=
@@ -13,6 +13,7 @@ RUNS ?= $(or $(wildcard runs/*-speaker-fold0-seed0),runs/*)
 PRECISION ?= all
 JOBS ?= 2
 VARIATION ?=
+MODEL ?= accurate
 WORKERS ?= 2
 OPTIONS ?=
 
@@ -22,7 +23,7 @@ ALL := $(if $(RAVDESS),$(foreach path,$(RAVDESS) $(OTHERS),--data "$(path)"))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -q -p tests.progress -o console_output_style=classic -r fE -n $(WORKERS) --dist loadfile
 
-.PHONY: help run test test-all coverage messages test-variations lint train evaluate export bundle bench wheel docs clean
+.PHONY: help run test test-all coverage messages test-variations lint train evaluate export bundle bench wheel page docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -85,9 +86,13 @@ wheel: .venv/base  ## the file that installs ser-edge elsewhere: dist/ser_edge-*
 	rm -f dist/ser_edge-*.whl
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
+page: .venv/dev  ## the page that recognises emotion in the visitor's browser alone: static files in dist/page; needs npm; MODEL=small
+	$(BIN)/python export/page/build.py dist/page --model $(MODEL)
+
 docs: .venv/dev  ## run what README.md and docs/ show, and write the outputs and the picture into them (minutes)
 	$(BIN)/python -m tests.docs.rewrite
 	$(BIN)/python docs/live_view.py
+	$(BIN)/python docs/page_picture.py
 
 clean:  ## remove the environment and what was built; runs/ stays
 	rm -rf .venv build dist exported .mypy_cache .pytest_cache .ruff_cache .hypothesis

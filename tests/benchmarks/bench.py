@@ -37,7 +37,7 @@ ONE_THREAD = dict.fromkeys(
     ),
     "1",
 )
-ALL_CORES = {"corpus", "corpus_features", "process", "training", "size"}  # the other cases run on one thread
+ALL_CORES = {"corpus", "corpus_features", "page", "process", "training", "size"}  # the other cases run on one thread
 DOWNLOADS = {"size"}  # only with --sizes
 
 

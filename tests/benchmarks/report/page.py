@@ -23,6 +23,7 @@ CASES = {
     "process": "A whole process",
     "training": "Training",
     "live": "A live voice",
+    "page": "The page in a browser",
     "size": "On the disk",
 }
 

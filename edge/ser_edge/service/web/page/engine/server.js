@@ -1,0 +1,117 @@
+// The engine of a page that ser-edge serves: its HTTP API. Addresses are relative, so that a prefix works.
+
+const OVERLOAD_SECONDS = 5; // of samples that wait to be sent; more are dropped
+const token = new URLSearchParams(location.search).get("token");
+
+export class ServerEngine {
+  /** What the server says of its model: {model, notice, microphone, limits, ...}. */
+  async model() {
+    return (await request("v1/model")).json();
+  }
+
+  /** Classifies a File; the sound that the page decoded, which may be missing, isn't sent. */
+  async predict(file, sound, onProgress) {
+    const seconds = sound ? sound.channels[0].length / sound.rate : null;
+    this.cancel();
+    this.predicting = new AbortController();
+    const { signal } = this.predicting;
+    const whole = await (await send(file, signal, "")).json();
+    const response = await send(file, signal, "timeline=1&", { Accept: "application/x-ndjson" });
+    const predictions = [];
+    for await (const line of lines(response.body)) {
+      predictions.push(JSON.parse(line));
+      if (seconds) onProgress(predictions.at(-1).end / seconds);
+    }
+    return { predictions, overall: whole.predictions[0], warnings: whole.warnings };
+  }
+
+  /** Ends the classification of a file, if there is one. */
+  cancel() {
+    this.predicting?.abort();
+  }
+
+  /** A stream of mono samples: {push, end, dropped, onprediction, onerror, onclose}. */
+  stream(rate) {
+    return new SocketStream(rate);
+  }
+
+  /** The device's microphone; the callbacks get the data of its events. Returns a function that ends it. */
+  events(onPrediction, onHealth, onLost) {
+    const source = new EventSource(address("v1/events"));
+    source.addEventListener("prediction", ({ data }) => onPrediction(JSON.parse(data)));
+    source.addEventListener("health", ({ data }) => onHealth(JSON.parse(data)));
+    source.onerror = () => onLost(source.readyState !== EventSource.CLOSED); // else the browser connects again
+    return () => source.close();
+  }
+}
+
+class SocketStream {
+  constructor(rate) {
+    const url = address(`v1/stream?rate=${Math.round(rate)}&format=f32&channels=1`);
+    url.protocol = url.protocol.replace("http", "ws");
+    this.limit = OVERLOAD_SECONDS * rate * 4; // bytes
+    this.waiting = [];
+    this.dropped = 0; // samples
+    this.failed = false;
+    this.socket = new WebSocket(url);
+    this.socket.onopen = () => this.waiting.splice(0).forEach((part) => this.socket.send(part));
+    this.socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
+    this.socket.onclose = () => this.failed || this.onclose?.();
+  }
+
+  push(samples) {
+    if (this.socket.readyState === WebSocket.CONNECTING) this.waiting.push(samples);
+    else if (this.socket.readyState !== WebSocket.OPEN || this.socket.bufferedAmount > this.limit) {
+      this.dropped += samples.length;
+    } else this.socket.send(samples);
+  }
+
+  end() {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send("end");
+    else this.socket.close();
+  }
+
+  #receive(message) {
+    if (message.error === undefined) return this.onprediction?.(message);
+    this.failed = true;
+    return this.onerror?.(new Error(message.error));
+  }
+}
+
+function send(file, signal, query, headers = {}) {
+  const type = { "Content-Type": "application/octet-stream" };
+  const url = `v1/predict?${query}name=${encodeURIComponent(file.name)}`;
+  return request(url, { method: "POST", body: file, signal, headers: { ...type, ...headers } });
+}
+
+async function request(path, options = {}) {
+  const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+  let response;
+  try {
+    response = await fetch(path, { ...options, headers });
+  } catch {
+    throw new Error("the server doesn't answer; is ser-edge still running?");
+  }
+  if (response.ok) return response;
+  if (response.status === 401) throw new Error("this server asks for its token; open the page with ?token=...");
+  const { error } = await response.json().catch(() => ({}));
+  throw new Error(error ?? `the server answered ${response.status} ${response.statusText}`);
+}
+
+/** A URL below the page's own, with the token, for what can't have headers. */
+function address(path) {
+  const url = new URL(path, document.baseURI);
+  if (token) url.searchParams.set("token", token);
+  return url;
+}
+
+async function* lines(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    const whole = (text + part.value).split("\n");
+    text = whole.pop();
+    yield* whole.filter(Boolean);
+  }
+  if (text.trim()) yield text;
+}
