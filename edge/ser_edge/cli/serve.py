@@ -1,5 +1,6 @@
 """Serves predictions by HTTP until a signal stops it; with a microphone, its predictions as well, from one capture."""
 
+import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
@@ -99,11 +100,11 @@ def serve(recognizer: Recognizer, options: ServeOptions, sinks: "Sequence[Sink]"
     async def on_stop() -> None:
         if systemd:
             systemd.close()
-        service.stopping.set()
+        draining = asyncio.ensure_future(service.drain())
         if broadcast and capture:
             await to_thread.run_sync(capture.stop)
             broadcast.close()
-        await service.drain()
+        await draining
 
     app = application(service, broadcast)
     server = Server(app, limits, on_start, on_tick, on_stop)

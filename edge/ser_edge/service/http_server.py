@@ -36,6 +36,7 @@ class ConnectionLimits:
     write: float = 30.0  # for a client to read what was sent
     message: int = 1 << 20  # bytes, of a WebSocket's message
     drain: float = 10.0  # for requests and streams to end when the server is stopped
+    last: float = 2.0  # of them for clients to read that theirs can't be waited for
     retry_after: int = 2  # for a client that was refused
 
 
@@ -173,7 +174,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 forwarded_allow_ips=["127.0.0.1", "::1"],
-                timeout_graceful_shutdown=max(1, round(limits.drain)),
+                timeout_graceful_shutdown=max(1, round(limits.last / 2)),
             )
         )
         self._on_start, self._on_tick, self._on_stop = on_start, on_tick, on_stop

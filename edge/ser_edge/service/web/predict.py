@@ -6,6 +6,7 @@ decodes it where PyAV isn't installed. Its name is text that nothing is opened b
 
 import io
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -24,7 +25,7 @@ from ser_edge.errors import AudioError, printable
 from ser_edge.errors.user_warnings import capture_warnings
 from ser_edge.output.writers import json_line
 from ser_edge.recognition.merging import merge
-from ser_edge.service.web.limits import Limits, Refusal, body_of, client_of
+from ser_edge.service.web.limits import Refusal, body_of, client_of
 from ser_edge.service.web.service import Service
 
 NDJSON = "application/x-ndjson"
@@ -55,21 +56,10 @@ async def predict(request: Request) -> Response:
     if service.stopping.is_set():
         raise service.stopping_refusal()
     service.uploads.check(client)  # before its body comes
-    async with _received(request, service) as (file, filename):
-        query = replace(query, name=query.name or (filename and filename[:_MAX_NAME]))
-        with service.uploads.take(client):
-            try:
-                with fail_after(service.limits.wait):
-                    await service.workers.acquire()
-            except TimeoutError:
-                problem, again = "too many uploads wait; try again later", service.limits.retry_after
-                raise Refusal(problem, code="web-busy", status=503, retry_after=again) from None
-            try:
-                if await request.is_disconnected():
-                    raise ClientDisconnect
-                lines, warnings = await to_thread.run_sync(_classify, service, file, query)
-            finally:
-                service.workers.release()
+    with service.until_given_up():
+        async with _received(request, service) as (file, filename):
+            query = replace(query, name=query.name or (filename and filename[:_MAX_NAME]))
+            lines, warnings = await _classified(request, service, file, query)
     if NDJSON in request.headers.get("accept", ""):
         return Response("".join(f"{line}\n" for line in lines), media_type=NDJSON)
     model, texts = json.dumps(service.metadata.name), json.dumps(warnings)
@@ -77,13 +67,34 @@ async def predict(request: Request) -> Response:
     return Response(content, media_type="application/json")
 
 
+async def _classified(
+    request: Request, service: Service, file: "_Upload", query: PredictQuery
+) -> tuple[list[str], list[str]]:
+    """What `_classify` returns, when there is a worker for it."""
+    with service.uploads.take(client_of(request)):
+        try:
+            with fail_after(service.limits.wait):
+                await service.workers.acquire()
+        except TimeoutError:
+            problem, again = "too many uploads wait; try again later", service.limits.retry_after
+            raise Refusal(problem, code="web-busy", status=503, retry_after=again) from None
+        try:
+            if await request.is_disconnected():
+                raise ClientDisconnect
+            return await to_thread.run_sync(_classify, service, file, query, abandon_on_cancel=True)
+        finally:
+            service.workers.release()
+
+
 class _Upload(io.BytesIO):
     """A file in memory that ends when its time is up, so that no decoder goes on searching it for sound."""
 
     ends = float("inf")  # monotonic
+    given_up: threading.Event | None = None  # ends it as well
 
     def read(self, size: int | None = -1, /) -> bytes:
-        return super().read(size) if time.monotonic() < self.ends else b""
+        over = time.monotonic() >= self.ends or (self.given_up is not None and self.given_up.is_set())
+        return b"" if over else super().read(size)
 
 
 class _InMemory(MultiPartParser):
@@ -136,11 +147,11 @@ def _classify(service: Service, file: _Upload, query: PredictQuery) -> tuple[lis
     """The predictions as lines of JSON, and warnings. Runs in a thread."""
     warnings: list[str] = []
     began, limits = time.thread_time(), service.limits
-    file.ends = time.monotonic() + limits.search
+    file.ends, file.given_up = time.monotonic() + limits.search, service.given_up
     name = query.name or "the upload"
     try:
         with capture_warnings(warnings.append), open_sound(cast("BinaryIO", file), name) as sound:
-            limited = replace(sound, path=query.name, chunks=_limited(sound, file, limits))
+            limited = replace(sound, path=query.name, chunks=_limited(sound, file, service))
             predictions = list(service.recognizer.file_predictions(limited, query.timeline or query.merge))
     except AudioError as error:
         if time.monotonic() < file.ends:
@@ -154,11 +165,14 @@ def _classify(service: Service, file: _Upload, query: PredictQuery) -> tuple[lis
     return lines, list(map(printable, warnings))
 
 
-def _limited(sound: Sound, file: _Upload, limits: Limits) -> Iterator[Channels]:
+def _limited(sound: Sound, file: _Upload, service: Service) -> Iterator[Channels]:
     """The chunks of a sound, while there aren't too many: a compressed file of a megabyte can hold hours of silence."""
+    limits = service.limits
     ends = time.monotonic() + limits.classify
     seconds = values = 0.0
     for chunk in sound.chunks:
+        if service.given_up.is_set():
+            raise service.stopping_refusal()
         seconds += len(chunk) / sound.rate
         values += chunk.size
         if seconds > limits.seconds:

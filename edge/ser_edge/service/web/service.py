@@ -1,11 +1,13 @@
 """What the requests to one server share: the recognizer, the limits and what is taken of them, and counters."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from anyio import CapacityLimiter
+from anyio import CancelScope, CapacityLimiter
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 
 from ser_edge.models.metadata import ModelMetadata
@@ -60,6 +62,8 @@ class Service:
         limits, later = self.limits, self.limits.retry_after
         self.metadata: ModelMetadata = self.recognizer.metadata
         self.stopping = asyncio.Event()
+        self.given_up = threading.Event()  # what still runs in threads is for nobody
+        self._scopes: set[CancelScope] = set()
         self.memory = Memory(limits.memory, later)
         self.uploads = Places("uploads", limits.queue, limits.client_queue, later)
         self.streams = Places("streams", limits.streams, limits.client_streams, later)
@@ -74,9 +78,26 @@ class Service:
         again = self.limits.retry_after
         return Refusal("the server is being stopped", code="web-stopping", status=503, retry_after=again)
 
+    @contextmanager
+    def until_given_up(self) -> Iterator[None]:
+        """Ends what is awaited in the block with a Refusal when a server that is stopped can't wait any longer."""
+        with CancelScope() as scope:
+            self._scopes.add(scope)
+            try:
+                yield
+            finally:
+                self._scopes.discard(scope)
+        if scope.cancelled_caught:
+            raise self.stopping_refusal()
+
     async def drain(self) -> None:
-        """Refuses new requests, ends streams with their last windows, and waits for all that runs."""
+        """Refuses new requests, ends streams with their last windows, waits for what runs, and gives up the rest."""
         self.stopping.set()
-        ends = time.monotonic() + self.limits.drain
-        while (self.uploads.taken or self.streams.taken or self.viewers.taken) and time.monotonic() < ends:
+        ends = time.monotonic() + self.limits.drain - self.limits.last
+        while (self._scopes or self.viewers.taken) and time.monotonic() < ends:
+            await asyncio.sleep(0.02)
+        self.given_up.set()
+        for scope in self._scopes:
+            scope.cancel()
+        while self._scopes and time.monotonic() < ends + self.limits.last / 2:
             await asyncio.sleep(0.02)

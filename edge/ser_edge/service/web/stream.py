@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 END = "end"  # the client's text after its last samples
 _MAX_CHANNELS = 32
 _POLICY, _FAILED, _RESTART, _LATER = 1008, 1011, 1012, 1013  # codes of RFC 6455 and its registry
+_CLOSE = {429: _LATER, 500: _FAILED, 503: _LATER}  # other statuses are the client's mistakes
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,14 @@ async def stream(socket: WebSocket) -> None:
             if service.stopping.is_set():
                 raise service.stopping_refusal()
             query = StreamQuery.of(socket.query_params)
-            with service.streams.take(client_of(socket)):
-                code = await _classify(socket, service, query)
-            await socket.close(code)
+            with service.streams.take(client_of(socket)), service.until_given_up():
+                await _classify(socket, service, query)
+            await socket.close()
         except SerEdgeError as error:
             service.metrics.refused.labels(error.code).inc()
             status = error.status if isinstance(error, Refusal) else 400
             await socket.send_json({"error": str(error), "code": error.code})
-            await socket.close(_LATER if status in (429, 503) else _POLICY if status < 500 else _FAILED)
+            await socket.close(_RESTART if error.code == "web-stopping" else _CLOSE.get(status, _POLICY))
         except (WebSocketDisconnect, asyncio.CancelledError):
             raise
         except Exception:  # a bug: the traceback is printed
@@ -71,8 +72,8 @@ async def stream(socket: WebSocket) -> None:
             raise
 
 
-async def _classify(socket: WebSocket, service: Service, query: StreamQuery) -> int:
-    """Until the client ends it, is gone, or the server stops; returns the code to close with."""
+async def _classify(socket: WebSocket, service: Service, query: StreamQuery) -> None:
+    """Until the client ends it or is gone; raises Refusal, after the last window, where the server stops."""
     decoder = RawDecoder(query.raw)
     recognizer = service.recognizer
     stream: Stream = await _in_thread(service, recognizer.create_stream, query.raw.rate)
@@ -84,16 +85,23 @@ async def _classify(socket: WebSocket, service: Service, query: StreamQuery) -> 
         for prediction in predictions:
             await socket.send_text(json_line(prediction.with_threshold(query.threshold)))
 
+    def accept(data: bytes) -> list[Prediction]:
+        samples, predictions, second = decoder.decode(data), [], round(query.raw.rate)
+        for start in range(0, len(samples), second):  # a message can hold minutes
+            if not service.given_up.is_set():
+                predictions += stream.accept_channels(samples[start : start + second])
+        return predictions
+
     while (message := await _next(socket, service)) is not None:
         if isinstance(message, str):
             if message.strip() != END:
                 problem = f"a text other than {END!r}; samples are binary messages"
                 raise Refusal(problem, code="web-request", status=400)
             await answer(stream.input_finished)
-            return 1000
-        await answer(lambda data: stream.accept_channels(decoder.decode(data)), message)
+            return
+        await answer(accept, message)
     await answer(stream.input_finished)
-    return _RESTART
+    raise service.stopping_refusal()
 
 
 async def _next(socket: WebSocket, service: Service) -> bytes | str | None:
@@ -129,4 +137,4 @@ async def _in_thread(service: Service, work: Callable[..., Any], *arguments: Any
         finally:
             service.metrics.inference.labels("stream").inc(time.thread_time() - began)
 
-    return await to_thread.run_sync(timed, limiter=service.stream_workers)
+    return await to_thread.run_sync(timed, limiter=service.stream_workers, abandon_on_cancel=True)

@@ -74,13 +74,14 @@ def server_of(recognizer: Recognizer) -> Iterator[Callable[..., int]]:
     with ExitStack() as stack:
 
         def start(**settings: Any) -> int:
-            return stack.enter_context(_running(make_service(recognizer, **settings)))
+            return stack.enter_context(running(make_service(recognizer, **settings)))[0]
 
         yield start
 
 
 @contextmanager
-def _running(service: Service) -> Iterator[int]:
+def running(service: Service) -> Iterator[tuple[int, Server]]:
+    """A server in a thread, and its port."""
     started = threading.Event()
 
     async def on_stop() -> None:
@@ -93,7 +94,7 @@ def _running(service: Service) -> Iterator[int]:
     thread.start()
     assert started.wait(20)
     try:
-        yield port
+        yield port, server
     finally:
         server.stop()
         thread.join(20)
@@ -128,4 +129,15 @@ def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
-__all__ = ["PLACE", "Access", "Client", "Limits", "Metrics", "Service", "command", "eventually", "make_service"]
+__all__ = [
+    "PLACE",
+    "Access",
+    "Client",
+    "Limits",
+    "Metrics",
+    "Service",
+    "command",
+    "eventually",
+    "make_service",
+    "running",
+]

@@ -27,6 +27,7 @@ from ser_edge.cli.app import main
 from ser_edge.cli.arguments import rules
 from tests import messages
 from tests.edge.service.web.conftest import command, eventually
+from tests.edge.service.web.raw_http import answer
 
 needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 TOKEN = "a-token-of-some-length"
@@ -62,6 +63,7 @@ def test_a_signal_lets_uploads_and_streams_end(number: int, sounds: list[Path]) 
         assert process.wait(20) == 0
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert code == 1012
+        assert windows.pop()["code"] == "web-stopping"
         assert windows[-1]["end"] == pytest.approx(2 * len(samples) / 16_000, abs=0.02)
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", port), 1).close()
@@ -105,7 +107,10 @@ def test_a_client_that_never_ends_does_not_keep_it_from_ending() -> None:
             connection.sendall(request)
             time.sleep(0.2)
             process.send_signal(signal.SIGTERM)
+            status, body, head = answer(connection)
             assert process.wait(30) == 0
+        assert (status, body["code"]) == (503, "web-stopping")
+        assert b"Retry-After" in head or b"retry-after" in head
         assert process.stderr
         assert "Traceback" not in process.stderr.read()
 
