@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -51,13 +51,14 @@ def application(service: Service, broadcast: Broadcast | None = None, page: Path
     """The ASGI application of a service, with the microphone's events if there is one, and the page if it is there."""
     access, metrics = service.access, service.metrics
     routes: list[BaseRoute] = [
-        Route("/v1/predict", predict, methods=["POST"]),
+        _Path("/v1/predict", predict, methods=["POST"]),
         WebSocketRoute("/v1/stream", stream),
-        Route("/v1/events", events),
-        Route("/v1/model", _model),
-        Route("/healthz", _healthz),
-        Route("/metrics", _metrics),
-        Route("/openapi.json", _openapi),
+        _Path("/v1/stream", _no_stream),
+        _Path("/v1/events", events),
+        _Path("/v1/model", _model),
+        _Path("/healthz", _healthz),
+        _Path("/metrics", _metrics),
+        _Path("/openapi.json", _openapi),
     ]
     if (page / "index.html").is_file():
         routes.append(Mount("/", _Page(directory=page, html=True)))
@@ -81,6 +82,15 @@ def application(service: Service, broadcast: Broadcast | None = None, page: Path
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
     app.state.service, app.state.broadcast = service, broadcast
     return app
+
+
+class _Path(Route):
+    """A path that answers for every method; else the page, which has every path, would for those it lacks."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As Starlette's, but for the methods."""
+        match, child = super().matches(scope)
+        return (Match.FULL if match is Match.PARTIAL else match), child
 
 
 class _CountRequests:
@@ -108,12 +118,24 @@ class _CountRequests:
 class _Page(StaticFiles):
     """The page's files, with types that don't depend on the system."""
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers, also those who ask for a stream where none is."""
+        if scope["type"] == "websocket":
+            missing = Refusal("no stream at this path; it is at v1/stream", code="web-not-found", status=404)
+            await error_response(missing)(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
     def file_response(self, full_path: Any, *arguments: Any, **named: Any) -> Response:
         response = super().file_response(full_path, *arguments, **named)
         if kind := _TYPES.get(Path(full_path).suffix.lower()):
             response.headers["Content-Type"] = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
         response.headers["Cache-Control"] = "no-cache"  # asks whether the ETag is still the same
         return response
+
+
+async def _no_stream(request: Request) -> Response:
+    raise HTTPException(426, "this path is for WebSockets", {"Upgrade": "websocket", "Connection": "Upgrade"})
 
 
 async def _model(request: Request) -> Response:

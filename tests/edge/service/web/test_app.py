@@ -81,13 +81,6 @@ def test_answers_are_what_the_description_says(client: Client, sounds: list[Path
     check("Error", client.get("/missing").json())
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/predict"), ("POST", "/v1/model"), ("PUT", "/healthz")])
-def test_another_method_is_an_error(method: str, path: str, client: Client) -> None:
-    answer = client.request(method, path)
-    assert (answer.status_code, answer.json()["code"]) == (405, "web-method")
-    assert answer.headers["allow"]
-
-
 def test_without_a_page_there_is_nothing_at_the_root(client: Client) -> None:
     for path in ("/", "/index.html", "/v1", "/app.js"):
         answer = client.get(path)
@@ -102,6 +95,32 @@ def page(tmp_path: Path) -> Path:
         (folder / name).write_text(f"the content of {name}")
     (tmp_path / "secret.txt").write_text("secret")
     return folder
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/predict", {"POST"}),
+        ("DELETE", "/v1/predict", {"POST"}),
+        ("OPTIONS", "/v1/predict", {"POST"}),
+        ("DELETE", "/v1/stream", {"GET", "HEAD"}),
+        ("POST", "/v1/model", {"GET", "HEAD"}),
+        ("PUT", "/healthz", {"GET", "HEAD"}),
+    ],
+)
+@pytest.mark.parametrize("with_page", [True, False])
+def test_another_method_is_an_error_that_says_which_are_allowed(
+    method: str, path: str, allowed: set[str], with_page: bool, page: Path, client_of: Callable[..., Client]
+) -> None:
+    answer = (client_of(page) if with_page else client_of()).request(method, path)
+    assert (answer.status_code, answer.json()["code"]) == (405, "web-method")
+    assert set(answer.headers["allow"].split(", ")) == allowed
+
+
+def test_a_stream_without_a_handshake_is_told_to_make_one(client: Client) -> None:
+    answer = client.get("/v1/stream")
+    assert (answer.status_code, answer.json()["code"]) == (426, "web-request")
+    assert answer.headers["upgrade"] == "websocket"
 
 
 @pytest.mark.parametrize(
