@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ser_edge.service.web.limits import Refusal, route_path
@@ -70,20 +70,23 @@ class CheckHost:
                 answer.setdefault("Cache-Control", "no-store")
             await send(message)
 
+        prefix = scope.get("root_path", "")
         try:
             self._check(headers.getlist("host"), headers.getlist("origin"))
         except Refusal as error:
             self._metrics.refused.labels(error.code).inc()
             await error_response(error)(scope, receive, confined)
         else:
-            await self._app(scope, receive, confined)
+            bare = prefix and scope["type"] == "http" and scope["path"] == prefix
+            await (_to_folder(prefix, scope["query_string"]) if bare else self._app)(scope, receive, confined)
 
     def _set_prefix(self, scope: Scope, forwarded: str) -> None:
         """Sets the path below which a proxy serves this: what it has cut off is put back, as ASGI wants it."""
         prefix = forwarded if _PREFIX.fullmatch(forwarded) else self._root_path
         if prefix:
             scope["root_path"] = prefix
-            scope["path"] = scope["path"] if scope["path"].startswith(f"{prefix}/") else prefix + scope["path"]
+            whole = f"{scope['path']}/".startswith(f"{prefix}/")
+            scope["path"] = scope["path"] if whole else prefix + scope["path"]
 
     def _check(self, hosts: Sequence[str], origins: Sequence[str]) -> None:
         host, port = _host_and_port(hosts[0]) if len(hosts) == 1 else ("", None)
@@ -124,6 +127,11 @@ class CheckToken:
         elif scheme.lower() != "bearer":
             given = ""
         return hmac.compare_digest(given.strip().encode(), self._token)
+
+
+def _to_folder(prefix: str, query: bytes) -> RedirectResponse:
+    """From the prefix itself to the page below it, whose links are relative."""
+    return RedirectResponse(f"{prefix}/{'?' * bool(query)}{query.decode('latin-1')}", 308)
 
 
 def _host_and_port(netloc: str) -> tuple[str, int | None]:

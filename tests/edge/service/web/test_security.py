@@ -189,6 +189,14 @@ def test_below_a_prefix_everything_is_as_without(
     assert 'ser_edge_requests_total{path="/v1/model",status="200"} 1.0' in metrics
 
 
+def test_the_prefix_itself_leads_to_the_page(client_of: Callable[..., Client]) -> None:
+    client = client_of(root_path="/emotions")
+    for query in ("", "?token=a%26b&x=1"):
+        answer = client.get(f"/emotions{query}", follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (308, f"/emotions/{query}")
+    assert client.get("/emotionsx", follow_redirects=False).status_code == 404
+
+
 @pytest.mark.parametrize("prefix", ["//evil.example", "https://evil.example", "/a/../b?", "/a\tb", "emotions"])
 def test_a_prefix_is_a_path_or_nothing(prefix: str, client: Client) -> None:
     answer = client.get("/openapi.json", headers={"X-Forwarded-Prefix": prefix})
