@@ -79,6 +79,23 @@ class _WebSocket(_WriteTimeout, WebSocketsSansIOProtocol):
         super().__init__(*arguments, **named)
         self.pool = pool
 
+    async def send(self, message: Any) -> None:
+        """As uvicorn's, which logs a handshake that was refused as one that was forgotten."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True
+
+    def send_receive_event_to_app(self) -> None:
+        """As uvicorn's, which logs texts that aren't UTF-8."""
+        try:
+            if self.curr_msg_data_type == "text":
+                b"".join(self.frames).decode()
+        except UnicodeDecodeError:
+            self.conn.send_close(1007)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
 
 class _Connection(_WriteTimeout, H11Protocol):
     def __init__(self, *arguments: Any, pool: _Pool, **named: Any):
@@ -119,6 +136,14 @@ class _Connection(_WriteTimeout, H11Protocol):
         self._waits_no_more()
         if self.conn.trailing_data[0] and (self.cycle is None or self.cycle.response_complete):
             self._answer("408 Request Timeout", '{"error": "no request in time", "code": "web-too-slow"}\n')
+        else:
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """To what isn't HTTP; after the beginning of an answer the connection is closed."""
+        self._waits_no_more()
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self._answer("400 Bad Request", '{"error": "not a request of HTTP/1.1", "code": "web-request"}\n')
         else:
             self.transport.close()
 

@@ -6,6 +6,7 @@ decodes it where PyAV isn't installed. Its name is text that nothing is opened b
 
 import io
 import json
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -28,6 +29,7 @@ from ser_edge.recognition.merging import merge
 from ser_edge.service.web.limits import Refusal, body_of, client_of
 from ser_edge.service.web.service import Service
 
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it logs what is wrong with what clients send
 NDJSON = "application/x-ndjson"
 _MAX_NAME = 1000  # characters
 

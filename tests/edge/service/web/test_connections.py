@@ -102,6 +102,54 @@ def test_a_connection_between_two_requests_is_closed(server_of: Callable[..., in
         assert answer(connection)[0] == 408
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+        "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
+        "EHLO localhost\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_an_error_with_a_code(head: str, server_of: Callable[..., int]) -> None:
+    with closing(connect(server_of(), head.encode())) as connection:
+        status, body, _ = answer(connection)
+    assert (status, body["code"]) == (400, "web-request")
+
+
+def test_a_body_that_ends_as_no_http_is_an_error(server_of: Callable[..., int], sounds: list[Path]) -> None:
+    port = server_of()
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with closing(connect(port, head)) as connection:
+        connection.sendall(b"4\r\nRIFF\r\nno number\r\n")
+        assert answer(connection)[0] == 400
+    is_well(port, sounds[0])
+
+
+def test_nothing_that_a_client_sends_is_logged(
+    server_of: Callable[..., int], caplog: pytest.LogCaptureFixture, sounds: list[Path]
+) -> None:
+    port = server_of()
+    form = upload(b"--other\r\n\r\nx").replace(b"\r\n", b"\r\nContent-Type: multipart/form-data; boundary=b\r\n", 1)
+    with closing(connect(port, form)) as connection:
+        assert answer(connection)[0] == 400
+    handshake = (
+        "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: {}\r\n\r\n"
+    )
+    refused = [("/v1/stream", "evil.example", 13), ("/v1/nothing", "localhost", 13), ("/v1/stream", "localhost", 12)]
+    for place in refused:
+        with closing(connect(port, handshake.format(*place).encode())) as connection:
+            assert b"HTTP/1.1 4" in connection.recv(65536)
+            assert not b"".join(iter(lambda: connection.recv(65536), b"")).startswith(b"HTTP")
+    with closing(connect(port, handshake.format("/v1/stream", "localhost", 13).encode())) as connection:
+        assert b"HTTP/1.1 101" in connection.recv(65536)
+        connection.sendall(b"\x81\x81\0\0\0\0\xff")  # a text that isn't UTF-8
+        assert b"".join(iter(lambda: connection.recv(65536), b"")) == b"\x88\x02\x03\xef"
+    is_well(port, sounds[0])
+    assert [record for record in caplog.records if record.levelname not in ("DEBUG", "INFO")] == []
+
+
 def test_a_thousand_connections_shut_nobody_out(server_of: Callable[..., int], sounds: list[Path]) -> None:
     port = server_of(connections=20)
     with ExitStack() as stack:
