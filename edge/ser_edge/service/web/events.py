@@ -14,6 +14,7 @@ from starlette.responses import StreamingResponse
 
 from ser_edge.output.writers import json_line
 from ser_edge.service.web.limits import Refusal, client_of
+from ser_edge.service.web.predict import check_names
 from ser_edge.service.web.service import Metrics, Service
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ async def events(request: Request) -> StreamingResponse:
     broadcast: Broadcast | None = request.app.state.broadcast
     if broadcast is None:
         raise Refusal("no microphone; start the server with --mic", code="web-not-found", status=404)
+    check_names(request.query_params, ("token",))
     if service.stopping.is_set():
         raise service.stopping_refusal()
     service.viewers.check(client_of(request))

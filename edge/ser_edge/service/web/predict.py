@@ -9,7 +9,8 @@ import json
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO, cast
@@ -46,6 +47,7 @@ class PredictQuery:
     @classmethod
     def of(cls, query: QueryParams) -> "PredictQuery":
         """Raises Refusal where it says something else."""
+        check_names(query, ("timeline", "merge", "threshold", "name"))
         name = query.get("name")
         timeline, merged = (parse_switch(each, query.get(each)) for each in ("timeline", "merge"))
         return cls(timeline, merged, parse_ratio("threshold", query.get("threshold")), name and name[:_MAX_NAME])
@@ -192,6 +194,17 @@ def _limited(sound: Sound, file: _Upload, service: Service) -> Iterator[Channels
 def _too_long(name: str, problem: str) -> AudioError:
     advice = "send a shorter sound, stream it, or use ser-edge on the file itself"
     return AudioError(f"{name}: {problem}; {advice}", code="audio-too-long")
+
+
+def check_names(query: QueryParams, known: Sequence[str]) -> None:
+    """Raises Refusal where a query has another parameter, or one of these twice."""
+    counts = Counter(name for name, _ in query.multi_items())
+    for name, count in counts.items():
+        if name not in known:
+            problem = f"{name[:20]}: not a parameter of this path; it has {', '.join(known)}"
+            raise Refusal(problem, code="web-request", status=400)
+        if count > 1:
+            raise Refusal(f"{name}: {count} times; give it once", code="web-request", status=400)
 
 
 def parse_switch(name: str, text: str | None) -> bool:

@@ -16,7 +16,7 @@ from ser_edge.errors import SerEdgeError
 from ser_edge.output.writers import json_line
 from ser_edge.recognition.prediction import Prediction
 from ser_edge.service.web.limits import Refusal, client_of
-from ser_edge.service.web.predict import parse_ratio, parse_whole
+from ser_edge.service.web.predict import check_names, parse_ratio, parse_whole
 from ser_edge.service.web.service import Service
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class StreamQuery:
     @classmethod
     def of(cls, query: QueryParams) -> "StreamQuery":
         """Raises Refusal where it says something else."""
+        check_names(query, ("rate", "format", "channels", "threshold", "token"))
         sample_format = query.get("format", "s16")
         if sample_format not in SAMPLE_FORMATS:
             problem = f"format={sample_format[:20]}: must be one of {', '.join(SAMPLE_FORMATS)}"

@@ -99,6 +99,8 @@ def test_a_stream_without_samples_has_no_windows(client: Client) -> None:
         ("channels=33", "web-request"),
         ("format=mp3", "web-request"),
         ("threshold=2", "web-request"),
+        ("treshold=0.2", "web-request"),
+        ("rate=8000&rate=16000", "web-request"),
     ],
 )
 def test_a_query_that_makes_no_sense_is_an_error_before_the_close(query: str, code: str, client: Client) -> None:
