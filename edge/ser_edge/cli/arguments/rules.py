@@ -27,6 +27,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     options = command.parse_args(given)
     if not options.unit and (defaults := _defaults(command, given)):  # a service reads its own
         options = command.parse_args([*defaults, *given])
+    if options.serve is not None:
+        _check_served(command, options)
     if options.formats is None:
         name, suffixes = (options.output or "").lower(), _SUFFIXES | _CUES
         by_suffix = next((form for suffix, form in suffixes.items() if name.endswith(suffix)), "text")
@@ -72,6 +74,22 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
+def _check_served(command: ArgumentParser, options: argparse.Namespace) -> None:
+    """What is classified by `--serve`, and where predictions go."""
+    if options.paths:
+        command.error("--serve takes no PATH; clients send their files to its address")
+    if options.output_dir is not None:
+        command.error("--output-dir is for files; leave it out with --serve")
+    if options.timeline:
+        command.error("--timeline is for files; clients of --serve say v1/predict?timeline=1")
+    if not options.mic and (options.mqtt or options.output or options.device):
+        command.error("--mqtt, --output and --device are for a microphone; add --mic, or leave them out")
+    if options.merge and not options.output:
+        command.error("--merge is for --mic with --output; clients of --serve say v1/predict?merge=1")
+    if options.formats and not options.output:
+        command.error("--format is for --mic with --output; clients of --serve get JSON")
+
+
 def _check_server(command: ArgumentParser, options: argparse.Namespace) -> None:
     """The rules of `--serve`; takes the token from the environment."""
     if options.serve is None:
@@ -79,17 +97,9 @@ def _check_server(command: ArgumentParser, options: argparse.Namespace) -> None:
         if given:
             command.error(f"{_flag(given[0])} is for a server; add --serve")
         return
-    if options.paths:
-        command.error("--serve and PATH exclude each other; leave one out")
-    if options.timeline and not options.mic:
-        command.error("--timeline is for files; clients of --serve say v1/predict?timeline=1")
     for name in ("cluster", "duration"):
         if getattr(options, name) is not None:
             command.error(f"--{name} isn't for --serve; leave it out")
-    if options.output_dir is not None:
-        command.error("--output-dir is for files; leave it out with --serve")
-    if not options.mic and (options.mqtt or options.output or options.device):
-        command.error("--mqtt, --output and --device are for a microphone; add --mic, or leave them out")
     if options.unit:
         if options.token:
             command.error(

@@ -6,6 +6,7 @@ that it offers are therefore repeated here; a test compares them.
 
 import argparse
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -38,15 +39,21 @@ def broker(url: str) -> "Broker":
 
 def address(text: str) -> tuple[str, int]:
     """HOST:PORT, HOST or PORT; an IPv6 address is in brackets."""
+    from ipaddress import ip_address
     from urllib.parse import urlsplit
+
+    from ser_edge.audio.formats import AUDIO_SUFFIXES
 
     try:
         parts = urlsplit(f"//:{text}" if text.isdecimal() else f"//{text}")
         host, port = parts.hostname or ADDRESS[0], ADDRESS[1] if parts.port is None else parts.port
         if parts.path or parts.query or parts.fragment or "@" in text or text != text.strip():
             raise ValueError
+        if not re.fullmatch(r"([a-z0-9_-]+\.)*[a-z][a-z0-9_-]*", host) or Path(text).suffix.lower() in AUDIO_SUFFIXES:
+            ip_address(host)
     except ValueError as e:
-        raise argparse.ArgumentTypeError(f"must be like {ADDRESS[0]}:{ADDRESS[1]}, not {text!a}") from e
+        problem = f"must be an address like {ADDRESS[0]}:{ADDRESS[1]}, not {text!a}; clients send their files there"
+        raise argparse.ArgumentTypeError(problem) from e
     return host, port
 
 

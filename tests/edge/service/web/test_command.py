@@ -145,10 +145,19 @@ def test_without_its_libraries_it_says_what_to_install(
 
 
 USAGE = {
-    "--serve a.wav": "--serve",
-    "--serve 127.0.0.1:8765 a.wav": "PATH",
+    "--serve a.wav": "must be an address like 127.0.0.1:8765, not 'a.wav'; clients send their files there",
+    "--serve recordings/a": "clients send their files there",
+    "--serve 127.0.0.1:8765 a.wav": "--serve takes no PATH; clients send their files to its address",
+    "--serve -": "127.0.0.1:8765",
+    "--serve 8766x": "127.0.0.1:8765",
+    "--serve 300.1.1.1": "127.0.0.1:8765",
     "--serve --timeline": "timeline=1",
-    "--serve --merge": "timeline=1",
+    "--serve --merge": "--merge is for --mic with --output; clients of --serve say v1/predict?merge=1",
+    "--serve --mic --timeline": "timeline=1",
+    "--serve --mic --merge": "--output",
+    "--serve --format csv": "--format is for --mic with --output",
+    "--serve --mic --format json": "--format is for --mic with --output",
+    "--serve --overwrite": "--output-dir",
     "--serve --output-dir x": "--output-dir",
     "--serve --duration 3": "--duration",
     "--serve --cluster tcp://a:1": "--cluster",
