@@ -43,6 +43,7 @@ class ListenOptions:
     log: Log = field(default_factory=Log)
     clock: Callable[[], float] = time.time  # seconds since the epoch
     on_health: "Callable[[Health, float], None] | None" = None  # gets a microphone's state, and its level in dBFS
+    on_open: Callable[[], None] | None = None  # called when a microphone is open
     stopped: threading.Event | None = None  # ends a stream that isn't in the main thread, which gets no signals
 
 
@@ -88,6 +89,8 @@ def listen_to_microphone(
 
     rate = recognizer.metadata.features.sample_rate
     with Microphone(rate, device, options.channel) as microphone:
+        if options.on_open:
+            options.on_open()
         health = microphone.health
         channels = f"{health.channels} channel{'s' * (health.channels != 1)}"
         options.log.detail(f"microphone {health.device}: {health.rate} Hz, {channels}")

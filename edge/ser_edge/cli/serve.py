@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -89,9 +90,8 @@ def serve(recognizer: Recognizer, options: ServeOptions, sinks: "Sequence[Sink]"
         options.log.notice(f"ser-edge: serving {place} with model {recognizer.metadata.name}; Ctrl-C ends")
         if systemd:
             systemd.ready()
-        if broadcast and capture:
+        if broadcast:
             broadcast.open()
-            capture.start()
 
     def on_tick() -> None:
         if systemd:
@@ -111,8 +111,13 @@ def serve(recognizer: Recognizer, options: ServeOptions, sinks: "Sequence[Sink]"
     if broadcast and options.microphone:
         listening = replace(options.microphone, on_health=broadcast.health)
         capture = _Capture(recognizer, options.device, listening, [broadcast, *sinks], server.stop)
-    options.log.notice(options.notice)
-    server.run(sockets=sockets)
+    with ExitStack() as stack:
+        for each in sockets:
+            stack.enter_context(each)
+        if capture:
+            capture.start()
+        options.log.notice(options.notice)
+        server.run(sockets=sockets)
     return capture.result() if capture else 0
 
 
@@ -137,8 +142,8 @@ class _Capture:
         sinks: "Sequence[Sink]",
         on_end: Callable[[], None],
     ):
-        self._stopped = threading.Event()
-        listening = replace(options, stopped=self._stopped)
+        self._stopped, self._begun = threading.Event(), threading.Event()
+        listening = replace(options, stopped=self._stopped, on_open=self._begun.set)
         self._predictions = partial(listen_to_microphone, recognizer, device, listening)
         self._sinks, self._on_end = sinks, on_end
         self._failed = 0
@@ -147,8 +152,11 @@ class _Capture:
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="ser-edge capture", daemon=True)
 
     def start(self) -> None:
-        """Begins."""
+        """Begins, and waits until the microphone is open; raises what prevents that."""
         self._thread.start()
+        self._begun.wait()
+        if self._error:
+            raise self._error
 
     def stop(self) -> None:
         """Ends it, and waits for its last window."""
@@ -167,4 +175,5 @@ class _Capture:
         except Exception as error:
             self._error = error
         finally:
+            self._begun.set()
             self._on_end()

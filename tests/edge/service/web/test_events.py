@@ -107,6 +107,11 @@ def test_a_slow_viewer_loses_the_oldest_events(client_of: Callable[..., Client])
     assert "ser_edge_lost_events_total 51.0" in client.get("/metrics").text
 
 
+def test_a_parameter_that_is_unknown_is_named(client_of: Callable[..., Client]) -> None:
+    answer = client_of(microphone=True).get("/v1/events?device=usb")
+    assert (answer.status_code, answer.json()["code"]) == (400, "web-request")
+
+
 def test_viewers_have_places(client_of: Callable[..., Client]) -> None:
     client = client_of(microphone=True, client_viewers=0)
     assert client.get("/v1/events").status_code == 429
@@ -164,7 +169,12 @@ def test_one_capture_serves_all_viewers_and_ends_with_its_last_window(
         assert {data["device"] for kind, data in found if kind == "health"} == {"USB"}
 
 
-def test_a_microphone_that_cannot_be_opened_ends_the_server(sounddevice: Any, recognizer: Recognizer) -> None:
-    options = ServeOptions("127.0.0.1", 0, "", microphone=ListenOptions())
+def test_a_microphone_that_cannot_be_opened_ends_the_server_before_it_serves(
+    sounddevice: Any, recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("ser_edge.output.progress.log_line", said.append)
+    options = ServeOptions("127.0.0.1", 0, "how accurate it is", microphone=ListenOptions())
     with messages.raises(MicrophoneError, "microphone-not-found"):
         serve(recognizer, options, [])
+    assert said == []
