@@ -2,6 +2,7 @@
 
 import re
 
+from ser_edge.audio.decoding.ffmpeg import _SILENCE
 from ser_edge.service.web.limits import Limits
 from tests.docs.pages import ROOT
 
@@ -17,6 +18,7 @@ def test_the_table_has_every_limit() -> None:
         "time of a decoder without finding sound; of classifying an upload": (
             f"{limits.search:g} s; {limits.classify:g} s"
         ),
+        "time of an `ffmpeg` program, used without PyAV, without writing anything": f"{_SILENCE:g} s",
         "time for a request's head": f"{limits.header:g} s",
         "time for a body": (
             f"{limits.body:g} s, and one more for each {limits.body_rate >> 10} KiB that came; {limits.body_most:g} s"

@@ -5,6 +5,7 @@ decodes, so that installing them changes no prediction.
 """
 
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import sysconfig
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,6 +28,7 @@ from ser_edge.audio.sound import Channels, check_rate
 from ser_edge.errors import AudioError
 from ser_edge.errors.install_hints import pip_install
 
+_SILENCE = 30.0  # seconds until a program that writes nothing is taken to hang
 _NO_SOUND = "no sound in it, or none that can be decoded"
 # FFmpeg's names of the containers that it may read. Playlists and session descriptions aren't among them: the files and
 # addresses that they name would be opened.
@@ -137,9 +140,9 @@ def _by_ffmpeg(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=messages,
+            bufsize=0,
         ) as process:
-            assert process.stdout is not None
-            reader = PeekableReader(process.stdout.read1, job.name)  # type: ignore[attr-defined]
+            reader = PeekableReader(partial(_read, process, messages), job.name)
             try:
                 yield from decode_segments(segments_of(reader, job) or iter(()), job)
             except AudioError as e:
@@ -150,6 +153,17 @@ def _by_ffmpeg(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None
                 process.kill()
         if problem := _last_line(messages):
             job.problem = problem
+
+
+def _read(process: "subprocess.Popen[bytes]", messages: Any, size: int) -> bytes:
+    """What a program writes next; one that hangs is ended, and that is its last message."""
+    assert process.stdout is not None
+    if os.name == "posix" and not select.select([process.stdout], [], [], _SILENCE)[0]:  # of pipes, Windows has none
+        process.kill()
+        messages.write(f"\nffmpeg wrote nothing for {_SILENCE:g} s\n".encode())
+        return b""
+    data: bytes = process.stdout.read(size)
+    return data
 
 
 @contextmanager

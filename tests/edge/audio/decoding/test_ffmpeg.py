@@ -200,6 +200,26 @@ class TestFfmpeg:
         assert (code, answered, messages.codes_in(line)) == (1, [], ["audio-damaged"])
         assert "it went wrong" in line
 
+    @pytest.mark.parametrize("begins", [False, True])
+    def test_one_that_hangs_is_ended(
+        self,
+        begins: bool,
+        ffmpeg: Callable[[str], None],
+        encoded: Callable[..., bytes],
+        recorded: Callable[..., bytes],
+        command: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+    ) -> None:
+        written, path = tmp_path / "written.wav", tmp_path / "a.m4a"
+        written.write_bytes(encoded(HUM, RATE, "WAV", "FLOAT"))
+        path.write_bytes(recorded(HUM, RATE, "ipod", "aac"))
+        monkeypatch.setattr(media, "_SILENCE", 1.0)
+        ffmpeg(f'cat "{written}"; exec sleep 600' if begins else "exec sleep 600")
+        code, answered, lines = command(path)
+        assert (code, len(answered)) == ((0, 1) if begins else (1, 0))
+        assert "ffmpeg wrote nothing for 1 s" in lines[0]
+
     def test_it_is_ended_with_its_reader(
         self,
         ffmpeg: Callable[[str], None],
