@@ -19,6 +19,7 @@ from ser_edge.errors.native_stderr import isolate_stderr
 if TYPE_CHECKING:
     from ser_edge.cli.listen import ListenOptions
     from ser_edge.models.metadata import ModelMetadata
+    from ser_edge.output.folder import OutputFolder
     from ser_edge.output.live_view import LiveView
     from ser_edge.output.progress import Log
     from ser_edge.recognition.recognizer import Recognizer
@@ -38,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SerEdgeError as error:
         print(f"ser-edge: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("ser-edge: stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"ser-edge: stopped{stop}", file=sys.stderr)
         return 128 + signal.SIGINT
     except OSError as error:  # of the output: inputs that can't be read are AudioErrors
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python reports it again at exit
@@ -141,7 +142,10 @@ def _classify(options: argparse.Namespace) -> int:
             paths = find_files(options.paths, undecodable)
             files = predict_files(config, recognizer, folder.pending(paths) if folder else paths, how)
             results = stack.enter_context(closing(files))
-        classified, failed = write_results(results, outputs.sinks, bar, folder, log)
+        try:
+            classified, failed = write_results(results, outputs.sinks, bar, folder, log)
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(_stopped(folder, options.overwrite) if folder else "") from stop
     if undecodable:
         failed += count_undecodable(undecodable)
     if "text" in options.formats and classified:
@@ -187,6 +191,12 @@ def _summary_line(classified: int, failed: int, skipped: int) -> str:
     failures = f", {failed} failed" * (failed > 0)
     left_out = f", {skipped} skipped: their output is there (--overwrite replaces it)" * (skipped > 0)
     return f"ser-edge: {classified} classified{failures}{left_out}"
+
+
+def _stopped(folder: "OutputFolder", overwrite: bool) -> str:
+    """What is done, and how to go on, behind the word `stopped`."""
+    skipped = f", {folder.skipped} skipped" * (folder.skipped > 0)
+    return f"; {folder.completed} classified{skipped}{'; the same command goes on' * (not overwrite)}"
 
 
 def _listen_options(options: argparse.Namespace, view: "LiveView | None", log: "Log") -> "ListenOptions":

@@ -63,6 +63,7 @@ class OutputFolder:
         self._windows, self._merge, self._overwrite = windows, merge, overwrite
         self._names = lru_cache(maxsize=16)(_names)  # of the last folders
         self.skipped = 0  # inputs that `pending` left out
+        self.completed = 0  # inputs whose files were written
 
     def pending(self, paths: Iterable[str]) -> Iterator[str]:
         """Yields the inputs that have to be classified, and counts the others in `skipped`."""
@@ -161,6 +162,7 @@ class _Files(Sink):
                 part.replace(target)
             except OSError as e:
                 raise _error(target, e) from e
+        self._folder.completed += 1
 
 
 def _error(target: Path, error: OSError) -> OSError | OutputError:
