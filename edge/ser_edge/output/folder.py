@@ -88,8 +88,10 @@ class OutputFolder:
             yield files
             files.close()
 
-    def open(self, path: str, stack: ExitStack) -> Iterator[tuple[Path, Path, Sink]]:
+    def open(self, path: str, stack: ExitStack, parts: list[Path]) -> Iterator[tuple[Path, Path, Sink]]:
         """Makes the files that are missing for an input: (present path, final path, writer) of each.
+
+        Adds the present paths to `parts` before the files are there, so that Ctrl-C in between leaves none.
 
         Raises:
             OutputError: a file can't be made there, but others may.
@@ -101,6 +103,7 @@ class OutputFolder:
                     raise OutputError(f"{target}: a link out of {self._folder}; remove it, or give another folder")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 part.unlink(missing_ok=True)
+                parts.append(part)
                 out = stack.enter_context(part.open("x", encoding="utf-8", errors="backslashreplace"))
             except OSError as e:
                 raise _error(target, e) from e
@@ -132,6 +135,7 @@ class _Files(Sink):
         self._folder = folder
         self._stack = ExitStack()  # closes the files
         self._opened: list[tuple[Path, Path, Sink]] = []
+        self._parts: list[Path] = []
 
     def __enter__(self) -> "_Files":
         return self
@@ -141,13 +145,13 @@ class _Files(Sink):
         try:
             self._stack.close()
         finally:
-            for part, *_ in self._opened:
+            for part in self._parts:
                 part.unlink(missing_ok=True)
 
     def write(self, prediction: Prediction) -> None:
         """Writes to every file."""
         if not self._opened:
-            for opened in self._folder.open(prediction.path or "", self._stack):
+            for opened in self._folder.open(prediction.path or "", self._stack, self._parts):
                 self._opened.append(opened)
         for _, _, writer in self._opened:
             writer.write(prediction)
