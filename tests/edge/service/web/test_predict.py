@@ -128,7 +128,7 @@ def test_a_query_that_makes_no_sense_is_refused_before_the_body(query: str, clie
 
 @pytest.mark.parametrize(
     ("query", "name"),
-    [("treshold=0.9", "treshold"), ("model=small", "model"), ("token=x", "token"), ("merge=1&merge=0", "merge")],
+    [("tresh=0.9", "tresh"), ("model=small", "model"), ("token=x", "token"), ("merge=1&merge=0", "merge")],
 )
 def test_a_parameter_that_is_unknown_or_repeated_is_named(query: str, name: str, client: Client) -> None:
     answer = client.post(f"/v1/predict?{query}", content=b"no sound")

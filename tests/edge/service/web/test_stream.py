@@ -99,7 +99,7 @@ def test_a_stream_without_samples_has_no_windows(client: Client) -> None:
         ("channels=33", "web-request"),
         ("format=mp3", "web-request"),
         ("threshold=2", "web-request"),
-        ("treshold=0.2", "web-request"),
+        ("tresh=0.2", "web-request"),
         ("rate=8000&rate=16000", "web-request"),
     ],
 )
