@@ -173,10 +173,9 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 forwarded_allow_ips=["127.0.0.1", "::1"],
-                timeout_graceful_shutdown=max(1, round(limits.drain)),
             )
         )
-        self._on_start, self._on_tick, self._on_stop = on_start, on_tick, on_stop
+        self._on_start, self._on_tick, self._on_stop, self._drain = on_start, on_tick, on_stop, limits.drain
 
     def stop(self) -> None:
         """As a signal does; from any thread."""
@@ -194,9 +193,11 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accepts no more, waits for `on_stop`, then for the last answers."""
+        ends = asyncio.get_running_loop().time() + self._drain
         for server in self.servers:
             server.close()
         await self._on_stop()
+        self.config.timeout_graceful_shutdown = max(1, round(ends - asyncio.get_running_loop().time()))
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # whoever is too slow now isn't a fault
         await super().shutdown(sockets)
 
