@@ -43,7 +43,7 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Weight:
-    """What a visitor downloads once."""
+    """What a web host gets; a visitor downloads all but the licences, once."""
 
     files: int
     bytes: int
@@ -146,7 +146,9 @@ def _copy_licences(target: Path) -> None:
     shutil.copy(VAD_FILE.with_suffix(".LICENSE"), target / "silero_vad.txt")
     whisper = ROOT / "train" / "ser_train" / "networks" / "whisper_weights" / "tiny_en_3_blocks.LICENSE"
     shutil.copy(whisper, target / "whisper.txt")
-    shutil.copy(Path(str(distribution("onnxruntime").locate_file("onnxruntime/LICENSE"))), target / "onnxruntime.txt")
+    onnxruntime = Path(str(distribution("onnxruntime").locate_file("onnxruntime")))
+    shutil.copy(onnxruntime / "LICENSE", target / "onnxruntime.txt")
+    shutil.copy(onnxruntime / "ThirdPartyNotices.txt", target / "onnxruntime_third_party.txt")  # of what it contains
 
 
 def _write_service_worker(target: Path) -> None:
@@ -167,7 +169,7 @@ def _integrity(path: Path) -> str:
 
 
 def main() -> None:
-    """Builds it, and prints what a visitor downloads."""
+    """Builds it, and prints how large it is."""
     parser = argparse.ArgumentParser(description="Builds the page that runs in the visitor's browser alone.")
     parser.add_argument("target", type=Path, help="the folder")
     parser.add_argument("--model", default=DEFAULT, help=f"{', '.join(ALIASES)} or an .onnx file (default: {DEFAULT})")
