@@ -66,6 +66,7 @@ def build(target: Path, model: str = DEFAULT, npm: Path | None = None) -> Weight
     runtime = installed(npm or ROOT / "build" / "page", HERE / "package.json") / RUNTIME
     unfinished = target.with_name(f".unfinished-{target.name}")
     try:
+        shutil.rmtree(unfinished, ignore_errors=True)  # of a build that was killed
         shutil.copytree(PAGE, unfinished)
         index = unfinished / "index.html"
         html = index.read_text("utf-8").replace(_ENGINE.format("server"), _ENGINE.format("browser"))
@@ -176,7 +177,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         weight = build(options.target, options.model)
-    except BuildError as error:
+    except (BuildError, ser_edge.SerEdgeError) as error:
         sys.exit(f"make page: {error}")
     print(f"{options.target}: {weight.files} files, {weight.bytes / 1e6:.1f} MB")
 
