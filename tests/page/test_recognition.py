@@ -201,8 +201,8 @@ def test_saved_timelines_are_those_of_the_command(suffix: str, writer: str) -> N
 
 def test_segments_cover_the_recording_once() -> None:
     script = """
-      const { segments } = await load("output/segments.js");
-      print(segments(values.predictions));
+      const { cells, segments } = await load("output/segments.js");
+      print(segments(cells(values.predictions)));
     """
     found = run(script, predictions=[prediction.__dict__ for prediction in TIMELINE])
     assert [each["label"] for each in found] == ["happy", "uncertain", "no-speech", "sad"]

@@ -61,19 +61,19 @@ class Page {
       },
       level: (decibels) => this.live.level(decibels),
       health: (health) => this.live.health(health),
-      problem: (error) => this.stop().then(() => this.#problem(error)),
+      problem: (error) => this.stop().then(() => showProblem(error)),
     });
     this.source = source;
     button.ariaPressed = "true";
     this.live.start(source.title);
     try {
       await source.start();
-      announce("Listening");
-      if (work !== this.work) await source.stop(); // another source was chosen while this one was opened
+      if (work === this.work) announce("Listening");
+      else await source.stop(); // another source was chosen while this one was opened
     } catch (error) {
       if (work !== this.work) return;
       await this.stop();
-      this.#problem(error);
+      showProblem(error);
     }
   }
 
@@ -104,7 +104,7 @@ class Page {
       this.file.show(predictions);
       this.answer.show(overall, "The whole recording");
       announce(`${file.name}: ${described(overall)}`);
-      if (warnings.length) this.#problem(new Error(warnings.join("; ")));
+      if (warnings.length) showProblem(new Error(warnings.join("; ")));
     } catch (error) {
       if (work === this.work) this.#fail(error);
     } finally {
@@ -125,7 +125,7 @@ class Page {
   #fail(error) {
     this.answer.clear("No answer");
     this.#view("idle");
-    this.#problem(error);
+    showProblem(error);
   }
 
   #begin(view, title) {
@@ -139,10 +139,6 @@ class Page {
   #view(name) {
     for (const id of ["idle", "live", "recording"]) byId(id).hidden = id !== name;
   }
-
-  #problem(error) {
-    showProblem(error);
-  }
 }
 
 function showProblem({ message }) {
@@ -151,8 +147,8 @@ function showProblem({ message }) {
 }
 
 async function start() {
-  const { BrowserEngine, ServerEngine } = { ...(await import(isLocal ? "./engine/browser.js" : "./engine/server.js")) };
-  const engine = isLocal ? new BrowserEngine() : new ServerEngine();
+  const { Engine } = await import(isLocal ? "./engine/browser.js" : "./engine/server.js");
+  const engine = new Engine();
   if (isLocal) navigator.serviceWorker?.register("service_worker.js"); // from the second visit on without a network
   const description = await engine.model();
   showAbout(description, isLocal);

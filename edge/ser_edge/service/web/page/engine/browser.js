@@ -2,7 +2,7 @@
 
 const OVERLOAD_SECONDS = 5; // of samples that wait for the worker; more are dropped
 
-export class BrowserEngine {
+export class Engine {
   constructor() {
     this.calls = new Map(); // by number: what is to be done with an answer
     this.number = 0;

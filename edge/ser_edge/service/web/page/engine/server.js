@@ -3,7 +3,7 @@
 const OVERLOAD_SECONDS = 5; // of samples that wait to be sent; more are dropped
 const token = new URLSearchParams(location.search).get("token");
 
-export class ServerEngine {
+export class Engine {
   /** What the server says of its model: {model, notice, microphone, limits, ...}. */
   async model() {
     return (await request("v1/model")).json();

@@ -1,7 +1,7 @@
 // A recording: its waveform with the emotions under it, played from where it is touched, and saved as a file.
 
 import { save } from "../output/formats.js";
-import { clock, described, middle, segments } from "../output/segments.js";
+import { cells, clock, described, segments } from "../output/segments.js";
 import { Roll } from "./roll.js";
 import { markSegment, showSegments } from "./segment_list.js";
 import { Waveform } from "./waveform.js";
@@ -43,16 +43,11 @@ export class FileView {
   /** Shows the windows of the recording. */
   show(predictions) {
     this.predictions = predictions;
-    this.segments = segments(predictions);
+    this.cells = cells(predictions);
+    this.segments = segments(this.cells);
     this.seconds ||= predictions.at(-1)?.end ?? 0;
-    const cells = predictions.map((prediction, i) => ({
-      start: i ? middle(predictions[i - 1], prediction) : prediction.start,
-      end: i + 1 < predictions.length ? middle(prediction, predictions[i + 1]) : prediction.end,
-      prediction,
-    }));
-    this.cells = cells;
     this.waveform.show(this.sound, this.segments, this.seconds);
-    this.roll.show(cells, 0, this.seconds || 1, (seconds) => clock(seconds).replace(/\.0$/, ""));
+    this.roll.show(this.cells, 0, this.seconds || 1, (seconds) => clock(seconds).replace(/\.0$/, ""));
     showSegments(byId("file-segments"), this.segments, this.labels, this.sound && ((start) => this.#playFrom(start)));
     for (const button of document.querySelectorAll("[data-format]")) button.disabled = !predictions.length;
     byId("seek").ariaValueMax = this.seconds.toFixed(1);
