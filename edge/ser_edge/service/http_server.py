@@ -78,6 +78,11 @@ class _WebSocket(_WriteTimeout, WebSocketsSansIOProtocol):
         super().__init__(*arguments, **named)
         self.pool = pool
 
+    def shutdown(self) -> None:
+        """Ends one that isn't closed yet; others wait for the client, which misses the close code if it is cut off."""
+        if not self.close_sent:
+            super().shutdown()
+
 
 class _Connection(_WriteTimeout, H11Protocol):
     def __init__(self, *arguments: Any, pool: _Pool, **named: Any):

@@ -56,8 +56,7 @@ async def stream(socket: WebSocket) -> None:
                 raise service.stopping_refusal()
             query = StreamQuery.of(socket.query_params)
             with service.streams.take(client_of(socket)):
-                code = await _classify(socket, service, query)
-            await socket.close(code)
+                await socket.close(await _classify(socket, service, query))  # before the server ends
         except SerEdgeError as error:
             service.metrics.refused.labels(error.code).inc()
             status = error.status if isinstance(error, Refusal) else 400
