@@ -88,7 +88,7 @@ class CheckHost:
     def _check(self, hosts: Sequence[str], origins: Sequence[str]) -> None:
         host, port = _host_and_port(hosts[0]) if len(hosts) == 1 else ("", None)
         if not (host in self._hosts or _is_address(host)):
-            problem = f"this server isn't called {host or 'so'}; start it with --allow-host if it is"
+            problem = f"{host or 'no Host header'}: not a name of this server; start it with --allow-host if it is"
             raise Refusal(problem, code="web-host", status=421)
         for origin in origins:
             scheme, _, netloc = origin.partition("://")
