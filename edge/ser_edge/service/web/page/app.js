@@ -61,7 +61,7 @@ class Page {
       },
       level: (decibels) => this.live.level(decibels),
       health: (health) => this.live.health(health),
-      problem: (error) => this.stop().then(() => showProblem(error)),
+      problem: (error) => this.stop().then(() => showProblem(sentence(error))),
     });
     this.source = source;
     button.ariaPressed = "true";
@@ -73,7 +73,7 @@ class Page {
     } catch (error) {
       if (work !== this.work) return;
       await this.stop();
-      showProblem(error);
+      showProblem(sentence(error));
     }
   }
 
@@ -103,10 +103,10 @@ class Page {
       if (work !== this.work) return;
       this.file.show(predictions);
       this.answer.show(overall, "The whole recording");
-      announce(`${file.name}: ${described(overall)}`);
-      if (warnings.length) showProblem(new Error(warnings.join("; ")));
+      this.answer.warn(warnings);
+      announce([`${file.name}: ${described(overall)}`, ...warnings].join(". "));
     } catch (error) {
-      if (work === this.work) this.#fail(error);
+      if (work === this.work) this.#fail(file, error);
     } finally {
       if (work === this.work) this.file.progress(null);
     }
@@ -122,10 +122,10 @@ class Page {
     }
   }
 
-  #fail(error) {
+  #fail({ name }, { message }) {
     this.answer.clear("No answer");
     this.#view("idle");
-    showProblem(error);
+    showProblem(message.startsWith(`${name}: `) ? message : `${name}: ${message}`);
   }
 
   #begin(view, title) {
@@ -141,9 +141,14 @@ class Page {
   }
 }
 
-function showProblem({ message }) {
-  byId("problem").textContent = message[0].toUpperCase() + message.slice(1);
+/** Shows a text as it is: it may begin with the name of a file. */
+function showProblem(text) {
+  byId("problem").textContent = text;
   byId("problem").hidden = false;
+}
+
+function sentence({ message }) {
+  return message[0].toUpperCase() + message.slice(1);
 }
 
 async function start() {
@@ -157,5 +162,5 @@ async function start() {
 
 start().catch((error) => {
   byId("moment").textContent = "Not available";
-  showProblem(error);
+  showProblem(sentence(error));
 });

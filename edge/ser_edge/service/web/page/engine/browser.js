@@ -24,7 +24,8 @@ export class Engine {
       if (this.predicting === call) this.predicting = null;
     });
     const named = (prediction) => ({ ...prediction, path: file.name });
-    return { ...result, predictions: result.predictions.map(named), overall: named(result.overall) };
+    const warnings = [...sound.warnings, ...result.warnings.map((warning) => `${file.name}: ${warning}`)];
+    return { predictions: result.predictions.map(named), overall: named(result.overall), warnings };
   }
 
   /** Ends the classification of a file, if there is one: its worker can't be interrupted, but replaced. */
