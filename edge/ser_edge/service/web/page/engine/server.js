@@ -79,8 +79,8 @@ class SocketStream {
 }
 
 /**
- * The token of the page's address, which is taken out of it, so that nobody reads it there, in the history or in a
- * copied link; this tab keeps it, so that the page can be loaded again. Null where there is none.
+ * The token of the page's address, which is taken out of it, so that nobody reads it there or copies it with the link;
+ * this tab keeps it, so that the page can be loaded again. Null where there is none.
  */
 function takeToken() {
   const url = new URL(location.href);
