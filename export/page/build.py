@@ -22,7 +22,7 @@ from pathlib import Path
 import ser_edge
 from ser_edge import Recognizer
 from ser_edge.cli.app import accuracy_notice
-from ser_edge.models.bundled.names import ALIASES, DEFAULT
+from ser_edge.models.bundled.names import ALIASES, BUNDLED, DEFAULT
 from ser_edge.recognition.voice_activity.voice_detector import VAD_FILE
 
 HERE = Path(__file__).parent
@@ -43,7 +43,7 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Weight:
-    """What a visitor downloads once."""
+    """What a web host gets; a visitor downloads all but the licences, once."""
 
     files: int
     bytes: int
@@ -66,13 +66,14 @@ def build(target: Path, model: str = DEFAULT, npm: Path | None = None) -> Weight
     runtime = installed(npm or ROOT / "build" / "page", HERE / "package.json") / RUNTIME
     unfinished = target.with_name(f".unfinished-{target.name}")
     try:
+        shutil.rmtree(unfinished, ignore_errors=True)  # of a build that was killed
         shutil.copytree(PAGE, unfinished)
         index = unfinished / "index.html"
         html = index.read_text("utf-8").replace(_ENGINE.format("server"), _ENGINE.format("browser"))
         index.write_text(html, "utf-8")
         _copy_runtime(runtime, unfinished / "vendor")
-        _copy_model(model, unfinished / "models")
-        _copy_licences(unfinished / "licences")
+        network = _copy_model(model, unfinished / "models")
+        _copy_licences(network, unfinished / "licences")
         _write_service_worker(unfinished)
         shutil.rmtree(target, ignore_errors=True)
         unfinished.rename(target)
@@ -118,8 +119,8 @@ def _copy_runtime(source: Path, target: Path) -> None:
         (target / name).write_bytes(content)
 
 
-def _copy_model(model: str, target: Path) -> None:
-    """The networks, and model.json: what the engine says of them."""
+def _copy_model(model: str, target: Path) -> Path:
+    """The networks, and model.json: what the engine says of them; returns the model's file."""
     target.mkdir()
     recognizer = Recognizer(f"{model}.onnx" if model in ALIASES else model)
     metadata, detector = recognizer.metadata, VAD_FILE.with_suffix(".onnx")
@@ -136,17 +137,20 @@ def _copy_model(model: str, target: Path) -> None:
         "files": {"model": recognizer.path.name, "detector": detector.name},
     }
     (target / "model.json").write_text(json.dumps(description, indent=1), "utf-8")
+    return recognizer.path
 
 
-def _copy_licences(target: Path) -> None:
+def _copy_licences(network: Path, target: Path) -> None:
     target.mkdir()
-    bundled = PAGE.parents[2] / "models" / "bundled"
     shutil.copy(ROOT / "LICENSE", target / "ser-edge.txt")
-    shutil.copy(bundled / "MODEL_CARD.md", target / "models.md")
+    if network.parent == BUNDLED:  # the licence of other models is their makers' to state
+        shutil.copy(BUNDLED / "MODEL_CARD.md", target / "models.md")
     shutil.copy(VAD_FILE.with_suffix(".LICENSE"), target / "silero_vad.txt")
     whisper = ROOT / "train" / "ser_train" / "networks" / "whisper_weights" / "tiny_en_3_blocks.LICENSE"
     shutil.copy(whisper, target / "whisper.txt")
-    shutil.copy(Path(str(distribution("onnxruntime").locate_file("onnxruntime/LICENSE"))), target / "onnxruntime.txt")
+    onnxruntime = Path(str(distribution("onnxruntime").locate_file("onnxruntime")))
+    shutil.copy(onnxruntime / "LICENSE", target / "onnxruntime.txt")
+    shutil.copy(onnxruntime / "ThirdPartyNotices.txt", target / "onnxruntime_third_party.txt")  # of what it contains
 
 
 def _write_service_worker(target: Path) -> None:
@@ -167,14 +171,14 @@ def _integrity(path: Path) -> str:
 
 
 def main() -> None:
-    """Builds it, and prints what a visitor downloads."""
+    """Builds it, and prints how large it is."""
     parser = argparse.ArgumentParser(description="Builds the page that runs in the visitor's browser alone.")
     parser.add_argument("target", type=Path, help="the folder")
     parser.add_argument("--model", default=DEFAULT, help=f"{', '.join(ALIASES)} or an .onnx file (default: {DEFAULT})")
     options = parser.parse_args()
     try:
         weight = build(options.target, options.model)
-    except BuildError as error:
+    except (BuildError, ser_edge.SerEdgeError) as error:
         sys.exit(f"make page: {error}")
     print(f"{options.target}: {weight.files} files, {weight.bytes / 1e6:.1f} MB")
 

@@ -104,7 +104,7 @@ def typed(content: str) -> list[Shown]:
 @contextlib.contextmanager
 def directory(folder: Path) -> Iterator[None]:
     """Where pages run: with the project's sounds, and a small made corpus of somebody's own."""
-    shutil.copytree(SOUNDS, folder / "tests/sounds")
+    shutil.copytree(SOUNDS, folder / "tests/sounds", ignore=shutil.ignore_patterns(".*"))
     make_recordings(folder / "recordings")
     with contextlib.chdir(folder):
         yield

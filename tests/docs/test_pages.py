@@ -1,12 +1,14 @@
 """README.md and the pages of docs/ do what they say, and print what they show: see `pages`."""
 
+import contextlib
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.docs.pages import MADE, PAGES, ROOT, directory, matches, rewritten, run, typed
+from tests.docs.pages import MADE, PAGES, ROOT, blocks, directory, matches, rewritten, run, typed
 
 SLOW = {"CONTRIBUTING.md", "own-data.md"}  # they train
 
@@ -15,8 +17,18 @@ def marked(page: Path) -> Any:
     return pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in SLOW else [])
 
 
+def taken_ports(page: Path) -> list[str]:
+    """Ports of this machine that the page's commands use, and another program has."""
+    named = {port for block in blocks(page) for port in re.findall(r"127\.0\.0\.1:(\d+)", block.content)}
+    with contextlib.ExitStack() as stack:
+        probes = {port: stack.enter_context(socket.socket()) for port in sorted(named)}
+        return [port for port, probe in probes.items() if probe.connect_ex(("127.0.0.1", int(port))) == 0]
+
+
 @pytest.mark.parametrize("page", [marked(page) for page in PAGES])
 def test_a_page_does_what_it_says_and_prints_what_it_shows(page: Path, tmp_path: Path) -> None:
+    if ports := taken_ports(page):
+        pytest.skip(f"another program has port {', '.join(ports)}")
     with directory(tmp_path):
         for block, results in run(page):
             for shown, lines in results:

@@ -1,13 +1,19 @@
 """The page in Chromium, as a visitor has it."""
 
+import io
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-__all__ = ["OpenPage", "Visit"]
+from ser_edge import Prediction
+from ser_edge.models.metadata import ModelMetadata
+from ser_edge.output.writers import WRITERS
+
+__all__ = ["OpenPage", "Visit", "predictions_of", "written"]
 
 LOADED = 60_000  # ms; a busy machine compiles WebAssembly slowly
 ANSWERED = 120_000
@@ -65,3 +71,18 @@ class Visit:
 
 
 OpenPage = Callable[..., Visit]
+
+
+def predictions_of(text: str) -> list[Prediction]:
+    """What was saved as JSON lines."""
+    return [Prediction(**json.loads(line)) for line in text.splitlines()]
+
+
+def written(writer: str, metadata: ModelMetadata, predictions: Iterable[Prediction]) -> str:
+    """What the command prints for a timeline."""
+    out = io.StringIO()
+    command = WRITERS[writer](out, metadata, True)
+    for prediction in predictions:
+        command.write(prediction)
+    command.close()
+    return out.getvalue()

@@ -74,7 +74,7 @@ def hosts(sites: dict[str, Path]) -> Iterator[dict[str, str]]:
         server.server_close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while Playwright is there, no other event loop can run in its thread
 def chromium() -> Iterator["Browser"]:
     """Debian's Chromium, or another one that is installed."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")

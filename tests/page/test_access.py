@@ -115,6 +115,39 @@ def test_nothing_is_wider_than_the_screen(hosts: dict[str, str], visit: OpenPage
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", [320, 390, 700, 1_024, 1_279, 1_280])
+def test_dropping_is_offered_where_there_is_a_mouse(hosts: dict[str, str], visit: OpenPage, width: int) -> None:
+    from playwright.sync_api import expect
+
+    size = {"width": width, "height": 800}
+    expect(visit(hosts["small"], viewport=size).ready().page.locator("#open .hint")).to_be_visible()
+    phone = visit(hosts["small"], viewport=size, has_touch=True, is_mobile=True).ready()
+    expect(phone.page.locator("#open .hint")).to_be_hidden()
+
+
+@pytest.mark.slow
+def test_what_shows_where_to_drop_covers_the_window(hosts: dict[str, str], visit: OpenPage) -> None:
+    page = visit(hosts["small"], viewport={"width": 1_400, "height": 700}).ready()
+    page.page.evaluate("document.body.dispatchEvent(new DragEvent('dragenter', { bubbles: true }))")
+    assert page.page.locator("#drop").bounding_box() == {"x": 0, "y": 0, "width": 1_400, "height": 700}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1_280])
+def test_a_list_that_goes_on_ends_within_a_row(hosts: dict[str, str], visit: OpenPage, width: int) -> None:
+    page = visit(hosts["small"], viewport={"width": width, "height": 800}).ready()
+    page.classify(FILE)
+    cut = page.page.evaluate("""() => {
+        const list = document.getElementById("file-segments");
+        for (let i = 0; i < 20; i++) list.append(list.firstChild.cloneNode(true));
+        const end = list.getBoundingClientRect().bottom;
+        const rows = [...list.children].map((row) => row.getBoundingClientRect());
+        return rows.map(({ top, bottom }) => (end - top) / (bottom - top)).find((part) => part < 1);
+    }""")
+    assert 0.3 <= cut <= 0.7
+
+
+@pytest.mark.slow
 def test_a_dropped_file_is_classified(hosts: dict[str, str], visit: OpenPage) -> None:
     from playwright.sync_api import expect
 

@@ -11,9 +11,10 @@ import pytest
 import soundfile
 
 from ser_edge import Prediction, Recognizer
+from ser_edge.errors.user_warnings import capture_warnings
 from ser_edge.models.tolerances import DYNAMIC, tolerance
 from tests.conftest import SOUNDS
-from tests.page.browser import OpenPage, Visit
+from tests.page.browser import OpenPage, Visit, predictions_of, written
 
 pytestmark = pytest.mark.slow
 FILES = sorted(SOUNDS.glob("*.wav"))
@@ -135,17 +136,52 @@ def test_the_microphone_shows_the_emotion_that_it_plays(hosts: dict[str, str], v
     expect(page.page.locator("#microphone")).to_have_attribute("aria-pressed", "false")
 
 
+def test_a_truncated_recording_is_classified_with_a_warning(
+    hosts: dict[str, str], visit: OpenPage, tmp_path: Path
+) -> None:
+    path = tmp_path / "cut.wav"
+    path.write_bytes(FILES[0].read_bytes()[:40_001])
+    warnings: list[str] = []
+    with capture_warnings(warnings.append):
+        expected = Recognizer("small.onnx").predict(path)
+    page = visit(hosts["small"]).ready()
+    assert page.classify(path) == expected.label
+    assert page.page.locator("#warnings").text_content() == warnings[0].replace(str(path), path.name)
+    page.classify(FILES[0])
+    assert page.page.locator("#warnings").is_hidden()
+
+
+def test_a_size_of_0_in_a_header_is_not_believed(hosts: dict[str, str], visit: OpenPage, tmp_path: Path) -> None:
+    path = tmp_path / "killed.wav"
+    content = FILES[0].read_bytes()
+    place = content.index(b"data") + 4
+    path.write_bytes(content[:place] + bytes(4) + content[place + 4 :])
+    page = visit(hosts["small"]).ready()
+    assert page.classify(path) == Recognizer("small.onnx").predict(path).label
+
+
+def test_saved_timelines_are_written_as_by_the_command(hosts: dict[str, str], visit: OpenPage) -> None:
+    recognizer = Recognizer("small.onnx")
+    page = visit(hosts["small"]).ready()
+    page.classify(FILES[0])
+    for button, writer in (("JSON", "json"), ("CSV", "csv")):
+        text = page.save(button)
+        assert text == written(writer, recognizer.metadata, predictions_of(page.save("JSON")))
+
+
 def test_what_is_no_sound_is_refused_and_the_next_file_is_classified(
     hosts: dict[str, str], visit: OpenPage, tmp_path: Path
 ) -> None:
-    text, empty = tmp_path / "text.txt", tmp_path / "empty.wav"
+    text, empty, cut = tmp_path / "text.txt", tmp_path / "empty.wav", tmp_path / "cut.wav"
     text.write_text("not a sound")
     empty.touch()
+    cut.write_bytes(FILES[0].read_bytes()[:30])
     page = visit(hosts["small"]).ready()
     alert = page.page.get_by_role("alert")
-    for path, part in ((text, "can decode"), (empty, "empty")):
+    for path, part in ((text, "can decode"), (empty, "empty"), (cut, "header")):
         page.page.set_input_files("#file", path)
         alert.filter(has_text=part).wait_for()
+        assert (alert.text_content() or "").startswith(f"{path.name}: ")
     page.classify(FILES[0])
     assert alert.is_hidden()
 

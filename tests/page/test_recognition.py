@@ -1,6 +1,5 @@
 """The page's own recognition: the features, speech ratios and windows of ser-edge."""
 
-import csv
 import io
 import itertools
 import json
@@ -126,7 +125,7 @@ def test_the_speech_ratios_of_a_stream_are_ser_edges() -> None:
     assert run(script, samples=samples, stretches=stretches) == [expected, detector.resets]
 
 
-@pytest.mark.parametrize("count", [8_000, 16_000, 16_500, 48_000, 52_000, 60_000, 150_000])
+@pytest.mark.parametrize("count", [8_000, 16_000, 16_500, 17_000, 48_000, 52_000, 60_000, 150_000])
 def test_windows_begin_and_end_where_ser_edges_do(count: int) -> None:
     from ser_edge.models.network import Model
     from ser_edge.recognition.streaming import Stream
@@ -161,9 +160,16 @@ def test_windows_begin_and_end_where_ser_edges_do(count: int) -> None:
 
 LABELS = ("happy", "sad")
 TIMELINE = [
-    Prediction('a "b", c.wav', 0.5 * i, 0.5 * i + 3, label, confidence, {"happy": confidence, "sad": 0.25}, 0.75)
+    Prediction('a "b", ä\x7f😀.wav', 0.5 * i, 0.5 * i + 3, label, confidence, {"happy": confidence, "sad": 0.25}, 0.75)
     for i, (label, confidence) in enumerate(
-        [("happy", 0.75), ("happy", 0.53), ("uncertain", 0.25), ("no-speech", 0.0), *[("sad", 0.5)] * 12]
+        [
+            ("happy", 0.75),
+            ("happy", 0.53),
+            ("uncertain", 0.25),
+            ("no-speech", 0.0),
+            ("sad", 1.0),
+            *[("sad", 0.0001)] * 11,
+        ]
     )
 ]
 
@@ -183,26 +189,13 @@ def test_saved_timelines_are_those_of_the_command(suffix: str, writer: str) -> N
     """
     lines = [json.loads(json_line(prediction)) for prediction in TIMELINE]
     text = run(script, suffix=suffix, predictions=lines)
-    if suffix == "json":
-        assert [json.loads(line) for line in text.splitlines()] == [
-            json.loads(line) for line in out.getvalue().splitlines()
-        ]
-    elif suffix == "csv":  # Python writes 3.0, JavaScript 3
-        rows, expected = (list(csv.reader(io.StringIO(each))) for each in (text, out.getvalue()))
-        assert rows[0] == expected[0]
-        as_numbers = [
-            [[row[0], *map(float, row[1:3]), row[3], *map(float, row[4:])] for row in each[1:]]
-            for each in (rows, expected)
-        ]
-        assert as_numbers[0] == as_numbers[1]
-    else:
-        assert text == out.getvalue()
+    assert text == out.getvalue()
 
 
 def test_segments_cover_the_recording_once() -> None:
     script = """
-      const { segments } = await load("output/segments.js");
-      print(segments(values.predictions));
+      const { cells, segments } = await load("output/segments.js");
+      print(segments(cells(values.predictions)));
     """
     found = run(script, predictions=[prediction.__dict__ for prediction in TIMELINE])
     assert [each["label"] for each in found] == ["happy", "uncertain", "no-speech", "sad"]

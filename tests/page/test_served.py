@@ -8,9 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
 from ser_edge import Recognizer
 from tests.conftest import SOUNDS
@@ -92,6 +94,53 @@ def test_a_file_gets_the_answer_of_the_server(serve: Callable[..., Served], visi
     ]
 
 
+def test_saved_timelines_are_the_commands_output(
+    serve: Callable[..., Served], visit: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(FILE.parent)
+    page = visit(serve().address).ready()
+    page.classify(Path(FILE.name))
+    for name in ("json", "csv", "srt"):
+        command = [sys.executable, "-m", "ser_edge", "--model", "small", "--timeline", "--format", name, FILE.name]
+        printed = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
+        assert page.save(name.upper()) == printed
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("x.aiff", {}), ("x.au", {}), ("packed.wav", {"subtype": "MS_ADPCM"})],
+)
+def test_a_file_that_this_browser_cannot_play_has_a_timeline_and_a_line_says_so(
+    serve: Callable[..., Served], visit: OpenPage, tmp_path: Path, name: str, settings: dict[str, str]
+) -> None:
+    from playwright.sync_api import expect
+
+    samples, rate = soundfile.read(FILE)
+    soundfile.write(tmp_path / name, samples, rate, **settings)
+    page = visit(serve().address).ready()
+    page.classify(tmp_path / name)
+    expect(page.page.locator("#unplayable")).to_be_visible()
+    expect(page.page.locator("#play")).to_be_hidden()
+    expect(page.page.locator("#position")).to_have_text(re.compile(r"00:00\.0 / 00:03\.[34]"))
+    assert page.page.locator("#file-segments button").count() == 0
+    page.classify(FILE)
+    expect(page.page.locator("#unplayable")).to_be_hidden()
+    expect(page.page.locator("#play")).to_be_visible()
+    assert page.page.locator("#file-segments button").count() > 0
+
+
+def test_a_warning_of_the_server_is_shown_under_the_answer(
+    serve: Callable[..., Served], visit: OpenPage, tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    path = tmp_path / "cut.wav"
+    path.write_bytes(FILE.read_bytes()[:40_001])
+    page = visit(serve().address).ready()
+    page.classify(path)
+    expect(page.page.locator("#warnings")).to_have_text(re.compile(r"cut\.wav: truncated or damaged: 1\.25 s of "))
+
+
 def test_this_browsers_microphone_goes_to_the_server(serve: Callable[..., Served], visit: OpenPage) -> None:
     from playwright.sync_api import expect
 
@@ -119,11 +168,16 @@ def test_the_microphone_goes_on_where_the_server_comes_back(serve: Callable[...,
     page.problems = [problem for problem in page.problems if "ERR_CONNECTION" not in problem]
 
 
-def test_the_token_goes_with_the_pages_address(serve: Callable[..., Served], visit: OpenPage) -> None:
+def test_the_token_is_taken_out_of_the_pages_address_and_kept_by_its_tab(
+    serve: Callable[..., Served], visit: OpenPage
+) -> None:
     from playwright.sync_api import expect
 
     served = serve("--token", "0123456789abcdefg")
-    page = visit(f"{served.address}?token=0123456789abcdefg").ready()
+    page = visit(f"{served.address}?token=0123456789abcdefg&other=1").ready()
+    assert page.page.url == f"{served.address}?other=1"
+    page.page.reload()
+    page.ready()
     assert page.classify(FILE) == Recognizer("small").predict(FILE).label
     page.listen()
     other = visit(served.address)
@@ -157,11 +211,11 @@ def test_the_devices_microphone_is_shown(serve: Callable[..., Served], visit: Op
 
 
 def test_a_file_that_the_server_refuses_is_a_message(
-    serve: Callable[..., Served], visit: OpenPage, tmp_path: Any
+    serve: Callable[..., Served], visit: OpenPage, tmp_path: Path
 ) -> None:
     path = tmp_path / "text.wav"
     path.write_text("not a sound")
     page = visit(serve().address).ready()
     page.page.set_input_files("#file", path)
-    page.page.get_by_role("alert").filter(has_text="text.wav").wait_for()
+    page.page.get_by_role("alert").filter(has_text=re.compile(r"^text\.wav: ")).wait_for()
     page.problems = [problem for problem in page.problems if "415" not in problem and "422" not in problem]

@@ -159,21 +159,22 @@ def _serve(options: argparse.Namespace, recognizer: "Recognizer", log: "Log", st
     from ser_edge.cli.serve import ServeOptions, serve
     from ser_edge.cli.sinks import open_outputs
 
+    host, port = options.serve
     how = ServeOptions(
-        options.serve[0],
-        options.serve[1],
+        host,
+        port,
         accuracy_notice(recognizer.metadata),
-        options.token,
-        tuple(options.allow_host),
-        tuple(options.allow_origin),
-        options.root_path or "",
-        options.max_upload and options.max_upload << 20,
-        options.max_seconds,
-        options.jobs,
-        options.threads,
-        _listen_options(options, None, log) if options.mic else None,
-        options.device,
-        log,
+        token=options.token,
+        hosts=tuple(options.allow_host),
+        origins=tuple(options.allow_origin),
+        root_path=options.root_path or "",
+        max_bytes=options.max_upload and options.max_upload << 20,
+        max_seconds=options.max_seconds,
+        jobs=options.jobs,
+        threads=options.threads,
+        microphone=_listen_options(options, None, log) if options.mic else None,
+        device=options.device,
+        log=log,
     )
     return serve(recognizer, how, open_outputs(options, recognizer.metadata, stack).sinks)
 

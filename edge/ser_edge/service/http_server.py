@@ -79,6 +79,11 @@ class _WebSocket(_WriteTimeout, WebSocketsSansIOProtocol):
         super().__init__(*arguments, **named)
         self.pool = pool
 
+    def shutdown(self) -> None:
+        """Ends one that isn't closed yet; others wait for the client, which misses the close code if it is cut off."""
+        if not self.close_sent:
+            super().shutdown()
+
     async def send(self, message: Any) -> None:
         """As uvicorn's, which logs a handshake that was refused as one that was forgotten."""
         await super().send(message)
@@ -199,10 +204,9 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 forwarded_allow_ips=["127.0.0.1", "::1"],
-                timeout_graceful_shutdown=max(1, round(limits.last / 2)),
             )
         )
-        self._on_start, self._on_tick, self._on_stop = on_start, on_tick, on_stop
+        self._on_start, self._on_tick, self._on_stop, self._drain = on_start, on_tick, on_stop, limits.drain
 
     def stop(self) -> None:
         """As a signal does; from any thread."""
@@ -220,9 +224,11 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accepts no more, waits for `on_stop`, then for the last answers."""
+        ends = asyncio.get_running_loop().time() + self._drain
         for server in self.servers:
             server.close()
         await self._on_stop()
+        self.config.timeout_graceful_shutdown = max(1, round(ends - asyncio.get_running_loop().time()))
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # whoever is too slow now isn't a fault
         await super().shutdown(sockets)
 

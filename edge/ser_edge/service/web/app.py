@@ -37,13 +37,7 @@ _TYPES = {  # a system's own table may lack them, or have others
     ".css": "text/css",
     ".html": "text/html",
     ".js": "text/javascript",
-    ".json": "application/json",
-    ".mjs": "text/javascript",
-    ".onnx": "application/octet-stream",
     ".svg": "image/svg+xml",
-    ".wasm": "application/wasm",
-    ".webmanifest": "application/manifest+json",
-    ".woff2": "font/woff2",
 }
 
 
@@ -128,7 +122,7 @@ class _Page(StaticFiles):
 
     def file_response(self, full_path: Any, *arguments: Any, **named: Any) -> Response:
         response = super().file_response(full_path, *arguments, **named)
-        if kind := _TYPES.get(Path(full_path).suffix.lower()):
+        if kind := _TYPES.get(Path(full_path).suffix):
             response.headers["Content-Type"] = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
         response.headers["Cache-Control"] = "no-cache"  # asks whether the ETag is still the same
         return response

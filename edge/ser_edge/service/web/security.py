@@ -91,12 +91,12 @@ class CheckHost:
     def _check(self, hosts: Sequence[str], origins: Sequence[str]) -> None:
         host, port = _host_and_port(hosts[0]) if len(hosts) == 1 else ("", None)
         if not (host in self._hosts or _is_address(host)):
-            problem = f"this server isn't called {host or 'so'}; start it with --allow-host if it is"
+            problem = f"{host or 'no Host header'}: not a name of this server; start it with --allow-host if it is"
             raise Refusal(problem, code="web-host", status=421)
         for origin in origins:
-            parts = urlsplit(origin)
-            place = _host_and_port(parts.netloc)
-            default = _PORTS.get(parts.scheme)
+            scheme, _, netloc = origin.partition("://")
+            place = _host_and_port(netloc)
+            default = _PORTS.get(scheme)
             same = place[0] == host and (place[1] or default) == (port or default)
             if not same and origin.lower() not in self._origins:
                 problem = "pages of other sites may not ask; start the server with --allow-origin if this one may"

@@ -59,7 +59,7 @@ async def stream(socket: WebSocket) -> None:
             query = StreamQuery.of(socket.query_params)
             with service.streams.take(client_of(socket)), service.until_given_up():
                 await _classify(socket, service, query)
-            await socket.close()
+                await socket.close()  # before the server ends
         except SerEdgeError as error:
             service.metrics.refused.labels(error.code).inc()
             status = error.status if isinstance(error, Refusal) else 400

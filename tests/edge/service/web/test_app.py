@@ -91,7 +91,7 @@ def test_without_a_page_there_is_nothing_at_the_root(client: Client) -> None:
 def page(tmp_path: Path) -> Path:
     folder = tmp_path / "page"
     folder.mkdir()
-    for name in ("index.html", "app.js", "engine.mjs", "style.css", "app.webmanifest", "icon.svg", "ort.wasm"):
+    for name in ("index.html", "app.js", "style.css", "icon.svg"):
         (folder / name).write_text(f"the content of {name}")
     (tmp_path / "secret.txt").write_text("secret")
     return folder
@@ -128,11 +128,8 @@ def test_a_stream_without_a_handshake_is_told_to_make_one(client: Client) -> Non
     [
         ("/", "text/html; charset=utf-8"),
         ("/app.js", "text/javascript; charset=utf-8"),
-        ("/engine.mjs", "text/javascript; charset=utf-8"),
         ("/style.css", "text/css; charset=utf-8"),
-        ("/app.webmanifest", "application/manifest+json"),
         ("/icon.svg", "image/svg+xml"),
-        ("/ort.wasm", "application/wasm"),
     ],
 )
 @pytest.mark.parametrize("root_path", ["", "/emotions"])

@@ -68,7 +68,15 @@ def test_a_default_port_may_be_left_out(client_of: Callable[..., Client]) -> Non
 
 @pytest.mark.parametrize(
     "origin",
-    ["https://evil.example", "null", "http://localhost:8765", "http://127.0.0.1:9000", "http://127.0.0.1", "x"],
+    [
+        "https://evil.example",
+        "null",
+        "http://localhost:8765",
+        "http://127.0.0.1:9000",
+        "http://127.0.0.1",
+        "x",
+        "http://[",
+    ],
 )
 def test_another_origin_is_refused(origin: str, client: Client) -> None:
     """A page of another site, and one of another program on this machine."""

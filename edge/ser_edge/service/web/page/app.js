@@ -61,19 +61,19 @@ class Page {
       },
       level: (decibels) => this.live.level(decibels),
       health: (health) => this.live.health(health),
-      problem: (error) => this.stop().then(() => this.#problem(error)),
+      problem: (error) => this.stop().then(() => showProblem(sentence(error))),
     });
     this.source = source;
     button.ariaPressed = "true";
     this.live.start(source.title);
     try {
       await source.start();
-      announce("Listening");
-      if (work !== this.work) await source.stop(); // another source was chosen while this one was opened
+      if (work === this.work) announce("Listening");
+      else await source.stop(); // another source was chosen while this one was opened
     } catch (error) {
       if (work !== this.work) return;
       await this.stop();
-      this.#problem(error);
+      showProblem(sentence(error));
     }
   }
 
@@ -103,10 +103,10 @@ class Page {
       if (work !== this.work) return;
       this.file.show(predictions);
       this.answer.show(overall, "The whole recording");
-      announce(`${file.name}: ${described(overall)}`);
-      if (warnings.length) this.#problem(new Error(warnings.join("; ")));
+      this.answer.warn(warnings);
+      announce([`${file.name}: ${described(overall)}`, ...warnings].join(". "));
     } catch (error) {
-      if (work === this.work) this.#fail(error);
+      if (work === this.work) this.#fail(file, error);
     } finally {
       if (work === this.work) this.file.progress(null);
     }
@@ -122,10 +122,10 @@ class Page {
     }
   }
 
-  #fail(error) {
+  #fail({ name }, { message }) {
     this.answer.clear("No answer");
     this.#view("idle");
-    this.#problem(error);
+    showProblem(message.startsWith(`${name}: `) ? message : `${name}: ${message}`);
   }
 
   #begin(view, title) {
@@ -139,20 +139,21 @@ class Page {
   #view(name) {
     for (const id of ["idle", "live", "recording"]) byId(id).hidden = id !== name;
   }
-
-  #problem(error) {
-    showProblem(error);
-  }
 }
 
-function showProblem({ message }) {
-  byId("problem").textContent = message[0].toUpperCase() + message.slice(1);
+/** Shows a text as it is: it may begin with the name of a file. */
+function showProblem(text) {
+  byId("problem").textContent = text;
   byId("problem").hidden = false;
 }
 
+function sentence({ message }) {
+  return message[0].toUpperCase() + message.slice(1);
+}
+
 async function start() {
-  const { BrowserEngine, ServerEngine } = { ...(await import(isLocal ? "./engine/browser.js" : "./engine/server.js")) };
-  const engine = isLocal ? new BrowserEngine() : new ServerEngine();
+  const { Engine } = await import(isLocal ? "./engine/browser.js" : "./engine/server.js");
+  const engine = new Engine();
   if (isLocal) navigator.serviceWorker?.register("service_worker.js"); // from the second visit on without a network
   const description = await engine.model();
   showAbout(description, isLocal);
@@ -161,5 +162,5 @@ async function start() {
 
 start().catch((error) => {
   byId("moment").textContent = "Not available";
-  showProblem(error);
+  showProblem(sentence(error));
 });

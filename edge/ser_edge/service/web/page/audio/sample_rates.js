@@ -18,7 +18,9 @@ function flacRate(view, block) {
 
 function oggRate(view) {
   const packet = 27 + view[26]; // behind the page's header and its table of segments
-  if (isText(view, packet + 1, "vorbis")) return new DataView(view.buffer).getUint32(packet + 12, true);
+  if (isText(view, packet + 1, "vorbis") && packet + 16 <= view.length) {
+    return new DataView(view.buffer).getUint32(packet + 12, true);
+  }
   if (isText(view, packet + 1, "FLAC")) return flacRate(view, packet + 13);
   return DEFAULT;
 }

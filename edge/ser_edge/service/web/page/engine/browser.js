@@ -2,7 +2,7 @@
 
 const OVERLOAD_SECONDS = 5; // of samples that wait for the worker; more are dropped
 
-export class BrowserEngine {
+export class Engine {
   constructor() {
     this.calls = new Map(); // by number: what is to be done with an answer
     this.number = 0;
@@ -24,7 +24,8 @@ export class BrowserEngine {
       if (this.predicting === call) this.predicting = null;
     });
     const named = (prediction) => ({ ...prediction, path: file.name });
-    return { ...result, predictions: result.predictions.map(named), overall: named(result.overall) };
+    const warnings = [...sound.warnings, ...result.warnings.map((warning) => `${file.name}: ${warning}`)];
+    return { predictions: result.predictions.map(named), overall: named(result.overall), warnings };
   }
 
   /** Ends the classification of a file, if there is one: its worker can't be interrupted, but replaced. */

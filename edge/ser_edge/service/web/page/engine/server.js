@@ -1,9 +1,9 @@
 // The engine of a page that ser-edge serves: its HTTP API. Addresses are relative, so that a prefix works.
 
 const OVERLOAD_SECONDS = 5; // of samples that wait to be sent; more are dropped
-const token = new URLSearchParams(location.search).get("token");
+const token = takeToken();
 
-export class ServerEngine {
+export class Engine {
   /** What the server says of its model: {model, notice, microphone, limits, ...}. */
   async model() {
     return (await request("v1/model")).json();
@@ -76,6 +76,25 @@ class SocketStream {
     this.failed = true;
     return this.onerror?.(new Error(message.error));
   }
+}
+
+/**
+ * The token of the page's address, which is taken out of it, so that nobody reads it there or copies it with the link;
+ * this tab keeps it, so that the page can be loaded again. Null where there is none.
+ */
+function takeToken() {
+  const url = new URL(location.href);
+  const key = `ser-edge token ${url.pathname}`;
+  const given = url.searchParams.get("token");
+  try {
+    if (given === null) return sessionStorage.getItem(key);
+    sessionStorage.setItem(key, given);
+  } catch {
+    return given; // a browser that stores nothing needs the address again
+  }
+  url.searchParams.delete("token");
+  history.replaceState(history.state, "", url);
+  return given;
 }
 
 function send(file, signal, query, headers = {}) {

@@ -24,7 +24,24 @@ export function save(predictions, format, name) {
 }
 
 function jsonLines(predictions) {
-  return predictions.map((prediction) => `${JSON.stringify(prediction)}\n`).join("");
+  return predictions.map((prediction) => `${json(prediction)}\n`).join("");
+}
+
+/** As Python's json.dumps writes it: spaces, 3.0 for a whole number, ASCII alone. */
+function json(value) {
+  if (typeof value === "number") return number(value);
+  if (value !== null && typeof value === "object") {
+    return `{${Object.entries(value)
+      .map(([key, each]) => `${json(key)}: ${json(each)}`)
+      .join(", ")}}`;
+  }
+  const escaped = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(value).replace(/[^ -~]/g, escaped);
+}
+
+/** Seconds and ratios are floats in Python, which prints their decimal point. */
+function number(value) {
+  return Number.isInteger(value) ? value.toFixed(1) : String(value);
 }
 
 function csv(predictions) {
@@ -37,7 +54,7 @@ function csv(predictions) {
 }
 
 function quoted(value) {
-  const text = String(value ?? "");
+  const text = typeof value === "number" ? number(value) : (value ?? "");
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

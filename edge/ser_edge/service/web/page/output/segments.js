@@ -2,15 +2,21 @@
 
 import { NO_SPEECH } from "../engine/recognition/prediction.js";
 
-/** Joins predictions, in order. Windows overlap and segments don't: a window counts around its middle. */
-export function segments(predictions) {
+/** {start, end, prediction} of predictions, in order. Windows overlap and cells don't: each is around its middle. */
+export function cells(predictions) {
+  return predictions.map((prediction, i) => ({
+    start: i ? middle(predictions[i - 1], prediction) : prediction.start,
+    end: i + 1 < predictions.length ? middle(prediction, predictions[i + 1]) : prediction.end,
+    prediction,
+  }));
+}
+
+/** Joins cells. */
+export function segments(cells) {
   const joined = [];
-  predictions.forEach((prediction, i) => {
-    const { label, confidence } = prediction;
-    const start = i ? middle(predictions[i - 1], prediction) : prediction.start;
-    const end = i + 1 < predictions.length ? middle(prediction, predictions[i + 1]) : prediction.end;
-    extend(joined, { start, end, label, confidence });
-  });
+  for (const { start, end, prediction } of cells) {
+    extend(joined, { start, end, label: prediction.label, confidence: prediction.confidence });
+  }
   return joined;
 }
 
@@ -24,7 +30,7 @@ export function liveSegments(predictions) {
 }
 
 /** The boundary between two windows: as far from the middle of one as from the other's. */
-export function middle(a, b) {
+function middle(a, b) {
   return (a.start + a.end + b.start + b.end) / 4;
 }
 

@@ -20,19 +20,29 @@ export class Capture {
     } catch (error) {
       throw new Error(REASONS[error.name] ?? `the microphone can't be opened (${error.message})`);
     }
-    const context = new AudioContext();
-    await context.audioWorklet.addModule(new URL("./capture.worklet.js", import.meta.url));
-    const node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
-    context.createMediaStreamSource(media).connect(node);
-    await context.resume();
-    node.port.onmessage = ({ data }) => onSamples(data);
     const [track] = media.getAudioTracks();
+    const capture = new Capture(media, new AudioContext(), track.label);
+    try {
+      const node = await capture.#node();
+      node.port.onmessage = ({ data }) => onSamples(data);
+    } catch (error) {
+      await capture.close(); // or the browser goes on showing an open microphone
+      throw error;
+    }
     track.onended = onEnd;
-    return new Capture(media, context, track.label);
+    return capture;
   }
 
   constructor(media, context, name) {
     Object.assign(this, { media, context, name: name || "microphone", rate: context.sampleRate });
+  }
+
+  async #node() {
+    await this.context.audioWorklet.addModule(new URL("./capture.worklet.js", import.meta.url));
+    const node = new AudioWorkletNode(this.context, "capture", { numberOfOutputs: 0 });
+    this.context.createMediaStreamSource(this.media).connect(node);
+    await this.context.resume();
+    return node;
   }
 
   async close() {

@@ -25,6 +25,7 @@ export class Answer {
     byId("moment").textContent = title;
     this.#name("–", null);
     byId("detail").textContent = "";
+    this.warn([]);
     for (const { item, fill, text } of this.bars.values()) {
       fill.style.width = 0;
       text.textContent = "";
@@ -44,6 +45,12 @@ export class Answer {
       text.textContent = label === NO_SPEECH ? "–" : percent(probabilities[name]);
       item.classList.toggle("first", most > 0 && probabilities[name] === most);
     }
+  }
+
+  /** Shows under the answer what is wrong with the recording. */
+  warn(warnings) {
+    byId("warnings").textContent = warnings.join("\n");
+    byId("warnings").hidden = !warnings.length;
   }
 
   /** Says a live answer to screen readers: once it has lasted for two windows, and not too often. */

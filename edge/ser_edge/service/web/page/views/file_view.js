@@ -1,7 +1,7 @@
 // A recording: its waveform with the emotions under it, played from where it is touched, and saved as a file.
 
 import { save } from "../output/formats.js";
-import { clock, described, middle, segments } from "../output/segments.js";
+import { cells, clock, described, segments } from "../output/segments.js";
 import { Roll } from "./roll.js";
 import { markSegment, showSegments } from "./segment_list.js";
 import { Waveform } from "./waveform.js";
@@ -25,12 +25,13 @@ export class FileView {
     this.name = file.name;
     this.seconds = sound ? sound.channels[0].length / sound.rate : 0;
     byId("recording-title").textContent = file.name;
-    byId("waveform").hidden = byId("play").hidden = !sound;
-    this.url = URL.createObjectURL(file);
-    if (sound) this.player.src = this.url;
+    byId("waveform").hidden = !sound;
     this.sound = sound;
+    this.url = URL.createObjectURL(file);
+    this.player.src = this.url;
+    this.#setPlayable(true); // until the player finds that it can't
+    this.position = 0;
     this.show([]);
-    this.#move(0);
     this.progress(0);
   }
 
@@ -43,17 +44,13 @@ export class FileView {
   /** Shows the windows of the recording. */
   show(predictions) {
     this.predictions = predictions;
-    this.segments = segments(predictions);
+    this.cells = cells(predictions);
+    this.segments = segments(this.cells);
     this.seconds ||= predictions.at(-1)?.end ?? 0;
-    const cells = predictions.map((prediction, i) => ({
-      start: i ? middle(predictions[i - 1], prediction) : prediction.start,
-      end: i + 1 < predictions.length ? middle(prediction, predictions[i + 1]) : prediction.end,
-      prediction,
-    }));
-    this.cells = cells;
     this.waveform.show(this.sound, this.segments, this.seconds);
-    this.roll.show(cells, 0, this.seconds || 1, (seconds) => clock(seconds).replace(/\.0$/, ""));
-    showSegments(byId("file-segments"), this.segments, this.labels, this.sound && ((start) => this.#playFrom(start)));
+    this.roll.show(this.cells, 0, this.seconds || 1, (seconds) => clock(seconds).replace(/\.0$/, ""));
+    this.#showList();
+    this.#move(this.position);
     for (const button of document.querySelectorAll("[data-format]")) button.disabled = !predictions.length;
     byId("seek").ariaValueMax = this.seconds.toFixed(1);
   }
@@ -65,8 +62,23 @@ export class FileView {
     URL.revokeObjectURL(this.url);
   }
 
+  #setPlayable(isPlayable) {
+    this.isPlayable = isPlayable;
+    byId("play").hidden = !isPlayable;
+    byId("unplayable").hidden = isPlayable;
+  }
+
+  #showList() {
+    const onPlay = this.isPlayable ? (start) => this.#playFrom(start) : null;
+    showSegments(byId("file-segments"), this.segments, this.labels, onPlay);
+  }
+
   #connect() {
     const { player } = this;
+    player.onerror = () => {
+      this.#setPlayable(false);
+      this.#showList();
+    };
     const seek = byId("seek");
     const follow = () => {
       this.#move(player.currentTime, true);
@@ -100,19 +112,23 @@ export class FileView {
   }
 
   #toggle() {
-    if (!this.sound) return;
-    if (this.player.paused) this.player.play();
+    if (!this.isPlayable) return;
+    if (this.player.paused) this.#play();
     else this.player.pause();
   }
 
   #playFrom(seconds) {
     this.#seek(seconds);
-    if (this.sound) this.player.play();
+    if (this.isPlayable) this.#play();
+  }
+
+  #play() {
+    this.player.play().catch(() => {}); // a file that can't be played comes to onerror, too
   }
 
   #seek(seconds) {
     const place = Math.max(0, Math.min(this.seconds, seconds));
-    if (this.sound) this.player.currentTime = place;
+    if (this.isPlayable) this.player.currentTime = place;
     this.#move(place, true);
   }
 

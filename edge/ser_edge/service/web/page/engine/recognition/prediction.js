@@ -20,6 +20,10 @@ export function prediction(labels, probabilities, threshold, start, end, speech)
   };
 }
 
-function rounded(value, digits) {
+/** As Python's round, which takes the even neighbour of a number half-way between two. */
+export function rounded(value, digits) {
+  const scaled = value * 10 ** digits;
+  const isHalfWay = Number.isInteger(value * 2 ** (digits + 1)) && scaled % 1 === 0.5;
+  if (isHalfWay) return (2 * Math.round(scaled / 2)) / 10 ** digits;
   return Number(value.toFixed(digits));
 }
