@@ -73,6 +73,7 @@ class SocketStream {
 
   #receive(message) {
     if (message.error === undefined) return this.onprediction?.(message);
+    if (message.code === "web-stopping") return; // the server may come back: its close is what counts
     this.failed = true;
     return this.onerror?.(new Error(message.error));
   }
