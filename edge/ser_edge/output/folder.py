@@ -123,7 +123,7 @@ class OutputFolder:
     def _unique_name(self, source: Path) -> str:
         """The name of an input in its folder, without its suffix where no other one has the same then."""
         stems, names = self._names(source.parent)
-        stem = source.stem.casefold()  # some file systems don't tell capitals apart
+        stem = source.stem.casefold()  # some file systems ignore case
         is_sound = source.suffix.lower() in AUDIO_SUFFIXES
         return source.stem if is_sound and stems[stem] <= 1 and stem not in names else source.name
 

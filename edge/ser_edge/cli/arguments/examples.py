@@ -40,7 +40,7 @@ A DC offset is removed. Channels are mixed, or the strongest is taken where they
 
 --labels asks which of these an utterance is, given that it is one of them: their probabilities are divided by their
 sum. So somebody who is afraid gets one of them too, and can get it with a high confidence; leave out what can't occur
-where you use it, and map what you don't tell apart. --map comes first: labels are chosen under their new names.
+where you use it, and map what you don't distinguish. --map comes first: labels are chosen under their new names.
 
 Predictions go to standard output; messages, the model's measured accuracy and progress go to standard error.
 
