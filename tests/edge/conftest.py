@@ -11,11 +11,20 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
+import soundfile
 from onnx import TensorProto, helper, numpy_helper
 
 from ser_edge.cli.app import main
 from ser_edge.models.metadata import KEY
 from tests.edge.capture.fake_sounddevice import Card, FakeSoundDevice
+
+
+@pytest.fixture(scope="session")
+def talk(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten seconds of speech at 16 kHz in a file."""
+    path = tmp_path_factory.mktemp("talk") / "talk.wav"
+    soundfile.write(path, np.concatenate([soundfile.read(p)[0] for p in sounds]), 16_000, subtype="PCM_16")
+    return path
 
 
 @pytest.fixture

@@ -26,14 +26,6 @@ COMMAND = [sys.executable, "-m", "ser_edge"]
 RATE = 16_000
 
 
-@pytest.fixture(scope="module")
-def talk(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten seconds of speech in a file."""
-    path = tmp_path_factory.mktemp("talk") / "talk.wav"
-    soundfile.write(path, np.concatenate([soundfile.read(p)[0] for p in sounds]), RATE, subtype="PCM_16")
-    return path
-
-
 def records(output: str | bytes) -> list[dict[str, object]]:
     """JSON lines without their path and the time, which differ from source to source."""
     lines = [json.loads(line) for line in output.splitlines()]

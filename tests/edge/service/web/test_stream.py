@@ -16,14 +16,6 @@ from tests.edge.service.web.conftest import Client
 RATE = 16_000
 
 
-@pytest.fixture(scope="module")
-def talk(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten seconds of speech in a file."""
-    path = tmp_path_factory.mktemp("talk") / "talk.wav"
-    soundfile.write(path, np.concatenate([soundfile.read(p)[0] for p in sounds]), RATE, subtype="PCM_16")
-    return path
-
-
 def windows(socket: WebSocketTestSession) -> tuple[list[dict[str, Any]], int]:
     """All that comes until it is closed, and the code of that."""
     found: list[dict[str, Any]] = []
