@@ -133,34 +133,22 @@ def crnn(protocol: str, fold: int = 0, seed: int = 0) -> Settings:
     return Settings("crnn", protocol, fold, seed)
 
 
-def test_inner_runs_calibrate_on_speakers_that_neither_they_nor_the_fold_were_trained_on(make_run: MakeRun) -> None:
-    speaker = [make_run(crnn("speaker", fold)) for fold in range(5)]
-    inner = [make_run(crnn("inner", fold), sure=0.5 + 0.05 * fold) for fold in range(5)]
-    groups = group_runs([*inner, *speaker])
-    for fold in range(5):
-        tested = set(SPEAKER_FOLDS[fold])
-        by = {}
-        for answers in calibration_answers(speaker[fold], groups):
-            assert not tested & set(answers.actors.tolist())
-            assert not (answers.actors == 99).any()  # nor by what isn't of the test
-            (sure,) = np.unique(answers.probabilities.max(axis=1))
-            by[round(20 * (float(sure) - 0.5))] = set(answers.actors.tolist())
-        # `inner` run k leaves out folds k and k + 1, so the runs of this number and the one before leave out this fold.
-        assert by == {
-            fold: set(SPEAKER_FOLDS[(fold + 1) % 5]),
-            (fold - 1) % 5: set(SPEAKER_FOLDS[(fold - 1) % 5]),
-        }
+def test_a_fold_is_calibrated_by_the_other_folds_of_all_seeds(make_run: MakeRun) -> None:
+    speaker = [make_run(crnn("speaker", fold, seed), wrong=10, sure=0.9) for fold in range(5) for seed in (0, 1)]
+    groups = group_runs(speaker)
+    for run in speaker:
+        answers = calibration_answers(run, groups)
+        others = set(range(1, 25)) - set(SPEAKER_FOLDS[run.settings.fold])
+        assert [set(a.actors.tolist()) <= others for a in answers] == [True] * 8  # nor by what isn't of the test
+        assert set(np.concatenate([a.actors for a in answers]).tolist()) == others
+    update_runs(evaluate(speaker))
+    assert all(run.metadata.temperature > 1 for run in speaker)  # 90 % sure, 74 % right
+    assert all(0 < run.metadata.threshold < 1 for run in speaker)
 
 
-def test_some_inner_runs_calibrate_what_they_can_and_no_other(make_run: MakeRun) -> None:
-    speaker = [make_run(crnn("speaker", fold), wrong=10, sure=0.9) for fold in range(5)]
-    inner = [make_run(crnn("inner", 2, seed), wrong=40, sure=0.9) for seed in (0, 1)]
-    groups = group_runs([*speaker, *inner])
-    assert [len(calibration_answers(run, groups)) for run in speaker] == [0, 0, 2, 2, 0]
-    update_runs(evaluate([*speaker, *inner]))
-    calibrated = [run.metadata.temperature != 1 for run in speaker]
-    assert calibrated == [False, False, True, True, False]
-    assert [run.metadata.threshold > 0 for run in speaker] == calibrated
+def test_runs_of_inner_calibrate_nothing(make_run: MakeRun) -> None:
+    runs = [make_run(crnn("inner", fold)) for fold in (0, 3)]
+    assert [calibration_answers(run, group_runs(runs)) for run in runs] == [[], []]
 
 
 def test_the_speaker_runs_calibrate_the_network_to_ship_and_give_it_their_accuracy(make_run: MakeRun) -> None:
@@ -170,7 +158,6 @@ def test_the_speaker_runs_calibrate_the_network_to_ship_and_give_it_their_accura
     (row,) = evaluation.rows
     actors = np.concatenate([answers.actors for answers in calibration_answers(shipped, groups)])
     assert sorted(actors) == sorted(np.repeat(range(1, 25), 8))
-    assert calibration_answers(speaker[0], groups) == []
     update_runs(evaluation)
     metadata = shipped.metadata
     right = round(100 * 142 / 192, 2)
@@ -191,17 +178,11 @@ def test_the_protocols_inner_and_all_have_no_row(make_run: MakeRun) -> None:
 
 
 def test_the_figures_are_those_of_calibrated_answers(make_run: MakeRun) -> None:
-    def error(*inner: RunDirectory) -> float:
-        evaluation = evaluate([*speaker, *inner])
-        update_runs(evaluation)
-        return evaluation.rows[0]["ece"]["mean"]
-
     speaker = [make_run(crnn("speaker", fold), wrong=12, sure=0.95) for fold in range(5)]
-    before = error()
-    assert before == pytest.approx(0.95 - (192 - 60) / 192, abs=0.01)
-    inner = [make_run(crnn("inner", fold), wrong=25, sure=0.95) for fold in range(5)]
-    assert error(*inner) < before / 2
-    assert error() < before / 2  # kept
+    answers = [run.answers.of_test() for run in speaker]
+    before = np.mean([ser_train.evaluation.metrics.score(a.labels, a.probabilities).ece for a in answers])
+    assert before == pytest.approx(0.95 - (192 - 60) / 192, abs=0.03)
+    assert evaluate(speaker).rows[0]["ece"]["mean"] < before / 2
 
 
 # Files that ser-export made.

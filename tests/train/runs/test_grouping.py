@@ -83,7 +83,7 @@ def test_no_run_and_missing_folds_are_incomplete(make_run: MakeRun) -> None:
     assert "[1, 4]" in str(caught.value)
 
 
-@pytest.mark.parametrize("other", [replace(CRNN, protocol="inner", epochs=3), replace(CRNN, protocol="all", recipe="")])
+@pytest.mark.parametrize("other", [replace(CRNN, protocol="all", epochs=3), replace(CRNN, protocol="all", recipe="")])
 def test_a_network_of_another_recipe_calibrates_no_other(other: Settings, make_run: MakeRun) -> None:
     speaker, unrelated = (
         make_run(replace(CRNN, protocol="speaker")),

@@ -108,8 +108,9 @@ def add_parser(commands: Commands) -> None:
         "--teachers",
         nargs="+",
         default=[],
-        metavar="NAME",
-        help="finished runs in RUNS to distil from, with * for the fold: 'crnn-speaker-fold*-seed1'",
+        metavar="NETWORK|NAME",
+        help="distil from finished runs in RUNS: a network's own of the same protocol and fold (seed 0), like "
+        "whisper-gru, or runs by name with * for the fold, 'crnn-speaker-fold*-seed1'",
     )
     add("--jobs", type=at_least(1), default=1, metavar="N", help="parallel trainings, sharing the cores (default: 1)")
     add(

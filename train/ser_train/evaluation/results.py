@@ -15,7 +15,6 @@ from ser_edge.models.runtimes.base import RUNTIMES
 from ser_train.data.splits import PROTOCOLS
 from ser_train.evaluation.calibration import calibrate
 from ser_train.evaluation.metrics import joined, pooled
-from ser_train.evaluation.model_selection import unseen_answers
 from ser_train.runs.grouping import RunGroup, check_calibration, group_runs
 from ser_train.runs.run_directory import Answers, RunDirectory
 
@@ -36,9 +35,9 @@ class Evaluation:
 def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> Evaluation:
     """Calibrates finished runs, and pools them by network and protocol.
 
-    The runs of `inner` calibrate the `speaker` runs of the same network, and the `speaker` runs the one of `all`:
-    always on answers about speakers that the calibrated network isn't tested on. The accuracy in a run's metadata is
-    the cross-validated one, not that of one lucky fold.
+    The `speaker` runs of other folds calibrate a `speaker` run of the same network, and all of them the one of `all`:
+    always on answers about speakers whom the answering network wasn't trained on, and the calibrated one isn't tested
+    on. The accuracy in a run's metadata is the cross-validated one, not that of one lucky fold.
 
     Args:
         runs: of any networks and protocols.
@@ -100,13 +99,11 @@ def calibration_answers(run: RunDirectory, groups: Mapping[tuple[str, str], RunG
         run: a finished run.
         groups: runs by label and protocol.
     """
-    label, protocol = run.settings.label, run.settings.protocol
-    if protocol == "speaker" and (label, "inner") in groups:
-        inner = groups[label, "inner"].seeds.values()
-        return [answers for folds in inner for answers in unseen_answers(folds, run.settings.fold)]
-    if protocol == "all" and (label, "speaker") in groups:
-        return [tested.answers.of_test() for tested in groups[label, "speaker"].runs]
-    return []
+    speaker = groups.get((run.settings.label, "speaker"))
+    if speaker is None or run.settings.protocol not in ("speaker", "all"):
+        return []
+    own = run.settings.fold if run.settings.protocol == "speaker" else None
+    return [other.answers.of_test() for other in speaker.runs if other.settings.fold != own]
 
 
 def _calibrated(run: RunDirectory, answers: Sequence[Answers]) -> ModelMetadata:

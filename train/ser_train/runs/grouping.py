@@ -7,7 +7,7 @@ from ser_edge.errors import SerEdgeError
 from ser_train.data.splits import PROTOCOLS
 from ser_train.runs.run_directory import RunDirectory
 
-_CALIBRATION = ("inner", "speaker", "all")  # protocols of which each calibrates the next
+_CALIBRATION = ("speaker", "all")  # protocols whose runs those of the first calibrate
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def check_calibration(groups: dict[tuple[str, str], RunGroup]) -> None:
         related = [groups[label, protocol] for protocol in _CALIBRATION if (label, protocol) in groups]
         if len({(run.settings.epochs, run.settings.recipe) for group in related for run in group.runs}) > 1:
             raise _mismatch(
-                f"{label}: inner, speaker and all are trained with different settings or epochs, "
+                f"{label}: speaker and all are trained with different settings or epochs, "
                 "so one can't calibrate the other; train anew, or leave some out"
             )
 

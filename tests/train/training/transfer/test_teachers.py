@@ -37,6 +37,15 @@ def test_a_missing_teacher_is_named(utterances: Sequence[Utterance], tmp_path: P
     assert f"{tmp_path}/gone-fold0" in str(caught.value)
 
 
+def test_a_network_s_name_stands_for_its_run_of_the_same_protocol_and_fold(
+    utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    for protocol, name in ("speaker", "whisper-gru-speaker-fold1-seed0"), ("all", "whisper-gru-all-seed0"):
+        settings = replace(CRNN, protocol=protocol, fold=1 if protocol == "speaker" else 0, teachers=("whisper-gru",))
+        (teacher,) = prepare(settings, utterances, tmp_path).lineage.teachers
+        assert teacher.path == tmp_path / name
+
+
 def test_a_teacher_of_another_front_end_answers_the_utterances_as_they_are(
     augmented: Trained, utterances: Sequence[Utterance], tmp_path: Path
 ) -> None:

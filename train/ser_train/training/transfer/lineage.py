@@ -36,7 +36,7 @@ class Lineage:
     def of(cls, settings: Settings, out: Path) -> "Lineage":
         """Those that the settings name; teachers are runs in `out`."""
         return cls(
-            [RunDirectory(out / name.replace("*", str(settings.fold))) for name in settings.teachers],
+            [RunDirectory(out / _run_name(teacher, settings)) for teacher in settings.teachers],
             find_warm_start(settings.init, settings.fold) if settings.init else None,
         )
 
@@ -83,6 +83,19 @@ class Lineage:
         data = "; ".join(dict.fromkeys([*source_entries(split), *inherited]))
         initial = {INIT: before[-1].training.get(RUN, before[-1].name)} if self.warm_start else {}
         return {DATA: data, UNSEEN: unseen_speakers(split), **initial}
+
+
+def _run_name(teacher: str, settings: Settings) -> str:
+    """Of a teacher that is given as a network, or as a run's name with * for the fold.
+
+    >>> _run_name("whisper-gru", Settings("crnn", "speaker", fold=2, seed=1))
+    'whisper-gru-speaker-fold2-seed0'
+    >>> _run_name("whisper-gru", Settings("crnn", "all"))
+    'whisper-gru-all-seed0'
+    """
+    if teacher in NETWORKS:
+        return Settings(teacher, settings.protocol, settings.fold).name
+    return teacher.replace("*", str(settings.fold))
 
 
 def _encoder_problem(warm_start: WarmStart, settings: Settings) -> str:
