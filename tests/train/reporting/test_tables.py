@@ -32,6 +32,11 @@ def test_the_table_has_a_row_for_each_network_and_explains_each_protocol() -> No
     )
 
 
+def test_a_network_with_fewer_seeds_than_most_is_named() -> None:
+    rows = [row("rnn", "speaker", 30, seeds=3), row("lstm", "speaker", 40), row("gru", "speaker", 50, seeds=3)]
+    assert "`speaker`: 5 folds x 3 seeds (`lstm`: 5 folds x 1 seed). Brackets" in results_table(rows)
+
+
 def test_only_what_is_between_the_marks_is_replaced(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text(f"# Title\n{BEGIN}\nold\n{END}\nThe mark {END} may be mentioned.\n", "utf-8")

@@ -1,5 +1,6 @@
 """Tables in Markdown and plain text: of results, robustness, other corpora and model selection."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
             cells.append(cell(found[0]) if found else "")
         lines.append(f"| `{network}` | " + " | ".join(cells) + " |")
     lines.append("| | " + " | ".join(_PROTOCOL_NOTES[p] for p in protocols) + " |")
-    counted = "; ".join(f"`{p}`: {counts(next(r for r in rows if r['protocol'] == p))}" for p in protocols)
+    counted = "; ".join(f"`{p}`: {_counted([r for r in rows if r['protocol'] == p])}" for p in protocols)
     about = "; ".join(
         dict.fromkeys(f"{r['corpus']}, {r['labels']} emotions (chance {100 / r['labels']:.1f} %)" for r in rows)
     )
@@ -81,6 +82,14 @@ def cell(row: Mapping[str, Any]) -> str:
 def counts(row: Mapping[str, Any]) -> str:
     """Like "5 folds x 3 seeds"."""
     return " x ".join(f"{n} {what}{'s' * (n > 1)}" for n, what in ((row["folds"], "fold"), (row["seeds"], "seed")))
+
+
+def _counted(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Like "5 folds x 3 seeds (`rnn`: 5 folds x 1 seed)": what most networks have, then those with other counts."""
+    by_network = {row["network"]: counts(row) for row in rows}
+    ((usual, _),) = Counter(by_network.values()).most_common(1)
+    others = ", ".join(f"`{network}`: {count}" for network, count in by_network.items() if count != usual)
+    return usual + (f" ({others})" if others else "")
 
 
 def include_table(rows: Sequence[Mapping[str, Any]], page: Path) -> None:
