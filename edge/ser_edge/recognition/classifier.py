@@ -131,7 +131,7 @@ class SoundClassifier:
 
         Raises:
             AudioError: a sample rate out of its range.
-            RuntimeUnavailable: the voice detector's runtime isn't installed.
+            RuntimeUnavailable: no runtime for the voice detector is installed.
             TypeError: a sample rate that isn't a number.
         """
         from ser_edge.recognition.streaming import Stream  # not needed for a file of a few seconds
@@ -163,7 +163,7 @@ class SoundClassifier:
         return Prediction.of(self.metadata.labels, answer, self._threshold, sound.path, 0.0, end, ratio)
 
     def _find_speech(self, samples: Samples) -> "Speech | None":
-        """None without the gate: switched off, or no LiteRT, as on Intel Macs."""
+        """None without the gate: switched off, or neither LiteRT nor ONNX Runtime."""
         if self._windowing.min_speech_ratio is None or self._gate_unavailable:
             return None
         from ser_edge.recognition.voice_activity.utterance_gate import find_speech

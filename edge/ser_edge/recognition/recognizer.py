@@ -179,7 +179,7 @@ class Recognizer(SoundClassifier):
 
         Raises:
             AudioError: a sample rate out of its range, or (later) a chunk that can't be used.
-            RuntimeUnavailable: the voice detector's runtime isn't installed.
+            RuntimeUnavailable: no runtime for the voice detector is installed.
             TypeError: not chunks, or (later) a chunk without samples.
 
         >>> import numpy as np

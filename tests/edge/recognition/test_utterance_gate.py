@@ -1,6 +1,5 @@
 """The speech gate of whole recordings: tones, noise, music and silence get no emotion."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from ser_edge import Recognizer, WindowConfig
 from ser_edge.audio.reading import read
 from ser_edge.recognition.prediction import NO_SPEECH
 from ser_edge.recognition.voice_activity.utterance_gate import find_speech
-from ser_edge.recognition.voice_activity.voice_detector import shared_network
 
 RATE = 16_000
 Sound = npt.NDArray[np.float32]
@@ -118,12 +116,10 @@ def test_the_gate_can_be_switched_off(windowing: WindowConfig, seconds: float) -
 
 
 def test_without_a_voice_detector_files_are_still_classified(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sounds: list[Path]
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture, sounds: list[Path]
 ) -> None:
     recognizer = Recognizer()
-    shared_network.cache_clear()
-    for module in ("ai_edge_litert.interpreter", "tflite_runtime", "tflite_runtime.interpreter"):
-        monkeypatch.setitem(sys.modules, module, None)
+    request.getfixturevalue("without_runtimes")
     labels = {recognizer.predict(path).label for path in sounds}
     long = recognizer.predict(NOT_SPEECH["tone"](65), RATE)
     assert NO_SPEECH not in labels | {long.label}
