@@ -82,6 +82,7 @@ class Recognizer(SoundClassifier):
 
         Raises:
             AudioError: no audio that can be classified; for a list, its first such sound.
+            RuntimeUnavailable: no runtime for the voice detector is installed.
             TypeError: not a sound, or an array without a sample rate.
 
         >>> import numpy as np
