@@ -23,7 +23,7 @@ import ser_edge
 from ser_edge import Recognizer
 from ser_edge.cli.app import accuracy_notice
 from ser_edge.models.bundled.names import ALIASES, BUNDLED, DEFAULT
-from ser_edge.recognition.voice_activity.voice_detector import VAD_FILE
+from ser_edge.recognition.voice_activity.voice_detector import VAD_FILES
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -123,7 +123,7 @@ def _copy_model(model: str, target: Path) -> Path:
     """The networks, and model.json: what the engine says of them; returns the model's file."""
     target.mkdir()
     recognizer = Recognizer(f"{model}.onnx" if model in ALIASES else model)
-    metadata, detector = recognizer.metadata, VAD_FILE.with_suffix(".onnx")
+    metadata, detector = recognizer.metadata, VAD_FILES[".onnx"]
     if recognizer.path.suffix != ".onnx":
         raise BuildError(f"{recognizer.path.name}: browsers run ONNX; give an .onnx file")
     if metadata.features.n_mfcc is not None or metadata.features.trim_db is None:
@@ -145,7 +145,7 @@ def _copy_licences(network: Path, target: Path) -> None:
     shutil.copy(ROOT / "LICENSE", target / "ser-edge.txt")
     if network.parent == BUNDLED:  # the licence of other models is their makers' to state
         shutil.copy(BUNDLED / "MODEL_CARD.md", target / "models.md")
-    shutil.copy(VAD_FILE.with_suffix(".LICENSE"), target / "silero_vad.txt")
+    shutil.copy(VAD_FILES[".onnx"].with_suffix(".LICENSE"), target / "silero_vad.txt")
     whisper = ROOT / "train" / "ser_train" / "networks" / "whisper_weights" / "tiny_en_3_blocks.LICENSE"
     shutil.copy(whisper, target / "whisper.txt")
     onnxruntime = Path(str(distribution("onnxruntime").locate_file("onnxruntime")))

@@ -15,7 +15,9 @@ import soundfile
 from onnx import TensorProto, helper, numpy_helper
 
 from ser_edge.cli.app import main
+from ser_edge.models import loader
 from ser_edge.models.metadata import KEY
+from ser_edge.recognition.voice_activity.voice_detector import shared_network
 from tests.edge.capture.fake_sounddevice import Card, FakeSoundDevice
 
 
@@ -86,6 +88,23 @@ def _small_onnx(
         helper.set_model_props(model, {KEY: metadata})
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture
+def without_litert(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Neither LiteRT nor tflite-runtime is installed."""
+    for module in ("ai_edge_litert.interpreter", "tflite_runtime", "tflite_runtime.interpreter"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(loader, "_warned", {})
+    shared_network.cache_clear()
+    yield
+    shared_network.cache_clear()
+
+
+@pytest.fixture
+def without_runtimes(without_litert: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime isn't installed either."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
 
 @pytest.fixture

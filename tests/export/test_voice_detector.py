@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 from ser_edge.audio.reading import read
 from ser_edge.models.tolerances import VOICE_DETECTOR
-from ser_edge.recognition.voice_activity.voice_detector import CHUNK, VAD_FILE, VoiceDetector
+from ser_edge.recognition.voice_activity.voice_detector import CHUNK, VAD_FILES, VoiceDetector, open_network
 from ser_export.errors import ExportError
 from ser_export.verification.operators import operators, runtimes
 from ser_export.voice_detector.convert import convert
@@ -19,8 +18,7 @@ from tests import messages
 
 pytestmark = pytest.mark.slow
 
-SHIPPED = VAD_FILE
-SHIPPED_ONNX = VAD_FILE.with_suffix(".onnx")
+SHIPPED, SHIPPED_ONNX = VAD_FILES[".tflite"], VAD_FILES[".onnx"]
 
 
 def test_the_bundled_file_is_what_is_converted(tmp_path: Path) -> None:
@@ -28,7 +26,7 @@ def test_the_bundled_file_is_what_is_converted(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "ser_export.voice_detector.convert", made], check=True, capture_output=True)
     assert [path.name for path in tmp_path.iterdir()] == [made.name]
     shipped = VoiceDetector()
-    anew = VoiceDetector(made)
+    anew = VoiceDetector(open_network(made))
     phase = np.cumsum(0.05 + 0.02 * np.sin(np.arange(100 * CHUNK) / 3000))
     voice = sum(np.sin(k * phase) / k for k in range(1, 13)) * np.sin(np.arange(100 * CHUNK) / 1000).clip(0)
     probabilities = [(shipped.probability(chunk), anew.probability(chunk)) for chunk in voice.reshape(-1, CHUNK) / 10]
@@ -45,19 +43,15 @@ def test_the_bundled_onnx_file_is_what_is_converted(tmp_path: Path) -> None:
 
 def test_the_onnx_file_detects_what_the_tflite_file_does(speech: list[Path], sounds: list[Path]) -> None:
     """Over whole signals: a difference would add up in the state."""
-    session = onnxruntime.InferenceSession(SHIPPED_ONNX, providers=["CPUExecutionProvider"])
-    outputs = ["probability", "next_h", "next_c"]
+    networks = open_network(SHIPPED), open_network(SHIPPED_ONNX)
     noise = np.random.default_rng(0).normal(0, 0.3, 100 * CHUNK).astype(np.float32)
     hum = np.sin(np.arange(100 * CHUNK) * 2 * np.pi * 50 / 16_000).astype(np.float32)
     signals = [read(path, 16_000) for path in [*sounds, *speech[:10]]]
     found = []
     for signal in (*signals, noise, hum, 0 * hum):
-        detector, inputs = VoiceDetector(), np.zeros((1, 64 + CHUNK), np.float32)
-        h = c = np.zeros((1, 128), np.float32)
-        for chunk in signal[: len(signal) // CHUNK * CHUNK].reshape(-1, CHUNK):
-            inputs = np.concatenate([inputs[:, CHUNK:], chunk[None]], axis=1)
-            probability, h, c = session.run(outputs, {"samples": inputs, "h": h, "c": c})
-            found.append((detector.probability(chunk), probability[0, 0]))
+        one, other = map(VoiceDetector, networks)
+        chunks = signal[: len(signal) // CHUNK * CHUNK].reshape(-1, CHUNK)
+        found += [(one.probability(chunk), other.probability(chunk)) for chunk in chunks]
     assert np.ptp(found) > 0.5
     np.testing.assert_allclose(*np.transpose(found), rtol=0, atol=VOICE_DETECTOR)
 

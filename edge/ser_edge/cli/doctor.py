@@ -31,7 +31,7 @@ from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.errors.native_stderr import isolate_stderr
 from ser_edge.models.bundled.names import DEFAULT, FILES
 from ser_edge.models.integrity import model_files, self_test
-from ser_edge.models.runtimes.base import HAS_LITERT, RUNTIMES
+from ser_edge.models.runtimes.base import HAS_LITERT
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
 
 OK, NOTE, WRONG = "ok", "--", "!!"
@@ -39,7 +39,7 @@ _RATES = (16_000, 44_100, 48_000)  # Hz
 _CLIPPED = 0.9999  # the largest 16-bit sample is 0.99997
 _QUIET = -60.0  # dBFS RMS; a voice at arm's length is above -45
 _REQUIRED = ("numpy", "ai-edge-litert" if HAS_LITERT else "onnxruntime", "soundfile", "soxr")
-_SUBSTITUTES = {"ai-edge-litert": "tflite-runtime"}  # on old systems
+_SUBSTITUTES = {"ai-edge-litert": ("tflite-runtime", "onnxruntime")}  # where it isn't published
 _OPTIONAL = {  # their purpose, and what pip calls them
     "sounddevice": ("microphones", "sounddevice>=0.5"),
     "onnxruntime": (".onnx models", "onnxruntime>=1.20"),
@@ -119,12 +119,12 @@ def run_doctor(out: TextIO, options: DoctorOptions | None = None) -> int:
 
 def _packages(options: DoctorOptions) -> Iterator[Finding]:
     yield Finding("ser-edge", OK, f"{__version__} on Python {platform.python_version()}")
-    for name in _REQUIRED:
-        installed = _SUBSTITUTES.get(name, name) if options.installed_version(name) is None else name
-        version = options.installed_version(installed)
-        yield Finding(installed, OK, version) if version else Finding(name, WRONG, "missing", pip_install(name))
+    used = [next(filter(options.installed_version, (name, *_SUBSTITUTES.get(name, ()))), name) for name in _REQUIRED]
+    for name in used:
+        version = options.installed_version(name)
+        yield Finding(name, OK, version) if version else Finding(name, WRONG, "missing", pip_install(name))
     for name, (purpose, requirement) in _OPTIONAL.items():
-        if name in _REQUIRED:
+        if name in used:
             continue
         if version := options.installed_version(name):
             yield Finding(name, OK, version)
@@ -151,9 +151,9 @@ def _models(options: DoctorOptions) -> Iterator[Finding]:
         began = time.perf_counter()
         try:
             difference = options.self_test(path)
-        except ModelError as error:
-            optional = isinstance(error, RuntimeUnavailable) and path.suffix != next(iter(RUNTIMES))
-            yield Finding.of(path.name, error, NOTE if optional else WRONG, reinstall())
+        except ModelError as error:  # without any runtime the voice detector's check fails too
+            state = NOTE if isinstance(error, RuntimeUnavailable) else WRONG
+            yield Finding.of(path.name, error, state, reinstall())
         else:
             seconds = time.perf_counter() - began
             yield Finding(path.name, OK, f"passes its self-test (within {difference:.4f}), in {seconds:.2f} s")
@@ -175,17 +175,17 @@ def _voice_detector(_: DoctorOptions) -> Iterator[Finding]:
     try:
         detector = VoiceDetector()
     except ModelError as error:
-        missing = isinstance(error, RuntimeUnavailable) and not HAS_LITERT
-        yield Finding.of("voice detector", error, NOTE if missing else WRONG, reinstall())
+        yield Finding.of("voice detector", error, default_advice=reinstall())
         return
     phase = 2 * np.pi * 120 / RATE * np.arange(10 * CHUNK)
     hum = np.float32(0.1) * np.sum([np.sin(k * phase) / k for k in range(1, 13)], axis=0, dtype=np.float32)
     mean = np.mean([detector.probability(chunk) for chunk in hum.reshape(-1, CHUNK)])
     difference = abs(mean - _HUM_PROBABILITY)
     if difference <= _TOLERANCE:
-        yield Finding("voice detector", OK, f"passes its self-test (within {difference:.4f})")
+        yield Finding("voice detector", OK, f"passes its self-test in {detector.runtime} (within {difference:.4f})")
     else:
-        yield Finding("voice detector", WRONG, f"fails its self-test, by {difference:.3f}", reinstall())
+        text = f"fails its self-test in {detector.runtime}, by {difference:.3f}"
+        yield Finding("voice detector", WRONG, text, reinstall())
 
 
 def _portaudio(options: DoctorOptions) -> Iterator[Finding]:

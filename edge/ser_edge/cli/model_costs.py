@@ -9,7 +9,6 @@ import numpy as np
 
 from ser_edge.audio.sound import Samples
 from ser_edge.models.integrity import synthetic_voice
-from ser_edge.models.runtimes.base import HAS_LITERT
 from ser_edge.recognition.recognizer import Recognizer
 from ser_edge.recognition.windows import HOP, WindowConfig
 
@@ -44,7 +43,7 @@ def measure_cost(model: str) -> ModelCost:
     Raises:
         ModelError: it can't be used, or its runtime isn't installed.
     """
-    recognizer = Recognizer(model, windowing=WindowConfig(min_speech_ratio=0.0 if HAS_LITERT else None))
+    recognizer = Recognizer(model, windowing=WindowConfig(min_speech_ratio=0.0))
     rate = recognizer.metadata.features.sample_rate
     stream = recognizer.create_stream(rate)
     pieces = _pieces(rate)

@@ -80,7 +80,7 @@ CODES = {
     "run-outdated": "a run that was measured by an older version",
     "runs-incomplete": "runs that are missing, so that a figure can't be made",
     "runs-mismatched": "runs whose figures can't be pooled: other settings, labels or data",
-    "runtime-unavailable": "a library that a model file needs is missing or doesn't load",
+    "runtime-unavailable": "a library that a model file or the voice detector needs is missing or doesn't load",
     "sample-rate-unsupported": "a network of another sample rate than a measurement is for",
     "speakers-seen": "a test speaker whom a teacher or the initial network was trained on",
     "teacher-unusable": "a run that can't teach this network",

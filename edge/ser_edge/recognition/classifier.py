@@ -1,7 +1,6 @@
 """`SoundClassifier`: one sound to one `Prediction`, and streams; the settings of both, and the model."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import replace
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -14,7 +13,6 @@ from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.resampling import resample
 from ser_edge.audio.sound import SILENCE_PEAK, Samples, Sound
 from ser_edge.audio.sources import Source, open_source
-from ser_edge.errors import RuntimeUnavailable
 from ser_edge.errors.user_warnings import warn
 from ser_edge.models.bundled.names import DEFAULT
 from ser_edge.models.loader import FileModel, open_model
@@ -59,7 +57,6 @@ class SoundClassifier:
         self._windowing = windowing or WindowConfig()
         self._windowing.frames(self.metadata.features)
         self._channel = channel
-        self._gate_unavailable = False
 
     @property
     def metadata(self) -> ModelMetadata:
@@ -131,7 +128,7 @@ class SoundClassifier:
 
         Raises:
             AudioError: a sample rate out of its range.
-            RuntimeUnavailable: the voice detector's runtime isn't installed.
+            RuntimeUnavailable: no runtime for the voice detector is installed.
             TypeError: a sample rate that isn't a number.
         """
         from ser_edge.recognition.streaming import Stream  # not needed for a file of a few seconds
@@ -163,35 +160,16 @@ class SoundClassifier:
         return Prediction.of(self.metadata.labels, answer, self._threshold, sound.path, 0.0, end, ratio)
 
     def _find_speech(self, samples: Samples) -> "Speech | None":
-        """None without the gate: switched off, or no LiteRT, as on Intel Macs."""
-        if self._windowing.min_speech_ratio is None or self._gate_unavailable:
+        """None without the gate."""
+        if self._windowing.min_speech_ratio is None:
             return None
         from ser_edge.recognition.voice_activity.utterance_gate import find_speech
 
-        try:
-            return find_speech(samples, self.metadata.features.sample_rate)
-        except RuntimeUnavailable as e:
-            self._continue_without_gate(e)
-            return None
-
-    def _continue_without_gate(self, reason: RuntimeUnavailable) -> None:
-        if not self._gate_unavailable:
-            warn(f"every sound gets an emotion, speech or not: {reason}")
-        self._gate_unavailable = True
-
-    def _stream_of_file(self, sound: Sound) -> "Stream":
-        from ser_edge.recognition.streaming import Stream
-
-        try:
-            return self.create_stream(sound.rate, sound.path)
-        except RuntimeUnavailable as e:  # as for a short file
-            self._continue_without_gate(e)
-            ungated = replace(self._windowing, min_speech_ratio=None)
-            return Stream(self._model, sound.rate, ungated, self._threshold, sound.path, self._channel)
+        return find_speech(samples, self.metadata.features.sample_rate)
 
     def _predict_long(self, sound: Sound, blocks: Iterable[Samples], progress: OnProgress | None) -> Prediction:
         """Classifies a recording of over a minute: the mean over its windows with speech."""
-        stream = self._stream_of_file(sound)
+        stream = self.create_stream(sound.rate, sound.path)
         predictions: list[Prediction] = []
         for block in blocks:
             predictions += stream.accept_block(block)

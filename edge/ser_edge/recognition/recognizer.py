@@ -82,6 +82,7 @@ class Recognizer(SoundClassifier):
 
         Raises:
             AudioError: no audio that can be classified; for a list, its first such sound.
+            RuntimeUnavailable: no runtime for the voice detector is installed.
             TypeError: not a sound, or an array without a sample rate.
 
         >>> import numpy as np
@@ -179,7 +180,7 @@ class Recognizer(SoundClassifier):
 
         Raises:
             AudioError: a sample rate out of its range, or (later) a chunk that can't be used.
-            RuntimeUnavailable: the voice detector's runtime isn't installed.
+            RuntimeUnavailable: no runtime for the voice detector is installed.
             TypeError: not chunks, or (later) a chunk without samples.
 
         >>> import numpy as np

@@ -40,7 +40,7 @@ class Stream:
     Raises:
         AudioError: a sample rate out of its range.
         ValueError: a window that the model doesn't take.
-        RuntimeUnavailable: the voice detector's runtime isn't installed.
+        RuntimeUnavailable: no runtime for the voice detector is installed.
     """
 
     def __init__(

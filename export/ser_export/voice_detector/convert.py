@@ -8,9 +8,8 @@ things are cheaper than in the original and equal but for rounding: the Fourier 
 weights that only ever multiply padding are left out. Most weights are stored as float16. On the 166,529 chunks of
 RAVDESS no probability differs by more than 2.1e-3, and 4 decisions of the speech gate.
 
-`ser-edge` runs the TFLite file. The ONNX file is for programs without LiteRT, such as web pages; it has the same names
-and shapes, and its probabilities are the same within
-`ser_edge.models.tolerances.VOICE_DETECTOR`.
+`ser-edge` runs the TFLite file, and the ONNX file where LiteRT is missing, as web pages do. Both have the same names
+and shapes, and their probabilities are the same within `ser_edge.models.tolerances.VOICE_DETECTOR`.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Silero's voice detector as an ONNX graph of plain operators, for programs without LiteRT, such as web pages.
+"""Silero's voice detector as an ONNX graph of plain operators, for machines without LiteRT, and for web pages.
 
 It computes what `tflite_network` does, with the same weights, names and shapes.
 """

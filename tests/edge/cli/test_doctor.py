@@ -18,7 +18,7 @@ from ser_edge.cli.model_costs import ModelCost, measure_cost
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.models.bundled.names import DEFAULT, FILES
-from ser_edge.recognition.voice_activity import voice_detector
+from ser_edge.models.integrity import model_files, self_test
 from ser_edge.recognition.voice_activity.voice_detector import VoiceDetector
 
 RATE = 16_000
@@ -76,7 +76,7 @@ def test_a_working_machine(sounddevice: Any, card: Any) -> None:
     ]
     assert found["numpy"][1] == np.__version__
     assert found["crnn.tflite"][1].startswith("passes its self-test (within 0.0000), in ")
-    assert re.fullmatch(r"passes its self-test \(within 0\.00\d\d\)", found["voice detector"][1])
+    assert re.fullmatch(r"passes its self-test in LiteRT \(within 0\.00\d\d\)", found["voice detector"][1])
     assert found["PortAudio"][1] == "V19.6.0-devel (Fake)"
     assert found["device 0"][1] == "USB (default): mono at 16000 44100 48000 Hz, 2 channels at 16000 44100 48000 Hz"
     assert found["level"][1] == "USB at 16000 Hz, 2 channels: peak -6.0, RMS -9.0 dBFS"
@@ -180,28 +180,35 @@ def test_a_voice_detector_that_fails_its_self_test(
     assert found["voice detector"][0] == "!!"
 
 
-def test_a_voice_detector_without_its_runtime(sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(content: bytes, name: str) -> Any:
-        raise RuntimeUnavailable("LiteRT isn't installed; pip install ai-edge-litert")
-
+def test_without_litert_onnx_runtime_is_checked_instead(sounddevice: Any, card: Any, without_litert: None) -> None:
     plugged(sounddevice, card, tone(0.5))
-    voice_detector.shared_network.cache_clear()  # the network that all detectors of a process share
-    monkeypatch.setattr(voice_detector, "open_interpreter", fail)
-    code, found, following = diagnose()
-    assert (code, following) == (4, "pip install ai-edge-litert")
-    assert found["voice detector"] == ("!!", "LiteRT isn't installed; pip install ai-edge-litert")
+    versions = {"numpy": "2", "onnxruntime": "1.20", "soundfile": "0.13", "soxr": "0.5"}
+    code, found, following = diagnose(
+        installed_version=versions.get, model_files=model_files, self_test=self_test, measure_cost=measure_cost
+    )
+    assert (code, following) == (0, found["recommended"][1].rpartition("; ")[2])
+    assert found["onnxruntime"] == ("ok", "1.20")
+    assert "ai-edge-litert" not in found
+    assert [found[path.name][0] for path in model_files()] == ["ok", "--", "ok", "--"]
+    assert pip_install("ai-edge-litert>=1.2") in found["crnn.tflite"][1]
+    assert re.fullmatch(r"passes its self-test in ONNX Runtime \(within 0\.00\d\d\)", found["voice detector"][1])
 
-    monkeypatch.setattr(doctor, "HAS_LITERT", False)  # an Intel Mac, where there is none to install
-    code, found, following = diagnose()
-    assert (code, following) == (0, command_for(next(iter(FILES))))
-    assert found["voice detector"][0] == "--"
+
+def test_without_any_runtime_the_one_to_install_is_named(sounddevice: Any, card: Any, without_runtimes: None) -> None:
+    plugged(sounddevice, card, tone(0.5))
+    code, found, following = diagnose(model_files=model_files, self_test=self_test, measure_cost=measure_cost)
+    assert code == 4
+    assert following.endswith(pip_install("ai-edge-litert>=1.2"))
+    assert {found[path.name][0] for path in model_files()} == {"--"}
+    assert found["voice detector"][0] == "!!"
+    assert "recommended" not in found
 
 
 @pytest.mark.parametrize(
     ("name", "error", "state", "code"),
     [
         ("crnn.tflite", ModelError("damaged"), "!!", 4),
-        ("crnn.tflite", RuntimeUnavailable("LiteRT isn't installed; pip install ai-edge-litert"), "!!", 4),
+        ("crnn.tflite", RuntimeUnavailable("LiteRT isn't installed; pip install ai-edge-litert"), "--", 0),
         ("crnn.onnx", ModelError("damaged"), "!!", 4),
         ("crnn.onnx", RuntimeUnavailable("onnxruntime isn't installed; pip install 'ser-edge[onnx]'"), "--", 0),
     ],

@@ -13,7 +13,7 @@ FORBIDDEN = {"keras", "librosa", "scipy", "ser_export", "ser_train", "sklearn", 
 PROGRAM = """
 import json, sys
 from ser_edge import Recognizer, WindowConfig
-no_gate = WindowConfig(min_speech_ratio=None)  # the voice detector needs LiteRT
+no_gate = WindowConfig(min_speech_ratio=None)  # whose voice detector prefers LiteRT
 Recognizer(sys.argv[1], windowing=no_gate).predict(sys.argv[2])
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """

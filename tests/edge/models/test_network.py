@@ -185,16 +185,7 @@ def test_a_name_too_long_for_a_file_is_refused() -> None:
     assert error.value.code == "model-not-found"
 
 
-@pytest.fixture
-def without_litert(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("ai_edge_litert.interpreter", "tflite_runtime", "tflite_runtime.interpreter"):
-        monkeypatch.setitem(sys.modules, module, None)
-
-
-def test_a_missing_runtime_names_the_command_that_installs_it(
-    without_litert: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+def test_a_missing_runtime_names_the_command_that_installs_it(without_runtimes: None) -> None:
     for name in ("small.onnx", "small.tflite", "small"):
         with messages.raises(RuntimeUnavailable, "runtime-unavailable"):
             open_model(name)

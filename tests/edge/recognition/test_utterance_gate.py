@@ -1,6 +1,5 @@
 """The speech gate of whole recordings: tones, noise, music and silence get no emotion."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +10,14 @@ import soundfile
 
 from ser_edge import Recognizer, WindowConfig
 from ser_edge.audio.reading import read
+from ser_edge.errors import RuntimeUnavailable
+from ser_edge.features.config import FeatureConfig
+from ser_edge.models.metadata import ModelMetadata
+from ser_edge.models.network import Model
 from ser_edge.recognition.prediction import NO_SPEECH
 from ser_edge.recognition.voice_activity.utterance_gate import find_speech
-from ser_edge.recognition.voice_activity.voice_detector import shared_network
+from tests import messages
+from tests.doubles import FakeRuntime
 
 RATE = 16_000
 Sound = npt.NDArray[np.float32]
@@ -117,16 +121,11 @@ def test_the_gate_can_be_switched_off(windowing: WindowConfig, seconds: float) -
     assert (prediction.speech is None) == (windowing.min_speech_ratio is None)
 
 
-def test_without_a_voice_detector_files_are_still_classified(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sounds: list[Path]
-) -> None:
-    recognizer = Recognizer()
-    shared_network.cache_clear()
-    for module in ("ai_edge_litert.interpreter", "tflite_runtime", "tflite_runtime.interpreter"):
-        monkeypatch.setitem(sys.modules, module, None)
-    labels = {recognizer.predict(path).label for path in sounds}
-    long = recognizer.predict(NOT_SPEECH["tone"](65), RATE)
-    assert NO_SPEECH not in labels | {long.label}
-    assert long.speech is None
-    (record,) = caplog.records  # once
-    assert record.message.startswith("every sound gets an emotion, speech or not: ")
+@pytest.mark.parametrize("seconds", [1, 65])
+def test_without_a_runtime_for_the_voice_detector_nothing_is_classified(without_runtimes: None, seconds: int) -> None:
+    uniform = Model(ModelMetadata("uniform", ("calm", "angry"), FeatureConfig()), FakeRuntime(lambda _: [0.5, 0.5]))
+    sound = NOT_SPEECH["tone"](seconds)
+    with messages.raises(RuntimeUnavailable, "runtime-unavailable"):
+        Recognizer(uniform).predict(sound, RATE)
+    ungated = Recognizer(uniform, windowing=WindowConfig(min_speech_ratio=None))
+    assert ungated.predict(sound, RATE).label != NO_SPEECH

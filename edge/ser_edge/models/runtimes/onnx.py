@@ -29,7 +29,7 @@ class OnnxRuntime:
     name = "ONNX Runtime"
 
     def __init__(self, content: bytes, name: str, threads: int = 1):
-        reopen = partial(_open_session, content, name, threads)
+        reopen = partial(open_session, content, name, threads)
         self._session = ForkSafe(reopen(), reopen)
         first = self._session.value.get_inputs()[0]
         self._input_name = first.name
@@ -53,7 +53,8 @@ class OnnxRuntime:
         return probabilities, embedding
 
 
-def _open_session(content: bytes, name: str, threads: int) -> Any:
+def open_session(content: bytes, name: str, threads: int = 1) -> Any:
+    """A session, for one process; arguments and errors are those of `OnnxRuntime`."""
     # From 1.29 on it reports to Microsoft what is run and on which machine, unless this is set before it is imported.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     ort = load_library("onnxruntime", pip_install("onnxruntime>=1.20"))

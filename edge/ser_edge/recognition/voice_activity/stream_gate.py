@@ -18,7 +18,6 @@ from ser_edge.recognition.voice_activity.voice_detector import (
     ONSET,
     RATE,
     VoiceDetector,
-    open_detector,
 )
 
 _LEVEL = 0.1  # RMS that the loudest of the last seconds is scaled to for the detector: -20 dBFS
@@ -31,11 +30,11 @@ class Gate:
 
     Args:
         sample_rate: Hz of the samples.
-        detector: by default a new one, whose errors are those of `open_detector`.
+        detector: by default a new one, whose errors are those of `VoiceDetector`.
     """
 
     def __init__(self, sample_rate: int, detector: VoiceDetector | None = None):
-        self._detector = detector or open_detector()
+        self._detector = detector or VoiceDetector()
         self._resampler = Resampler(sample_rate, RATE)
         self._pending = np.zeros(0, np.float32)  # less than a chunk
         self._is_speech: deque[bool] = deque()  # for each chunk

@@ -41,7 +41,7 @@ class Speech:
 
 
 def find_speech(samples: Samples, sample_rate: int) -> Speech:
-    """Looks for speech in (samples,), a whole recording at `sample_rate` Hz; raises what `open_detector` does."""
+    """Looks for speech in (samples,), a whole recording at `sample_rate` Hz; raises what `VoiceDetector` does."""
     if len(samples) < MIN_SECONDS * sample_rate:
         return Speech(False, 0.0)
     for speed in _SPEEDS:
