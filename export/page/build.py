@@ -35,6 +35,7 @@ RUNTIME_FILES = {
     "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
 }
 _ENGINE = '<meta name="engine" content="{}">'  # in index.html
+_FOOTER = "  </footer>"  # there
 
 
 class BuildError(Exception):
@@ -68,12 +69,10 @@ def build(target: Path, model: str = DEFAULT, npm: Path | None = None) -> Weight
     try:
         shutil.rmtree(unfinished, ignore_errors=True)  # of a build that was killed
         shutil.copytree(PAGE, unfinished)
-        index = unfinished / "index.html"
-        html = index.read_text("utf-8").replace(_ENGINE.format("server"), _ENGINE.format("browser"))
-        index.write_text(html, "utf-8")
         _copy_runtime(runtime, unfinished / "vendor")
         network = _copy_model(model, unfinished / "models")
-        _copy_licences(network, unfinished / "licences")
+        licences = _copy_licences(network, unfinished / "licences")
+        _write_index(unfinished / "index.html", licences)
         _write_service_worker(unfinished)
         shutil.rmtree(target, ignore_errors=True)
         unfinished.rename(target)
@@ -140,17 +139,41 @@ def _copy_model(model: str, target: Path) -> Path:
     return recognizer.path
 
 
-def _copy_licences(network: Path, target: Path) -> None:
-    target.mkdir()
-    shutil.copy(ROOT / "LICENSE", target / "ser-edge.txt")
-    if network.parent == BUNDLED:  # the licence of other models is their makers' to state
-        shutil.copy(BUNDLED / "MODEL_CARD.md", target / "models.md")
-    shutil.copy(VAD_FILES[".onnx"].with_suffix(".LICENSE"), target / "silero_vad.txt")
-    whisper = ROOT / "train" / "ser_train" / "networks" / "whisper_weights" / "tiny_en_3_blocks.LICENSE"
-    shutil.copy(whisper, target / "whisper.txt")
+def _copy_licences(network: Path, target: Path) -> dict[str, str]:
+    """The licences of what the page contains; returns their files, by what they are for."""
     onnxruntime = Path(str(distribution("onnxruntime").locate_file("onnxruntime")))
-    shutil.copy(onnxruntime / "LICENSE", target / "onnxruntime.txt")
-    shutil.copy(onnxruntime / "ThirdPartyNotices.txt", target / "onnxruntime_third_party.txt")  # of what it contains
+    sources = {
+        "ser-edge": ("ser-edge", ROOT / "LICENSE"),
+        "the network": ("models", BUNDLED / "MODEL_CARD.md"),
+        "Silero VAD": ("silero_vad", VAD_FILES[".onnx"].with_suffix(".LICENSE")),
+        "Whisper": (
+            "whisper",
+            ROOT / "train" / "ser_train" / "networks" / "whisper_weights" / "tiny_en_3_blocks.LICENSE",
+        ),
+        "ONNX Runtime": ("onnxruntime", onnxruntime / "LICENSE"),
+        "its third-party notices": ("onnxruntime_third_party", onnxruntime / "ThirdPartyNotices.txt"),
+    }
+    if network.parent != BUNDLED:  # the licence of other models is their makers' to state
+        del sources["the network"]
+    target.mkdir()
+    for name, source in sources.values():  # the mark tells browsers the encoding, where web hosts don't
+        (target / f"{name}.txt").write_text(source.read_text("utf-8"), "utf-8-sig")
+    return {title: f"{target.name}/{name}.txt" for title, (name, _) in sources.items()}
+
+
+def _write_index(index: Path, licences: dict[str, str]) -> None:
+    """Has the page run the networks itself, and link to the licences of what it contains."""
+    links = ", ".join(f'<a href="{path}">{title}</a>' for title, path in licences.items())
+    filled = {
+        _ENGINE.format("server"): _ENGINE.format("browser"),
+        _FOOTER: f"    <p>Licences: {links}</p>\n{_FOOTER}",
+    }
+    html = index.read_text("utf-8")
+    for blank, text in filled.items():
+        if blank not in html:
+            raise BuildError(f"index.html: {blank.strip()} isn't in it")
+        html = html.replace(blank, text)
+    index.write_text(html, "utf-8")
 
 
 def _write_service_worker(target: Path) -> None:

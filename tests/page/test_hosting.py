@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.page.browser import OpenPage
 from tests.page.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -70,6 +71,22 @@ def test_every_file_of_the_page_is_kept_for_later_visits(sites: dict[str, Path])
     for path in site.rglob("*"):
         if path.is_file() and path.name != "service_worker.js" and "licences" not in path.parts:
             assert f'"{path.relative_to(site).as_posix()}": "sha256-' in worker
+
+
+def test_the_footer_links_to_the_licence_of_all_that_is_in_the_page(
+    hosts: dict[str, str], sites: dict[str, Path], visit: OpenPage
+) -> None:
+    from playwright.sync_api import expect
+
+    site = sites["small"]
+    there = {path.relative_to(site).as_posix() for path in (site / "licences").iterdir()}
+    assert len(there) == 6
+    page = visit(hosts["small"]).ready()
+    links = page.page.locator("footer a")
+    assert sorted(link.get_attribute("href") or "" for link in links.all()) == sorted(there)
+    links.filter(has_text="the network").click()
+    expect(page.page.locator("body")).to_contain_text("± is the spread over seeds")
+    page.problems = [problem for problem in page.problems if "404" not in problem]  # a text has no icon
 
 
 def test_a_folder_with_other_files_is_left_alone(build: ModuleType, sites: dict[str, Path], tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def test_a_file_gets_the_answer_of_the_server(serve: Callable[..., Served], visi
     page = visit(serve().address).ready()
     expected = Recognizer("small").predict(FILE)
     assert page.classify(FILE) == expected.label
+    assert len([address for address in page.requests if "/v1/predict" in address]) == 1
     assert page.bars() == pytest.approx({name: 100 * p for name, p in expected.probabilities.items()}, abs=1.1)
     timeline = [json.loads(line) for line in page.save("JSON").splitlines()]
     assert [(line["path"], line["start"], line["end"]) for line in timeline] == [

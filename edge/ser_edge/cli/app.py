@@ -17,12 +17,16 @@ from ser_edge.errors import SerEdgeError, printable
 from ser_edge.errors.native_stderr import isolate_stderr
 
 if TYPE_CHECKING:
+    from distributed import Client
+    from tqdm import tqdm
+
     from ser_edge.cli.listen import ListenOptions
+    from ser_edge.cli.predict import PredictOptions
     from ser_edge.models.metadata import ModelMetadata
     from ser_edge.output.folder import OutputFolder
     from ser_edge.output.live_view import LiveView
     from ser_edge.output.progress import Log
-    from ser_edge.recognition.recognizer import Recognizer
+    from ser_edge.recognition.recognizer import Recognizer, RecognizerConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,101 +65,67 @@ def _run(options: argparse.Namespace) -> int:
         from ser_edge.cli.doctor import DoctorOptions, run_doctor
 
         return run_doctor(sys.stdout, DoctorOptions(options.device))
-    return _classify(options)
+    _check_cues(options)
+    config, recognizer = _open_recognizer(options)
+    if options.describe or options.unit or options.print_completion:
+        print(_document(options, recognizer.metadata), end="")
+        return 0
+    return _recognize(options, config, recognizer)
 
 
-def _classify(options: argparse.Namespace) -> int:
-    from ser_edge.cli.predict import (
-        Predictions,
-        PredictOptions,
-        count_undecodable,
-        find_files,
-        predict_files,
-        write_results,
-    )
-    from ser_edge.cli.sinks import open_outputs
-    from ser_edge.errors.user_warnings import capture_warnings
-    from ser_edge.output.progress import Log, advance_within_file, log_line, progress_bar
-    from ser_edge.recognition.recognizer import RecognizerConfig
-    from ser_edge.recognition.windows import WindowConfig
+def _check_cues(options: argparse.Namespace) -> None:
+    """Exits with a usage error where cues, which are for one recording, are asked for of several."""
+    from ser_edge.cli.predict import find_files
 
     one_recording = options.has_cues and options.output_dir is None
     if one_recording and len(list(islice(find_files(options.paths), 2))) > 1:
         usage_error("subtitles and label tracks are for one recording; give one file, --output-dir or --format text")
+
+
+def _open_recognizer(options: argparse.Namespace) -> "tuple[RecognizerConfig, Recognizer]":
+    """This process's recognizer, and what builds those of others."""
+    from ser_edge.recognition.recognizer import RecognizerConfig
+    from ser_edge.recognition.windows import WindowConfig
+
+    labels, label_map = tuple(options.labels) if options.labels else None, tuple(options.map)
     try:
         windows = WindowConfig(options.window, options.hop, None if options.no_gate else options.speech)
-        labels, label_map = tuple(options.labels) if options.labels else None, tuple(options.map)
         config = RecognizerConfig(
             options.model, options.threads, options.threshold, windows, options.channel, labels, label_map
         )
-        recognizer = config.build()
+        return config, config.build()
     except ValueError as e:
         usage_error(str(e))
-    metadata = recognizer.metadata
+
+
+def _document(options: argparse.Namespace, metadata: "ModelMetadata") -> str:
+    """What is printed in place of predictions: the model's metadata, a systemd unit, or a shell's completion."""
     if options.describe:
-        print(metadata.to_json())
-        return 0
+        return f"{metadata.to_json()}\n"
     if options.unit:
         from ser_edge.service.systemd_unit import unit
 
-        print(unit(options.unit, kept_options(options)), end="")
-        return 0
-    if options.print_completion:
-        from ser_edge.cli.arguments.completion import completion
+        return unit(options.unit, kept_options(options))
+    from ser_edge.cli.arguments.completion import completion
 
-        print(completion(options.print_completion, metadata.labels))
-        return 0
+    return f"{completion(options.print_completion, metadata.labels)}\n"
+
+
+def _recognize(options: argparse.Namespace, config: "RecognizerConfig", recognizer: "Recognizer") -> int:
+    """Serves, or classifies; logs what is used, and warnings."""
+    from ser_edge.errors.user_warnings import capture_warnings
+    from ser_edge.output.progress import Log, log_line
+
     log = Log(not options.quiet, options.verbose)
     if options.verbose:
         log.detail(_model_line(recognizer, options.threads))
-    undecodable: Counter[str] = Counter()
-    with ExitStack() as stack:
-        stack.enter_context(capture_warnings(lambda line: log_line(f"ser-edge: {printable(line)}")))
-        client = None
-        if options.cluster is not None:
-            from ser_edge.recognition.batch.dask_backend import cluster_client
-
-            client = stack.enter_context(cluster_client(options.cluster))
+    with capture_warnings(lambda line: log_line(f"ser-edge: {printable(line)}")):
         if options.serve:
-            return _serve(options, recognizer, log, stack)
-        outputs = open_outputs(options, metadata, stack)
-        folder, bar = outputs.folder, None
-        results: Iterable[Predictions]
-        if options.mic:
-            from ser_edge.cli.listen import listen_to_microphone
-
-            results = [listen_to_microphone(recognizer, options.device, _listen_options(options, outputs.view, log))]
-        else:
-            prints_here = not (options.output or folder) and sys.stdout.isatty()
-            if log.notices and sys.stderr.isatty() and not prints_here:
-                paths = find_files(options.paths, Counter())
-                total = sum(1 for path in paths if folder is None or not folder.is_complete(path))
-                bar = stack.enter_context(progress_bar(total))
-            how = PredictOptions(
-                options.timeline,
-                options.jobs,
-                client,
-                _listen_options(options, outputs.view, log) if STDIN in options.paths else None,
-                partial(advance_within_file, bar) if bar is not None else None,
-                log,
-            )
-            paths = find_files(options.paths, undecodable)
-            files = predict_files(config, recognizer, folder.pending(paths) if folder else paths, how)
-            results = stack.enter_context(closing(files))
-        try:
-            classified, failed = write_results(results, outputs.sinks, bar, folder, log)
-        except KeyboardInterrupt as stop:
-            raise KeyboardInterrupt(_stopped(folder, options.overwrite) if folder else "") from stop
-    if undecodable:
-        failed += count_undecodable(undecodable)
-    if "text" in options.formats and classified:
-        log.notice(accuracy_notice(metadata))
-    if folder or (failed and classified):
-        log.notice(_summary_line(classified, failed, folder.skipped if folder else 0))
-    return 1 if failed else 0
+            return _serve(options, recognizer, log)
+        return _classify(options, config, recognizer, log)
 
 
-def _serve(options: argparse.Namespace, recognizer: "Recognizer", log: "Log", stack: ExitStack) -> int:
+def _serve(options: argparse.Namespace, recognizer: "Recognizer", log: "Log") -> int:
     from ser_edge.cli.serve import ServeOptions, serve
     from ser_edge.cli.sinks import open_outputs
 
@@ -176,7 +146,88 @@ def _serve(options: argparse.Namespace, recognizer: "Recognizer", log: "Log", st
         device=options.device,
         log=log,
     )
-    return serve(recognizer, how, open_outputs(options, recognizer.metadata, stack).sinks)
+    with ExitStack() as stack:
+        return serve(recognizer, how, open_outputs(options, recognizer.metadata, stack).sinks)
+
+
+def _classify(options: argparse.Namespace, config: "RecognizerConfig", recognizer: "Recognizer", log: "Log") -> int:
+    """Classifies a microphone, or files and standard input."""
+    from ser_edge.cli.predict import Predictions, count_undecodable, find_files, predict_files, write_results
+    from ser_edge.cli.sinks import open_outputs
+
+    metadata, undecodable, bar = recognizer.metadata, Counter[str](), None
+    results: Iterable[Predictions]
+    with ExitStack() as stack:
+        client = _connect(options, stack)
+        outputs = open_outputs(options, metadata, stack)
+        folder = outputs.folder
+        if options.mic:
+            from ser_edge.cli.listen import listen_to_microphone
+
+            results = [listen_to_microphone(recognizer, options.device, _listen_options(options, outputs.view, log))]
+        else:
+            bar = _progress_bar(options, folder, log, stack)
+            how = _predict_options(options, client, outputs.view, bar, log)
+            paths = find_files(options.paths, undecodable)
+            files = predict_files(config, recognizer, folder.pending(paths) if folder else paths, how)
+            results = stack.enter_context(closing(files))
+        try:
+            classified, failed = write_results(results, outputs.sinks, bar, folder, log)
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(_stopped(folder, options.overwrite) if folder else "") from stop
+    if undecodable:
+        failed += count_undecodable(undecodable)
+    if "text" in options.formats and classified:
+        log.notice(accuracy_notice(metadata))
+    if folder or (failed and classified):
+        log.notice(_summary_line(classified, failed, folder.skipped if folder else 0))
+    return 1 if failed else 0
+
+
+def _connect(options: argparse.Namespace, stack: ExitStack) -> "Client | None":
+    """A client of the Dask cluster, if there is one."""
+    if options.cluster is None:
+        return None
+    from ser_edge.recognition.batch.dask_backend import cluster_client
+
+    return stack.enter_context(cluster_client(options.cluster))
+
+
+def _progress_bar(
+    options: argparse.Namespace, folder: "OutputFolder | None", log: "Log", stack: ExitStack
+) -> "tqdm[None] | None":
+    """A bar for the files to classify, where nothing else is painted on the terminal."""
+    prints_here = not (options.output or folder) and sys.stdout.isatty()
+    if not log.notices or not sys.stderr.isatty() or prints_here:
+        return None
+    from ser_edge.cli.predict import find_files
+    from ser_edge.output.progress import progress_bar
+
+    paths = find_files(options.paths, Counter())
+    return stack.enter_context(progress_bar(sum(1 for path in paths if not (folder and folder.is_complete(path)))))
+
+
+def _predict_options(
+    options: argparse.Namespace,
+    client: "Client | None",
+    view: "LiveView | None",
+    bar: "tqdm[None] | None",
+    log: "Log",
+) -> "PredictOptions":
+    from ser_edge.cli.predict import PredictOptions
+    from ser_edge.output.progress import advance_within_file
+
+    stdin = _listen_options(options, view, log) if STDIN in options.paths else None
+    on_progress = None if bar is None else partial(advance_within_file, bar)
+    return PredictOptions(options.timeline, options.jobs, client, stdin, on_progress, log)
+
+
+def _listen_options(options: argparse.Namespace, view: "LiveView | None", log: "Log") -> "ListenOptions":
+    from ser_edge.audio.decoding.standard_input import RawFormat
+    from ser_edge.cli.listen import ListenOptions
+
+    raw = RawFormat(options.rate, options.channels, options.sample_format) if options.rate else None
+    return ListenOptions(options.duration, raw, options.channel, view, log)
 
 
 def _model_line(recognizer: "Recognizer", threads: int) -> str:
@@ -198,14 +249,6 @@ def _stopped(folder: "OutputFolder", overwrite: bool) -> str:
     """What is done, and how to go on, behind the word `stopped`."""
     skipped = f", {folder.skipped} skipped" * (folder.skipped > 0)
     return f"; {folder.completed} classified{skipped}{'; the same command goes on' * (not overwrite)}"
-
-
-def _listen_options(options: argparse.Namespace, view: "LiveView | None", log: "Log") -> "ListenOptions":
-    from ser_edge.audio.decoding.standard_input import RawFormat
-    from ser_edge.cli.listen import ListenOptions
-
-    raw = RawFormat(options.rate, options.channels, options.sample_format) if options.rate else None
-    return ListenOptions(options.duration, raw, options.channel, view, log)
 
 
 def accuracy_notice(metadata: "ModelMetadata") -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.resampling import resample
-from ser_edge.audio.sound import SILENCE_PEAK, Samples, Sound
+from ser_edge.audio.sound import SILENCE_PEAK, Channels, Samples, Sound
 from ser_edge.audio.sources import Source, open_source
 from ser_edge.errors.user_warnings import warn
 from ser_edge.models.bundled.names import DEFAULT
@@ -123,6 +123,34 @@ class SoundClassifier:
                     progress(stream.seconds, sound.seconds or 0.0)
             yield from stream.input_finished()
 
+    def predict_with_windows(self, source: Source) -> tuple[Prediction, list[Prediction]]:
+        """The prediction for a whole sound, and those for its windows, from decoding it once.
+
+        They are what `file_predictions` yields without and with `timeline`. A recording of over a minute is classified
+        once: its prediction is the mean of the windows.
+
+        Raises:
+            AudioError: it can't be decoded, or not to its end.
+            RuntimeUnavailable: the voice detector's runtime isn't installed.
+        """
+        with open_source(source) as sound:
+            stream = self.create_stream(sound.rate, sound.path)
+            windows: list[Prediction] = []
+
+            def streamed() -> Iterator[Channels]:
+                for chunk in sound.chunks:
+                    windows.extend(stream.accept_channels(chunk))
+                    yield chunk
+
+            chunks = streamed()
+            utterance, rest = self._utterance(replace(sound, chunks=chunks))
+            for _ in chunks:  # what is behind the utterance goes to the windows alone
+                pass
+            windows += stream.input_finished()
+            if rest is not None:
+                return self._mean(windows, sound.path, stream.seconds), windows
+            return self._predict_utterance(sound, utterance), windows
+
     def create_stream(self, sample_rate: float, path: str | None = None) -> "Stream":
         """A stream that samples are pushed into: one signal, one thread at a time. There can be any number of them.
 
@@ -136,6 +164,13 @@ class SoundClassifier:
         return Stream(self._model, sample_rate, self._windowing, self._threshold, path, self._channel)
 
     def _predict(self, sound: Sound, progress: OnProgress | None) -> Prediction:
+        utterance, rest = self._utterance(sound)
+        if rest is not None:
+            return self._predict_long(sound, chain(utterance, rest), progress)
+        return self._predict_utterance(sound, utterance)
+
+    def _utterance(self, sound: Sound) -> tuple[list[Samples], Iterator[Samples] | None]:
+        """The mono blocks that are classified as one; of a recording of over a minute some, and the rest of them."""
         config = self.metadata.features
         trims = config.trim_db is not None
         blocks = mono_blocks(sound, self._channel, None if trims else config.seconds)
@@ -146,8 +181,12 @@ class SoundClassifier:
             taken.append(block)
             count += len(block)
             if trims and count > most:
-                return self._predict_long(sound, chain(taken, blocks), progress)
-        samples = np.concatenate(taken)
+                return taken, blocks
+        return taken, None
+
+    def _predict_utterance(self, sound: Sound, blocks: list[Samples]) -> Prediction:
+        config = self.metadata.features
+        samples = np.concatenate(blocks)
         if sound.rate != config.sample_rate:
             samples = resample(samples, sound.rate, config.sample_rate)
         if np.abs(samples).max(initial=0.0) < SILENCE_PEAK:
@@ -176,11 +215,15 @@ class SoundClassifier:
             if progress:
                 progress(stream.seconds, sound.seconds or 0.0)
         predictions += stream.input_finished()
+        return self._mean(predictions, sound.path, stream.seconds)
+
+    def _mean(self, predictions: list[Prediction], path: str | None, seconds: float) -> Prediction:
+        """The prediction for a recording, from those for its windows."""
         with_speech = [list(p.probabilities.values()) for p in predictions if p.label != NO_SPEECH]
         mean = np.array(with_speech, np.float32).mean(axis=0) if with_speech else None
         has_gate = predictions[0].speech is not None
         ratio = float(np.mean([p.speech or 0.0 for p in predictions])) if has_gate else None
-        return Prediction.of(self.metadata.labels, mean, self._threshold, sound.path, 0.0, stream.seconds, ratio)
+        return Prediction.of(self.metadata.labels, mean, self._threshold, path, 0.0, seconds, ratio)
 
 
 def _pieces(blocks: Iterable[Samples], length: int) -> Iterator[Samples]:

@@ -10,9 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
 
 from ser_edge import Prediction, Recognizer, merge
 from ser_edge.cli.app import main
@@ -21,7 +19,6 @@ from ser_edge.output.mqtt import EVERY, Broker, MqttTimeouts, MqttWriter
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 from tests.edge.output.mosquitto import (
     AVAILABILITY,
-    RATE,
     TOPIC,
     Mosquitto,
     StreamCommand,
@@ -41,14 +38,6 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     broker.start()
     yield broker
     broker.stop()
-
-
-@pytest.fixture(scope="module")
-def talk(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten seconds of speech in a file."""
-    path = tmp_path_factory.mktemp("talk") / "talk.wav"
-    soundfile.write(path, np.concatenate([soundfile.read(p)[0] for p in sounds]), RATE, subtype="PCM_16")
-    return path
 
 
 @needs_mosquitto

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import soundfile
 
@@ -77,6 +78,31 @@ def test_start_and_end_are_those_of_the_classified_part(
         from_array, from_file = recognizer.predict(samples, 48_000), recognizer.predict(tmp_path / "noise.wav")
         assert from_array == Prediction(None, 0.0, end, "angry", 0.75, {"calm": 0.25, "angry": 0.75})
         assert from_file == replace(from_array, path=str(tmp_path / "noise.wav"))
+
+
+@pytest.mark.parametrize("rate", [11_025, 48_000])
+@pytest.mark.parametrize("features", [FeatureConfig(seconds=3.0), FeatureConfig(seconds=3.0, trim_db=20.0)])
+def test_the_whole_and_its_windows_are_those_of_two_passes(features: FeatureConfig, rate: int, tmp_path: Path) -> None:
+    calls: list[None] = []
+
+    def compute(spectrum: npt.NDArray[np.float32]) -> npt.ArrayLike:
+        calls.append(None)
+        loud = float(np.tanh(abs(spectrum.mean()) / 100))
+        return [loud, 1 - loud]
+
+    model = Model(ModelMetadata("fake", ("calm", "angry"), features), FakeRuntime(compute))
+    recognizer = Recognizer(model, windowing=WindowConfig(min_speech_ratio=None))
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (70 * rate, 2)).astype(np.float32)
+    path = str(tmp_path / "noise.wav")
+    for seconds in (0.5, 5.0, 60.0, 60.1, 70.0):
+        soundfile.write(path, noise[: round(seconds * rate)], rate)
+        (whole,) = recognizer.file_predictions(path, timeline=False)
+        calls.clear()
+        windows = list(recognizer.file_predictions(path, timeline=True))
+        windows_alone = len(calls)
+        calls.clear()
+        assert recognizer.predict_with_windows(path) == (whole, windows)
+        assert (len(calls) == windows_alone) == (seconds > 60 and features.trim_db is not None)
 
 
 def test_an_array_needs_its_sample_rate(recognizer: Recognizer) -> None:

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -259,6 +261,28 @@ def test_ctrl_c_says_how_to_continue_and_the_same_command_does(small_corpus: Pat
     assert "epoch 1/3" not in again.stderr
     assert "epoch 3/3" in again.stderr
     assert again.stdout.startswith(f"{tmp_path}/gru-utterance-seed0: WA ")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+def test_sigterm_ends_parallel_trainings_with_their_workers_and_keeps_their_checkpoints(
+    small_corpus: Path, tmp_path: Path
+) -> None:
+    command = [*training(small_corpus, tmp_path, 1000), "--jobs", "2", "--seed", "0", "1"]
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 300
+        while len(list(tmp_path.glob("*/checkpoint/progress.json"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        started.terminate()
+        _, printed = started.communicate(timeout=60)  # waits until no worker holds the pipe either
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
+    assert started.returncode == 128 + signal.SIGTERM
+    lines = [line for line in printed.splitlines()[1:] if " epoch " not in line]
+    assert lines == ["ser-train: stopped; run the same command again to go on"]
+    assert len(list(tmp_path.glob("*/checkpoint/progress.json"))) == 2
 
 
 def test_evaluate_needs_a_finished_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -7,7 +7,10 @@ matplotlib: the modules of this package import what they call only when they run
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from ser_edge import __version__
 from ser_edge.cli.arguments.argument_parser import ArgumentParser
@@ -29,11 +32,16 @@ examples:
 """
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
-        return int(options.run(options))
+        with _raise_on_sigterm():
+            return int(options.run(options))
     except SerEdgeError as error:
         print(f"ser-train: {error}", file=sys.stderr)
         return error.exit_code
@@ -43,9 +51,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         print(f"ser-train: {error.name} is not installed; try: {install_extra('train')}", file=sys.stderr)
         return 4
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("ser-train: stopped; run the same command again to go on", file=sys.stderr)
-        return 128 + signal.SIGINT
+        return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+
+
+@contextmanager
+def _raise_on_sigterm() -> Iterator[None]:
+    """Has SIGTERM end the block as Ctrl-C does; else it ends this process alone, and its workers go on training."""
+    if threading.current_thread() is not threading.main_thread():  # which alone receives signals
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -69,6 +69,7 @@ def _predict(limits: Limits, error: dict[str, Any]) -> dict[str, Any]:
     parameters = {
         "timeline": ("a prediction for each window, not one for the whole sound", switch),
         "merge": ("a prediction for each stretch of windows with the same label", switch),
+        "overall": ("as timeline, with the prediction for the whole sound beside it; not in lines", switch),
         "threshold": (
             "confidence below which the label is `uncertain`",
             {"type": "number", "minimum": 0, "maximum": 1},
@@ -105,6 +106,12 @@ def _schemas(labels: Sequence[str]) -> dict[str, Any]:
     seconds, ratio = {"type": "number", "minimum": 0}, {"type": "number", "minimum": 0, "maximum": 1}
     text, maybe_text, count = {"type": "string"}, {"type": ["string", "null"]}, {"type": "integer", "minimum": 0}
     probabilities = dict.fromkeys(labels, ratio)
+    predictions = _object(
+        model=text,
+        predictions={"type": "array", "items": _ref("Prediction")},
+        warnings={"type": "array", "items": text},
+    )
+    predictions["properties"]["overall"] = _ref("Prediction")  # where it was asked for
     return {
         "Prediction": _object(
             path=maybe_text,
@@ -115,11 +122,7 @@ def _schemas(labels: Sequence[str]) -> dict[str, Any]:
             probabilities=_object(**probabilities),
             speech={**ratio, "type": ["number", "null"]},
         ),
-        "Predictions": _object(
-            model=text,
-            predictions={"type": "array", "items": _ref("Prediction")},
-            warnings={"type": "array", "items": text},
-        ),
+        "Predictions": predictions,
         "Health": _object(
             device=text,
             rate=count,

@@ -27,6 +27,7 @@ from ser_edge.errors import AudioError, printable
 from ser_edge.errors.user_warnings import capture_warnings
 from ser_edge.output.writers import json_line
 from ser_edge.recognition.merging import merge
+from ser_edge.recognition.prediction import Prediction
 from ser_edge.service.web.limits import Refusal, body_of, client_of
 from ser_edge.service.web.service import Service
 
@@ -43,37 +44,54 @@ class PredictQuery:
     merge: bool = False  # equal neighbours of a timeline are one
     threshold: float | None = None
     name: str | None = None  # goes into the predictions
+    overall: bool = False  # beside a timeline the prediction for the whole sound
 
     @classmethod
     def of(cls, query: QueryParams) -> "PredictQuery":
         """Raises Refusal where it says something else."""
-        check_names(query, ("timeline", "merge", "threshold", "name"))
-        name = query.get("name")
-        timeline, merged = (parse_switch(each, query.get(each)) for each in ("timeline", "merge"))
-        return cls(timeline, merged, parse_ratio("threshold", query.get("threshold")), name and name[:_MAX_NAME])
+        check_names(query, ("timeline", "merge", "overall", "threshold", "name"))
+        name, threshold = query.get("name"), parse_ratio("threshold", query.get("threshold"))
+        timeline, merged, overall = (parse_switch(each, query.get(each)) for each in ("timeline", "merge", "overall"))
+        return cls(timeline, merged, threshold, name and name[:_MAX_NAME], overall)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The predictions for an upload, each a line of JSON, and warnings."""
+
+    predictions: list[str]
+    overall: str | None
+    warnings: list[str]
 
 
 async def predict(request: Request) -> Response:
     """Receives a sound, waits for a worker, and answers with JSON, or with a line of JSON for each prediction."""
     service: Service = request.app.state.service
     query, client = PredictQuery.of(request.query_params), client_of(request)
+    in_lines = NDJSON in request.headers.get("accept", "")
+    if in_lines and query.overall:
+        problem = f"overall=1: {NDJSON} has no place for it; ask for application/json"
+        raise Refusal(problem, code="web-request", status=400)
     if service.stopping.is_set():
         raise service.stopping_refusal()
     service.uploads.check(client)  # before its body comes
     with service.until_given_up():
         async with _received(request, service) as (file, filename):
             query = replace(query, name=query.name or (filename and filename[:_MAX_NAME]))
-            lines, warnings = await _classified(request, service, file, query)
-    if NDJSON in request.headers.get("accept", ""):
-        return Response("".join(f"{line}\n" for line in lines), media_type=NDJSON)
-    model, texts = json.dumps(service.metadata.name), json.dumps(warnings)
-    content = f'{{"model": {model}, "predictions": [{", ".join(lines)}], "warnings": {texts}}}\n'
-    return Response(content, media_type="application/json")
+            answer = await _classified(request, service, file, query)
+    if in_lines:
+        return Response("".join(f"{line}\n" for line in answer.predictions), media_type=NDJSON)
+    members = {
+        "model": json.dumps(service.metadata.name),
+        "predictions": f"[{', '.join(answer.predictions)}]",
+        "overall": answer.overall,
+        "warnings": json.dumps(answer.warnings),
+    }
+    content = ", ".join(f'"{name}": {text}' for name, text in members.items() if text is not None)
+    return Response(f"{{{content}}}\n", media_type="application/json")
 
 
-async def _classified(
-    request: Request, service: Service, file: "_Upload", query: PredictQuery
-) -> tuple[list[str], list[str]]:
+async def _classified(request: Request, service: Service, file: "_Upload", query: PredictQuery) -> _Answer:
     """What `_classify` returns, when there is a worker for it."""
     with service.uploads.take(client_of(request)):
         try:
@@ -147,16 +165,20 @@ async def _from_form(request: Request, chunks: AsyncIterator[bytes]) -> tuple[_U
         await form.close()
 
 
-def _classify(service: Service, file: _Upload, query: PredictQuery) -> tuple[list[str], list[str]]:
-    """The predictions as lines of JSON, and warnings. Runs in a thread."""
+def _classify(service: Service, file: _Upload, query: PredictQuery) -> _Answer:
+    """Decodes and classifies an upload. Runs in a thread."""
     warnings: list[str] = []
+    overall: Prediction | None = None
     began, limits = time.thread_time(), service.limits
     file.ends, file.given_up = time.monotonic() + limits.search, service.given_up
     name = query.name or "the upload"
     try:
         with capture_warnings(warnings.append), open_sound(cast("BinaryIO", file), name) as sound:
             limited = replace(sound, path=query.name, chunks=_limited(sound, file, service))
-            predictions = list(service.recognizer.file_predictions(limited, query.timeline or query.merge))
+            if query.overall:
+                overall, predictions = service.recognizer.predict_with_windows(limited)
+            else:
+                predictions = list(service.recognizer.file_predictions(limited, query.timeline or query.merge))
     except AudioError as error:
         if time.monotonic() < file.ends:
             raise
@@ -166,7 +188,8 @@ def _classify(service: Service, file: _Upload, query: PredictQuery) -> tuple[lis
     service.metrics.audio.labels("upload").inc(max((p.end for p in predictions), default=0.0))
     relabelled = (p.with_threshold(query.threshold) for p in predictions)
     lines = [json_line(p) for p in (merge(relabelled) if query.merge else relabelled)]
-    return lines, list(map(printable, warnings))
+    whole = None if overall is None else json_line(overall.with_threshold(query.threshold))
+    return _Answer(lines, whole, list(map(printable, warnings)))
 
 
 def _limited(sound: Sound, file: _Upload, service: Service) -> Iterator[Channels]:

@@ -1,5 +1,6 @@
 """Sound files of every format, and their samples from every kind of source."""
 
+import importlib.util
 import io
 import os
 import threading
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
+from ser_edge.audio.decoding import ffmpeg
 from ser_edge.audio.decoding.decoder import open_sound
 from ser_edge.audio.decoding.standard_input import pipe_sound
 from ser_edge.audio.sound import Sound
@@ -144,3 +146,17 @@ def recorded() -> Callable[..., bytes]:
         return out.getvalue()
 
     return encode
+
+
+@pytest.fixture
+def no_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyAV isn't installed."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(ffmpeg, "find_spec", lambda name: None if name == "av" else find(name))
+
+
+@pytest.fixture
+def nothing_decodes(no_pyav: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither PyAV nor ffmpeg is there."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))

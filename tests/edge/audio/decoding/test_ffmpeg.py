@@ -1,6 +1,5 @@
 """Recordings of phones and browsers are decoded by PyAV or ffmpeg; without both, an error names the format."""
 
-import importlib.util
 import shutil
 import sys
 from collections.abc import Callable
@@ -36,20 +35,6 @@ RECORDINGS: dict[str, tuple[str, str, str, str | None]] = {
     "ALAC in CAF": ("caf", "alac", ".caf", None),
 }
 BY_LIBSNDFILE = {"MP3 in WAV": ("wav", "libmp3lame"), "MP2": ("mp2", "mp2"), "Opus": ("ogg", "libopus")}
-
-
-@pytest.fixture
-def no_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyAV isn't installed."""
-    find = importlib.util.find_spec
-    monkeypatch.setattr(media, "find_spec", lambda name: None if name == "av" else find(name))
-
-
-@pytest.fixture
-def nothing_decodes(no_pyav: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither PyAV nor ffmpeg is there."""
-    (tmp_path / "bin").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
@@ -248,56 +233,3 @@ def test_folders_are_searched_for_all_of_them() -> None:
     assert {suffix for _, _, suffix, _ in RECORDINGS.values()} <= AUDIO_SUFFIXES
     assert {".aac", ".amr", ".3gp", ".m4a", ".mka", ".mkv", ".mov", ".mp4", ".webm", ".wma", ".wv"} <= AUDIO_SUFFIXES
     assert {".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"} <= AUDIO_SUFFIXES
-
-
-class TestFolders:
-    """Folders with such files in them."""
-
-    def test_what_cannot_be_decoded_here_is_counted(
-        self, nothing_decodes: None, sounds: list[Path], command: Any, tmp_path: Path
-    ) -> None:
-        folder = tmp_path / "folder"
-        folder.mkdir()
-        good = shutil.copy(sounds[0], folder / "good.wav")
-        for name in ("a.m4a", "b.M4A", "c.webm", "c.txt", "._d.m4a"):
-            (folder / name).touch()
-        code, answered, lines = command("--jobs", "1", folder)
-        assert (code, answered) == (1, [str(good)])
-        assert len(lines) == 2  # the last is a summary
-        assert ": 3 files " in lines[0]
-        assert "(.m4a, .webm)" in lines[0]
-        assert lines[0].endswith(media.install_command())
-
-    def test_a_folder_of_nothing_else_is_one_line(self, nothing_decodes: None, command: Any, tmp_path: Path) -> None:
-        (tmp_path / "folder").mkdir()
-        (tmp_path / "folder" / "a.m4a").touch()
-        code, answered, lines = command(tmp_path / "folder")
-        assert (code, answered) == (1, [])
-        assert len(lines) == 1
-        assert lines[0].endswith(media.install_command())
-
-    def test_links_are_followed_once_around(self, sounds: list[Path], command: Any, tmp_path: Path) -> None:
-        folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
-        (folder / "__MACOSX").mkdir(parents=True)
-        elsewhere.mkdir()
-        shutil.copy(sounds[0], elsewhere / "a.wav")
-        shutil.copy(sounds[0], folder / "__MACOSX" / "a.wav")
-        shutil.copy(sounds[0], folder / "._a.wav")
-        (folder / "linked.wav").symlink_to(elsewhere / "a.wav")
-        (folder / "linked").symlink_to(elsewhere)
-        (folder / "around").symlink_to(folder)
-        (folder / "itself").symlink_to(folder / "itself")
-        (folder / "lost.wav").symlink_to(tmp_path / "nowhere")
-        code, answered, lines = command("--jobs", "1", folder)
-        assert answered == [str(folder / "linked" / "a.wav"), str(folder / "linked.wav")]
-        assert (code, messages.codes_in(lines[0])) == (1, ["audio-not-found"])
-        assert str(folder / "lost.wav") in lines[0]
-
-    def test_recordings_in_a_folder_are_classified(
-        self, recorded: Callable[..., bytes], sounds: list[Path], command: Any, tmp_path: Path
-    ) -> None:
-        (tmp_path / "folder").mkdir()
-        for name, (form, codec) in {"a.m4a": ("ipod", "aac"), "b.webm": ("webm", "libopus")}.items():
-            (tmp_path / "folder" / name).write_bytes(recorded(HUM, RATE, form, codec))
-        code, answered, lines = command("--no-gate", tmp_path / "folder")
-        assert (code, [Path(path).name for path in answered], lines) == (0, ["a.m4a", "b.webm"], [])

@@ -76,6 +76,7 @@ def test_answers_are_what_the_description_says(client: Client, sounds: list[Path
 
     check("Predictions", client.post("/v1/predict", content=sounds[0].read_bytes()).json())
     check("Predictions", client.post("/v1/predict?timeline=1&threshold=1", content=sounds[0].read_bytes()).json())
+    check("Predictions", client.post("/v1/predict?overall=1", content=sounds[0].read_bytes()).json())
     check("Model", client.get("/v1/model").json())
     check("Error", client.post("/v1/predict", content=b"").json())
     check("Error", client.get("/missing").json())

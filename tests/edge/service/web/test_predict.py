@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,28 @@ def test_windows_are_merged_as_by_the_command(
         answer = client.post(f"/v1/predict?{query}", content=path.read_bytes(), headers=NDJSON)
         found = [json.loads(line) | {"path": str(path)} for line in answer.text.splitlines()]
         assert found == list(map(json.loads, printed(capsys, "--merge", *options, str(path))))
+
+
+@pytest.mark.parametrize("windows", [{}, {"merge": 1}, {"timeline": 1, "merge": 0}])
+@pytest.mark.parametrize("threshold", [{}, {"threshold": 0.95}])
+def test_one_upload_gets_the_windows_and_the_whole(
+    windows: dict[str, int], threshold: dict[str, float], client: Client, talk: Path
+) -> None:
+    def answer(**query: float) -> dict[str, Any]:
+        answered: dict[str, Any] = client.post(
+            "/v1/predict", params=query | threshold, content=talk.read_bytes()
+        ).json()
+        return answered
+
+    both = answer(overall=1, **windows)
+    assert list(both) == ["model", "predictions", "overall", "warnings"]
+    assert both.pop("overall") == answer()["predictions"][0]
+    assert both == answer(**(windows or {"timeline": 1}))
+
+
+def test_an_answer_of_lines_has_no_place_for_the_whole(client: Client, sounds: list[Path]) -> None:
+    answer = client.post("/v1/predict?overall=1", content=sounds[0].read_bytes(), headers=NDJSON)
+    assert (answer.status_code, answer.json()["code"]) == (400, "web-request")
 
 
 @pytest.mark.parametrize("threshold", [0, 0.5, 0.95, 1])

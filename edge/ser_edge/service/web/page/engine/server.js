@@ -9,20 +9,14 @@ export class Engine {
     return (await request("v1/model")).json();
   }
 
-  /** Classifies a File; the sound that the page decoded, which may be missing, isn't sent. */
-  async predict(file, sound, onProgress) {
-    const seconds = sound ? sound.channels[0].length / sound.rate : null;
+  /** Classifies a File, in one request; the sound that the page decoded isn't sent. {predictions, overall, warnings} */
+  async predict(file) {
     this.cancel();
     this.predicting = new AbortController();
     const { signal } = this.predicting;
-    const whole = await (await send(file, signal, "")).json();
-    const response = await send(file, signal, "timeline=1&", { Accept: "application/x-ndjson" });
-    const predictions = [];
-    for await (const line of lines(response.body)) {
-      predictions.push(JSON.parse(line));
-      if (seconds) onProgress(predictions.at(-1).end / seconds);
-    }
-    return { predictions, overall: whole.predictions[0], warnings: whole.warnings };
+    const headers = { "Content-Type": "application/octet-stream" };
+    const url = `v1/predict?overall=1&name=${encodeURIComponent(file.name)}`;
+    return (await request(url, { method: "POST", body: file, signal, headers })).json();
   }
 
   /** Ends the classification of a file, if there is one. */
@@ -98,12 +92,6 @@ function takeToken() {
   return given;
 }
 
-function send(file, signal, query, headers = {}) {
-  const type = { "Content-Type": "application/octet-stream" };
-  const url = `v1/predict?${query}name=${encodeURIComponent(file.name)}`;
-  return request(url, { method: "POST", body: file, signal, headers: { ...type, ...headers } });
-}
-
 async function request(path, options = {}) {
   const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
   let response;
@@ -123,15 +111,4 @@ function address(path) {
   const url = new URL(path, document.baseURI);
   if (token) url.searchParams.set("token", token);
   return url;
-}
-
-async function* lines(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    const whole = (text + part.value).split("\n");
-    text = whole.pop();
-    yield* whole.filter(Boolean);
-  }
-  if (text.trim()) yield text;
 }
