@@ -1,6 +1,7 @@
 """`SoundClassifier`: one sound to one `Prediction`, and streams; the settings of both, and the model."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from os import PathLike
 from pathlib import Path
