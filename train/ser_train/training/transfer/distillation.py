@@ -16,10 +16,11 @@ import tensorflow as tf
 from ser_edge.models.metadata import Normalization
 from ser_train.data.feature_cache import corpus_features
 from ser_train.data.utterance import Utterance
-from ser_train.evaluation.keras_model import open_run
 from ser_train.networks.logit_adjustment import adjust
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.training.batches import Teacher
+
+_BATCH = 64  # of teachers' inputs
 
 
 def ensemble_teacher(
@@ -56,10 +57,22 @@ def soft_labels(
         adjustment: (labels,), as above.
         jobs: processes that compute features which aren't cached yet.
     """
-    answers = [open_run(run).probabilities(corpus_features(utterances, run.metadata.features, jobs)) for run in runs]
+    answers = [_answers(run, corpus_features(utterances, run.metadata.features, jobs)) for run in runs]
     unadjusted = np.mean(answers, axis=0) * np.exp(-adjustment)
     probabilities: npt.NDArray[np.float32] = unadjusted / unadjusted.sum(axis=1, keepdims=True)
     return probabilities
+
+
+def _answers(run: RunDirectory, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(utterances, frames, coefficients) to (utterances, labels), in batches of similar length."""
+    answers = np.empty((len(features), len(run.metadata.labels)), np.float32)
+    network = _any_length(run, np.zeros(answers.shape[1], np.float32))
+    lengths = np.isfinite(features[:, :, 0]).sum(axis=1)
+    order = np.argsort(lengths)
+    for first in range(0, len(order), _BATCH):
+        rows = order[first : first + _BATCH]
+        answers[rows] = network(run.metadata.inputs(features[rows, : max(1, lengths[rows[-1]])]))
+    return answers
 
 
 def _any_length(run: RunDirectory, adjustment: npt.NDArray[np.float32]) -> Teacher:
