@@ -49,7 +49,7 @@ def draw(findings: Sequence[Finding], path: Path, caption: str) -> None:
     axes.set_xscale("log")
     axes.set_ylim(places[-1] + 0.8, -1.9)  # the first bar on top, and room for the legend above it
     shown_ratios = [1.0, *(finding.ratio for finding in findings), *(_aimed(finding) or 1.0 for finding in findings)]
-    axes.set_xlim(min(shown_ratios) * 0.9, max(shown_ratios) * 9)  # room for the words behind the longest bar
+    axes.set_xlim(min(shown_ratios) * 0.9, max(shown_ratios) * 20)  # room for the words behind the longest bar
     ticks = [tick for tick in _TICKS if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
