@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SHAPE", "features", "mfcc", "network"]
+__all__ = ["RATE", "SHAPE", "features", "mfcc", "network"]
 
 SHAPE = (94, 40)  # frames and coefficients of 3 s
 LABELS = 8
