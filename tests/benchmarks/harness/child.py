@@ -17,6 +17,7 @@ from harness.timing import Figures
 __all__ = ["CommandError", "run"]
 
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; of ru_maxrss
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"  # with it a checkout compiles at each start what pip compiles once
 
 
 class CommandError(Exception):
@@ -28,7 +29,7 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
 
     Args:
         command: the program and its arguments.
-        environment: added to this process's.
+        environment: added to this process's, in which a program may store its bytecode.
 
     Returns:
         Wall and CPU seconds, those of its own children included, and peak resident bytes; and its standard output.
@@ -38,8 +39,9 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
     """
     figures: Figures = {}
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        inherited = {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}
         started = time.perf_counter()
-        child = subprocess.Popen(command, stdout=out, stderr=errors, env={**os.environ, **(environment or {})})
+        child = subprocess.Popen(command, stdout=out, stderr=errors, env={**inherited, **(environment or {})})
         _, status, usage = os.wait4(child.pid, 0)
         figures["cpu"] = usage.ru_utime + usage.ru_stime
         figures["wall"] = time.perf_counter() - started

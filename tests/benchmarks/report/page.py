@@ -104,10 +104,9 @@ def _headline_rows(cases: Mapping[str, Measured]) -> Iterator[str]:
 
 
 def _aim(aim: Aim, metric: str) -> str:
-    if aim.less is not None:
-        return f"{aim.less:g} times less"
-    if aim.share is not None:
-        return f"at most {aim.share:.0%}" if aim.share < 0.1 else f"at most {aim.share:g} times as much"
+    """Like the column of ratios, or in the metric's unit."""
+    if aim.ratio is not None:
+        return f"{aim.ratio:.3g} or more"
     return f"at most {shown(metric, aim.most or 0)}"
 
 

@@ -76,6 +76,4 @@ def _aimed(finding: Finding) -> float | None:
     aim = finding.headline.aim
     if aim is None:
         return None
-    if aim.less is not None:
-        return aim.less
-    return 1 / aim.share if aim.share is not None else finding.theirs / (aim.most or finding.theirs)
+    return aim.ratio if aim.ratio is not None else finding.theirs / (aim.most or finding.theirs)
