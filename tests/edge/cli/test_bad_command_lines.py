@@ -20,6 +20,8 @@ USAGE: dict[str, str] = {
     "": "--mic",
     "a.wav ''": "PATH",
     "--unit user --mic": "--unit",
+    "--unit user --format csv": "SER_EDGE_OPTIONS",
+    "--unit user --serve --mic --output x.csv": "SER_EDGE_OPTIONS",
     "--mic a.wav": "--mic",
     "--rate 8000 a.wav": "--rate",
     "--rate 0 -": "--rate",

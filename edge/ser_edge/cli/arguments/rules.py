@@ -17,7 +17,7 @@ STDIN = "-"  # among the paths
 _SUFFIXES = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}  # of --output
 _CUES = {".srt": "srt", ".vtt": "vtt", ".labels.txt": "audacity"}  # their formats are for one recording, in windows
 _SERVER = ("token", "allow_anyone", "allow_host", "allow_origin", "root_path", "max_upload", "max_seconds")
-_KEPT = ("model", "threads", "threshold", "channel", "labels", "map", "window", "hop", "speech")  # by a unit
+_KEPT = ("model", "threads", "jobs", "threshold", "channel", "labels", "map", "window", "hop", "speech")  # by a unit
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -29,6 +29,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         options = command.parse_args([*defaults, *given])
     if options.serve is not None:
         _check_served(command, options)
+    written = options.output is not None or options.output_dir is not None or options.formats
+    if options.unit and (
+        (options.mic and not options.serve) or options.paths or options.mqtt or options.device or written
+    ):
+        command.error(f"--unit only prints a unit; these options go into {DEFAULTS}, as the unit explains")
     if options.formats is None:
         name, suffixes = (options.output or "").lower(), _SUFFIXES | _CUES
         by_suffix = next((form for suffix, form in suffixes.items() if name.endswith(suffix)), "text")
@@ -45,8 +50,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if "" in options.paths:
         command.error("a PATH is empty; is a variable not set?")
     _check_server(command, options)
-    if options.unit and ((options.mic and not options.serve) or options.paths or options.mqtt or options.device):
-        command.error(f"--unit only prints a unit; these options go into {DEFAULTS}, as the unit explains")
     if options.mic and options.paths:
         command.error("--mic and PATH exclude each other; leave one out")
     if options.rate is not None and not from_stdin:

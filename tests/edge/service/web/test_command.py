@@ -227,7 +227,8 @@ def test_an_address_has_defaults(text: str, address: tuple[str, int]) -> None:
 
 def test_a_unit_serves_as_the_command_line_says(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--serve", "[::]:9000", "--mic", "--model", "small", "--allow-host", "a.example", "--allow-host=b.example"]
-    words += ["--allow-origin", "https://c.example", "--root-path", "/emotions", "--max-upload", "9", "--threshold=0.3"]
+    words += ["--allow-origin", "https://c.example", "--root-path", "/emotions", "--max-upload", "9"]
+    words += ["--threshold=0.3", "--jobs", "1"]
     assert main(["--unit", "system", *words]) == 0
     text = capsys.readouterr().out
     (line,) = (line for line in text.splitlines() if line.startswith("ExecStart="))
