@@ -21,6 +21,11 @@ OPTIONS ?=
 BIN := .venv/bin
 DATA := $(if $(RAVDESS),--data "$(RAVDESS)")
 ALL := $(if $(RAVDESS),$(foreach path,$(RAVDESS) $(OTHERS),--data "$(path)"))
+ifneq ($(OTHERS),)
+ifeq ($(RAVDESS),)
+$(error OTHERS needs RAVDESS, the folder or zip of RAVDESS speech; give it as well)
+endif
+endif
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -q -p tests.progress -o console_output_style=classic -r fE -n $(WORKERS) --dist loadfile
 

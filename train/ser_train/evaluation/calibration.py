@@ -1,7 +1,7 @@
 """Confidence calibration: one temperature, and the threshold below which a prediction is `uncertain`.
 
 Both are fitted on answers about speakers that the calibrated network isn't tested on, by networks that weren't trained
-on these speakers (the protocol `inner`).
+on these speakers: those of the other folds.
 """
 
 from dataclasses import dataclass
