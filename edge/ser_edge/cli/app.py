@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_edge.cli.arguments.rules import STDIN, kept_options, parse, usage_error
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
+    _open_closed_streams()
     options = parse(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path can have characters that the encoding hasn't
     try:
         with isolate_stderr():
             code = _run(options)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
         return code
     except SerEdgeError as error:
         print(f"ser-edge: {error}", file=sys.stderr)
@@ -52,6 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         print(f"ser-edge: can't write the predictions: {error.strerror}", file=sys.stderr)
         return 1
+
+
+def _open_closed_streams() -> None:
+    """Has standard output and error lead nowhere where they are closed (`2>&-`); else a file would be opened there."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -66,8 +66,7 @@ def serve(recognizer: Recognizer, options: ServeOptions, sinks: "Sequence[Sink]"
         message = f"--serve needs libraries that can't be loaded ({e}); try: {install_extra('serve')}"
         raise RuntimeUnavailable(message, code="extra-missing") from e
 
-    limits = Limits()
-    limits = replace(limits, bytes=options.max_bytes or limits.bytes, seconds=options.max_seconds or limits.seconds)
+    limits = Limits.of(options.max_bytes, options.max_seconds)
     metrics, jobs = Metrics(), options.jobs or default_jobs(options.threads)
     broadcast = Broadcast(metrics) if options.microphone else None
     service = Service(

@@ -58,6 +58,7 @@ class OutputFolder:
         with TemporaryFile(dir=self._folder):  # whether files can be made
             pass
         self._root = self._folder.resolve()
+        self._token = os.urandom(8).hex()  # of this run: in containers all have one process number
         self._base = _common_folder(inputs)
         self._formats, self._metadata = tuple(formats), metadata
         self._windows, self._merge, self._overwrite = windows, merge, overwrite
@@ -97,12 +98,11 @@ class OutputFolder:
             OutputError: a file can't be made there, but others may.
         """
         for form, target in self._missing(path).items():
-            part = target.with_name(f".ser-edge-{os.getpid()}-{form}.part")
+            part = target.with_name(f".ser-edge-{self._token}-{form}.part")
             try:
                 if not Path(os.path.realpath(target.parent)).is_relative_to(self._root):
                     raise OutputError(f"{target}: a link out of {self._folder}; remove it, or give another folder")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                part.unlink(missing_ok=True)
                 parts.append(part)
                 out = stack.enter_context(part.open("x", encoding="utf-8", errors="backslashreplace"))
             except OSError as e:

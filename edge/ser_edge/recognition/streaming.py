@@ -65,6 +65,7 @@ class Stream:
         self._spectrum: Features = np.empty((0, self._config.n_mels), np.float32)  # from frame `_offset` on
         self._offset = 0
         self._next = 0  # frame at which the next window begins
+        self._begun = False  # whether any sample came
         self._received = 0  # samples, at the model's rate
         self._waiting: list[Samples] = []  # samples without frames yet
         self._before: npt.NDArray[np.float32] | None = None  # the last window's probabilities, if it held speech
@@ -91,6 +92,7 @@ class Stream:
 
     def accept_block(self, block: Samples) -> list[Prediction]:
         """`accept_waveform` for a block that a `Downmix` of the same sample rate made."""
+        self._begun = self._begun or len(block) > 0
         return self._receive(self._resampler.process(block))
 
     def input_finished(self) -> list[Prediction]:
@@ -98,7 +100,9 @@ class Stream:
         predictions = [p for block in self._downmix.finish() for p in self.accept_block(block)]
         predictions += self._receive(self._resampler.finish())
         if self._received == 0:
-            return predictions
+            if not self._begun:
+                return predictions
+            predictions += self._receive(np.zeros(1, np.float32))  # of less than one sample at this rate
         self._append(self._log_mel.accept_waveform(np.concatenate([*self._waiting, np.zeros(0, np.float32)])))
         short = (self._config.samples or 0) - self._received
         if self._config.trim_db is None and short > 0:  # padded as in training

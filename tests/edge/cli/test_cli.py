@@ -176,6 +176,24 @@ def test_a_closed_pipe_ends_it_quietly(sounds: list[Path]) -> None:
     assert done.stderr == "0\n"
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("options", [["--format", "csv"], ["--output-dir", "out"]])
+def test_closed_outputs_lose_no_other(closed: str, options: list[str], sounds: list[Path], tmp_path: Path) -> None:
+    command = f"{shlex.join([*COMMAND, *options, str(sounds[0].resolve())])} {closed}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120, check=False
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    printed = "path," in done.stdout
+    assert printed == (options[0] == "--format" and closed == "2>&-")
+    assert (tmp_path / "out").is_dir() == (options[0] == "--output-dir")
+
+
+def test_a_dash_as_output_is_standard_output(sounds: list[Path], tmp_path: Path, capsys: Capture) -> None:
+    assert main(["--output", "-", "--format", "json", str(sounds[0])]) == 0
+    assert json.loads(capsys.readouterr().out)["path"] == str(sounds[0])
+
+
 def test_ctrl_c_is_one_line_and_130(sounds: list[Path]) -> None:
     with subprocess.Popen(
         [*COMMAND, str(sounds[0]), "-"],

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ser_edge.cli.app import main
-from ser_edge.cli.arguments.rules import DEFAULTS, parse
+from ser_edge.cli.arguments.rules import DEFAULTS, parse, split_words
 
 Capture = pytest.CaptureFixture[str]
 
@@ -16,10 +16,24 @@ def test_they_come_before_the_command_line(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv(DEFAULTS, "--model small --threshold 0.3 --device 'USB Mic' --labels happy,sad -f csv")
     options = parse(["--threshold", "0.6", "--labels", "angry", "a.wav"])
     assert (options.model, options.threshold, options.device) == ("small", 0.6, "USB Mic")
-    assert (options.labels, options.formats, options.paths) == (["happy", "sad", "angry"], ("csv",), ["a.wav"])
+    assert (options.labels, options.formats, options.paths) == (["angry"], ("csv",), ["a.wav"])
     assert parse(["-f", "json", "a.wav"]).formats == ("json",)
     monkeypatch.setenv(DEFAULTS, " ")
     assert parse(["a.wav"]).model == "accurate"
+
+
+def test_labels_of_the_command_line_replace_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DEFAULTS, "--labels happy,sad --map calm=neutral")
+    options = parse(["--labels", "sad,happy", "--map", "calm=sad", "a.wav"])
+    assert (options.labels, options.map) == (["sad", "happy"], [("calm", "sad")])
+    options = parse(["a.wav"])
+    assert (options.labels, options.map) == (["happy", "sad"], [("calm", "neutral")])
+
+
+def test_a_backslash_is_part_of_a_path_on_windows() -> None:
+    text = r"--model C:\models\mine.onnx --device 'USB Mic'"
+    assert split_words(text, windows=True) == ["--model", r"C:\models\mine.onnx", "--device", "USB Mic"]
+    assert split_words(text, windows=False) == shlex.split(text)
 
 
 def test_they_decide_what_is_not_given(sounds: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

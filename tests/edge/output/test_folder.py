@@ -219,3 +219,15 @@ def test_an_input_that_fails_leaves_no_file(folder: Callable[..., OutputFolder],
         raise ZeroDivisionError
     assert below(tmp_path / "out") == set()
     assert list(folder().pending([path])) == [path]
+
+
+def test_two_runs_at_a_time_keep_their_files_apart(folder: Callable[..., OutputFolder], tmp_path: Path) -> None:
+    path = str(tmp_path / "a.wav")
+    with folder().files() as first:
+        first.write(window(path, 0, "sad"))
+        with folder().files() as second:  # in containers both have one process number
+            second.write(window(path, 0, "calm"))
+            second.write(window(path, 1, "calm"))
+        assert len((tmp_path / "out/a.json").read_text().splitlines()) == 2
+    assert json.loads((tmp_path / "out/a.json").read_text())["label"] == "sad"
+    assert below(tmp_path / "out") == {"a.json"}

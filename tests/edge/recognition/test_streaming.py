@@ -120,6 +120,11 @@ def test_an_empty_stream_has_no_window(recognizer: Recognizer) -> None:
     assert list(recognizer.stream([], RATE)) == []
 
 
+def test_less_than_a_sample_is_one_window_without_speech(recognizer: Recognizer) -> None:
+    (prediction,) = recognizer.stream([np.ones(1, np.float32)], 3 * RATE)
+    assert (prediction.label, prediction.start, round(prediction.end, 3)) == (NO_SPEECH, 0, 0)
+
+
 def noises() -> dict[str, Samples]:
     """Half a minute each of what is no voice."""
     time = np.arange(30 * RATE) / RATE

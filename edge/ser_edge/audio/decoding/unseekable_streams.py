@@ -34,10 +34,18 @@ def decode_stream(reader: PeekableReader, job: DecodeJob) -> Items:
             job.taken = reader.taken
             return
     reader.rewind()
-    with tempfile.TemporaryFile() as whole:
+    with _temporary_file(job.name) as whole:
         _copy(reader, whole, job.name)
         job.path = None  # of the stream, which can't be read again
         yield from decode_file(cast("BinaryIO", whole), job)
+
+
+def _temporary_file(name: str) -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as e:
+        problem = f"no temporary folder to keep it in ({e.strerror}); set TMPDIR, or send it as WAV"
+        raise AudioError(f"{name}: {problem}", code="audio-disk-full") from e
 
 
 def _copy(reader: PeekableReader, whole: IO[bytes], name: str) -> None:

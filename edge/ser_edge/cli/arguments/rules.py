@@ -16,6 +16,7 @@ DEFAULTS = "SER_EDGE_OPTIONS"  # environment variable with options that come bef
 STDIN = "-"  # among the paths
 _SUFFIXES = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}  # of --output
 _CUES = {".srt": "srt", ".vtt": "vtt", ".labels.txt": "audacity"}  # their formats are for one recording, in windows
+_REPLACED = ("labels", "map")  # may be given several times; those of the command line replace the environment's
 _SERVER = ("token", "allow_anyone", "allow_host", "allow_origin", "root_path", "max_upload", "max_seconds")
 _KEPT = ("model", "threads", "jobs", "threshold", "channel", "labels", "map", "window", "hop", "speech")  # by a unit
 
@@ -26,10 +27,15 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = command.parse_args(given)
     if not options.unit and (defaults := _defaults(command, given)):  # a service reads its own
-        options = command.parse_args([*defaults, *given])
+        here, options = options, command.parse_args([*defaults, *given])
+        for name in _REPLACED:
+            if getattr(here, name) != command.get_default(name):
+                setattr(options, name, getattr(here, name))
+    if options.output == STDIN:
+        options.output = None  # standard output
     if options.serve is not None:
         _check_served(command, options)
-    written = options.output is not None or options.output_dir is not None or options.formats
+    written = (options.output, options.output_dir, options.formats) != (None, None, None)
     if options.unit and (
         (options.mic and not options.serve) or options.paths or options.mqtt or options.device or written
     ):
@@ -152,10 +158,8 @@ def _defaults(command: ArgumentParser, given: Sequence[str]) -> list[str]:
     text = os.environ.get(DEFAULTS)
     if not text:
         return []
-    import shlex
-
     try:
-        words = shlex.split(text)
+        words = split_words(text, os.name == "nt")
     except ValueError as e:
         command.error(f"{DEFAULTS}: {e}")
     if words == list(given)[len(given) - len(words) :]:  # a unit made by 0.1 passes them itself
@@ -163,6 +167,17 @@ def _defaults(command: ArgumentParser, given: Sequence[str]) -> list[str]:
     if _parser(f"{DEFAULTS}: ").parse_args(words).paths:
         command.error(f"{DEFAULTS} is for options; files go on the command line")
     return words
+
+
+def split_words(text: str, windows: bool) -> list[str]:
+    """A text as a shell splits it; on Windows a backslash is part of a path."""
+    from shlex import shlex
+
+    lexer = shlex(text, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    if windows:
+        lexer.escape = ""
+    return list(lexer)
 
 
 def kept_options(options: argparse.Namespace) -> list[str]:

@@ -61,7 +61,8 @@ def origin(text: str) -> str:
     """The scheme, host and port of a page."""
     if not re.fullmatch(r"https?://[^\s/?#@]+", text):
         raise argparse.ArgumentTypeError(f"must be like https://example.org, not {text!a}")
-    return text.lower()
+    text = text.lower()
+    return text.removesuffix(":443" if text.startswith("https") else ":80")  # which browsers leave out
 
 
 def host_name(text: str) -> str:

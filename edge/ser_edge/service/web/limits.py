@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import Scope
@@ -35,6 +35,13 @@ class Limits(ConnectionLimits):
     body: float = 10.0  # until a body has begun; then one more for each `body_rate` bytes that came
     body_rate: int = 32 << 10  # bytes per second, on average
     body_most: float = 300.0
+
+    @classmethod
+    def of(cls, max_bytes: int | None, max_seconds: float | None) -> "Limits":
+        """The usual ones but for these of an upload, of which at least one fits into the memory."""
+        usual = cls()
+        size = max_bytes or usual.bytes
+        return replace(usual, bytes=size, seconds=max_seconds or usual.seconds, memory=max(usual.memory, size))
 
 
 class Refusal(SerEdgeError):

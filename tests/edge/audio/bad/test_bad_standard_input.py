@@ -87,3 +87,10 @@ def test_no_room_for_a_copy_has_a_code(command: Any, monkeypatch: pytest.MonkeyP
     standard_input(b"not a format for streams" * 9, monkeypatch)
     exit_code, answered, (line,) = command("-")
     assert (exit_code, answered, messages.codes_in(line)) == (1, [], ["audio-disk-full"])
+
+
+def test_no_folder_for_a_copy_has_a_code(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    standard_input(b"not a format for streams" * 9, monkeypatch)
+    exit_code, answered, (line,) = command("-")
+    assert (exit_code, answered, messages.codes_in(line)) == (1, [], ["audio-disk-full"])

@@ -225,6 +225,19 @@ def test_an_address_has_defaults(text: str, address: tuple[str, int]) -> None:
     assert rules.parse([f"--serve={text}"]).serve == address
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("https://A.example:443", "https://a.example"),
+        ("http://a.example:80", "http://a.example"),
+        ("http://a.example:443", "http://a.example:443"),
+        ("https://[::1]:443", "https://[::1]"),
+    ],
+)
+def test_an_origin_is_as_browsers_send_it(given: str, sent: str) -> None:
+    assert rules.parse(["--serve", f"--allow-origin={given}"]).allow_origin == [sent]
+
+
 def test_a_unit_serves_as_the_command_line_says(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--serve", "[::]:9000", "--mic", "--model", "small", "--allow-host", "a.example", "--allow-host=b.example"]
     words += ["--allow-origin", "https://c.example", "--root-path", "/emotions", "--max-upload", "9"]

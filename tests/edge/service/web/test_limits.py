@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,12 @@ def test_a_form_has_the_same_limit(form: bool, client_of: Callable[..., Client])
     answer = client.post("/v1/predict", **({"files": {"file": content}} if form else {"content": content}))
     assert (answer.status_code, answer.json()["code"]) == (413, "web-too-large")
     assert client.service.memory._left == Limits.memory
+
+
+def test_the_largest_upload_fits_into_the_memory() -> None:
+    assert Limits.of(None, None) == Limits()
+    assert Limits.of(1 << 30, 60) == replace(Limits(), bytes=1 << 30, seconds=60, memory=1 << 30)
+    assert Limits.of(1000, None).memory == Limits.memory
 
 
 @pytest.mark.parametrize("timeline", ["0", "1"])
