@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ser_train.networks.config import BaselineConfig
+from ser_train.networks.whisper_gru import trained_part
 from ser_train.networks.zoo import NETWORKS
 from ser_train.training.optimizer import compile_model
 from ser_train.training.xla_rnn import compiled_loops, scan
@@ -60,6 +61,21 @@ def test_the_gradients_are_those_of_keras(name: str) -> None:
     with compiled_loops(model):
         found = loss_and_gradients(model, features, labels)
     assert len(found) == len(expected) > 15
+    for here, there in zip(found, expected, strict=True):
+        np.testing.assert_allclose(here, there, atol=1e-6 + 1e-4 * np.abs(there).max())
+
+
+@pytest.mark.parametrize("notebook", ["", "GRU", "LSTM"])
+def test_missing_steps_change_nothing(notebook: str) -> None:
+    keras.utils.set_random_seed(3)
+    model = trained_part(6, LABELS, ("2",), dense=5, units=4, notebook=notebook)
+    features = np.random.default_rng(0).standard_normal((4, 1, 12, 6)).astype(np.float32)
+    for row, steps in zip(features, (12, 11, 5, 1), strict=True):
+        row[:, steps:] = 0
+    labels = np.arange(4)[:, None]
+    expected = loss_and_gradients(model, features, labels)
+    with compiled_loops(model):
+        found = loss_and_gradients(model, features, labels)
     for here, there in zip(found, expected, strict=True):
         np.testing.assert_allclose(here, there, atol=1e-6 + 1e-4 * np.abs(there).max())
 

@@ -194,12 +194,15 @@ def _bidirectional_call(layer: layers.Bidirectional) -> Callable[..., Any]:
 
     def call(inputs: Any, initial_state: Any = None, mask: Any = None, training: Any = None) -> Any:
         steps = tf.transpose(inputs, (1, 0, 2))
-        # From the last step that is there: what comes after it, in both directions, is left to the mask's other users.
+        # From the last step that is there: outputs after it, in both directions, are left to the mask's other users.
         counts = tf.reduce_sum(tf.ones_like(inputs[:, :, 0], tf.int32) if mask is None else tf.cast(mask, tf.int32), 1)
         forward = scan(layer.forward_layer, steps)
         backward = scan(layer.backward_layer, tf.reverse_sequence(steps, counts, 0, 1))
         if not layer.return_sequences:
-            return tf.concat([forward[-1], backward[-1]], -1)
+            if mask is None:
+                return tf.concat([forward[-1], backward[-1]], -1)
+            last = tf.stack([tf.maximum(counts - 1, 0), tf.range(tf.shape(counts)[0])], 1)
+            return tf.concat([tf.gather_nd(forward, last), tf.gather_nd(backward, last)], -1)
         outputs = tf.concat([forward, tf.reverse_sequence(backward, counts, 0, 1)], -1)
         return tf.transpose(outputs, (1, 0, 2))
 
@@ -208,7 +211,7 @@ def _bidirectional_call(layer: layers.Bidirectional) -> Callable[..., Any]:
 
 @contextmanager
 def compiled_loops(model: keras.Model) -> Iterator[None]:
-    """Traces the model's bidirectional layers as compiled loops in this context; masks are ignored."""
+    """Traces the model's bidirectional layers as compiled loops in this context; masked steps are the last ones."""
     replaced = [layer for layer in model.layers if isinstance(layer, layers.Bidirectional)]
     for layer in replaced:
         layer.call = _bidirectional_call(layer)
