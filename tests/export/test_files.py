@@ -186,6 +186,19 @@ def test_a_placeholder_in_place_of_a_runs_file_is_named(name: str, content: byte
     assert str(refusal.value).startswith(f"{tmp_path / 'run' / name}: ")
 
 
+def test_cut_off_answers_are_a_damaged_run(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    answers = tmp_path / "run" / "answers.npz"
+    answers.write_bytes(answers.read_bytes()[:-30])
+    with messages.raises(ExportError, "run-damaged"):
+        read_run(tmp_path / "run")
+
+
+def test_a_name_too_long_for_a_model_is_one_line(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([str(run.path), "--format=onnx", f"--out={tmp_path}", f"--name={'n' * 101}"]) == 4
+    assert messages.codes_in(capfd.readouterr().err) == ["model-metadata"]
+
+
 def test_a_missing_run_does_not_stop_the_others(run: Run, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ser_export", run.path, tmp_path / "missing", "--out", tmp_path, "--format=onnx"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -82,6 +82,14 @@ def test_nearly_equal_probabilities_may_change_places(gap: float, refused: bool,
         assert verify(*arguments).labels_changed == 1
 
 
+def test_answers_that_are_no_numbers_are_refused_on_either_side(run: Run, exported: Path) -> None:
+    features, expected = keras_answers(run)
+    nowhere = np.where(np.arange(len(expected))[:, None] == 35, np.float32(np.nan), expected)
+    tolerances = Tolerances(difference=1, labels_changed=None, points=100)
+    with messages.raises(VerificationError, "export-verification-failed"):
+        verify(open_model(exported), features, nowhere, run.metadata.labels, run.labels, run.test, tolerances)
+
+
 def test_state_that_leaks_between_calls_is_refused(run: Run, exported: Path) -> None:
     """As in TFLite's fused sequence operators."""
     calls: list[None] = []

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.errors.native_stderr import suppress_native_stderr
+from ser_edge.models.metadata import MAX_LABEL
 from ser_export.cli.args import FORMATS, PRECISIONS, SPECIAL, parse
+from ser_export.errors import ExportError
 
 if TYPE_CHECKING:
     from ser_export.from_keras.run import Run
@@ -111,6 +113,9 @@ def _export_run(run: "Run", options: argparse.Namespace) -> tuple[int, list["Exp
     precisions = offered if options.precision == "all" else [options.precision]
     network, name = run.metadata.name, options.name or run.path.name
     protocol = run.metadata.accuracy.protocol if run.metadata.accuracy else ""
+    if len(name) > MAX_LABEL:
+        problem = f"{run.path}: the name of a model has {MAX_LABEL} characters at most; give a --name"
+        return _report_error(ExportError(problem, code="model-metadata")), []
     run = replace(run, metadata=replace(run.metadata, name=name))
     exit_code, results, written = 0, [], {}
     for precision, suffix in product(precisions, FORMATS[options.format]):
@@ -130,7 +135,7 @@ def _export_run(run: "Run", options: argparse.Namespace) -> tuple[int, list["Exp
             exit_code = _waveform(target, target.with_name(target.stem + WAVEFORM_SUFFIX), run) or exit_code
         written[target] = len(results)
         results.append(ExportResult.verified(network, target, precision, protocol, report))
-    if options.report:
+    if options.report and written:
         print(f"{name}: measuring CPU time ...", file=sys.stderr)
         for target, (to_onnx, to_keras) in relative_cpu(list(written), run.model, run.features).items():
             index = written[target]

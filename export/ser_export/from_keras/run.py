@@ -1,5 +1,7 @@
 """Reads a finished run directory of ser-train: the network, its metadata, and Keras's answers to compare with."""
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,10 +49,10 @@ def read_run(path: Path) -> Run:
             with file.open("rb") as opened:
                 if reason := describe_placeholder(opened.read(START)):
                     raise ExportError(f"{file}: {reason}", code="run-damaged")
-        with np.load(path / "answers.npz") as arrays:
+        with (path / "answers.npz").open("rb") as opened, np.load(opened) as arrays:  # closed if it is damaged, too
             columns = {name: arrays[name] for name in ("features", "labels", "probabilities", "test")}
         model = keras.models.load_model(path / "model.keras", compile=False)
         text = metadata.read_text("utf-8")
-    except (OSError, ValueError, KeyError) as e:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as e:
         raise ExportError(f"{path}: the run directory is damaged ({e}); train it again", code="run-damaged") from e
     return Run(path, model, ModelMetadata.from_json(text, str(metadata)), **columns)

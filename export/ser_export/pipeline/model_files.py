@@ -47,7 +47,7 @@ def export(run: Run, target: Path, precision: str = "float32") -> VerificationRe
     metadata = replace(run.metadata, precision=precision)
     features = verification_inputs(run.features, FrontEnd(metadata.features))
     expected = run.model.predict(metadata.inputs(features), batch_size=256, verbose=0)
-    if np.abs(expected[: len(run.features)] - run.probabilities).max() > _RELOADED:
+    if not np.abs(expected[: len(run.features)] - run.probabilities).max() <= _RELOADED:  # NaN neither
         raise ExportError(
             f"{run.path}: model.keras doesn't give the answers stored beside it; train it again", code="run-damaged"
         )

@@ -130,7 +130,7 @@ def verify(
     difference, allowed = float(np.abs(answers - expected).max()), tolerances.difference
     report = VerificationReport(len(features), difference, int(changed.sum()), len(tested), file, keras)
     failures = []
-    if difference > allowed:
+    if not difference <= allowed:  # NaN neither
         failures.append(f"a probability differs by more than allowed ({difference:.2g} > {allowed:.2g})")
     second, first = np.partition(expected, -2, axis=1)[:, -2:].T
     clear = first - second > 2 * allowed  # closer ones may change places within the tolerance
@@ -148,7 +148,7 @@ def verify(
     in_batch = TOLERANCES[".onnx", DYNAMIC].inputs if model.metadata.precision == DYNAMIC else BATCH
     if max(np.abs(alone - batch).max() for batch in (repeated, answers[rows])) > in_batch:
         failures.append("an input gets another answer alone than in a batch")
-    if np.abs(model.probabilities(_with_padding(features[rows], model)) - answers[rows]).max() > allowed:
+    if not np.abs(model.probabilities(_with_padding(features[rows], model)) - answers[rows]).max() <= allowed:
         failures.append("frames that are missing change an answer")
     if len(features) < MIN_INPUTS:
         failures.append(f"too few inputs to verify with ({len(features)} < {MIN_INPUTS})")

@@ -141,6 +141,7 @@ def test_the_same_recording_twice_is_known(recordings: Path, tmp_path: Path) -> 
         ([*ROWS, "x.wav,bored,Anna"], "path,label,speaker", "corpus-conflict"),
         ([*ROWS, "x.wav,Bored,anna"], "path,label,speaker", "corpus-conflict"),
         ([*ROWS, "x.wav,uncertain,anna"], "path,label,speaker", "corpus-layout"),
+        ([*ROWS, f"x.wav,{'1' * 101},anna"], "path,label,speaker", "corpus-layout"),
         ([*ROWS, "x.wav,tired\x1b[2J,anna"], "path,label,speaker", "corpus-layout"),
         ([*ROWS, "x.wav,tired,anna"], "path,label,speaker", "corpus-too-small"),
     ],

@@ -167,7 +167,9 @@ def test_a_finished_training_is_not_done_again_but_with_other_settings(
     shutil.copytree(run.path, tmp_path / TINY.name)
     assert same(fit(TINY, utterances, tmp_path, jobs=1), run)
     assert epochs_trained(capsys) == []
+    run.write("conditions.json", {})  # of its robustness, which another training hasn't
     again = fit(replace(TINY, epochs=2), utterances, tmp_path, jobs=1)
+    assert not (again.path / "conditions.json").exists()
     assert epochs_trained(capsys) == [1, 2]
     assert again.path.name == run.path.name
     assert (again.settings.epochs, len(again.read("history.json"))) == (2, 2)

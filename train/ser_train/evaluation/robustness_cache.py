@@ -21,10 +21,10 @@ from ser_train.data.utterance import CorpusError, Utterance
 from ser_train.evaluation.corruptions import CORRUPTIONS
 from ser_train.evaluation.keras_model import open_run
 from ser_train.evaluation.robustness import RobustnessAnswers, RobustnessFigures, measure, pool
-from ser_train.runs.run_directory import RunDirectory
+from ser_train.runs.run_directory import ROBUSTNESS_FILES, RunDirectory
 from ser_train.runs.settings import Settings
 
-FIGURES, ANSWERS = "conditions.json", "conditions.npz"  # names and keys of 0.1
+FIGURES, ANSWERS = ROBUSTNESS_FILES  # with the keys of 0.1
 CORRUPTED = "conditions"  # key of the figures of whole recordings
 
 

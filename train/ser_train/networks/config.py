@@ -217,6 +217,7 @@ def with_changes(recipe: Recipe, changes: Iterable[str]) -> Recipe:
     3
     """
     known = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
+    known = {name: value for name, value in known.items() if value != ()}  # a part that the network doesn't have
     former = {_FORMER_NAMES.get(name, name): name for name in known}
     new: dict[str, Any] = {}
     changes = list(changes)

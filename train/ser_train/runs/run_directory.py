@@ -27,6 +27,7 @@ from ser_edge.models.metadata import ModelMetadata
 from ser_train.data.atomic import atomic_write, write_text
 from ser_train.runs.settings import Settings
 
+ROBUSTNESS_FILES = ("conditions.json", "conditions.npz")  # names of 0.1
 SUMMARY_FILES = ("report.txt", "confusion.png", "curves.png")  # for people; made from the rest
 
 

@@ -13,7 +13,7 @@ from ser_train.data.utterance import Utterance, unique
 from ser_train.evaluation.metrics import score
 from ser_train.networks.logit_adjustment import adjust
 from ser_train.runs.provenance import RUN
-from ser_train.runs.run_directory import SUMMARY_FILES, Answers, RunDirectory
+from ser_train.runs.run_directory import ROBUSTNESS_FILES, SUMMARY_FILES, Answers, RunDirectory
 from ser_train.training.checkpoint import Progress
 from ser_train.training.plans import TrainingJob, TrainingPlan, label_indices
 
@@ -47,7 +47,8 @@ def write_run(run: RunDirectory, job: TrainingJob, plan: TrainingPlan, model: ke
         accuracy=accuracy if settings.protocol != "all" else None,  # `evaluate` sets the folds' accuracy
         training={RUN: settings.name, **job.lineage.training(split), **plan.part.provenance},
     )
-    for name in ("run.json", *SUMMARY_FILES):  # of an older training: until the end the directory isn't complete
+    # Of an older training: until the end the directory isn't complete.
+    for name in ("run.json", *SUMMARY_FILES, *ROBUSTNESS_FILES):
         (run.path / name).unlink(missing_ok=True)
     network.save(run.path / "model.keras")
     run.write("description.json", metadata.to_json())

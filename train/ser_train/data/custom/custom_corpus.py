@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PureWindowsPath
 
+from ser_edge.models.metadata import MAX_LABEL
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 from ser_train.data.audio_files import find_sounds
 from ser_train.data.corpus_registry import CUSTOM
@@ -163,4 +164,5 @@ def _differ_in_case(names: Iterable[str]) -> list[list[str]]:
 
 
 def _is_valid_label(label: str) -> bool:
-    return label.isprintable() and label not in (NO_SPEECH, UNCERTAIN)  # these mean that there is no label
+    fits = 0 < len(label) <= MAX_LABEL
+    return fits and label.isprintable() and label not in (NO_SPEECH, UNCERTAIN)  # these mean that there is no label
