@@ -14,6 +14,7 @@
 `run.json` is written before the summary (`report.txt` and the plots): a directory that has one is complete.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,6 +67,11 @@ class RunDirectory:
     def checkpoint(self) -> Path:
         """Folder of the state of a training in progress."""
         return self.path / "checkpoint"
+
+    @property
+    def digest(self) -> str:
+        """Digest of a finished run's network: part of the identity of a training that learns from it."""
+        return hashlib.blake2b((self.path / "model.keras").read_bytes(), digest_size=8).hexdigest()
 
     @property
     def settings(self) -> Settings:

@@ -20,7 +20,7 @@ class Settings:
     epochs: int | None = None  # None: the recipe's
     changes: tuple[str, ...] = ()  # of the recipe, like "mixup=0.2"
     teachers: tuple[str, ...] = ()  # names of runs, with * for the fold
-    corpus: str = ""  # digest of the recordings, and of the initial network
+    corpus: str = ""  # digest of the recordings, the initial network and the teachers
     recipe: str = ""  # digest of the network's sizes, front-end and recipe
     init: str = ""  # the initial network: a run, a file or a bundled network's name; "" for random weights
     encoder: str = ""  # file with a frozen encoder's weights; "" for those that come with ser-train

@@ -129,6 +129,7 @@ def prepare(settings: Settings, utterances: Sequence[Utterance], out: Path) -> T
     corpus = digest([*split.train, *split.validation, *split.test, *split.extra])
     if lineage.warm_start:
         corpus += f" {lineage.warm_start.digest}"
+    corpus += "".join(f" {teacher.digest}" for teacher in lineage.teachers if teacher.finished)
     if isinstance(recipe, EncoderConfig):
         corpus += f" {FrozenEncoder.of(network, recipe, settings.encoder).digest}"
     elif settings.encoder:

@@ -4,7 +4,9 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
+import keras
 import numpy as np
 import pytest
 
@@ -35,6 +37,19 @@ def test_a_missing_teacher_is_named(utterances: Sequence[Utterance], tmp_path: P
     with messages.raises(TrainingError, "teacher-unusable") as caught:
         fit(replace(CRNN, fold=0, teachers=("gone-fold*",)), utterances, tmp_path, jobs=1)
     assert f"{tmp_path}/gone-fold0" in str(caught.value)
+
+
+def test_a_teacher_that_was_trained_anew_makes_another_training(
+    augmented: Trained, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    settings = distilled(augmented, tmp_path, "teacher")
+    before = prepare(settings, utterances, tmp_path).settings
+    assert prepare(settings, utterances, tmp_path).settings == before
+    network = keras.models.load_model(tmp_path / "teacher" / "model.keras", compile=False)
+    network.set_weights([weight + 1 for weight in network.get_weights()])
+    network.save(tmp_path / "teacher" / "model.keras")
+    assert prepare(settings, utterances, tmp_path).settings == replace(before, corpus=ANY)
+    assert prepare(settings, utterances, tmp_path).settings != before
 
 
 def test_a_network_s_name_stands_for_its_run_of_the_same_protocol_and_fold(
