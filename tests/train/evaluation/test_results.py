@@ -107,6 +107,15 @@ def test_a_missing_fold_is_refused_by_its_number(make_run: MakeRun) -> None:
     assert "[1, 4]" in str(caught.value)
 
 
+def test_answers_that_are_cut_off_are_a_damaged_run(make_run: MakeRun) -> None:
+    runs = [make_run(Settings("gru", "speaker", fold)) for fold in range(5)]
+    answers = runs[3].path / "answers.npz"
+    answers.write_bytes(answers.read_bytes()[:-30])
+    with messages.raises(SerEdgeError, "run-damaged") as caught:
+        evaluate(runs)
+    assert str(caught.value).startswith(str(runs[3].path))
+
+
 def test_runs_are_updated_with_the_cross_validated_accuracy_on_request_alone(make_run: MakeRun) -> None:
     runs = [make_run(Settings("gru", "speaker", fold), wrong=8 * (fold == 4)) for fold in range(5)]
     before = [run.metadata for run in runs]

@@ -1,6 +1,5 @@
 """Reads finished runs of one network and protocol into memory, and reports damaged ones in one line."""
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +14,7 @@ from ser_train.data.utterance import CorpusError
 from ser_train.evaluation.robustness import RobustnessAnswers
 from ser_train.evaluation.robustness_cache import FIGURES, read_answers
 from ser_train.runs.grouping import single_group
-from ser_train.runs.run_directory import Answers, RunDirectory
+from ser_train.runs.run_directory import DAMAGES, Answers, RunDirectory, damaged
 from ser_train.runs.settings import Settings
 
 
@@ -66,6 +65,5 @@ def _load(run: RunDirectory) -> LoadedRun:
             run.read("run.json"),
             read_answers(run) if (run.path / FIGURES).exists() else None,
         )
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as e:
-        reason = " ".join(f"{type(e).__name__}: {e}".split())  # some are several lines
-        raise CorpusError(f"{run.path}: a damaged run ({reason}); train it again", code="run-damaged") from e
+    except DAMAGES as e:
+        raise damaged(run.path, e) from e

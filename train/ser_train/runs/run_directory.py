@@ -16,6 +16,8 @@
 
 import hashlib
 import json
+import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +28,18 @@ import numpy.typing as npt
 from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import ModelMetadata
 from ser_train.data.atomic import atomic_write, write_text
+from ser_train.data.utterance import CorpusError
 from ser_train.runs.settings import Settings
 
 ROBUSTNESS_FILES = ("conditions.json", "conditions.npz")  # names of 0.1
 SUMMARY_FILES = ("report.txt", "confusion.png", "curves.png")  # for people; made from the rest
+DAMAGES = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)  # of a run's files
+
+
+def damaged(path: Path, error: Exception) -> CorpusError:
+    """The error that a run's file caused, in one line."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())  # some are several lines
+    return CorpusError(f"{path}: a damaged run ({reason}); train it again", code="run-damaged")
 
 
 @dataclass(frozen=True)
@@ -86,13 +96,16 @@ class RunDirectory:
 
     @property
     def answers(self) -> Answers:
-        """Of a finished run."""
-        with (self.path / "answers.npz").open("rb") as file:  # closed if it is damaged, too
-            if placeholder := describe_placeholder(file.read(START)):
-                raise ValueError(f"answers.npz is {placeholder}")
-            file.seek(0)
-            with np.load(file) as arrays:
-                return Answers(**arrays)
+        """Of a finished run; raises CorpusError if they can't be read."""
+        try:
+            with (self.path / "answers.npz").open("rb") as file:  # closed if it is damaged, too
+                if placeholder := describe_placeholder(file.read(START)):
+                    raise ValueError(f"answers.npz is {placeholder}")
+                file.seek(0)
+                with np.load(file) as arrays:
+                    return Answers(**arrays)
+        except DAMAGES as e:
+            raise damaged(self.path, e) from e
 
     def read(self, name: str) -> Any:
         """Reads a JSON file of this run."""
