@@ -125,7 +125,8 @@ class OutputFolder:
         stems, names = self._names(source.parent)
         stem = source.stem.casefold()  # some file systems ignore case
         is_sound = source.suffix.lower() in AUDIO_SUFFIXES
-        return source.stem if is_sound and stems[stem] <= 1 and stem not in names else source.name
+        is_alone = stems[stem] <= 1 and stem not in names and not stem.endswith(".labels")  # a.labels.txt is a track
+        return source.stem if is_sound and is_alone else source.name
 
 
 class _Files(Sink):

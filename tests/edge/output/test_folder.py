@@ -89,6 +89,14 @@ def test_sounds_that_differ_in_their_suffix_keep_it(sounds: list[Path], tmp_path
     assert below(tmp_path / "one") == {"a.wav.json"}
 
 
+def test_a_text_is_never_under_the_name_of_a_label_track(sounds: list[Path], tmp_path: Path) -> None:
+    talks = put(tmp_path / "talks", sounds[0], "a.wav", "a.labels.wav")
+    assert predict(tmp_path / "out", "-f", "text,audacity", talks) == 0
+    assert below(tmp_path / "out") == {
+        "a.txt", "a.labels.txt", "a.labels.wav.txt", "a.labels.wav.labels.txt"
+    }  # fmt: skip
+
+
 def test_what_is_there_is_skipped_unless_it_is_to_be_overwritten(
     sounds: list[Path], tmp_path: Path, capsys: Capture
 ) -> None:
