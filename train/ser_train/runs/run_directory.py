@@ -36,6 +36,11 @@ SUMMARY_FILES = ("report.txt", "confusion.png", "curves.png")  # for people; mad
 DAMAGES = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)  # of a run's files
 
 
+def network_digest(file: Path) -> str:
+    """Digest of a network's file: part of the identity of a training that builds on it."""
+    return hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()
+
+
 def damaged(path: Path, error: Exception) -> CorpusError:
     """The error that a run's file caused, in one line."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())  # some are several lines
@@ -80,8 +85,8 @@ class RunDirectory:
 
     @property
     def digest(self) -> str:
-        """Digest of a finished run's network: part of the identity of a training that learns from it."""
-        return hashlib.blake2b((self.path / "model.keras").read_bytes(), digest_size=8).hexdigest()
+        """`network_digest` of a finished run's network."""
+        return network_digest(self.path / "model.keras")
 
     @property
     def settings(self) -> Settings:

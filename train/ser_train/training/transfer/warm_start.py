@@ -5,7 +5,6 @@ networks have; other labels start at random. The bundled network is an ONNX file
 from there. A network on a frozen encoder starts from a run only.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from ser_edge.models.bundled.names import ALIASES, BUNDLED, FILES
 from ser_edge.models.metadata import KEY, ModelMetadata, Normalization
 from ser_train.networks.whisper_gru import standardization
 from ser_train.runs.provenance import DATA, UNSEEN
-from ser_train.runs.run_directory import RunDirectory
+from ser_train.runs.run_directory import RunDirectory, network_digest
 
 if TYPE_CHECKING:
     import onnx
@@ -49,8 +48,8 @@ class WarmStart:
 
     @property
     def digest(self) -> str:
-        """Digest of the file: part of the training's identity."""
-        return hashlib.blake2b(self.file.read_bytes(), digest_size=8).hexdigest()
+        """`network_digest` of the file."""
+        return network_digest(self.file)
 
     def initialize(self, model: keras.Model, labels: Sequence[str], inputs: Iterable[Array]) -> None:
         """Sets the weights of a new network.
