@@ -3,7 +3,6 @@
 import argparse
 import io
 import os
-import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from ser_edge.cli.arguments.rules import STDIN, kept_options, parse, usage_error
 from ser_edge.errors import SerEdgeError, printable
 from ser_edge.errors.native_stderr import isolate_stderr
+from ser_edge.errors.termination import exit_code, raise_on_sigterm
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path can have characters that the encoding hasn't
     try:
-        with isolate_stderr():
+        with isolate_stderr(), raise_on_sigterm():
             code = _run(options)
         sys.stdout.flush()
         return code
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt as stop:
         print(f"ser-edge: stopped{stop}", file=sys.stderr)
-        return 128 + signal.SIGINT
+        return exit_code(stop)
     except OSError as error:  # of the output: inputs that can't be read are AudioErrors
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python reports it again at exit
         if isinstance(error, BrokenPipeError):  # as by `| head -1`
@@ -182,7 +182,7 @@ def _classify(options: argparse.Namespace, config: "RecognizerConfig", recognize
         try:
             classified, failed = write_results(results, outputs.sinks, bar, folder, log)
         except KeyboardInterrupt as stop:
-            raise KeyboardInterrupt(_stopped(folder, options.overwrite) if folder else "") from stop
+            raise type(stop)(_stopped(folder, options.overwrite) if folder else "") from stop
     if undecodable:
         failed += count_undecodable(undecodable)
     if "text" in options.formats and classified:

@@ -139,6 +139,8 @@ def _standard_input() -> BinaryIO:
         raise AudioError("-: standard input is closed", code="audio-not-found")
     if not isinstance(sys.stdin.buffer, io.BufferedReader):
         return sys.stdin.buffer
+    if sys.platform != "win32":  # where another program left it so, a read would end at each pause
+        os.set_blocking(sys.stdin.fileno(), True)
     # A reader of our own: at exit Python closes sys.stdin, and aborts if a thread still waits in it.
     return open(sys.stdin.fileno(), "rb", closefd=False)
 

@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.errors.native_stderr import suppress_native_stderr
+from ser_edge.errors.termination import exit_code, raise_on_sigterm
 from ser_edge.models.metadata import MAX_LABEL
 from ser_export.cli.args import FORMATS, PRECISIONS, SPECIAL, parse
 from ser_export.errors import ExportError
@@ -31,8 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that TFLite's converter reads
     try:
         options = parse(arguments)
-        code = _convert_models(options)
-        return (_export_runs(options) or code) if options.runs else code
+        with raise_on_sigterm():
+            code = _convert_models(options)
+            return (_export_runs(options) or code) if options.runs else code
     except SerEdgeError as error:
         return _report_error(error)
     except OSError as error:  # a full disk, or a folder that can't be written
@@ -41,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         print(f"ser-export: {error.name} is not installed; try: {install_extra('export')}", file=sys.stderr)
         return 4
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("ser-export: stopped; finished files are complete", file=sys.stderr)
-        return 128 + signal.SIGINT
+        return exit_code(stop)
 
 
 def _convert_models(options: argparse.Namespace) -> int:

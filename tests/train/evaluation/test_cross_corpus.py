@@ -46,6 +46,13 @@ def test_an_emotion_that_a_corpus_lacks_is_no_answer(folder: Path) -> None:
     assert tess == CrossCorpusResult("calm", trained_on, "tess", 1, 7, 0.0, 0.0)
 
 
+def test_utterances_of_emotions_that_a_network_lacks_do_not_count(folder: Path) -> None:
+    network = Calm()
+    network.metadata = replace(network.metadata, labels=("calm", "angry"))
+    (savee,) = score_corpora(network, "calm", [u for u in read_corpora([folder], 1) if u.corpus == "savee"])
+    assert (savee.utterances, savee.emotions, savee.uar) == (1, 1, 100.0)
+
+
 def test_corpora_and_speakers_of_its_training_are_left_out(folder: Path) -> None:
     for name in ("EB0_anger_1.wav", "03-02-05-01-01-01-07.wav", "03-02-05-01-01-01-08.wav"):  # nEMO, two singers
         soundfile.write(folder / name, voice(len(name), 2, int(name[-5])), RATE)

@@ -20,10 +20,10 @@ GRU, CRNN = Settings("gru", "speaker"), Settings("crnn", "utterance", recipe="on
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    def make(settings: Settings, labels: tuple[str, ...] = ("calm", "happy")) -> RunDirectory:
+    def make(settings: Settings, labels: tuple[str, ...] = ("calm", "happy"), **results: str) -> RunDirectory:
         run = RunDirectory(tmp_path / settings.name)
         run.write("description.json", ModelMetadata(settings.network, labels, FeatureConfig()).to_json())
-        run.write("run.json", {"settings": asdict(settings)})
+        run.write("run.json", {"settings": asdict(settings), **results})
         return run
 
     return make
@@ -59,6 +59,17 @@ def test_the_same_run_twice_or_other_settings_or_data_are_refused(
 ) -> None:
     with messages.raises(SerEdgeError, "runs-mismatched"):
         group_runs([make_run(one), make_run(other)])
+
+
+def test_folds_of_different_recordings_are_refused(make_run: MakeRun) -> None:
+    first, second, third = (make_run(replace(GRU, fold=fold), recordings="ab"[fold // 2]) for fold in range(3))
+    group_runs([first, second, make_run(replace(GRU, fold=3))])  # the last as older versions wrote it
+    with messages.raises(SerEdgeError, "runs-mismatched"):
+        group_runs([first, third])
+    whole = make_run(replace(GRU, protocol="all"), recordings="b")
+    check_calibration(group_runs([third, whole]))
+    with messages.raises(SerEdgeError, "runs-mismatched"):
+        check_calibration(group_runs([first, whole]))
 
 
 def test_other_labels_are_refused(make_run: MakeRun) -> None:

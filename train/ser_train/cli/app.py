@@ -5,17 +5,14 @@ matplotlib: the modules of this package import what they call only when they run
 """
 
 import argparse
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 
 from ser_edge import __version__
 from ser_edge.cli.arguments.argument_parser import ArgumentParser
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
+from ser_edge.errors.termination import exit_code, raise_on_sigterm
 from ser_train.cli import cross_corpus, evaluate, report, robustness, select, train
 
 ALIASES = {"choose": "select", "conditions": "robustness", "across": "cross-corpus"}  # names of 0.1
@@ -32,15 +29,11 @@ examples:
 """
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM came."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
-        with _raise_on_sigterm():
+        with raise_on_sigterm():
             return int(options.run(options))
     except SerEdgeError as error:
         print(f"ser-train: {error}", file=sys.stderr)
@@ -53,24 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 4
     except KeyboardInterrupt as stop:
         print("ser-train: stopped; run the same command again to go on", file=sys.stderr)
-        return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
-
-
-@contextmanager
-def _raise_on_sigterm() -> Iterator[None]:
-    """Has SIGTERM end the block as Ctrl-C does; else it ends this process alone, and its workers go on training."""
-    if threading.current_thread() is not threading.main_thread():  # which alone receives signals
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        return exit_code(stop)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

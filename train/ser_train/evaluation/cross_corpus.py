@@ -58,6 +58,7 @@ def score_corpora(model: Model, name: str, utterances: Sequence[Utterance]) -> l
             raise CorpusError(
                 f"{name}: knows {', '.join(labels)}; there are {', '.join(sorted(known))}", code="corpus-labels"
             )
+        unseen = [u for u in unseen if u.emotion in labels]
         features = corpus_features(unseen, model.metadata.features)
         batches = [model.probabilities(features[i : i + _BATCH]) for i in range(0, len(unseen), _BATCH)]
         predicted = [labels[columns[best]] for best in np.concatenate(batches)[:, columns].argmax(axis=1)]
@@ -65,7 +66,7 @@ def score_corpora(model: Model, name: str, utterances: Sequence[Utterance]) -> l
         wa = 100 * float(accuracy_score(true, predicted))
         uar = 100 * float(recall_score(true, predicted, average="macro", labels=sorted(set(true)), zero_division=0))
         speakers = len({u.speaker for u in unseen})
-        results.append(CrossCorpusResult(name, trained_on, corpus, len(unseen), len(known), wa, uar, speakers))
+        results.append(CrossCorpusResult(name, trained_on, corpus, len(unseen), len(columns), wa, uar, speakers))
     return results
 
 

@@ -4,7 +4,6 @@ The settings for a fold are compared on actors of other folds, by networks train
 So the selection knows nothing of the actors behind the reported accuracy.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ import numpy as np
 from ser_train.data.splits import SPEAKER_FOLDS
 from ser_train.data.utterance import CorpusError
 from ser_train.evaluation.metrics import joined, score
+from ser_train.runs.grouping import group_runs
 from ser_train.runs.run_directory import Answers, RunDirectory
 
 
@@ -43,21 +43,18 @@ def fold_scores(runs: Sequence[RunDirectory]) -> list[FoldScores]:
     """Scores each network and its settings; runs of other protocols are left out.
 
     Raises:
-        CorpusError: no run of `inner`.
+        SerEdgeError: no run of `inner`, or runs that don't belong together.
     """
-    groups: dict[str, dict[int, dict[int, RunDirectory]]] = defaultdict(lambda: defaultdict(dict))
-    for run in runs:
-        if run.settings.protocol == "inner":
-            groups[run.settings.label][run.settings.seed][run.settings.fold] = run
-    if not groups:
+    runs = [run for run in runs if run.settings.protocol == "inner"]
+    if not runs:
         raise CorpusError(
             "none of these is a finished run of the protocol inner; train some with --protocol inner",
             code="runs-incomplete",
         )
     folds = range(len(SPEAKER_FOLDS))
     return [
-        FoldScores(label, len(seeds), tuple(_mean_uar(seeds, fold) for fold in folds))
-        for label, seeds in groups.items()
+        FoldScores(group.label, len(group.seeds), tuple(_mean_uar(group.seeds, fold) for fold in folds))
+        for group in group_runs(runs).values()
     ]
 
 

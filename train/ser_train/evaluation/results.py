@@ -8,6 +8,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ser_edge.errors import SerEdgeError
 from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import Accuracy, ModelMetadata
 from ser_edge.models.network import apply_temperature
@@ -19,6 +22,9 @@ from ser_train.runs.grouping import RunGroup, check_calibration, group_runs
 from ser_train.runs.run_directory import Answers, RunDirectory
 
 REPORTED = ("notebook", "utterance", "speaker")  # protocols whose accuracy is reported
+# Of a file's and its network's probabilities, the mean total variation distance: rounded weights are far below, another
+# seed's network above.
+_UNLIKE = 0.08
 _PRECISIONS = ("float32", "float16", "int8", "int8-per-tensor")
 
 Row = dict[str, Any]  # of results.json
@@ -45,7 +51,8 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> Eval
             row gets a row of its own, measured in the runtime that serves it.
 
     Raises:
-        SerEdgeError: no run at all, runs that don't belong together, or a seed that lacks a fold.
+        SerEdgeError: no run at all, runs that don't belong together, a seed that lacks a fold, or a file of another
+            training.
         ModelError: a model file that can't be used.
     """
     groups = group_runs(runs)
@@ -146,9 +153,16 @@ def _accuracy(row: Row) -> Accuracy:
 
 
 def _file_answers(run: RunDirectory, file: Path) -> Answers:
-    """A model file's, in the runtime that serves it."""
-    test = run.answers.of_test()
-    return replace(test, probabilities=open_model(file).probabilities(test.features))
+    """A model file's, in the runtime that serves it; raises SerEdgeError if it answers as another network does."""
+    test, model = run.answers.of_test(), open_model(file)
+    probabilities = model.probabilities(test.features)
+    differences = np.abs(probabilities - apply_temperature(test.probabilities, model.metadata.temperature))
+    if differences.sum(axis=1).mean() / 2 > _UNLIKE:
+        raise SerEdgeError(
+            f"{file}: exported from another training than the one in {run.path}; export it again",
+            code="runs-mismatched",
+        )
+    return replace(test, probabilities=probabilities)
 
 
 def _file(folder: Path, run: RunDirectory, suffix: str, precision: str) -> Path:

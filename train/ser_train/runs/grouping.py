@@ -55,7 +55,8 @@ def group_runs(runs: Sequence[RunDirectory]) -> dict[tuple[str, str], RunGroup]:
         members = [settings[run] for run in group.runs]
         if len({replace(s, fold=0, seed=0, corpus="") for s in members}) > 1:
             raise _mismatch(f"{label}, {protocol}: trained with different settings or epochs; train anew")
-        if len({(s.fold, s.corpus) for s in members}) > len({s.fold for s in members}):
+        by_fold = {(s.fold, s.corpus) for s in members}
+        if len(by_fold) > len({s.fold for s in members}) or len(_recordings(group.runs)) > 1:
             raise _mismatch(f"{label}, {protocol}: trained on different data; train anew")
     return groups
 
@@ -85,6 +86,13 @@ def check_calibration(groups: dict[tuple[str, str], RunGroup]) -> None:
                 f"{label}: speaker and all are trained with different settings or epochs, "
                 "so one can't calibrate the other; train anew, or leave some out"
             )
+        if len(_recordings([run for group in related for run in group.runs])) > 1:
+            raise _mismatch(f"{label}: speaker and all are trained on different data; train anew, or leave some out")
+
+
+def _recordings(runs: Sequence[RunDirectory]) -> set[str]:
+    """Digests of all that was split into folds; older runs have none."""
+    return {digest for run in runs if (digest := run.read("run.json").get("recordings"))}
 
 
 def _mismatch(message: str) -> SerEdgeError:

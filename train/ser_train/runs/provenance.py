@@ -15,6 +15,7 @@ DATA = "data"  # titles and licences of the corpora, those of teachers and of th
 ENCODER = "encoder"  # the pretrained encoder, and its licence
 INIT = "init"  # the run or network that the training began with
 RUN = "run"  # the run's name
+TEACHERS = "teachers"  # the runs whose answers it learned from
 UNSEEN = "not_heard"  # test speakers that the network wasn't trained on
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ser_edge.models.metadata import Accuracy, ModelMetadata
 from ser_train.data.splits import Split
-from ser_train.data.utterance import Utterance, unique
+from ser_train.data.utterance import Utterance, digest, unique
 from ser_train.evaluation.metrics import score
 from ser_train.networks.logit_adjustment import adjust
 from ser_train.runs.provenance import RUN
@@ -65,6 +65,7 @@ def write_run(run: RunDirectory, job: TrainingJob, plan: TrainingPlan, model: ke
             "best_epoch": progress.best_epoch,
             "parameters": network.count_params(),
             "utterances": {name: len(part) for name, part in parts.items()},
+            "recordings": digest([*split.train, *split.validation, *split.test]),  # the same in all folds
             "versions": {name: version(name) for name in _VERSIONS},
         },
     )

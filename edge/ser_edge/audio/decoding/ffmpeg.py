@@ -29,6 +29,9 @@ from ser_edge.errors import AudioError
 from ser_edge.errors.install_hints import pip_install
 
 _SILENCE = 30.0  # seconds until a program that writes nothing is taken to hang
+# Seconds of a gap in a recording's timestamps that become silence, so that times stay those of the recording. Less is
+# rounding; more is a jump, as where a broadcast's clock begins anew.
+_GAP = (0.1, 600.0)
 _NO_SOUND = "no sound in it, or none that can be decoded"
 # FFmpeg's names of the containers that it may read. Playlists and session descriptions aren't among them: the files and
 # addresses that they name would be opened.
@@ -88,9 +91,10 @@ def _by_pyav(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None, 
 
 
 def _frames(container: Any, stream: Any, job: DecodeJob) -> Iterator[int | Channels]:
-    """All frames, at the rate and in the channels of the first."""
+    """All frames, at the rate and in the channels of the first, and silence for what their timestamps leave out."""
     import av
 
+    end = None if container.start_time is None else container.start_time / av.time_base  # of the frame before, in s
     target: tuple[int, int] | None = None  # rate, channels
     kind: tuple[int, int] | None = None
     converter: SegmentConverter | None = None
@@ -111,11 +115,26 @@ def _frames(container: Any, stream: Any, job: DecodeJob) -> Iterator[int | Chann
                 if converter is not None:
                     yield from converter.finish()
                 kind, converter = now, SegmentConverter(now[0], *target)
+            for silence in _silence_between(end, frame, job):
+                yield from converter.process(silence)
             job.seconds += frame.samples / now[0]
+            end = None if frame.time is None else frame.time + frame.samples / now[0]
             yield from converter.process(_samples(frame, now[1]))
     if converter is None:
         raise AudioError(f"{job.name}: {_NO_SOUND}", code="audio-unknown-format")
     yield from converter.finish()
+
+
+def _silence_between(end: float | None, frame: Any, job: DecodeJob) -> Iterator[Channels]:
+    """(samples, channels) zeros from the end of the frame before, in s, to a frame; none where these aren't known."""
+    gap = 0.0 if end is None or frame.time is None else frame.time - end
+    if not _GAP[0] < gap <= _GAP[1]:
+        return
+    job.seconds += gap
+    left, at_once = round(gap * frame.sample_rate), max(1, round(job.chunk_seconds * frame.sample_rate))
+    while left > 0:
+        yield np.zeros((min(left, at_once), frame.layout.nb_channels), np.float32)
+        left -= at_once
 
 
 def _samples(frame: Any, channels: int) -> Channels:
@@ -134,7 +153,9 @@ def _by_ffmpeg(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None
     with _at_a_path(file, job.path) as place, tempfile.TemporaryFile() as messages:
         command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe"]
         command += ["-format_whitelist", _WHITELIST, "-i", f"file:{place}"]
-        command += ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
+        command += ["-vn", "-sn", "-dn", "-map_metadata", "-1"]
+        command += ["-af", f"aresample=async=1:min_hard_comp={_GAP[0]}:first_pts=0"]  # silence as in `_frames`
+        command += ["-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
         with subprocess.Popen(
             [os.fsencode(part) if os.name == "posix" else part for part in command],
             stdin=subprocess.DEVNULL,

@@ -117,12 +117,28 @@ def encoded() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def recorded() -> Callable[..., bytes]:
-    """Writes what phones and browsers do, with FFmpeg: `recorded(samples, rate, "ipod", "aac")`."""
+    """Writes what phones and browsers do, with FFmpeg: `recorded(samples, rate, "ipod", "aac")`.
+
+    With `pause=(at, seconds)` the timestamps from `at` s on are later by so much.
+    """
     av = pytest.importorskip("av")
 
     def encode(
-        samples: npt.NDArray[np.float32], rate: int, form: str, codec: str, picture: str = "", **options: str
+        samples: npt.NDArray[np.float32],
+        rate: int,
+        form: str,
+        codec: str,
+        picture: str = "",
+        pause: tuple[float, float] = (0, 0),
+        **options: str,
     ) -> bytes:
+        def mux(packets: Any) -> None:
+            for packet in packets:
+                if packet.pts is not None and packet.pts * packet.time_base >= pause[0]:
+                    later = round(pause[1] / packet.time_base)
+                    packet.pts, packet.dts = packet.pts + later, packet.dts + later
+                container.mux(packet)
+
         out = io.BytesIO()
         columns = samples.reshape(len(samples), -1)
         layout = {1: "mono", 2: "stereo"}[columns.shape[1]]
@@ -141,8 +157,8 @@ def recorded() -> Callable[..., bytes]:
             frame.sample_rate, frame.pts = rate, 0
             resampler = av.AudioResampler(format=audio.codec_context.format, layout=layout, rate=rate)
             for part in [*resampler.resample(frame), *resampler.resample(None)]:
-                container.mux(audio.encode(part))
-            container.mux(audio.encode(None))
+                mux(audio.encode(part))
+            mux(audio.encode(None))
         return out.getvalue()
 
     return encode

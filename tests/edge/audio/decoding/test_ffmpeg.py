@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from ser_edge.audio.decoding import ffmpeg as media
@@ -66,6 +67,50 @@ def test_a_phone_call_is_decoded(recorded: Callable[..., bytes], decode_all: Any
 def test_a_sound_with_a_picture_is_a_sound(recorded: Callable[..., bytes], decode_all: Any) -> None:
     for form, picture in (("mp4", "mpeg4"), ("matroska", "mpeg4")):
         assert decode_all(recorded(HUM, RATE, form, "aac", picture=picture)).seconds == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.parametrize("program", ["PyAV", "ffmpeg"])
+@pytest.mark.parametrize(("form", "codec"), [("mp4", "aac"), ("matroska", "flac")])
+def test_sound_that_begins_late_in_a_film_keeps_its_time(
+    form: str, codec: str, program: str, recorded: Callable[..., bytes], decode_all: Any, request: pytest.FixtureRequest
+) -> None:
+    content = recorded(HUM, RATE, form, codec, picture="mpeg4", pause=(-1, 5))
+    only(program, request)
+    decoded = decode_all(content)
+    assert decoded.seconds == pytest.approx(8, abs=0.1)
+    assert heard(decoded.samples) == [pytest.approx((5, 8), abs=0.1)]
+
+
+@pytest.mark.parametrize("program", ["PyAV", "ffmpeg"])
+@pytest.mark.parametrize(("form", "codec"), [("webm", "libopus"), ("matroska", "flac")])
+def test_a_pause_that_was_left_out_is_silence(
+    form: str, codec: str, program: str, recorded: Callable[..., bytes], decode_all: Any, request: pytest.FixtureRequest
+) -> None:
+    content = recorded(HUM, RATE, form, codec, pause=(1, 7))
+    only(program, request)
+    decoded = decode_all(content)
+    assert decoded.seconds == pytest.approx(10, abs=0.1)
+    assert heard(decoded.samples) == [pytest.approx((0, 1), abs=0.1), pytest.approx((8, 10), abs=0.1)]
+
+
+def test_a_jump_of_the_clock_is_no_pause(recorded: Callable[..., bytes], decode_all: Any) -> None:
+    decoded = decode_all(recorded(HUM, RATE, "matroska", "flac", pause=(1, 100_000)))
+    assert decoded.seconds == pytest.approx(3, abs=0.1)
+
+
+def only(program: str, request: pytest.FixtureRequest) -> None:
+    """Decodes with this one alone, if it is there."""
+    if program == "ffmpeg":
+        request.getfixturevalue("no_pyav")
+        if shutil.which("ffmpeg") is None:
+            pytest.skip("no ffmpeg on the path")
+
+
+def heard(samples: npt.NDArray[np.float32]) -> list[tuple[float, float]]:
+    """(start, stop) in s of each stretch in which every 10 ms have sound."""
+    blocks = samples[: len(samples) // 480 * 480, 0].reshape(-1, 480)
+    edges = np.flatnonzero(np.diff(np.abs(blocks).max(axis=1) > 0.1, prepend=False, append=False)) / 100
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 @pytest.mark.parametrize("name", BY_LIBSNDFILE)

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -29,6 +29,7 @@ def test_metadata_lists_what_teachers_were_trained_on(
     job = prepare(settings, utterances, tmp_path)
     assert job.settings.name == "crnn-speaker-fold0-seed0-channels=4,4,4-dense=8-units=4-epochs=1-taught"
     assert job.settings.teachers == ("one-fold*", "other-fold*")
+    assert job.lineage.training(job.split)["teachers"] == "one-fold0, other-fold0"
     assert job.lineage.training(job.split)["data"] == augmented.run.metadata.training["data"]
     assert make_plan(job, jobs=1).batches.teacher is not None
 
@@ -85,6 +86,17 @@ def test_a_teacher_of_other_labels_is_refused(
     teacher.write("description.json", replace(teacher.metadata, labels=labels).to_json())
     with messages.raises(TrainingError, "teacher-unusable"):
         fit(replace(CRNN, teachers=("teacher",)), utterances, tmp_path, jobs=1)
+
+
+@pytest.mark.parametrize("teacher", [{"protocol": "all"}, {"protocol": "utterance", "seed": 1}])
+def test_a_teacher_that_was_trained_on_test_recordings_is_refused(
+    teacher: dict[str, object], augmented: Trained, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    settings = replace(distilled(augmented, tmp_path, "teacher"), protocol="utterance", fold=0)
+    run = RunDirectory(tmp_path / "teacher")
+    run.write("run.json", {**run.read("run.json"), "settings": asdict(replace(run.settings, fold=0, **teacher))})
+    with messages.raises(TrainingError, "speakers-seen"):
+        fit(settings, utterances, tmp_path, jobs=1)
 
 
 @pytest.mark.parametrize(("protocol", "known"), [("speaker", "[3, 6]"), ("inner", "[3, 6]")])

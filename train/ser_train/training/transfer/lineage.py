@@ -13,7 +13,16 @@ from ser_edge.errors import SerEdgeError
 from ser_train.data.splits import Split
 from ser_train.networks.config import EncoderConfig, with_changes
 from ser_train.networks.zoo import NETWORKS, Network
-from ser_train.runs.provenance import DATA, INIT, RUN, UNSEEN, seen_speakers, source_entries, unseen_speakers
+from ser_train.runs.provenance import (
+    DATA,
+    INIT,
+    RUN,
+    TEACHERS,
+    UNSEEN,
+    seen_speakers,
+    source_entries,
+    unseen_speakers,
+)
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.runs.settings import Settings
 from ser_train.training.transfer.warm_start import WarmStart, find_warm_start
@@ -56,6 +65,14 @@ class Lineage:
             metadata = teacher.metadata
             if metadata.labels != split.labels:
                 raise refused(f"{teacher.path} has other labels, so it can't teach", "teacher-unusable")
+            own, theirs = settings, teacher.settings
+            by_recording = settings.protocol != "all" and not unseen_speakers(split)
+            if by_recording and (own.protocol, own.seed) != (theirs.protocol, theirs.seed):
+                raise refused(
+                    f"{teacher.path} was trained on recordings that are tested here; "
+                    "take teachers of the same protocol and seed",
+                    "speakers-seen",
+                )
             if seen := sorted(set(unseen_speakers(split)).difference(metadata.training[UNSEEN])):
                 raise refused(
                     f"{teacher.path} was trained on actors {seen}, who are test speakers here; "
@@ -77,12 +94,13 @@ class Lineage:
             )
 
     def training(self, split: Split) -> dict[str, Any]:
-        """Entries of `ModelMetadata.training`: corpora with licences, those built upon included; unseen speakers."""
+        """Entries of `ModelMetadata.training`: corpora with licences, unseen speakers, and what was built upon."""
         before = [run.metadata for run in self.teachers] + ([self.warm_start.metadata] if self.warm_start else [])
         inherited = [entry for metadata in before for entry in metadata.training[DATA].split("; ")]
         data = "; ".join(dict.fromkeys([*source_entries(split), *inherited]))
         initial = {INIT: before[-1].training.get(RUN, before[-1].name)} if self.warm_start else {}
-        return {DATA: data, UNSEEN: unseen_speakers(split), **initial}
+        teachers = {TEACHERS: ", ".join(run.path.name for run in self.teachers)} if self.teachers else {}
+        return {DATA: data, UNSEEN: unseen_speakers(split), **initial, **teachers}
 
 
 def _run_name(teacher: str, settings: Settings) -> str:
