@@ -89,6 +89,22 @@ def test_a_signal_ends_it_soon_with_a_summary(number: int, talk: Path) -> None:
     assert b" s of audio, " in errors
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_pause_in_a_pipe_that_does_not_block_is_not_its_end(talk: Path) -> None:
+    samples, cut = talk.read_bytes(), 44 + 14 * RATE  # bytes of seven seconds
+    receiver, sender = os.pipe()
+    os.set_blocking(receiver, False)  # as some programs leave what they hand on
+    with subprocess.Popen([*COMMAND, "--format", "json", "-"], stdin=receiver, stdout=subprocess.PIPE) as process:
+        os.close(receiver)
+        with open(sender, "wb") as pipe:
+            pipe.write(samples[:cut])
+            pipe.flush()
+            first = process.stdout.readline()
+            pipe.write(samples[cut:])
+        rest, _ = process.communicate(timeout=60)
+    assert records(first + rest)[-1]["end"] == pytest.approx(soundfile.info(talk).duration, abs=0.1)
+
+
 @pytest.mark.skipif(shutil.which("nohup") is None, reason="no nohup here")
 def test_under_nohup_a_closed_terminal_does_not_end_it(talk: Path) -> None:
     samples, cut = talk.read_bytes(), 44 + 14 * RATE  # bytes of seven seconds
