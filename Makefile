@@ -1,15 +1,14 @@
 # Every target makes what it needs, the virtual environment first. Python 3.11 or newer and make are enough.
 
 # RAVDESS: a folder or zip of RAVDESS speech; empty downloads it into the user's cache. OTHERS: folders of other corpora,
-# which the networks we ship learn from as well: RAVDESS song, nEMO, CREMA-D ... SEEDS, BUNDLED, and EXTENDED, the
-# networks that learn from OTHERS too: for `evaluate`. JOBS: trainings at a time. VARIATION: for `test-variations`; all
+# which the networks we ship learn from as well: RAVDESS song, nEMO, CREMA-D ... SEEDS, and ENCODED, the networks on
+# Whisper's encoder: for `evaluate`. JOBS: trainings at a time. VARIATION: for `test-variations`; all
 # if none is given. WORKERS: processes that run tests. MODEL: of the page. OPTIONS: of pytest, for `test` and `test-all`.
 PYTHON ?= python3
 RAVDESS ?=
 OTHERS ?=
 SEEDS ?= 0 1 2
-BUNDLED ?= crnn whisper-gru
-EXTENDED ?= $(BUNDLED) whisper-notebook-gru whisper-notebook-lstm
+ENCODED ?= whisper-gru whisper-notebook-gru whisper-notebook-lstm
 RUNS ?= $(or $(wildcard runs/*-speaker-fold0-seed0),runs/*)
 PRECISION ?= all
 JOBS ?= 2
@@ -67,20 +66,23 @@ train: .venv/dev  ## train rnn, lstm and gru as the notebook did (15 minutes on 
 evaluate: .venv/dev  ## train every network by every protocol (a night on 2 cores), and make the README's table
 	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --protocol notebook utterance --out runs
 	$(BIN)/ser-train $(DATA) --jobs $(JOBS) --protocol speaker --seed $(SEEDS) --out runs
-	$(BIN)/ser-train $(ALL) --jobs $(JOBS) --arch $(EXTENDED) --protocol speaker --seed $(SEEDS) --out runs
-	$(BIN)/ser-train $(ALL) --arch $(BUNDLED) --protocol all --out runs
+	$(BIN)/ser-train $(ALL) --jobs $(JOBS) --arch $(ENCODED) --protocol speaker --seed $(SEEDS) --out runs
+	$(BIN)/ser-train $(ALL) --arch whisper-gru --protocol all --out runs
+	$(BIN)/ser-train $(ALL) --jobs $(JOBS) --arch crnn --teachers whisper-gru --protocol speaker --seed $(SEEDS) --out runs
+	$(BIN)/ser-train $(ALL) --arch crnn --teachers whisper-gru --protocol all --out runs
 	$(BIN)/ser-train evaluate runs/* --update-runs
-	$(BIN)/ser-export $(EXTENDED:%=runs/%-speaker-*) --precision int8 --out exported
-	$(BIN)/ser-export runs/crnn-speaker-* --precision int8-per-tensor --format tflite --out exported
-	set -e; for network in $(BUNDLED); do $(BIN)/ser-train robustness runs/$$network-speaker-* $(DATA) --jobs $(JOBS); done
+	$(BIN)/ser-export $(ENCODED:%=runs/%-speaker-*) runs/crnn-speaker-*-taught --precision int8 --out exported
+	$(BIN)/ser-export runs/crnn-speaker-*-taught --precision int8-per-tensor --format tflite --out exported
+	$(BIN)/ser-train robustness runs/whisper-gru-speaker-* $(DATA) --jobs $(JOBS)
+	$(BIN)/ser-train robustness runs/crnn-speaker-*-taught $(DATA) --jobs $(JOBS)
 	$(BIN)/ser-train evaluate runs/* --exported exported --out train/results.json --page README.md edge/ser_edge/models/bundled/MODEL_CARD.md
 
 export: .venv/dev  ## convert to ONNX and TFLite in every precision, verify each file, make export/results.md; RUNS="runs/..."
 	$(BIN)/ser-export $(RUNS) --precision $(PRECISION) --out exported --report export
 
 bundle: .venv/dev  ## make the bundled models from the runs trained on all speakers; `make evaluate` first, for their figures
-	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format onnx --precision int8 --out edge/ser_edge/models/bundled
-	$(BIN)/ser-export runs/crnn-all-seed0 --name crnn --format tflite --precision int8-per-tensor --out edge/ser_edge/models/bundled
+	$(BIN)/ser-export runs/crnn-all-seed0-taught --name crnn --format onnx --precision int8 --out edge/ser_edge/models/bundled
+	$(BIN)/ser-export runs/crnn-all-seed0-taught --name crnn --format tflite --precision int8-per-tensor --out edge/ser_edge/models/bundled
 	$(BIN)/ser-export runs/whisper-gru-all-seed0 --name whisper-gru --precision int8 --out edge/ser_edge/models/bundled
 	$(BIN)/ser-export --waveform small --out edge/ser_edge/models/bundled/waveform
 	$(BIN)/python -c 'from ser_edge.models.integrity import write_self_test; write_self_test()'

@@ -5,8 +5,7 @@ from typing import Any
 
 from ser_train.data.splits import PROTOCOLS
 
-# Suffixes of run names and of labels in tables, as in 0.1.
-_DISTILLED, _WARM_STARTED = "taught", "tuned"
+_DISTILLED, _WARM_STARTED = "taught", "tuned"  # in the names of runs, as in 0.1
 
 
 @dataclass(frozen=True)
@@ -29,16 +28,15 @@ class Settings:
     def name(self) -> str:
         """The run directory's name."""
         fold = f"-fold{self.fold}" if PROTOCOLS[self.protocol].folds > 1 else ""
-        return "-".join([f"{self.network}-{self.protocol}{fold}-seed{self.seed}", *self._variant])
+        return "-".join([f"{self.network}-{self.protocol}{fold}-seed{self.seed}", *self._variant(_DISTILLED)])
 
     @property
     def label(self) -> str:
         """The network's name in tables, with its changes."""
-        return ", ".join([self.network, *self._variant])
+        return ", ".join([self.network, *self._variant("distilled")])
 
-    @property
-    def _variant(self) -> list[str]:
-        return [*self.changes, *([_DISTILLED] if self.teachers else []), *([_WARM_STARTED] if self.init else [])]
+    def _variant(self, distilled: str) -> list[str]:
+        return [*self.changes, *([distilled] if self.teachers else []), *([_WARM_STARTED] if self.init else [])]
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Settings":
