@@ -2,8 +2,8 @@
 
 # RAVDESS: a folder or zip of RAVDESS speech; empty downloads it into the user's cache. OTHERS: folders of other corpora,
 # which the networks we ship learn from as well: RAVDESS song, nEMO, CREMA-D ... SEEDS, and ENCODED, the networks on
-# Whisper's encoder: for `evaluate`. JOBS: trainings at a time. VARIATION: for `test-variations`; all
-# if none is given. WORKERS: processes that run tests. MODEL: of the page. OPTIONS: of pytest, for `test` and `test-all`.
+# Whisper's encoder: for `evaluate`. JOBS: trainings at a time. VARIATION: for `test-variations`; all if none is given.
+# WORKERS: processes that run tests. MODEL: of the page. OPTIONS: of pytest, for `test` and `test-all`.
 PYTHON ?= python3
 RAVDESS ?=
 OTHERS ?=
