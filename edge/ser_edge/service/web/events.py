@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from ser_edge.output.writers import json_line
 from ser_edge.service.web.limits import Refusal, client_of
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ser_edge.capture.microphone import Health
     from ser_edge.recognition.prediction import Prediction
 
+_STREAM = "text/event-stream"
 _QUEUE = 100  # events that wait for a viewer: 25 s
 _HEALTH = 0.5  # seconds between two
 
@@ -32,12 +33,13 @@ class Broadcast:
         self._metrics = metrics
         self._loop: asyncio.AbstractEventLoop | None = None  # while there are viewers to be had
         self._viewers: set[asyncio.Queue[str | None]] = set()
+        self._ended = False
         self._due = 0.0  # monotonic: of the next health
         self._level = -120.0  # dBFS, the loudest since the last one
 
     def open(self) -> None:
         """Called in the server's event loop, before there are viewers."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._ended = asyncio.get_running_loop(), False
 
     def write(self, prediction: "Prediction") -> None:
         """Passes one on."""
@@ -63,7 +65,7 @@ class Broadcast:
         self._viewers.add(queue)
         try:
             yield "retry: 3000\n\n"
-            while (event := await queue.get()) is not None:
+            while not (self._ended and queue.empty()) and (event := await queue.get()) is not None:
                 yield event
         finally:
             self._viewers.discard(queue)
@@ -76,6 +78,7 @@ class Broadcast:
             self._loop.call_soon_threadsafe(self._send, event)
 
     def _send(self, event: str | None) -> None:
+        self._ended = event is None  # for viewers who come when it has ended
         for queue in self._viewers:
             if queue.full():
                 queue.get_nowait()
@@ -83,7 +86,7 @@ class Broadcast:
             queue.put_nowait(event)
 
 
-async def events(request: Request) -> StreamingResponse:
+async def events(request: Request) -> Response:
     """`GET v1/events`."""
     service: Service = request.app.state.service
     broadcast: Broadcast | None = request.app.state.broadcast
@@ -93,10 +96,12 @@ async def events(request: Request) -> StreamingResponse:
     if service.stopping.is_set():
         raise service.stopping_refusal()
     service.viewers.check(client_of(request))
+    if request.method == "HEAD":
+        return Response(media_type=_STREAM)
 
     async def held() -> AsyncIterator[str]:
         with service.viewers.take(client_of(request)):
             async for event in broadcast.view():
                 yield event
 
-    return StreamingResponse(held(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    return StreamingResponse(held(), media_type=_STREAM, headers={"X-Accel-Buffering": "no"})

@@ -107,6 +107,23 @@ def test_a_slow_viewer_loses_the_oldest_events(client_of: Callable[..., Client])
     assert "ser_edge_lost_events_total 51.0" in client.get("/metrics").text
 
 
+def test_a_viewer_who_comes_at_the_end_does_not_wait(client_of: Callable[..., Client]) -> None:
+    broadcast = client_of(microphone=True).app.state.broadcast  # type: ignore[attr-defined]
+
+    async def late() -> list[str]:
+        broadcast.open()
+        broadcast.close()
+        await asyncio.sleep(0)
+        return [event async for event in broadcast.view()]
+
+    assert asyncio.run(asyncio.wait_for(late(), 60)) == ["retry: 3000\n\n"]
+
+
+def test_the_headers_alone_do_not_wait(client_of: Callable[..., Client]) -> None:
+    answer = client_of(microphone=True).head("/v1/events")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+
+
 def test_a_parameter_that_is_unknown_is_named(client_of: Callable[..., Client]) -> None:
     answer = client_of(microphone=True).get("/v1/events?device=usb")
     assert (answer.status_code, answer.json()["code"]) == (400, "web-request")
