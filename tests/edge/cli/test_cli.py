@@ -25,6 +25,7 @@ from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS
 from ser_edge.capture.devices import devices
 from ser_edge.cli.app import main
 from ser_edge.cli.arguments import options
+from ser_edge.cli.arguments.rules import expanded
 from ser_edge.models.bundled.names import FILES
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.tolerances import FORMATS
@@ -193,6 +194,13 @@ def test_closed_outputs_lose_no_other(closed: str, options: list[str], sounds: l
 def test_a_dash_as_output_is_standard_output(sounds: list[Path], tmp_path: Path, capsys: Capture) -> None:
     assert main(["--output", "-", "--format", "json", str(sounds[0])]) == 0
     assert json.loads(capsys.readouterr().out)["path"] == str(sounds[0])
+
+
+def test_wildcards_that_a_shell_leaves_stand_for_files(tmp_path: Path) -> None:
+    for name in ("b.wav", "a.wav", "[c].wav", "c.mp3"):
+        (tmp_path / name).touch()
+    found = expanded([f"{tmp_path}/?.wav", "d.wav", f"{tmp_path}/*.ogg", f"{tmp_path}/[c]*"])
+    assert [name.removeprefix(f"{tmp_path}/") for name in found] == ["a.wav", "b.wav", "d.wav", "*.ogg", "[c].wav"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

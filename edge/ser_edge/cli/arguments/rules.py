@@ -31,6 +31,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         for name in _REPLACED:
             if getattr(here, name) != command.get_default(name):
                 setattr(options, name, getattr(here, name))
+    if os.name == "nt":  # its shells leave wildcards to the programs
+        options.paths = expanded(options.paths)
     if options.output == STDIN:
         options.output = None  # standard output
     if options.serve is not None:
@@ -81,6 +83,15 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if options.cluster is not None and options.jobs is not None:
         command.error("--jobs is for this machine; leave it out with --cluster")
     return options
+
+
+def expanded(paths: Sequence[str]) -> list[str]:
+    """The files that paths with * and ? stand for, as a shell gives them; one that stands for none stays as it is."""
+    from glob import glob
+
+    wild = [path for path in paths if {"*", "?"} & set(path)]
+    found = {path: sorted(glob(path.replace("[", "[[]"))) for path in wild}
+    return [file for path in paths for file in found.get(path) or [path]]
 
 
 def _check_served(command: ArgumentParser, options: argparse.Namespace) -> None:
