@@ -96,7 +96,7 @@ def test_a_pause_in_a_pipe_that_does_not_block_is_not_its_end(talk: Path) -> Non
     os.set_blocking(receiver, False)  # as some programs leave what they hand on
     with subprocess.Popen([*COMMAND, "--format", "json", "-"], stdin=receiver, stdout=subprocess.PIPE) as process:
         os.close(receiver)
-        with open(sender, "wb") as pipe:
+        with os.fdopen(sender, "wb") as pipe:
             pipe.write(samples[:cut])
             pipe.flush()
             first = process.stdout.readline()
