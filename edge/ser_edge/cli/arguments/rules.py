@@ -90,7 +90,7 @@ def expanded(paths: Sequence[str]) -> list[str]:
     from glob import glob
 
     wild = [path for path in paths if {"*", "?"} & set(path)]
-    found = {path: sorted(glob(path.replace("[", "[[]"))) for path in wild}  # noqa: PTH207: Path.glob takes no absolute one
+    found = {path: sorted(glob(path.replace("[", "[[]"))) for path in wild}  # noqa: PTH207
     return [file for path in paths for file in found.get(path) or [path]]
 
 
