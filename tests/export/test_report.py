@@ -35,6 +35,13 @@ def test_the_table_has_a_row_a_result_and_names_the_protocol() -> None:
     assert lines[-1] == "Accuracy by protocol `speaker`, 300 test utterances, 1 seed."
 
 
+def test_without_the_float32_onnx_file_cpu_time_is_compared_with_keras_alone() -> None:
+    alone = replace(WRITTEN, format="tflite", relative_cpu=None)
+    assert " | 37.0 (36.9) |  | 1/59 | ONNX Runtime |" in markdown([alone])
+    assert draw_figure([alone]).get_suptitle() == "Exported files"
+    assert "float32 ONNX" in draw_figure([WRITTEN]).get_suptitle()
+
+
 def test_scores_of_training_speakers_are_marked() -> None:
     last = markdown([replace(WRITTEN, protocol="")]).splitlines()[-1]
     assert last == "Accuracy of 300 utterances of the training set, so it says nothing about new speakers."
@@ -78,6 +85,15 @@ def test_no_texts_of_the_plot_overlap_or_leave_it(results: list[ExportResult]) -
     assert [t.get_text() for t, box in boxes.items() if box.x0 < whole.x0 or box.x1 > whole.x1] == []
     made = [result for result in results if result.bytes is not None]
     assert sum("KiB" in text.get_text() and text.get_text() != "file, KiB" for text in texts) == len(made)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["--format=tflite"], ["--format=onnx", "--precision=int8"]])
+def test_no_other_file_stands_in_for_the_float32_onnx_one(arguments: list[str], run: Run, tmp_path: Path) -> None:
+    assert main([str(run.path), *arguments, f"--out={tmp_path}", f"--report={tmp_path}"]) == 0
+    (row,) = json.loads((tmp_path / "results.json").read_text())
+    assert row["relative_cpu"] is None
+    assert row["relative_cpu_keras"] < 1
 
 
 @pytest.mark.slow
