@@ -103,6 +103,7 @@ def test_the_command_reports_every_combination(run: Run, tmp_path: Path, capsys:
     shown = capsys.readouterr()
     assert code == 0
     assert shown.out.endswith((tmp_path / "results.md").read_text())
+    assert {(row["corpus"], row["labels"]) for row in rows.values()} == {("tones", 3)}
     assert rows["float32"]["runtimes"] == ["ONNX Runtime"]
     assert rows["float32"]["wa_keras"] == rows["float32"]["wa"]
     assert rows["float32"]["relative_cpu"] == 1

@@ -143,7 +143,8 @@ def _export_run(run: "Run", options: argparse.Namespace) -> tuple[int, list["Exp
         for target, (to_onnx, to_keras) in measured.items():
             index = written[target]
             results[index] = replace(results[index], relative_cpu=to_onnx, relative_cpu_keras=to_keras)
-    return exit_code, results
+    corpus, labels = run.metadata.corpus, len(run.metadata.labels)
+    return exit_code, [replace(result, corpus=corpus, labels=labels) for result in results]
 
 
 def _report_error(error: SerEdgeError) -> int:

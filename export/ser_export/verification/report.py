@@ -53,6 +53,8 @@ class ExportResult:
     relative_cpu_keras: float | None = None  # the same; `keras.Model.predict` is 1
     operators: dict[str, int] | None = None  # names and versions
     runtimes: tuple[str, ...] = ()  # that support these operators
+    corpus: str = ""  # `ModelMetadata.corpus`
+    labels: int = 0  # how many the network has
 
     @classmethod
     def verified(
