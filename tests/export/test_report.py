@@ -35,6 +35,13 @@ def test_the_table_has_a_row_a_result_and_names_the_protocol() -> None:
     assert lines[-1] == "Accuracy by protocol `speaker`, 300 test utterances, 1 seed."
 
 
+def test_without_the_float32_onnx_file_cpu_time_is_compared_with_keras_alone() -> None:
+    alone = replace(WRITTEN, format="tflite", relative_cpu=None)
+    assert " | 37.0 (36.9) |  | 1/59 | ONNX Runtime |" in markdown([alone])
+    assert draw_figure([alone]).get_suptitle() == "Exported files"
+    assert "float32 ONNX" in draw_figure([WRITTEN]).get_suptitle()
+
+
 def test_scores_of_training_speakers_are_marked() -> None:
     last = markdown([replace(WRITTEN, protocol="")]).splitlines()[-1]
     assert last == "Accuracy of 300 utterances of the training set, so it says nothing about new speakers."
@@ -81,12 +88,22 @@ def test_no_texts_of_the_plot_overlap_or_leave_it(results: list[ExportResult]) -
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["--format=tflite"], ["--format=onnx", "--precision=int8"]])
+def test_no_other_file_stands_in_for_the_float32_onnx_one(arguments: list[str], run: Run, tmp_path: Path) -> None:
+    assert main([str(run.path), *arguments, f"--out={tmp_path}", f"--report={tmp_path}"]) == 0
+    (row,) = json.loads((tmp_path / "results.json").read_text())
+    assert row["relative_cpu"] is None
+    assert row["relative_cpu_keras"] < 1
+
+
+@pytest.mark.slow
 def test_the_command_reports_every_combination(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main([str(run.path), "--precision=all", "--format=onnx", f"--out={tmp_path}", f"--report={tmp_path}"])
     rows = {row["precision"]: row for row in json.loads((tmp_path / "results.json").read_text())}
     shown = capsys.readouterr()
     assert code == 0
     assert shown.out.endswith((tmp_path / "results.md").read_text())
+    assert {(row["corpus"], row["labels"]) for row in rows.values()} == {("tones", 3)}
     assert rows["float32"]["runtimes"] == ["ONNX Runtime"]
     assert rows["float32"]["wa_keras"] == rows["float32"]["wa"]
     assert rows["float32"]["relative_cpu"] == 1

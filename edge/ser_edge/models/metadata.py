@@ -101,6 +101,11 @@ class ModelMetadata:
         if self.normalization and len(self.normalization.mean) != self.features.coefficients:
             raise ValueError("normalization and features differ in the number of coefficients")
 
+    @property
+    def corpus(self) -> str:
+        """Title of the corpus that it was trained for, the first of several; "" if that isn't recorded."""
+        return str(self.training.get("data", "")).partition(",")[0]
+
     def inputs(self, features: Features) -> Features:
         """The network's input, (..., coefficients) in and out; see `Normalization.apply`."""
         if self.normalization is None:

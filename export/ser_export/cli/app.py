@@ -118,7 +118,7 @@ def _export_run(run: "Run", options: argparse.Namespace) -> tuple[int, list["Exp
         problem = f"{run.path}: the name of a model has {MAX_LABEL} characters at most; give a --name"
         return _report_error(ExportError(problem, code="model-metadata")), []
     run = replace(run, metadata=replace(run.metadata, name=name))
-    exit_code, results, written = 0, [], {}
+    exit_code, results, written, float32_onnx = 0, [], {}, None
     for precision, suffix in product(precisions, FORMATS[options.format]):
         plain_name = precision == "float32" or (options.name and len(precisions) == 1)
         target = options.out / f"{name}{'' if plain_name else f'-{precision}'}{suffix}"
@@ -135,13 +135,17 @@ def _export_run(run: "Run", options: argparse.Namespace) -> tuple[int, list["Exp
         if options.waveform and suffix == ".onnx":
             exit_code = _waveform(target, target.with_name(target.stem + WAVEFORM_SUFFIX), run) or exit_code
         written[target] = len(results)
+        if (precision, suffix) == ("float32", ".onnx"):
+            float32_onnx = target
         results.append(ExportResult.verified(network, target, precision, protocol, report))
     if options.report and written:
         print(f"{name}: measuring CPU time ...", file=sys.stderr)
-        for target, (to_onnx, to_keras) in relative_cpu(list(written), run.model, run.features).items():
+        measured = relative_cpu(list(written), float32_onnx, run.model, run.features)
+        for target, (to_onnx, to_keras) in measured.items():
             index = written[target]
             results[index] = replace(results[index], relative_cpu=to_onnx, relative_cpu_keras=to_keras)
-    return exit_code, results
+    corpus, labels = run.metadata.corpus, len(run.metadata.labels)
+    return exit_code, [replace(result, corpus=corpus, labels=labels) for result in results]
 
 
 def _report_error(error: SerEdgeError) -> int:

@@ -49,10 +49,12 @@ class ExportResult:
     uar_keras: float | None = None
     f1: float | None = None
     f1_keras: float | None = None
-    relative_cpu: float | None = None  # CPU time of an inference; the network's first file (float32 ONNX) is 1
+    relative_cpu: float | None = None  # CPU time of an inference; the network's float32 ONNX file, if made, is 1
     relative_cpu_keras: float | None = None  # the same; `keras.Model.predict` is 1
     operators: dict[str, int] | None = None  # names and versions
     runtimes: tuple[str, ...] = ()  # that support these operators
+    corpus: str = ""  # `ModelMetadata.corpus`
+    labels: int = 0  # how many the network has
 
     @classmethod
     def verified(
@@ -67,17 +69,18 @@ class ExportResult:
 
 
 def relative_cpu(
-    files: Sequence[Path], model: keras.Model, features: npt.NDArray[np.float32]
-) -> dict[Path, tuple[float, float]]:
+    files: Sequence[Path], reference: Path | None, model: keras.Model, features: npt.NDArray[np.float32]
+) -> dict[Path, tuple[float | None, float]]:
     """CPU time of an inference of one utterance, measured in turn in this process.
 
     Args:
-        files: of one network, the first its float32 ONNX file.
+        files: of one network.
+        reference: the one of these that is its float32 ONNX file; None if it wasn't made.
         model: the network in Keras.
         features: (n, frames, coefficients), not normalised.
 
     Returns:
-        For each file: (times the first one's, times `keras.Model.predict`'s).
+        For each file: (times the reference's, times `keras.Model.predict`'s); None without a reference.
     """
     opened = {path: open_model(path) for path in files}
     seconds: dict[Path | None, list[float]] = {path: [] for path in (*files, None)}
@@ -95,7 +98,10 @@ def relative_cpu(
             infer(items[row : row + 1])
             seconds[path].append(time.process_time() - started)
     medians = {path: median(values[_WARM_UP:]) for path, values in seconds.items()}
-    return {path: (medians[path] / medians[files[0]], medians[path] / medians[None]) for path in files}
+    return {
+        path: (medians[path] / medians[reference] if reference else None, medians[path] / medians[None])
+        for path in files
+    }
 
 
 def write_report(results: Sequence[ExportResult], folder: Path) -> None:
@@ -114,12 +120,13 @@ def markdown(results: Sequence[ExportResult]) -> str:
         if c.bytes is None:
             lines.append(f"{start}- | {c.status} |{' |' * (_COLUMNS - 5)}")
             continue
-        cpu = " | " if c.relative_cpu is None else f"{c.relative_cpu:.2f} | 1/{1 / (c.relative_cpu_keras or 1):.0f}"
+        cpu = "" if c.relative_cpu is None else f"{c.relative_cpu:.2f}"
+        cpu_keras = "" if c.relative_cpu_keras is None else f"1/{1 / c.relative_cpu_keras:.0f}"
         pairs = ((c.wa, c.wa_keras), (c.uar, c.uar_keras), (c.f1, c.f1_keras))
         percent = [f"{file:.1f} ({of_keras:.1f})" for file, of_keras in pairs]
         lines.append(
             f"{start}{c.bytes / 1024:.0f} | {c.max_difference:.1e} | {c.labels_changed} of {c.inputs} | "
-            f"{' | '.join(percent)} | {cpu} | {', '.join(c.runtimes)} |"
+            f"{' | '.join(percent)} | {cpu} | {cpu_keras} | {', '.join(c.runtimes)} |"
         )
     measured = {(c.protocol, c.utterances) for c in results if c.bytes is not None}
     notes = "; ".join(
@@ -172,5 +179,6 @@ def draw_figure(results: Sequence[ExportResult]) -> Figure:
     ]
     handles.append(Line2D([], [], color="gray", lw=0.8, ls=":", label="Keras"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
-    figure.suptitle("Exported files; CPU time as a multiple of the network's float32 ONNX file")
+    compared = any(result.relative_cpu for result in made)
+    figure.suptitle("Exported files" + "; CPU time as a multiple of the network's float32 ONNX file" * compared)
     return figure

@@ -17,6 +17,7 @@ from ser_train.cli.app import main, parse
 from ser_train.data.splits import PROTOCOLS
 from ser_train.networks.zoo import NETWORKS
 from ser_train.runs.run_directory import RunDirectory
+from ser_train.runs.settings import Settings
 from tests import messages
 from tests.conftest import make_corpus
 
@@ -81,6 +82,38 @@ def test_names_of_0_1_still_work() -> None:
     ):
         assert parse([old, *arguments]).run is parse([new, *arguments]).run
     assert parse(["--data", "ravdess", "--fold", "1"]).run is parse([]).run is train.run
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "values"),
+    [
+        ("train", "arch", ["gru", "crnn", "rnn"]),
+        ("train", "protocol", ["speaker", "all", "inner"]),
+        ("train", "seed", [1, 2, 3]),
+        ("train", "set", ["mixup=0.2", "units=8", "dense=4"]),
+        ("train", "teachers", ["a", "b", "c"]),
+        ("train", "data", [Path("a"), Path("b"), Path("c")]),
+        ("evaluate run", "page", [Path("a"), Path("b"), Path("c")]),
+        ("cross-corpus run", "data", [Path("a"), Path("b"), Path("c")]),
+    ],
+)
+def test_an_option_of_many_values_may_be_repeated(command: str, option: str, values: list[object]) -> None:
+    given = [word for value in values for word in (f"--{option}", str(value))]
+    assert getattr(parse([*command.split(), *given]), option) == values
+    if option != "data":
+        first, *rest = map(str, values)
+        assert getattr(parse([*command.split(), f"--{option}", first, f"--{option}", *rest]), option) == values
+
+
+def test_what_is_given_twice_is_trained_once_and_the_last_value_of_a_setting_counts(
+    small_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Settings] = []
+    monkeypatch.setattr("ser_train.cli.jobs.train_locally", lambda trainings, *_: asked.extend(trainings) or [])
+    many = ["--arch", "crnn", "--arch", "crnn", "--seed", "1", "2", "--seed", "1", "--protocol", "utterance"]
+    changes = ["--set", "epochs=3", "units=8", "--set", "epochs=4"]
+    assert main(["--data", str(small_corpus), *many, *changes, "--out", str(tmp_path)]) == 0
+    assert [settings.name for settings in asked] == [f"crnn-utterance-seed{n}-epochs=4-units=8" for n in (1, 2)]
 
 
 HEAVY = (

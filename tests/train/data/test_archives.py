@@ -85,6 +85,22 @@ def test_an_interrupted_unpacking_leaves_nothing(
     assert len(read_corpus(unpack(archive), jobs=1)) == 16
 
 
+def test_a_zip_that_another_process_has_unpacked_meanwhile_is_taken(
+    own_cache: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract, others = zipfile.ZipFile.extract, []
+
+    def while_another_does(self: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> str:
+        if not others:
+            monkeypatch.setattr(zipfile.ZipFile, "extract", extract)
+            others.append(unpack(archive))
+        return extract(self, member, path)
+
+    monkeypatch.setattr(zipfile.ZipFile, "extract", while_another_does)
+    assert [unpack(archive)] == others == list(own_cache.iterdir())
+    assert len(read_corpus(others[0], jobs=1)) == 16
+
+
 PLACEHOLDERS = {
     "empty": b"",
     "pointer": b"version https://git-lfs.github.com/spec/v1\nsize 1\n",

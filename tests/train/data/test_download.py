@@ -1,7 +1,11 @@
 """Downloads from a server of our own that cuts, refuses and restarts; and zips whole and broken."""
 
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,7 @@ import pytest
 import requests
 
 import ser_train.data.download
+from ser_train.data.atomic import one_at_a_time
 from ser_train.data.corpus_loader import CorpusError, read_corpus
 from ser_train.data.download import Archive, download, locate
 from tests import messages
@@ -56,6 +61,63 @@ def test_what_an_earlier_command_downloaded_is_not_downloaded_again(mirror: Mirr
     (tmp_path / "deep" / "speech.zip.part").write_bytes(CONTENT[:1000])
     assert fetch(mirror, tmp_path).read_bytes() == CONTENT
     assert mirror.asked == ["bytes=1000-"]
+
+
+def waiting(capsys: pytest.CaptureFixture[str]) -> str:
+    """Waits until standard error says something, and returns it."""
+    return next(said for _ in iter(lambda: time.sleep(0.01), "") if (said := capsys.readouterr().err))
+
+
+def test_what_another_process_downloads_is_waited_for(
+    mirror: Mirror, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "deep" / "speech.zip"
+    target.parent.mkdir()
+    with ThreadPoolExecutor() as threads:
+        with one_at_a_time(target):
+            fetched = threads.submit(fetch, mirror, tmp_path)
+            assert waiting(capsys) == f"ser-train: another process is making {target}; waiting for it\n"
+            target.write_bytes(CONTENT)
+        assert fetched.result() == target
+    assert mirror.asked == []
+    assert names(tmp_path) == ["deep/speech.zip"]
+
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from ser_train.data.atomic import one_at_a_time
+with one_at_a_time(Path(sys.argv[1])):
+    print(flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_download_whose_process_is_killed_is_gone_on_with(
+    mirror: Mirror, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "deep" / "speech.zip"
+    target.parent.mkdir()
+    target.with_name("speech.zip.part").write_bytes(CONTENT[:1000])
+    command = [sys.executable, "-c", HOLDS, target]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other, ThreadPoolExecutor() as threads:
+        other.stdout.readline()
+        fetched = threads.submit(fetch, mirror, tmp_path)
+        waiting(capsys)
+        assert mirror.asked == []
+        other.kill()
+        assert fetched.result().read_bytes() == CONTENT
+    assert mirror.asked == ["bytes=1000-"]
+    assert names(tmp_path) == ["deep/speech.zip"]
+
+
+def test_many_at_once_download_a_file_once(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.cuts = [CHUNK, 0]  # then it is asked again, after a pause
+    with ThreadPoolExecutor(8) as threads:
+        fetched = list(threads.map(fetch, [mirror] * 8, [tmp_path] * 8))
+    assert {file.read_bytes() for file in fetched} == {CONTENT}
+    assert mirror.asked == [None, f"bytes={CHUNK}-", f"bytes={CHUNK}-"]
+    assert names(tmp_path) == ["deep/speech.zip"]
 
 
 def test_a_part_that_lacks_nothing_is_only_checked(mirror: Mirror, tmp_path: Path) -> None:

@@ -24,5 +24,6 @@ def ten_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in (0, 7):
         for fold in range(5):
             settings = Settings("gru", "speaker", fold, seed)
-            add_the_rest(make_run(folder, settings, wrong=15 * (fold == seed), temperature=2.0, threshold=0.5))
+            described = {"temperature": 2.0, "threshold": 0.5, "training": {"data": "RAVDESS speech, CC BY-NC-SA 4.0"}}
+            add_the_rest(make_run(folder, settings, wrong=15 * (fold == seed), **described))
     return folder

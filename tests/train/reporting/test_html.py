@@ -21,12 +21,14 @@ from ser_train.runs.settings import Settings
 from tests import messages
 from tests.train.reporting.fake_runs import make_run
 
+RAVDESS = {"corpus": "RAVDESS speech", "labels": 8}
 FIGURE = {"mean": 40.0, "std": 0.0, "low": 38.0, "high": 42.0}
-RESULT = {"bytes": 2048, "parameters": 1, "folds": 5, "seeds": 2} | dict.fromkeys(("wa", "uar", "f1", "ece"), FIGURE)
+SCORES = dict.fromkeys(("wa", "uar", "f1", "ece"), FIGURE)
+RESULT = {"bytes": 2048, "parameters": 1, "folds": 5, "seeds": 2} | RAVDESS | SCORES
 PROVEN = {
     "network": "gru", "format": "onnx", "precision": "int8", "status": "proven", "bytes": 4096, "inputs": 605,
     "max_difference": 0.004, "labels_changed": 3, "utterances": 300, "uar": 38.4, "uar_keras": 38.5,
-    "relative_cpu": 0.5, "relative_cpu_keras": 0.02,
+    "relative_cpu": 0.5, "relative_cpu_keras": 0.02, **RAVDESS,
 }  # fmt: skip
 
 
@@ -193,6 +195,34 @@ def test_a_bare_run_has_a_page_without_what_was_not_measured(
     assert reader.headings == ["Emotions", "Speakers", "Confidence", "Origin"]
     assert "a&b" in reader.words
     assert not any("±" in word for word in reader.words)  # one seed has no spread
+
+
+@pytest.mark.parametrize(
+    ("data", "kept"),
+    [("RAVDESS speech, CC BY-NC-SA 4.0", True), ("own recordings, on their owner's terms; RAVDESS speech, x", False)],
+)
+def test_figures_of_other_corpora_are_left_out(
+    data: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a checkout, where the project's own tables are."""
+    monkeypatch.chdir(Path(__file__).parents[3])
+    run = make_run(tmp_path, Settings("crnn", "speaker"), training={"data": data})
+    assert main(["report", str(run.path), "--out", str(tmp_path / "page.html")]) == 0
+    reader = Reader(tmp_path / "page.html")
+    assert ("All networks" in reader.headings) == kept
+    assert ("tflite int8" in reader.words) == kept
+    assert any(word.startswith("Verified against Keras") for word in reader.words) == kept
+
+
+def test_figures_of_other_labels_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    row = {"network": "gru", "protocol": "speaker", "format": "keras", "precision": "float32"} | RESULT
+    (tmp_path / "results.json").write_text(json.dumps([row, row | {"network": "lstm", "labels": 4}]), "utf-8")
+    run = make_run(tmp_path, Settings("gru", "speaker"), training={"data": "RAVDESS speech, x"})
+    assert main(["report", str(run.path), "--results", "results.json", "--out", "page.html"]) == 0
+    words = Reader(tmp_path / "page.html").words
+    assert "All networks" in words
+    assert "lstm" not in words
 
 
 def test_the_command_prints_an_error_and_exits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

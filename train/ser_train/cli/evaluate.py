@@ -20,7 +20,15 @@ def add_parser(commands: Commands) -> None:
     add("runs", nargs="+", type=Path, metavar="RUN", help="finished run directories")
     add("--update-runs", action="store_true", help="write temperature, threshold and pooled accuracy into the runs")
     add("--out", type=Path, metavar="FILE", help="write the rows there, as JSON; those of other networks stay")
-    add("--page", nargs="+", type=Path, default=[], metavar="FILE", help="put tables into pages, between their markers")
+    add(
+        "--page",
+        nargs="+",
+        action="extend",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="put tables into pages, between their markers",
+    )
     add("--exported", type=Path, metavar="DIR", help="evaluate the model files ser-export made there as well")
     parser.set_defaults(run=run, usage_error=parser.error)
 

@@ -82,9 +82,19 @@ def add_parser(commands: Commands) -> None:
     )
     add("--mirror", metavar="URL", help="download the zip from here instead of Zenodo")
     add(
-        "--arch", nargs="+", choices=NETWORKS, help="networks (default: the notebook's; for your own data, whisper-gru)"
+        "--arch",
+        nargs="+",
+        action="extend",
+        choices=NETWORKS,
+        help="networks (default: the notebook's; for your own data, whisper-gru)",
     )
-    add("--protocol", nargs="+", choices=PROTOCOLS, help="default: notebook; for your own data, speaker")
+    add(
+        "--protocol",
+        nargs="+",
+        action="extend",
+        choices=PROTOCOLS,
+        help="default: notebook; for your own data, speaker",
+    )
     add(
         "--init",
         default="",
@@ -101,12 +111,20 @@ def add_parser(commands: Commands) -> None:
     )
     folds = ("all", *map(str, range(FOLDS)))
     add("--fold", default="all", choices=folds, metavar="K|all", help="a fold of the speaker protocol (default: all)")
-    add("--seed", nargs="+", type=at_least(0), default=[0], metavar="N", help="one training each (default: 0)")
+    add("--seed", nargs="+", action="extend", type=at_least(0), metavar="N", help="one training each (default: 0)")
     add("--epochs", type=at_least(1), metavar="N", help="at most this many (default: the network's own)")
-    add("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change the recipe, like mixup=0.2; names the run")
+    add(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change the recipe, like mixup=0.2; names the run; of two values for a name the last counts",
+    )
     add(
         "--teachers",
         nargs="+",
+        action="extend",
         default=[],
         metavar="NETWORK|NAME",
         help="distil from finished runs in RUNS: a network's own of the same protocol and fold (seed 0), like "
@@ -130,12 +148,14 @@ def run(options: argparse.Namespace) -> int:
     from ser_edge.recognition.batch.dask_backend import cluster_client
     from ser_train.data.custom.custom_corpus import is_custom
     from ser_train.data.download import locate
-    from ser_train.networks.config import with_changes
+    from ser_train.networks.config import last_of_each, with_changes
     from ser_train.networks.zoo import NETWORKS
 
     custom = any(is_custom(locate(path)) for path in options.data or [])
     options.arch = options.arch or ([_network_of(options.init, options.fold)] if custom else NOTEBOOK)
     options.protocol = options.protocol or ["speaker" if custom else "notebook"]
+    options.seed = options.seed or [0]
+    options.set = last_of_each(options.set)
     for network in options.arch:
         with_changes(NETWORKS[network].recipe, options.set)  # raises on unknown settings
     with cluster_client(options.cluster) if options.cluster else nullcontext() as client:
@@ -175,7 +195,7 @@ def _train(options: argparse.Namespace, client: "Client | None") -> int:
         Settings(
             network, protocol, fold, seed, options.epochs, changes, teachers, init=options.init, encoder=options.encoder
         )
-        for protocol, network, seed in product(options.protocol, options.arch, options.seed)
+        for protocol, network, seed in product(*map(dict.fromkeys, (options.protocol, options.arch, options.seed)))
         for fold in range(PROTOCOLS[protocol].folds)
         if options.fold in ("all", str(fold)) or PROTOCOLS[protocol].folds == 1
     ]

@@ -1,6 +1,7 @@
 """Provides the corpus as a folder: unpacks a zip, or downloads RAVDESS speech from Zenodo into the user's cache, once.
 
 Downloads resume, are checked by their digest, and get their final name when complete; so does the unpacked folder.
+Processes that want the same file download it once: the others wait.
 """
 
 import errno
@@ -21,6 +22,7 @@ from tqdm import tqdm
 
 from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.errors.placeholder_files import START, describe_placeholder
+from ser_train.data.atomic import one_at_a_time
 from ser_train.data.audio_files import is_junk
 from ser_train.data.custom.label_tables import is_table
 from ser_train.data.utterance import CorpusError
@@ -105,6 +107,20 @@ def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
+    try:
+        with one_at_a_time(target):
+            if not target.exists():  # else somebody else has just downloaded it
+                _fetch(archive, part, target, pause)
+    except OSError as e:
+        if e.errno == errno.ENOSPC:
+            message = f"{part}: the disk is full; free some space and run the command again to go on"
+            raise CorpusError(message, code="cache-unwritable") from e
+        raise CorpusError(f"{part}: can't be written ({e.strerror})", code="cache-unwritable") from e
+    return target
+
+
+def _fetch(archive: Archive, part: Path, target: Path, pause: float) -> None:
+    """Downloads `part`, or its rest, and gives it its final name; other errors than `download`'s are OSErrors."""
     print(
         f"ser-train: downloading {archive.title} from {archive.url} to {target}; if you have it: {archive.alternative}",
         file=sys.stderr,
@@ -136,17 +152,11 @@ def download(archive: Archive, target: Path, pause: float = 1.0) -> Path:
             wait = pause * 2**failures
             print(f"ser-train: {_cause(e)}; trying again in {wait:g} s", file=sys.stderr, flush=True)
             time.sleep(wait)
-        except OSError as e:
-            if e.errno == errno.ENOSPC:
-                message = f"{part}: the disk is full; free some space and run the command again to go on"
-                raise CorpusError(message, code="cache-unwritable") from e
-            raise CorpusError(f"{part}: can't be written ({e.strerror})", code="cache-unwritable") from e
     if _digest(part, archive.algorithm) != archive.digest:
         part.unlink()
         message = f"{archive.url}: not the file it should be ({archive.algorithm} isn't {archive.digest})"
         raise CorpusError(f"{message}; it was deleted, run the command again", code=_CODE)
     part.replace(target)
-    return target
 
 
 def unpack(archive: Path) -> Path:
@@ -171,6 +181,8 @@ def unpack(archive: Path) -> Path:
             code="archive-damaged",
         ) from e
     except OSError as e:
+        if folder.is_dir():  # another process was faster
+            return folder
         message = f"{folder}: can't be written ({e.strerror}); free some space, or set SER_EDGE_CACHE"
         raise CorpusError(message, code="cache-unwritable") from e
     finally:

@@ -135,7 +135,7 @@ def _row(
     return {
         "network": group.label,
         "protocol": group.protocol,
-        "corpus": first.metadata.training.get("data", "").partition(",")[0],
+        "corpus": first.metadata.corpus,
         "labels": len(first.metadata.labels),
         "format": suffix,
         "precision": precision,

@@ -239,6 +239,15 @@ def with_changes(recipe: Recipe, changes: Iterable[str]) -> Recipe:
         raise SerEdgeError(f"--set {' '.join(changes)}: {e}", code=_CODE) from e
 
 
+def last_of_each(changes: Iterable[str]) -> list[str]:
+    """The changes without those that a later one of the same setting replaces, which would name the run as well.
+
+    >>> last_of_each(["epochs=3", "units=8", "epochs=4"])
+    ['epochs=4', 'units=8']
+    """
+    return list({change.partition("=")[0]: change for change in changes}.values())
+
+
 def fingerprint(features: FeatureConfig, recipe: Recipe) -> str:
     """Digest of every setting of a training; runs of another fingerprint are trained again."""
     text = re.sub(r"\w+(?=[=(])", lambda name: _FORMER_NAMES.get(name[0], name[0]), f"{features} {recipe}")

@@ -14,6 +14,9 @@ from ser_edge.errors import SerEdgeError
 from ser_edge.models.loader import open_model
 from ser_edge.models.metadata import KEY
 from ser_edge.models.network import Model
+from ser_export.to_onnx.graph import build_graph
+from ser_export.to_onnx.quantization.integer_products import has_integer_products
+from ser_export.to_onnx.quantization.quantize import ONNX_PRECISIONS
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.networks.zoo import NETWORKS
 from ser_train.training.transfer.warm_start import WarmStart, find_warm_start
@@ -89,6 +92,23 @@ def test_any_onnx_file_of_ser_export_is_one_and_the_bundled_one_is_found_by_its_
     assert by_path == replace(bundled, name=str(served.path))
     assert by_path.digest == bundled.digest == find_warm_start("small", 0).digest
     assert bundled.metadata == served.metadata
+
+
+@pytest.mark.parametrize("dense", [192, 256])  # scales of fewer than 256 columns stay float32
+def test_matrices_that_int8_files_multiply_in_integers_are_read(
+    dense: int, bundled: WarmStart, inputs: np.ndarray, tmp_path: Path
+) -> None:
+    trained, model, file = new(dense=dense), new(dense=dense), tmp_path / "large.onnx"
+    exported = ONNX_PRECISIONS["int8"](build_graph(trained))
+    assert has_integer_products(exported)
+    onnx.helper.set_model_props(exported, {KEY: bundled.metadata.to_json()})
+    onnx.save_model(exported, file)
+    model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
+    find_warm_start(str(file), 0).initialize(model, EMOTIONS, [inputs])
+    for known, read_back in zip(trained.weights, model.weights, strict=True):
+        if known.path.endswith("kernel"):
+            rounding = np.abs(known.numpy()).max() / 120
+            np.testing.assert_allclose(read_back.numpy(), known.numpy(), atol=rounding, err_msg=known.path)
 
 
 def test_other_sizes_are_refused(bundled: WarmStart, inputs: np.ndarray) -> None:

@@ -36,9 +36,10 @@ PROTOCOL_MEANINGS = {
     "all": "No test: every speaker was trained on, so these figures mean nothing.",
 }
 COLUMNS = {  # that a table must have, by the command option that names its file
-    "results": ("network", "protocol", "format", "precision", "bytes", "wa", "uar", "f1"),
+    "results": ("network", "protocol", "corpus", "labels", "format", "precision", "bytes", "wa", "uar", "f1"),
     "exported": (
-        *("network", "format", "precision", "status", "bytes", "max_difference", "labels_changed", "inputs"),
+        *("network", "corpus", "labels", "format", "precision", "status", "bytes"),
+        *("max_difference", "labels_changed", "inputs"),
         *("utterances", "uar", "uar_keras", "relative_cpu", "relative_cpu_keras"),
     ),
     "benchmarks": ("what", "theirs", "ours", "ratio"),
@@ -99,13 +100,14 @@ def write_page(summary: ResultSummary, tables: ProjectTables, page: Path) -> Non
 
 def _context(summary: ResultSummary, tables: ProjectTables) -> dict[str, Any]:
     settings = summary.settings
-    exported = [row for row in tables.exported if row["network"] == settings.network]
+    results, exported = (_comparable(rows, summary) for rows in (tables.results, tables.exported))
+    exported = [row for row in exported if row["network"] == settings.network]
     verified = [row for row in exported if row["bytes"] is not None]
-    files = [r for r in tables.results if (r["network"], r["protocol"]) == (settings.label, settings.protocol)]
+    files = [r for r in results if (r["network"], r["protocol"]) == (settings.label, settings.protocol)]
     if all(row["format"] == "keras" for row in files):
         files = []
     wrong = mistakes(summary.calibrated_answers, summary.labels)
-    heads, networks = _networks(tables.results)
+    heads, networks = _networks(results)
     robustness = summary.robustness
     return {
         "summary": summary,
@@ -138,6 +140,12 @@ def _context(summary: ResultSummary, tables: ProjectTables) -> dict[str, Any]:
         "benchmarks": tables.benchmarks,
         "provenance": _provenance(summary),
     }
+
+
+def _comparable(rows: Sequence[Row], summary: ResultSummary) -> list[Row]:
+    """Those of networks of the same corpus and as many labels; in a checkout the project's own are there as well."""
+    corpus, labels = summary.runs[0].metadata.corpus, len(summary.labels)
+    return [row for row in rows if (row["corpus"], row["labels"]) == (corpus, labels)]
 
 
 def _title(summary: ResultSummary) -> str:

@@ -166,6 +166,9 @@ def _read_onnx_weights(file: Path) -> list[Array]:
         if weight in _WEIGHTS and form != ["scale"]:
             scale = stored[f"{layer}/{weight}/scale"] if form == ["int8"] else np.float32(1)
             parts[layer][weight] = array.astype(np.float32) * scale.astype(np.float32)
+        elif weight == "product" and form == ["matrix"]:  # of integers, stored last; the layer's bias holds its place
+            scale = next(stored[key] for key in (f"{name}_scales", f"{name}_scales/float16") if key in stored)
+            parts[layer]["kernel"] = array.astype(np.float32) * scale.astype(np.float32)
     return [array for layer in parts.values() for array in _keras_weights(layer)]
 
 
