@@ -57,7 +57,7 @@ exit codes:
   0  everything was classified       3  no usable microphone
   1  some files could not be         4  the model, or the runtime it needs, can't be used
      classified; the others were
-  2  wrong command line            130  stopped by Ctrl-C
+  2  wrong command line            130  stopped by Ctrl-C; 143 by SIGTERM
 
 About accuracy: a confidence is the model's own estimate. How often the model is right on speakers that it was not
 trained on is printed after the predictions in text format, and by --describe; it is far from always. The bundled models
