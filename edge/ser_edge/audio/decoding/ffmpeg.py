@@ -30,8 +30,16 @@ from ser_edge.errors.install_hints import pip_install
 
 _SILENCE = 30.0  # seconds until a program that writes nothing is taken to hang
 # Seconds of a gap in a recording's timestamps that become silence, so that times stay those of the recording. Less is
-# rounding; more is a jump, as where a broadcast's clock begins anew.
+# rounding; more is a jump, as where a broadcast's clock begins anew. Smaller gaps add up.
 _GAP = (0.1, 600.0)
+# The same for an `ffmpeg` program, whose filter would also drop sound where timestamps go back, as where two recordings
+# were joined. They are moved first: 0 is by how much, 1 the end of the frame before, 2 the moved timestamp.
+_MOVED = (
+    "st(0,ld(0)+max(0,ld(1)-PTS-ld(0)))*0"
+    f"+if(gt(PTS+ld(0)-ld(1),{_GAP[1]:g}/TB),st(0,ld(1)-PTS),0)*0"
+    "+st(2,PTS+ld(0))+0*st(1,ld(2)+NB_SAMPLES/SR/TB)"
+)
+_FILTER = f"asetpts='{_MOVED}',aresample=async=1:min_comp={_GAP[0]}:min_hard_comp={_GAP[0]}:first_pts=0"
 _NO_SOUND = "no sound in it, or none that can be decoded"
 # FFmpeg's names of the containers that it may read. Playlists and session descriptions aren't among them: the files and
 # addresses that they name would be opened.
@@ -94,7 +102,7 @@ def _frames(container: Any, stream: Any, job: DecodeJob) -> Iterator[int | Chann
     """All frames, at the rate and in the channels of the first, and silence for what their timestamps leave out."""
     import av
 
-    end = None if container.start_time is None else container.start_time / av.time_base  # of the frame before, in s
+    clock = _Clock(None if container.start_time is None else container.start_time / av.time_base)
     target: tuple[int, int] | None = None  # rate, channels
     kind: tuple[int, int] | None = None
     converter: SegmentConverter | None = None
@@ -115,26 +123,42 @@ def _frames(container: Any, stream: Any, job: DecodeJob) -> Iterator[int | Chann
                 if converter is not None:
                     yield from converter.finish()
                 kind, converter = now, SegmentConverter(now[0], *target)
-            for silence in _silence_between(end, frame, job):
+            gap = clock.gap_before(frame)
+            for silence in _silence(gap, *now, job.chunk_seconds):
                 yield from converter.process(silence)
-            job.seconds += frame.samples / now[0]
-            end = None if frame.time is None else frame.time + frame.samples / now[0]
+            job.seconds += gap + frame.samples / now[0]
             yield from converter.process(_samples(frame, now[1]))
     if converter is None:
         raise AudioError(f"{job.name}: {_NO_SOUND}", code="audio-unknown-format")
     yield from converter.finish()
 
 
-def _silence_between(end: float | None, frame: Any, job: DecodeJob) -> Iterator[Channels]:
-    """(samples, channels) zeros from the end of the frame before, in s, to a frame; none where these aren't known."""
-    gap = 0.0 if end is None or frame.time is None else frame.time - end
-    if not _GAP[0] < gap <= _GAP[1]:
-        return
-    job.seconds += gap
-    left, at_once = round(gap * frame.sample_rate), max(1, round(job.chunk_seconds * frame.sample_rate))
+class _Clock:
+    """Finds gaps between frames by their timestamps; `start` is the container's, in s, or None."""
+
+    def __init__(self, start: float | None):
+        self._end = start  # of the frame before
+
+    def gap_before(self, frame: Any) -> float:
+        """Seconds that are missing before the next frame."""
+        time, gap = frame.time, 0.0
+        if time is not None:
+            ahead = 0.0 if self._end is None else time - self._end
+            if _GAP[0] < ahead <= _GAP[1]:
+                gap = ahead
+            if self._end is None or not 0 <= ahead <= _GAP[0]:
+                self._end = time
+        if self._end is not None:
+            self._end += frame.samples / frame.sample_rate
+        return gap
+
+
+def _silence(seconds: float, rate: int, channels: int, at_once: float) -> Iterator[Channels]:
+    """(samples, channels) zeros, so many seconds at once."""
+    left, most = round(seconds * rate), max(1, round(at_once * rate))
     while left > 0:
-        yield np.zeros((min(left, at_once), frame.layout.nb_channels), np.float32)
-        left -= at_once
+        yield np.zeros((min(left, most), channels), np.float32)
+        left -= most
 
 
 def _samples(frame: Any, channels: int) -> Channels:
@@ -154,8 +178,7 @@ def _by_ffmpeg(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None
         command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe"]
         command += ["-format_whitelist", _WHITELIST, "-i", f"file:{place}"]
         command += ["-vn", "-sn", "-dn", "-map_metadata", "-1"]
-        command += ["-af", f"aresample=async=1:min_hard_comp={_GAP[0]}:first_pts=0"]  # silence as in `_frames`
-        command += ["-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
+        command += ["-af", _FILTER, "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
         with subprocess.Popen(
             [os.fsencode(part) if os.name == "posix" else part for part in command],
             stdin=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -119,7 +120,8 @@ def encoded() -> Callable[..., bytes]:
 def recorded() -> Callable[..., bytes]:
     """Writes what phones and browsers do, with FFmpeg: `recorded(samples, rate, "ipod", "aac")`.
 
-    With `pause=(at, seconds)` the timestamps from `at` s on are later by so much.
+    With `pause=(at, seconds)` the timestamps from `at` s on are later by so much; with `left_out` every so many-th
+    packet is missing.
     """
     av = pytest.importorskip("av")
 
@@ -130,10 +132,15 @@ def recorded() -> Callable[..., bytes]:
         codec: str,
         picture: str = "",
         pause: tuple[float, float] = (0, 0),
+        left_out: int = 0,
         **options: str,
     ) -> bytes:
+        count = itertools.count(1)
+
         def mux(packets: Any) -> None:
             for packet in packets:
+                if left_out and next(count) % left_out == 0:
+                    continue
                 if packet.pts is not None and packet.pts * packet.time_base >= pause[0]:
                     later = round(pause[1] / packet.time_base)
                     packet.pts, packet.dts = packet.pts + later, packet.dts + later

@@ -93,9 +93,24 @@ def test_a_pause_that_was_left_out_is_silence(
     assert heard(decoded.samples) == [pytest.approx((0, 1), abs=0.1), pytest.approx((8, 10), abs=0.1)]
 
 
-def test_a_jump_of_the_clock_is_no_pause(recorded: Callable[..., bytes], decode_all: Any) -> None:
-    decoded = decode_all(recorded(HUM, RATE, "matroska", "flac", pause=(1, 100_000)))
-    assert decoded.seconds == pytest.approx(3, abs=0.1)
+@pytest.mark.parametrize("program", ["PyAV", "ffmpeg"])
+def test_jumps_of_the_clock_are_no_pauses_and_lose_nothing(
+    program: str, recorded: Callable[..., bytes], decode_all: Any, request: pytest.FixtureRequest
+) -> None:
+    ahead = recorded(HUM, RATE, "matroska", "flac", pause=(1, 100_000))
+    back = 2 * recorded(HUM, RATE, "matroska", "flac")  # the second begins at 0 again
+    only(program, request)
+    assert decode_all(ahead).seconds == pytest.approx(3, abs=0.1)
+    assert decode_all(back).seconds == pytest.approx(6, abs=0.1)
+
+
+@pytest.mark.parametrize("program", ["PyAV", "ffmpeg"])
+def test_small_gaps_add_up(
+    program: str, recorded: Callable[..., bytes], decode_all: Any, request: pytest.FixtureRequest
+) -> None:
+    content = recorded(HUM, RATE, "webm", "libopus", left_out=5)
+    only(program, request)
+    assert decode_all(content).seconds == pytest.approx(3, abs=0.15)
 
 
 def only(program: str, request: pytest.FixtureRequest) -> None:
