@@ -2,14 +2,15 @@
 
 # RAVDESS: a folder or zip of RAVDESS speech; empty downloads it into the user's cache. OTHERS: folders of other corpora,
 # which the networks we ship learn from as well: RAVDESS song, nEMO, CREMA-D ... SEEDS, and ENCODED, the networks on
-# Whisper's encoder: for `evaluate`. JOBS: trainings at a time. VARIATION: for `test-variations`; all if none is given.
-# WORKERS: processes that run tests. MODEL: of the page. OPTIONS: of pytest, for `test` and `test-all`.
+# Whisper's encoder: for `evaluate`; crnn learns from whisper-gru of seed 0, so leave these in. JOBS: trainings at a
+# time. VARIATION: for `test-variations`; all if none is given. WORKERS: processes that run tests. MODEL: of the page.
+# OPTIONS: of pytest, for `test` and `test-all`.
 PYTHON ?= python3
 RAVDESS ?=
 OTHERS ?=
 SEEDS ?= 0 1 2
 ENCODED ?= whisper-gru whisper-notebook-gru whisper-notebook-lstm
-RUNS ?= $(or $(wildcard runs/*-speaker-fold0-seed0),runs/*)
+RUNS ?= $(or $(wildcard runs/*-speaker-fold0-seed0 runs/crnn-speaker-fold0-seed0-taught),runs/*)
 PRECISION ?= all
 JOBS ?= 2
 VARIATION ?=

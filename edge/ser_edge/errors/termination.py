@@ -25,7 +25,7 @@ def raise_on_sigterm() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)  # None: a handler that isn't Python's
 
 
 def exit_code(stop: KeyboardInterrupt) -> int:

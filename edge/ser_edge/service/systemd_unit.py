@@ -24,6 +24,8 @@ ExecStart={command}
 WatchdogSec=60
 WatchdogSignal=SIGTERM
 TimeoutStopSec=20
+# SIGTERM while it starts; later it ends with 0.
+SuccessExitStatus=143
 Restart=on-failure
 RestartSec=10
 # A wrong command line or model: restarting doesn't help.

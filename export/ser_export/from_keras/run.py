@@ -13,7 +13,8 @@ from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import ModelMetadata
 from ser_export.errors import ExportError
 
-_UNSEEN_SPEAKERS = "not_heard"  # key of the metadata's `training`: speakers whose recordings trained nothing
+# Keys of the metadata's `training`: speakers whose recordings trained nothing; the runs whose answers it learned from.
+_UNSEEN_SPEAKERS, _TEACHERS = "not_heard", "teachers"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Run:
     labels: npt.NDArray[np.int64]  # (n,)
     probabilities: npt.NDArray[np.float32]  # (n, labels), Keras's answers after the training
     test: npt.NDArray[np.bool_]  # (n,), where accuracy is measured
+
+    @property
+    def label(self) -> str:
+        """The network's name in tables, as ser-train's."""
+        return self.metadata.name + ", distilled" * (_TEACHERS in self.metadata.training)
 
     @property
     def tested_on_training_speakers(self) -> bool:

@@ -200,9 +200,10 @@ def test_wildcards_that_a_shell_leaves_stand_for_files(tmp_path: Path) -> None:
     for name in ("b.wav", "a.wav", "[c].wav", "c.mp3"):
         (tmp_path / name).touch()
     found = expanded([f"{tmp_path}/?.wav", "d.wav", f"{tmp_path}/*.ogg", f"{tmp_path}/[c]*"])
-    assert [name.removeprefix(f"{tmp_path}/") for name in found] == ["a.wav", "b.wav", "d.wav", "*.ogg", "[c].wav"]
+    assert [Path(name).name for name in found] == ["a.wav", "b.wav", "d.wav", "*.ogg", "[c].wav"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_one_line_and_its_exit_code(number: int, sounds: list[Path]) -> None:
     with subprocess.Popen(
@@ -218,6 +219,7 @@ def test_a_signal_is_one_line_and_its_exit_code(number: int, sounds: list[Path])
         assert process.stderr.read() == "ser-edge: stopped\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 def test_sigterm_leaves_no_unfinished_file(sounds: list[Path], tmp_path: Path) -> None:
     long = tmp_path / "long.wav"
     soundfile.write(long, np.tile(soundfile.read(sounds[0])[0], 200), soundfile.info(sounds[0]).samplerate)
@@ -225,7 +227,7 @@ def test_sigterm_leaves_no_unfinished_file(sounds: list[Path], tmp_path: Path) -
     with subprocess.Popen(
         [*COMMAND, "--timeline", "--output-dir", str(out), str(long)], stderr=subprocess.PIPE, encoding="utf-8"
     ) as process:
-        while not list(out.glob(".*.part")):
+        while not list(out.glob(".*.part")) and process.poll() is None:
             time.sleep(0.01)
         process.terminate()
         assert process.wait(timeout=60) == 128 + signal.SIGTERM

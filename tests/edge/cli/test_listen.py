@@ -100,6 +100,7 @@ def test_a_pause_in_a_pipe_that_does_not_block_is_not_its_end(talk: Path) -> Non
             pipe.write(samples[:cut])
             pipe.flush()
             first = process.stdout.readline()
+            time.sleep(0.5)  # it has read all of it by then, and again
             pipe.write(samples[cut:])
         rest, _ = process.communicate(timeout=60)
     assert records(first + rest)[-1]["end"] == pytest.approx(soundfile.info(talk).duration, abs=0.1)

@@ -64,8 +64,12 @@ def test_what_an_earlier_command_downloaded_is_not_downloaded_again(mirror: Mirr
 
 
 def waiting(capsys: pytest.CaptureFixture[str]) -> str:
-    """Waits until standard error says something, and returns it."""
-    return next(said for _ in iter(lambda: time.sleep(0.01), "") if (said := capsys.readouterr().err))
+    """Waits until standard error has a line, and returns it."""
+    said, ends = "", time.monotonic() + 60
+    while not said.endswith("\n") and time.monotonic() < ends:
+        time.sleep(0.01)
+        said += capsys.readouterr().err
+    return said
 
 
 def test_what_another_process_downloads_is_waited_for(

@@ -130,7 +130,7 @@ def robustness_table(figures: RobustnessFigures, title: str) -> str:
 def group_title(group: RunGroup, model: Path | None = None) -> str:
     """The network or file, the protocol, and how many runs, like "`gru`, protocol `speaker`, 5 folds x 3 seeds"."""
     folds = len(next(iter(group.seeds.values())))
-    name = model.name if model else group.runs[0].settings.network
+    name = model.name if model else group.label
     return f"`{name}`, protocol `{group.protocol}`, {counts({'folds': folds, 'seeds': len(group.seeds)})}"
 
 

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable
 from contextlib import suppress
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ser_edge.audio.formats import read_error
 from ser_edge.errors import AudioError
@@ -88,6 +88,7 @@ class ForwardOnlyFile:
         self._place = 0
         self.opening = True  # the header is read; set to False, it is read straight on
         self.error: AudioError | None = None  # libsndfile would print what is raised inside it
+        self.stop: KeyboardInterrupt | None = None  # likewise
 
     def tell(self) -> int:
         """The place of the next byte."""
@@ -109,6 +110,8 @@ class ForwardOnlyFile:
                 self._held += more
         except AudioError as e:
             self.error = e
+        except KeyboardInterrupt as e:
+            self.stop = e
         first = self._place - self._start
         data = self._held[first : first + size]
         self._place += len(data)
@@ -124,11 +127,15 @@ class SafeFile:
     def __init__(self, file: BinaryIO):
         self._file = file
         self.tell = file.tell
+        self.stop: KeyboardInterrupt | None = None  # came inside a callback
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Goes there, or stays."""
-        with suppress(OSError, OverflowError, ValueError):
-            self._file.seek(offset, whence)
+        try:
+            with suppress(OSError, OverflowError, ValueError):
+                self._file.seek(offset, whence)
+        except KeyboardInterrupt as e:
+            self.stop = e
         return self.tell()
 
     def read(self, size: int) -> bytes:
@@ -137,3 +144,12 @@ class SafeFile:
             return self._file.read(size)
         except (OSError, ValueError):  # missing samples are counted
             return b""
+        except KeyboardInterrupt as e:
+            self.stop = e
+            return b""
+
+
+def raise_stop(file: Any) -> None:
+    """Raises a Ctrl-C or SIGTERM that came while a C library read from a file of this module."""
+    if (stop := getattr(file, "stop", None)) is not None:
+        raise stop

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader, SafeFile
+from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader, SafeFile, raise_stop
 from ser_edge.audio.decoding.containers.detection import segments_of
 from ser_edge.audio.decoding.containers.segments import SegmentConverter, decode_segments
 from ser_edge.audio.decoding.libsndfile import DecodeJob
@@ -81,17 +81,18 @@ def decode_media(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, No
 def _by_pyav(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None, None]:
     import av
 
+    source = SafeFile(file)
     try:
-        with av.open(
-            SafeFile(file), metadata_errors="ignore", container_options={"format_whitelist": _WHITELIST}
-        ) as container:
+        with av.open(source, metadata_errors="ignore", container_options={"format_whitelist": _WHITELIST}) as container:
             stream = container.streams.best("audio")
             if stream is None:
                 raise AudioError(f"{job.name}: {_NO_SOUND}", code="audio-unknown-format")
             yield from _frames(container, stream, job)
+            raise_stop(source)
     except AudioError:
         raise
     except Exception as e:  # FFmpeg's errors are of many classes
+        raise_stop(source)
         problem = getattr(e, "strerror", None) or str(e) or type(e).__name__
         if not job.seconds:
             raise AudioError(f"{job.name}: can't be decoded: {problem}", code="audio-damaged") from e

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ser_edge.audio.decoding.byte_streams import SafeFile
+from ser_edge.audio.decoding.byte_streams import SafeFile, raise_stop
 from ser_edge.audio.formats import error_text, read_error
 from ser_edge.audio.sound import Channels, check_rate
 from ser_edge.errors.user_warnings import warn
@@ -86,9 +86,16 @@ def open_file(place: Any, name: str) -> Any:
         def seekable(self) -> bool:  # else soundfile seeks after each read
             return False
 
+        def read(self, *arguments: Any, **named: Any) -> Any:
+            try:
+                return super().read(*arguments, **named)
+            finally:
+                raise_stop(place)
+
     try:
         return StraightOn(place, closefd=False)  # the descriptor is the caller's, also where this fails
     except Exception as e:  # whatever it raises is about this file: the next one may be fine
+        raise_stop(place)
         raise read_error(name, e) from e
 
 

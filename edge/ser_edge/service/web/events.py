@@ -78,7 +78,7 @@ class Broadcast:
             self._loop.call_soon_threadsafe(self._send, event)
 
     def _send(self, event: str | None) -> None:
-        self._ended = event is None  # for viewers who come when it has ended
+        self._ended = self._ended or event is None  # for viewers who come when it has ended
         for queue in self._viewers:
             if queue.full():
                 queue.get_nowait()

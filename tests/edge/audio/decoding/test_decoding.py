@@ -1,5 +1,6 @@
 """Sound files of each format are decoded to the samples that were written."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,3 +158,30 @@ def test_a_name_in_raw_ends_no_batch(
 def test_a_path_that_is_no_file_is_read_as_it_comes(sounds: list[Path], tmp_path: Path, command: Any) -> None:
     with sounds[0].open("rb") as file:
         assert command("--no-gate", f"/dev/fd/{file.fileno()}")[:2] == (0, [f"/dev/fd/{file.fileno()}"])
+
+
+class Stopped(io.BytesIO):
+    """A file in which Ctrl-C comes while it is read, once."""
+
+    left = 100_000
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            self.left = 1 << 60
+            raise KeyboardInterrupt
+        return data
+
+
+@pytest.mark.parametrize("form", ["WAV", "AIFF", "CAF", "FLAC", "MP3"])
+def test_ctrl_c_while_a_file_object_is_read_is_not_lost(form: str, encoded: Callable[..., bytes]) -> None:
+    content = encoded(np.random.default_rng(0).normal(0, 0.1, 60 * RATE), RATE, form)
+    with pytest.raises(KeyboardInterrupt), open_sound(Stopped(content), "it") as sound:
+        list(sound.chunks)
+
+
+def test_ctrl_c_while_ffmpeg_reads_a_file_object_is_not_lost(recorded: Callable[..., bytes]) -> None:
+    content = recorded(np.tile(HUM, 180), RATE, "matroska", "flac")
+    with pytest.raises(KeyboardInterrupt), open_sound(Stopped(content), "it") as sound:
+        list(sound.chunks)

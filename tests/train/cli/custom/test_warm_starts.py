@@ -43,7 +43,7 @@ def test_a_warm_start_from_the_bundled_network_records_its_training_data(tuned: 
         "run": TUNED.name,
         "data": f"own recordings, on their owner's terms; {BUNDLED_DATA}",
         "not_heard": ["anna"],
-        "init": "crnn-all-seed0",
+        "init": "crnn-all-seed0-taught",
     }
     stored = keras.models.load_model(tuned.path / "model.keras").get_weights()
     first = NETWORKS["crnn"].build((None, 64), 3)

@@ -76,7 +76,8 @@ def read_table(kind: str, given: Path | None, default: str) -> Sequence[Row]:
     try:
         data = json.loads(path.read_text("utf-8"))
         rows = data["rows"] if isinstance(data, dict) else data
-        return [{column: row[column] for column in COLUMNS[kind]} for row in rows]
+        unknown = {"corpus": "", "labels": 0}  # in 0.1.0 exported files had neither
+        return [{column: (unknown | row)[column] for column in COLUMNS[kind]} for row in rows]
     except (OSError, KeyError, TypeError, ValueError) as e:
         reason = f"{type(e).__name__}: {e}"
         raise CorpusError(f"{path}: not a table like {default} ({reason}); make it again", code="report-table") from e
@@ -101,7 +102,7 @@ def write_page(summary: ResultSummary, tables: ProjectTables, page: Path) -> Non
 def _context(summary: ResultSummary, tables: ProjectTables) -> dict[str, Any]:
     settings = summary.settings
     results, exported = (_comparable(rows, summary) for rows in (tables.results, tables.exported))
-    exported = [row for row in exported if row["network"] == settings.network]
+    exported = [row for row in exported if row["network"] == settings.label]
     verified = [row for row in exported if row["bytes"] is not None]
     files = [r for r in results if (r["network"], r["protocol"]) == (settings.label, settings.protocol)]
     if all(row["format"] == "keras" for row in files):

@@ -15,6 +15,7 @@ from ser_train.networks.config import EncoderConfig, with_changes
 from ser_train.networks.zoo import NETWORKS, Network
 from ser_train.runs.provenance import (
     DATA,
+    ENCODER,
     INIT,
     RUN,
     TEACHERS,
@@ -99,8 +100,14 @@ class Lineage:
         inherited = [entry for metadata in before for entry in metadata.training[DATA].split("; ")]
         data = "; ".join(dict.fromkeys([*source_entries(split), *inherited]))
         initial = {INIT: before[-1].training.get(RUN, before[-1].name)} if self.warm_start else {}
-        teachers = {TEACHERS: ", ".join(run.path.name for run in self.teachers)} if self.teachers else {}
+        teachers = {TEACHERS: ", ".join(map(_named, self.teachers))} if self.teachers else {}
         return {DATA: data, UNSEEN: unseen_speakers(split), **initial, **teachers}
+
+
+def _named(teacher: RunDirectory) -> str:
+    """A teacher's name, with its pretrained encoder and that one's licence."""
+    encoder = teacher.metadata.training.get(ENCODER)
+    return teacher.path.name + (f" (on {encoder})" if encoder else "")
 
 
 def _run_name(teacher: str, settings: Settings) -> str:
