@@ -73,7 +73,6 @@ evaluate: .venv/dev  ## train every network by every protocol (a night on 2 core
 	$(BIN)/ser-train $(ALL) --arch crnn --teachers whisper-gru --protocol all --out runs
 	$(BIN)/ser-train evaluate runs/* --update-runs
 	$(BIN)/ser-export $(ENCODED:%=runs/%-speaker-*) runs/crnn-speaker-*-taught --precision int8 --out exported
-	$(BIN)/ser-export runs/crnn-speaker-*-taught --precision int8-per-tensor --format tflite --out exported
 	$(BIN)/ser-train robustness runs/whisper-gru-speaker-* $(DATA) --jobs $(JOBS)
 	$(BIN)/ser-train robustness runs/crnn-speaker-*-taught $(DATA) --jobs $(JOBS)
 	$(BIN)/ser-train evaluate runs/* --exported exported --out train/results.json --page README.md edge/ser_edge/models/bundled/MODEL_CARD.md

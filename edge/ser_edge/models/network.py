@@ -100,10 +100,13 @@ class Model:
     def _mean_over_windows(
         self, samples: Samples, run: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
     ) -> npt.NDArray[np.float32]:
-        windows = self.front_end.windows(samples)
+        windows = self._windows(samples)
         batches = [run(windows[i : i + MAX_BATCH]) for i in range(0, len(windows), MAX_BATCH)]
         mean: npt.NDArray[np.float32] = np.concatenate(batches).mean(axis=0)
         return mean
+
+    def _windows(self, samples: Samples) -> npt.NDArray[np.float32]:
+        return self.front_end.windows(samples)
 
     def _without_missing(self, features: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
         """The whole batch if all its inputs are of one length, else one by one."""
@@ -153,7 +156,7 @@ class Model:
         """Runs the network on silence: one that doesn't fit the metadata would give wrong answers without an error."""
         config = self.metadata.features
         silence = np.zeros(config.samples or config.sample_rate, np.float32)
-        window = self.front_end.windows(silence)[:1]
+        window = self._windows(silence)[:1]
         expected = self._runtime.input_shape
         if len(expected) == 1:
             message = f"{self.path}: takes samples, for programs without ser-edge (docs/other-languages.md)"

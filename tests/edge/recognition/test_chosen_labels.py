@@ -85,7 +85,7 @@ def test_a_long_recording_is_the_mean_of_restricted_windows() -> None:
 
 
 def test_the_threshold_applies_to_what_is_left() -> None:
-    path = Path(__file__).parents[2] / "compatibility/0.1.0/sounds/fast-high.wav"  # which is only clear as fearful
+    path = Path(__file__).parents[2] / "sounds/fast-high.wav"  # which is only clear as fearful
     full, chosen = Recognizer("small"), Recognizer("small", labels=["happy", "neutral", "calm", "sad", "angry"])
     assert full.predict(path).confidence > 0.9
     prediction = chosen.predict(path)

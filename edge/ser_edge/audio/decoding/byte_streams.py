@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ser_edge.audio.formats import read_error
 from ser_edge.errors import AudioError
@@ -147,9 +147,3 @@ class SafeFile:
         except KeyboardInterrupt as e:
             self.stop = e
             return b""
-
-
-def raise_stop(file: Any) -> None:
-    """Raises a Ctrl-C or SIGTERM that came while a C library read from a file of this module."""
-    if (stop := getattr(file, "stop", None)) is not None:
-        raise stop

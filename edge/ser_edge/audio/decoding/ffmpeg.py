@@ -20,10 +20,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader, SafeFile, raise_stop
+from ser_edge.audio.decoding.byte_streams import BLOCK, PeekableReader, SafeFile
 from ser_edge.audio.decoding.containers.detection import segments_of
 from ser_edge.audio.decoding.containers.segments import SegmentConverter, decode_segments
-from ser_edge.audio.decoding.libsndfile import DecodeJob
+from ser_edge.audio.decoding.libsndfile import DecodeJob, raise_stop
 from ser_edge.audio.sound import Channels, check_rate
 from ser_edge.errors import AudioError
 from ser_edge.errors.install_hints import pip_install

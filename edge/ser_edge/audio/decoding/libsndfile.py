@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ser_edge.audio.decoding.byte_streams import SafeFile, raise_stop
+from ser_edge.audio.decoding.byte_streams import SafeFile
 from ser_edge.audio.formats import error_text, read_error
 from ser_edge.audio.sound import Channels, check_rate
 from ser_edge.errors.user_warnings import warn
@@ -90,13 +90,19 @@ def open_file(place: Any, name: str) -> Any:
             try:
                 return super().read(*arguments, **named)
             finally:
-                raise_stop(place)
+                raise_stop(self.name)  # what it was opened with; the class would keep `place` open
 
     try:
         return StraightOn(place, closefd=False)  # the descriptor is the caller's, also where this fails
     except Exception as e:  # whatever it raises is about this file: the next one may be fine
         raise_stop(place)
         raise read_error(name, e) from e
+
+
+def raise_stop(file: Any) -> None:
+    """Raises a Ctrl-C or SIGTERM that came while a C library read from a file of `byte_streams`."""
+    if (stop := getattr(file, "stop", None)) is not None:
+        raise stop
 
 
 def blocks(file: Any, seconds: float) -> Iterator[tuple[Channels, str]]:
