@@ -8,10 +8,8 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -201,38 +199,6 @@ def test_wildcards_that_a_shell_leaves_stand_for_files(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     found = expanded([f"{tmp_path}/?.wav", "d.wav", f"{tmp_path}/*.ogg", f"{tmp_path}/[c]*"])
     assert [Path(name).name for name in found] == ["a.wav", "b.wav", "d.wav", "*.ogg", "[c].wav"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_one_line_and_its_exit_code(number: int, sounds: list[Path]) -> None:
-    with subprocess.Popen(
-        [*COMMAND, str(sounds[0]), "-"],
-        stdin=subprocess.PIPE,  # kept open: after the first sound it waits for the second
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    ) as process:
-        assert process.stdout.readline().endswith(f"{sounds[0]}\n")
-        process.send_signal(number)
-        assert process.wait(timeout=60) == 128 + number
-        assert process.stderr.read() == "ser-edge: stopped\n"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
-def test_sigterm_leaves_no_unfinished_file(sounds: list[Path], tmp_path: Path) -> None:
-    long = tmp_path / "long.wav"
-    soundfile.write(long, np.tile(soundfile.read(sounds[0])[0], 200), soundfile.info(sounds[0]).samplerate)
-    out = tmp_path / "out"
-    with subprocess.Popen(
-        [*COMMAND, "--timeline", "--output-dir", str(out), str(long)], stderr=subprocess.PIPE, encoding="utf-8"
-    ) as process:
-        while not list(out.glob(".*.part")) and process.poll() is None:
-            time.sleep(0.01)
-        process.terminate()
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM
-        assert process.stderr.read().startswith("ser-edge: stopped")
-    assert list(out.iterdir()) == []
 
 
 @pytest.mark.parametrize("form", ["text", "json", "csv"])
