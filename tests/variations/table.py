@@ -37,7 +37,10 @@ EMULATED = (  # 20 times as slow: no training, and no conversion
     "tests/edge/features/test_features.py",
     "tests/parity/test_integer_products.py",
 )
-PROGRAMS = ("tests/edge", "tests/export", "tests/fuzz", "tests/docs", "tests/train/cli/test_cli.py")  # what users see
+PROGRAMS = (  # what users see
+    *("tests/edge", "tests/export", "tests/fuzz", "tests/docs"),
+    *("tests/train/cli/test_cli.py", "tests/train/cli/test_trainings.py"),
+)
 WHOLE = ()  # as `make test`
 PYTHON = Path(sys.base_prefix).resolve()
 NOBODY = 65_534  # the user and the group that own nothing
