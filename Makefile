@@ -4,7 +4,8 @@
 # which the networks we ship learn from as well: RAVDESS song, nEMO, CREMA-D ... SEEDS, and ENCODED, the networks on
 # Whisper's encoder: for `evaluate`; crnn learns from whisper-gru of seed 0, so leave these in. JOBS: trainings at a
 # time. VARIATION: for `test-variations`; all if none is given. WORKERS: processes that run tests. MODEL: of the page.
-# OPTIONS: of pytest, for `test` and `test-all`. A file that `evaluate` can't export (-) has no row in its table.
+# OPTIONS: of pytest, for `test` and `test-all`. Where a file can't be exported, `evaluate` goes on (-), and says at its
+# end which rows are missing for it.
 PYTHON ?= python3
 RAVDESS ?=
 OTHERS ?=
@@ -73,6 +74,7 @@ evaluate: .venv/dev  ## train every network by every protocol (a night on 2 core
 	$(BIN)/ser-train $(ALL) --arch crnn --teachers whisper-gru --protocol all --out runs
 	$(BIN)/ser-train evaluate runs/* --update-runs
 	-$(BIN)/ser-export $(ENCODED:%=runs/%-speaker-*) runs/crnn-speaker-*-taught --precision int8 --out exported
+	-$(BIN)/ser-export runs/crnn-speaker-*-taught --precision int8-per-tensor --format tflite --out exported
 	$(BIN)/ser-train robustness runs/whisper-gru-speaker-* $(DATA) --jobs $(JOBS)
 	$(BIN)/ser-train robustness runs/crnn-speaker-*-taught $(DATA) --jobs $(JOBS)
 	$(BIN)/ser-train evaluate runs/* --exported exported --out train/results.json --page README.md edge/ser_edge/models/bundled/MODEL_CARD.md

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
 from ser_export.errors import ExportError
 from ser_export.from_keras.run import Run
 from ser_export.pipeline.model_files import export
+from ser_export.to_tflite.convert import convert
 from ser_export.to_tflite.operations import run_network
 from ser_export.to_tflite.recurrent import run_bidirectional
 from tests import messages
@@ -59,18 +61,38 @@ def test_a_gru_of_a_free_length_answers_as_keras(frames: int) -> None:
     np.testing.assert_allclose(ours(tf.constant(inputs)), model(inputs), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("one_scale", [False, True])
 @pytest.mark.parametrize("frames", [1, 4, 7])
-def test_a_masked_layer_for_tflite_answers_as_keras(frames: int) -> None:
+def test_a_masked_layer_for_tflite_answers_as_keras(frames: int, one_scale: bool) -> None:
     """Also in missing frames, where the answer is zero."""
     inputs, mask = keras.Input((7, 5)), keras.Input((7,), dtype="bool")
     layer = layers.Bidirectional(layers.GRU(6, return_sequences=True, bias_initializer="random_normal"))
     model = keras.Model([inputs, mask], layer(inputs, mask=mask))
     values = np.random.default_rng(0).normal(size=(1, 7, 5)).astype(np.float32)
     mask_values = np.arange(7)[None] < frames
-    ours = tf.function(partial(run_bidirectional, layer), autograph=False)
+    ours = tf.function(partial(run_bidirectional, layer, one_scale=one_scale), autograph=False)
     np.testing.assert_allclose(
         ours(tf.constant(values), tf.constant(mask_values)), model([values, mask_values]), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("layer", [layers.SimpleRNN, layers.LSTM, layers.GRU])
+def test_small_rows_keep_their_precision_with_one_scale_a_matrix(layer: type[layers.Layer], tmp_path: Path) -> None:
+    """One row a hundred times as large as the others would leave these a few of the 255 steps; a row of zeros stays."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((8, 16)), layers.Bidirectional(layer(64, return_sequences=True))])
+    kernel, *others = model.layers[0].forward_layer.get_weights()
+    kernel[:, 0], kernel[:, 1] = 100 * kernel[:, 0], 0
+    model.layers[0].forward_layer.set_weights([kernel, *others])
+    model.save(tmp_path / "model.keras")
+    inputs = np.random.default_rng(0).normal(size=(1, 8, 16)).astype(np.float32)
+    convert(tmp_path / "model.keras", tmp_path / "model.tflite", "int8-per-tensor", inputs)
+    interpreter = Interpreter(str(tmp_path / "model.tflite"))
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
+    interpreter.invoke()
+    answers = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    assert np.abs(answers - model(inputs))[..., 1:].max() < 0.05
 
 
 def test_a_mask_that_tflite_would_ignore_is_refused() -> None:

@@ -65,12 +65,14 @@ def convert_here(keras_file: str, target: str, precision: str, representative: s
 
     model = keras.models.load_model(keras_file, compile=False)
     _, frames, coefficients = model.input_shape
-    unrolled = precision == "int8-full"
+    unrolled, one_scale = precision == "int8-full", precision == "int8-per-tensor"
     length = None if free_length and not unrolled else frames
     signature = [tf.TensorSpec((1, length, coefficients), tf.float32, name="features")]
     network = tf.Module()
     network.weights = [weight.value for weight in model.weights]  # a saved model stores the attributes of the module
-    network.call = tf.function(partial(run_network, model, unrolled=unrolled), signature, autograph=False)
+    network.call = tf.function(
+        partial(run_network, model, unrolled=unrolled, one_scale=one_scale), signature, autograph=False
+    )
     content = convert_module(network, precision, representative)
     Path(target).write_bytes(content if length else set_default_length(content, frames))
 

@@ -14,7 +14,7 @@ from ser_export.to_tflite.attention import multi_head_attention
 from ser_export.to_tflite.recurrent import run_bidirectional
 
 
-def run_network(model: keras.Model, features: tf.Tensor, unrolled: bool = False) -> tf.Tensor:
+def run_network(model: keras.Model, features: tf.Tensor, unrolled: bool = False, one_scale: bool = False) -> tf.Tensor:
     """A network's output.
 
     Args:
@@ -22,6 +22,7 @@ def run_network(model: keras.Model, features: tf.Tensor, unrolled: bool = False)
         features: (1, frames, coefficients), in a `tf.function`; any number of frames, whatever the saved network has.
         unrolled: recurrent layers as all their steps instead of a loop, which TFLite's converter can't quantise to
             integers (it crashes); for a fixed number of frames.
+        one_scale: whether int8 weights will have one scale a matrix; `run_bidirectional` tells what it does then.
 
     Raises:
         ExportError: a recurrent layer or attention has a setting that isn't supported.
@@ -29,7 +30,7 @@ def run_network(model: keras.Model, features: tf.Tensor, unrolled: bool = False)
 
     def run(operation: keras.Operation) -> Callable[..., tf.Tensor]:
         if isinstance(operation, keras.layers.Bidirectional):
-            return lambda x, mask=None, **_: run_bidirectional(operation, x, mask, unrolled)
+            return lambda x, mask=None, **_: run_bidirectional(operation, x, mask, unrolled, one_scale)
         replacement = _REPLACEMENTS.get(type(operation).__name__)
         return operation if replacement is None else partial(replacement, operation)
 

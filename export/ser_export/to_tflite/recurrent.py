@@ -23,7 +23,11 @@ _OUT_OF_REACH = 1e4  # added to a gate's input: the sigmoid is then exactly 0 or
 
 
 def run_bidirectional(
-    layer: keras.layers.Bidirectional, x: tf.Tensor, mask: tf.Tensor | None = None, unrolled: bool = False
+    layer: keras.layers.Bidirectional,
+    x: tf.Tensor,
+    mask: tf.Tensor | None = None,
+    unrolled: bool = False,
+    one_scale: bool = False,
 ) -> tf.Tensor:
     """The output of a recurrent layer.
 
@@ -32,6 +36,8 @@ def run_bidirectional(
         x: (1, frames, values); of a free number of frames for a GRU only.
         mask: (1, frames), for a GRU only; None if all frames are present.
         unrolled: all steps instead of a loop; for a fixed number of frames.
+        one_scale: whether int8 weights will have one scale a matrix. The rows that project the input are then stored
+            equally large, and the products scaled back, so that small rows keep their precision.
 
     Returns:
         (1, frames, 2 * units) if the layer returns sequences, else (1, 2 * units).
@@ -48,13 +54,19 @@ def run_bidirectional(
             layer, f"of {kind} with a mask or a free length can't be exported to TFLite, only of GRU"
         )
     of_input, of_state = np.split(biases, 2, axis=1)
+    sizes = _row_sizes(kernels) if one_scale else np.ones_like(of_input)
+    of_rows = zip(kernels / sizes[:, :, None], of_input / sizes, strict=True)
     values = tf.reshape(x, (-1, x.shape[2]))
-    directions = [_linear(values, *weights) for weights in zip(kernels, of_input, strict=True)]
+    directions = [_linear(values, *weights) for weights in of_rows]
     if mask is not None:  # a missing frame leaves the state as it is
         present = tf.reshape(tf.cast(mask, tf.float32), (-1, 1))
         closed = np.repeat(np.array([_OUT_OF_REACH, 0], np.float32), [units, directions[0].shape[1] - units])[None]
-        directions = [direction - (1 - present) * closed for direction in directions]
+        directions = [
+            direction - (1 - present) * (closed / size) for direction, size in zip(directions, sizes, strict=True)
+        ]
     projected = tf.stack([directions[0], tf.reverse(directions[1], [0])], axis=1)  # (frames, directions, gates * units)
+    if one_scale:  # not before the stack, where the converter would multiply the weights by it again
+        projected *= sizes
 
     def advance(row: tf.Tensor, state: _State) -> _State:
         halves = zip(tf.split(state[0], 2), recurrent, of_state, strict=True)
@@ -68,6 +80,13 @@ def run_bidirectional(
     forward, backward = tf.unstack(sequence, axis=1)
     outputs = tf.concat([forward, tf.reverse(backward, [0])], axis=1)
     return tf.reshape(outputs if mask is None else outputs * present, (1, -1, 2 * units))
+
+
+def _row_sizes(kernels: np.ndarray) -> np.ndarray:
+    """The largest weight of each row, (directions, gates * units); 1 of a row of zeros."""
+    sizes: np.ndarray = np.abs(kernels).max(axis=2)
+    sizes[sizes == 0] = 1
+    return sizes
 
 
 _Advance = Callable[[tf.Tensor, _State], _State]

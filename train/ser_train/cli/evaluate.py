@@ -61,4 +61,6 @@ def run(options: argparse.Namespace) -> int:
         )
         return 1
     print(results_table(evaluation.rows), end="")
+    for sentence in evaluation.incomplete:
+        print(f"ser-train: {sentence}", file=sys.stderr)
     return 0

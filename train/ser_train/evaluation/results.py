@@ -36,6 +36,7 @@ class Evaluation:
 
     rows: list[Row]  # of results.json
     metadata: dict[RunDirectory, ModelMetadata]  # the runs', calibrated, with the accuracy an exported model states
+    incomplete: list[str]  # kinds of model files that some runs of a row lack, which have no row; a sentence of each
 
 
 def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> Evaluation:
@@ -68,7 +69,7 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> Eval
         test = run.answers.of_test()
         return replace(test, probabilities=apply_temperature(test.probabilities, metadata[run].temperature))
 
-    rows = []
+    rows, incomplete = [], []
     for (label, protocol), group in groups.items():
         if protocol not in REPORTED:
             continue
@@ -80,9 +81,15 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> Eval
             if exported is None:
                 break
             file = partial(_file, exported, suffix=suffix, precision=precision)
-            if all(file(run).is_file() for run in group.runs):
+            lacking = [run.path.name for run in group.runs if not file(run).is_file()]
+            if not lacking:
                 rows.append(_row(group, suffix[1:], precision, file, _file_answers))
-    return Evaluation(rows, metadata)
+            elif len(lacking) < len(group.runs):
+                incomplete.append(
+                    f"{label}: no row of its {precision} {suffix} files, since {len(lacking)} of {len(group.runs)} "
+                    f"runs lack one: {', '.join(lacking)}"
+                )
+    return Evaluation(rows, metadata, incomplete)
 
 
 def update_runs(evaluation: Evaluation) -> None:
