@@ -206,7 +206,7 @@ def test_figures_of_other_corpora_are_left_out(
 ) -> None:
     """In a checkout, where the project's own tables are."""
     monkeypatch.chdir(Path(__file__).parents[3])
-    run = make_run(tmp_path, Settings("crnn", "speaker"), training={"data": data})
+    run = make_run(tmp_path, Settings("gru", "speaker"), training={"data": data})
     assert main(["report", str(run.path), "--out", str(tmp_path / "page.html")]) == 0
     reader = Reader(tmp_path / "page.html")
     assert ("All networks" in reader.headings) == kept
