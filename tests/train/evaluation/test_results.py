@@ -13,9 +13,10 @@ import ser_train.evaluation.results
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.config import FeatureConfig
 from ser_edge.models.metadata import Accuracy, ModelMetadata
+from ser_train.cli.app import main
 from ser_train.data.corpus_loader import EMOTIONS
 from ser_train.data.splits import SPEAKER_FOLDS
-from ser_train.evaluation.results import Row, calibration_answers, evaluate, update_runs, with_other_networks
+from ser_train.evaluation.results import Row, calibration_answers, evaluate, read_rows, update_runs, with_other_networks
 from ser_train.reporting.tables import results_table
 from ser_train.runs.grouping import group_runs
 from ser_train.runs.run_directory import Answers, RunDirectory
@@ -271,6 +272,25 @@ def test_rows_of_networks_that_were_not_evaluated_stay(tmp_path: Path) -> None:
         return {"network": network, "protocol": "speaker", "wa": wa}
 
     file = tmp_path / "results.json"
-    assert with_other_networks([row("gru", 1.0)], file) == [row("gru", 1.0)]
+    assert with_other_networks([row("gru", 1.0)], read_rows(file)) == [row("gru", 1.0)]
     file.write_text(json.dumps([row("crnn", 2.0), row("gru", 3.0)]), "utf-8")
-    assert with_other_networks([row("gru", 1.0)], file) == [row("crnn", 2.0), row("gru", 1.0)]
+    assert with_other_networks([row("gru", 1.0)], read_rows(file)) == [row("crnn", 2.0), row("gru", 1.0)]
+
+
+def test_rows_that_an_evaluated_network_no_longer_has_are_named(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ser_train.evaluation.results, "open_model", Exported)
+    run = make_run(Settings("gru", "utterance"), wrong=2)
+    exported = tmp_path / "exported"
+    exported.mkdir()
+    file = exported / "gru-utterance-seed0-int8.onnx"
+    file.write_bytes(b"x")
+    command = ["evaluate", str(run.path), "--exported", str(exported), "--out", str(tmp_path / "results.json")]
+    assert main(command) == 0
+    assert main(command) == 0
+    assert capsys.readouterr().err == ""
+    file.unlink()
+    assert main(command) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"ser-train: {tmp_path / 'results.json'} no longer has a row of gru by utterance, int8 .onnx"

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     if options.page and not options.out:
         options.usage_error("--page takes the rows of other networks from the file of --out; give it as well")
     from ser_train.data.atomic import write_text
-    from ser_train.evaluation.results import evaluate, update_runs, with_other_networks
+    from ser_train.evaluation.results import evaluate, lost_rows, read_rows, update_runs, with_other_networks
     from ser_train.reporting.model_card import include_model_cards
     from ser_train.reporting.tables import include_table, results_table
 
@@ -46,9 +46,9 @@ def run(options: argparse.Namespace) -> int:
     evaluation = evaluate(runs, options.exported)
     if options.update_runs:
         update_runs(evaluation)
-    rows = evaluation.rows
+    earlier = read_rows(options.out) if options.out else []
+    rows = with_other_networks(evaluation.rows, earlier)
     if options.out:
-        rows = with_other_networks(rows, options.out)
         write_text(options.out, json.dumps(rows, indent=1) + "\n")
     for page in options.page:
         include_table(rows, page)
@@ -63,4 +63,6 @@ def run(options: argparse.Namespace) -> int:
     print(results_table(evaluation.rows), end="")
     for sentence in evaluation.incomplete:
         print(f"ser-train: {sentence}", file=sys.stderr)
+    for kind in lost_rows(evaluation.rows, earlier):
+        print(f"ser-train: {options.out} no longer has a row of {kind}", file=sys.stderr)
     return 0

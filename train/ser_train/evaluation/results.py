@@ -99,11 +99,25 @@ def update_runs(evaluation: Evaluation) -> None:
             run.write("description.json", metadata.to_json())
 
 
-def with_other_networks(rows: Sequence[Row], file: Path) -> list[Row]:
-    """Rows, and those of networks that have none among them from an earlier file, sorted by network."""
-    earlier: list[Row] = json.loads(file.read_text("utf-8")) if file.exists() else []
+def read_rows(file: Path) -> list[Row]:
+    """Rows of an earlier table; none where there is no such file."""
+    return json.loads(file.read_text("utf-8")) if file.exists() else []
+
+
+def with_other_networks(rows: Sequence[Row], earlier: Sequence[Row]) -> list[Row]:
+    """Rows, and those of networks that have none among them from an earlier table, sorted by network."""
     evaluated = {row["network"] for row in rows}
     return sorted([*rows, *(row for row in earlier if row["network"] not in evaluated)], key=lambda row: row["network"])
+
+
+def lost_rows(rows: Sequence[Row], earlier: Sequence[Row]) -> list[str]:
+    """Of which files an earlier table has rows of these networks, and the rows have none; a phrase of each."""
+    evaluated, kinds = {row["network"] for row in rows}, {_kind(row) for row in rows}
+    return [_kind(row) for row in earlier if row["network"] in evaluated and _kind(row) not in kinds]
+
+
+def _kind(row: Row) -> str:
+    return f"{row['network']} by {row['protocol']}, {row['precision']} .{row['format']}"
 
 
 def calibration_answers(run: RunDirectory, groups: Mapping[tuple[str, str], RunGroup]) -> list[Answers]:
