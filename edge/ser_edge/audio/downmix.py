@@ -51,11 +51,11 @@ class Downmix:
         if chunk.shape[1] != len(self._power):  # the first, or recordings of several kinds joined together
             yield from self.finish()
             self._begin(chunk.shape[1])
-        self._waiting.append(chunk)
         self._count += len(chunk)
         if self._count < self._length:
+            self._waiting.append(chunk.copy())  # callers may fill the same array again
             return
-        data = np.concatenate(self._waiting)
+        data = np.concatenate([*self._waiting, chunk])
         whole = len(data) // self._length * self._length
         self._waiting, self._count = [data[whole:]], len(data) - whole
         for i in range(0, whole, self._length):

@@ -96,10 +96,11 @@ def _open_recognizer(options: argparse.Namespace) -> "tuple[RecognizerConfig, Re
     from ser_edge.recognition.windows import WindowConfig
 
     labels, label_map = tuple(options.labels) if options.labels else None, tuple(options.map)
+    channel = None if options.mic else options.channel  # a microphone's is chosen where it is captured
     try:
         windows = WindowConfig(options.window, options.hop, None if options.no_gate else options.speech)
         config = RecognizerConfig(
-            options.model, options.threads, options.threshold, windows, options.channel, labels, label_map
+            options.model, options.threads, options.threshold, windows, channel, labels, label_map
         )
         return config, config.build()
     except ValueError as e:

@@ -1,7 +1,9 @@
 """Opens what predictions are written to, as the command line says: standard output, files, the live view, MQTT."""
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +39,7 @@ def open_outputs(options: argparse.Namespace, metadata: "ModelMetadata", stack: 
         return Outputs(tuple(sinks), _open_folder(options, metadata))
     if options.serve and not (options.mic and options.output):
         return Outputs(tuple(sinks))  # standard output stays empty: two lines a second would fill a service's journal
-    out = stack.enter_context(_open_output(options.output))  # last: it empties an existing file
+    out = stack.enter_context(_open_output(options.output, options.paths))  # last: it empties an existing file
     form, stream = options.formats[0], options.mic or options.paths == [STDIN]
     if stream and form == "text" and not options.output and not options.merge:
         from ser_edge.output.live_view import LiveView, can_paint
@@ -63,14 +65,28 @@ def _open_folder(options: argparse.Namespace, metadata: "ModelMetadata") -> "Out
         usage_error(f"--output-dir {printable(options.output_dir)}: {getattr(e, 'strerror', None) or e}")
 
 
-def _open_output(path: str | None) -> AbstractContextManager[TextIO]:
+def _open_output(path: str | None, inputs: Sequence[str]) -> AbstractContextManager[TextIO]:
     if path is None:
         return nullcontext(sys.stdout)
     from ser_edge.audio.formats import AUDIO_SUFFIXES
 
-    if Path(path).suffix.lower() in AUDIO_SUFFIXES:
+    if Path(path).suffix.lower() in AUDIO_SUFFIXES or _is_among(path, inputs):
         usage_error(f"--output {path}: would overwrite an audio file; give another name")
     try:
         return Path(path).open("w", encoding="utf-8", errors="backslashreplace")  # as standard output
     except OSError as e:
         usage_error(f"--output {printable(path)}: {e.strerror}")
+
+
+def _is_among(path: str, inputs: Sequence[str]) -> bool:
+    """Whether a file is one of the inputs, by any name: an audio file may have no suffix that tells."""
+    if not Path(path).is_file():
+        return False
+    for given in inputs:
+        try:
+            status = os.fstat(0) if given == STDIN else Path(given).stat()
+        except OSError:  # none there; reading it will report that
+            continue
+        if os.path.samestat(status, Path(path).stat()):
+            return True
+    return False

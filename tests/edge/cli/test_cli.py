@@ -189,6 +189,18 @@ def test_closed_outputs_lose_no_other(closed: str, options: list[str], sounds: l
     assert (tmp_path / "out").is_dir() == (options[0] == "--output-dir")
 
 
+@pytest.mark.parametrize("redirected", [False, True])
+def test_an_output_that_is_an_input_is_refused(redirected: bool, sounds: list[Path], tmp_path: Path) -> None:
+    recording, link = tmp_path / "recording", tmp_path / "link.txt"
+    recording.write_bytes(sounds[0].read_bytes())
+    link.symlink_to(recording)
+    with recording.open("rb") as stdin:
+        done = ser_edge("--output", link, "-" if redirected else recording, stdin=stdin)
+    assert done.returncode == 2
+    assert "would overwrite an audio file" in done.stderr
+    assert recording.read_bytes() == sounds[0].read_bytes()
+
+
 def test_a_dash_as_output_is_standard_output(sounds: list[Path], tmp_path: Path, capsys: Capture) -> None:
     assert main(["--output", "-", "--format", "json", str(sounds[0])]) == 0
     assert json.loads(capsys.readouterr().out)["path"] == str(sounds[0])

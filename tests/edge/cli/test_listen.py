@@ -134,6 +134,18 @@ def test_a_microphone_without_incidents_has_no_line_about_them(
     assert summary.startswith("ser-edge: 0.5 s of audio, ")
 
 
+def test_one_channel_of_a_microphone_is_listened_to(
+    sounddevice: Any, card: Any, talk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = soundfile.read(talk, frames=3 * RATE, dtype="float32")[0]
+    array = sounddevice.plug(card("array", channels=4, rate=RATE))
+    third = np.outer(samples, [0, 0, 1, 0]).astype(np.float32)
+    array.on_start = lambda: array.record(third[:, : array.stream.settings["channels"]])
+    assert main(["--model", "small", "--mic", "--channel", "3", "--duration", "2.9", "--format", "json"]) == 0
+    alone = Recognizer("small").stream([samples[: int(2.9 * RATE)]], RATE)
+    assert [record["label"] for record in records(capsys.readouterr().out)] == [p.label for p in alone]
+
+
 @pytest.mark.parametrize(
     ("dropped", "reconnections", "line"),
     [

@@ -48,6 +48,24 @@ def test_a_stream_takes_any_iterable_of_samples(chunks: Any, recognizer: Recogni
     assert expected[-1].end == 1.0
 
 
+@pytest.mark.parametrize("length", [160, 512, 4000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_stream_keeps_no_view_of_an_array_that_is_filled_again(
+    length: int, channels: int, recognizer: Recognizer
+) -> None:
+    sound = np.stack([NOISE] * channels, axis=1)
+    buffer = np.empty((length, channels), np.float32)
+
+    def refilled() -> Iterator[Any]:  # as callbacks of sound cards do it
+        for begin in range(0, len(sound) - length + 1, length):
+            buffer[:] = sound[begin : begin + length]
+            yield buffer
+            buffer[:] = 0
+
+    whole = sound[: len(sound) // length * length]
+    assert list(recognizer.stream(refilled(), RATE)) == list(recognizer.stream([whole], RATE))
+
+
 @pytest.mark.parametrize("chunks", ["a.wav", Path("a.wav"), io.BytesIO(WAV), WAV, NOISE, None])
 def test_a_stream_of_anything_but_chunks_is_a_type_error_at_once(chunks: Any, recognizer: Recognizer) -> None:
     with pytest.raises(TypeError, match="chunks"):
