@@ -1,7 +1,8 @@
 """The table of exported files: a row for each combination, also for those that can't exist."""
 
 import json
-from dataclasses import fields, replace
+import shutil
+from dataclasses import asdict, fields, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from ser_export.cli.app import main
-from ser_export.from_keras.run import Run
+from ser_export.from_keras.run import Run, read_run
 from ser_export.verification.report import ExportResult, draw_figure, markdown, write_report
 from ser_export.verification.verify import PRECISIONS
+from ser_train.runs.settings import Settings
 from tests import messages
 
 WRITTEN = ExportResult(
@@ -54,6 +56,13 @@ def test_a_report_is_json_markdown_and_a_plot(tmp_path: Path) -> None:
     assert rows[1]["bytes"] is None
     assert (tmp_path / "new" / "results.md").read_text() == markdown([WRITTEN, UNSUPPORTED])
     assert imread(tmp_path / "new" / "results.png").std() > 0.01
+
+
+def test_a_network_is_named_as_in_the_table_of_accuracies(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    settings = Settings(run.metadata.name, "speaker", changes=("units=8",), teachers=("whisper-gru",), init="small")
+    (tmp_path / "run" / "run.json").write_text(json.dumps({"settings": asdict(settings)}))
+    assert read_run(tmp_path / "run").label == settings.label
 
 
 def measured() -> list[ExportResult]:

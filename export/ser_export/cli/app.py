@@ -112,10 +112,10 @@ def _export_run(run: "Run", options: argparse.Namespace) -> tuple[int, list["Exp
 
     offered = [precision for precision in PRECISIONS if precision not in SPECIAL or options.report]
     precisions = offered if options.precision == "all" else [options.precision]
-    network, name = run.label, options.name or run.path.name
+    network, name = run.label, options.name or run.path.resolve().name
     protocol = run.metadata.accuracy.protocol if run.metadata.accuracy else ""
-    if len(name) > MAX_LABEL:
-        problem = f"{run.path}: the name of a model has {MAX_LABEL} characters at most; give a --name"
+    if len(name) > MAX_LABEL or not name.isprintable():
+        problem = f"{run.path}: the name of a model has {MAX_LABEL} printable characters at most; give a --name"
         return _report_error(ExportError(problem, code="model-metadata")), []
     run = replace(run, metadata=replace(run.metadata, name=name))
     exit_code, results, written, float32_onnx = 0, [], {}, None

@@ -1,9 +1,11 @@
 """Reads a finished run directory of ser-train: the network, its metadata, and Keras's answers to compare with."""
 
+import json
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,8 +15,7 @@ from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import ModelMetadata
 from ser_export.errors import ExportError
 
-# Keys of the metadata's `training`: speakers whose recordings trained nothing; the runs whose answers it learned from.
-_UNSEEN_SPEAKERS, _TEACHERS = "not_heard", "teachers"
+_UNSEEN_SPEAKERS = "not_heard"  # key of the metadata's `training`: speakers whose recordings trained nothing
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,12 @@ class Run:
     labels: npt.NDArray[np.int64]  # (n,)
     probabilities: npt.NDArray[np.float32]  # (n, labels), Keras's answers after the training
     test: npt.NDArray[np.bool_]  # (n,), where accuracy is measured
+    variant: tuple[str, ...] = ()  # settings that were changed, and "distilled" or "tuned"
 
     @property
     def label(self) -> str:
         """The network's name in tables, as ser-train's."""
-        return self.metadata.name + ", distilled" * (_TEACHERS in self.metadata.training)
+        return ", ".join([self.metadata.name, *self.variant])
 
     @property
     def tested_on_training_speakers(self) -> bool:
@@ -59,6 +61,12 @@ def read_run(path: Path) -> Run:
             columns = {name: arrays[name] for name in ("features", "labels", "probabilities", "test")}
         model = keras.models.load_model(path / "model.keras", compile=False)
         text = metadata.read_text("utf-8")
+        settings = json.loads((path / "run.json").read_text("utf-8"))["settings"]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as e:
         raise ExportError(f"{path}: the run directory is damaged ({e}); train it again", code="run-damaged") from e
-    return Run(path, model, ModelMetadata.from_json(text, str(metadata)), **columns)
+    return Run(path, model, ModelMetadata.from_json(text, str(metadata)), **columns, variant=_variant(settings))
+
+
+def _variant(settings: dict[str, Any]) -> tuple[str, ...]:
+    kinds = {"distilled": settings.get("teachers"), "tuned": settings.get("init")}
+    return (*settings.get("changes", ()), *(kind for kind, used in kinds.items() if used))

@@ -6,7 +6,15 @@ import pytest
 
 from ser_edge.errors import SerEdgeError
 from ser_edge.features.config import FeatureConfig
-from ser_train.networks.config import AugmentedConfig, BaselineConfig, EncoderConfig, Recipe, fingerprint, with_changes
+from ser_train.networks.config import (
+    AugmentedConfig,
+    BaselineConfig,
+    EncoderConfig,
+    NotebookOnEncoderConfig,
+    Recipe,
+    fingerprint,
+    with_changes,
+)
 from ser_train.networks.zoo import NETWORKS
 from tests import messages
 
@@ -44,7 +52,8 @@ def test_names_of_version_0_1_are_accepted() -> None:
         *((AugmentedConfig(), f"noise_db={value}") for value in ("5", "5,1", "1,2,3", "1,inf")),
         *((AugmentedConfig(), change) for change in ("noise=1.5", "crop=-0.1", "crop=nan", "dropout=1", "mixup=-1")),
         *((AugmentedConfig(), change) for change in ("extra_corpora_ratio=inf", "frames=0", "clip=0")),
-        (EncoderConfig(), "channels=8,16"),  # it has no convolutions of its own
+        *((EncoderConfig(), change) for change in ("channels=8,16", "distillation_weight=0.1")),  # would do nothing
+        *((NotebookOnEncoderConfig(), change) for change in ("units=8", "dense=4", "distillation_weight=0.1")),
     ],
 )
 def test_a_wrong_change_is_refused_in_one_line_that_names_it(recipe: Recipe, change: str) -> None:

@@ -161,6 +161,17 @@ def test_a_training_killed_around_a_save_goes_on_to_the_same_weights(
     assert epochs_trained(capsys) == [2, 3]
 
 
+@pytest.mark.parametrize("name", ["run.json", "description.json", "answers.npz", "model.keras"])
+def test_a_damaged_run_is_trained_again(
+    name: str, run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run.path, tmp_path / TINY.name)
+    file = tmp_path / TINY.name / name
+    file.write_bytes(file.read_bytes()[:50])
+    assert same(fit(TINY, utterances, tmp_path, jobs=1), run)
+    assert epochs_trained(capsys) == [1, 2, 3]
+
+
 def test_a_finished_training_is_not_done_again_but_with_other_settings(
     run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

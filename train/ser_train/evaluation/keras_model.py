@@ -8,13 +8,20 @@ import numpy.typing as npt
 from ser_edge.models.network import Model
 from ser_train.data.feature_cache import front_end_of
 from ser_train.networks.keras_backend import load
-from ser_train.runs.run_directory import RunDirectory
+from ser_train.runs.run_directory import DAMAGES, RunDirectory, damaged
 
 
 def open_run(run: RunDirectory) -> Model:
-    """A model that normalises and calibrates as the exported file will; for a finished run."""
+    """A model that normalises and calibrates as the exported file will; for a finished run.
+
+    Raises SerEdgeError if it is damaged.
+    """
     path = run.path / "model.keras"
-    return Model(run.metadata, _KerasRuntime(path), path, front_end_of(run.metadata.features))
+    try:
+        runtime = _KerasRuntime(path)
+    except DAMAGES as e:
+        raise damaged(run.path, e) from e
+    return Model(run.metadata, runtime, path, front_end_of(run.metadata.features))
 
 
 class _KerasRuntime:

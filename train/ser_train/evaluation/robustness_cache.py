@@ -37,7 +37,7 @@ def is_measured(run: RunDirectory, model: Path | None) -> bool:
     """
     try:
         known = run.read(FIGURES)["of"] == _digest(run, model)
-    except (OSError, ValueError, KeyError):
+    except (CorpusError, KeyError):
         return False
     return known and (run.path / ANSWERS).exists()
 

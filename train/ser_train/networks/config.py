@@ -79,6 +79,7 @@ class AugmentedConfig:
     units: int = 80  # of the recurrent layer, each way
     dropout: float = 0.25
     min_batches: ClassVar[int] = 1  # in an epoch: a smaller corpus is repeated
+    unused: ClassVar[tuple[str, ...]] = ()  # settings that change nothing here, which `--set` refuses
 
     def __post_init__(self) -> None:
         counts = "epochs restart batch_size frames dense units channels"
@@ -136,6 +137,7 @@ class EncoderConfig(AugmentedConfig):
     # same without the utterance's mean.
     classifiers: tuple[str, ...] = ("2", "2-mean", "2+3")
     min_batches: ClassVar[int] = 12
+    unused: ClassVar[tuple[str, ...]] = ("channels", "distillation_weight")  # it has no convolutions, and no teachers
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -162,6 +164,7 @@ class NotebookOnEncoderConfig(EncoderConfig):
     dropout: float = 0.2
     classifiers: tuple[str, ...] = ("2+3",)
     recurrent: str = "GRU"  # of its two bidirectional layers, or "LSTM"
+    unused: ClassVar[tuple[str, ...]] = (*EncoderConfig.unused, "dense", "units")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -216,8 +219,8 @@ def with_changes(recipe: Recipe, changes: Iterable[str]) -> Recipe:
     >>> with_changes(BaselineConfig(), ["epochs=3"]).epochs
     3
     """
-    known = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
-    known = {name: value for name, value in known.items() if value != ()}  # a part that the network doesn't have
+    unused = recipe.unused if isinstance(recipe, AugmentedConfig) else ()
+    known = {field.name: getattr(recipe, field.name) for field in fields(recipe) if field.name not in unused}
     former = {_FORMER_NAMES.get(name, name): name for name in known}
     new: dict[str, Any] = {}
     changes = list(changes)

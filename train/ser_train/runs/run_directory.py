@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ser_edge.errors import SerEdgeError
 from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import ModelMetadata
 from ser_train.data.atomic import atomic_write, write_text
@@ -79,6 +80,16 @@ class RunDirectory:
         return (self.path / "run.json").exists()
 
     @property
+    def whole(self) -> bool:
+        """Whether a finished run can be used: what it is made of can be read."""
+        try:
+            return bool(self.settings and self.metadata and self.answers) and zipfile.is_zipfile(
+                self.path / "model.keras"
+            )
+        except SerEdgeError:
+            return False
+
+    @property
     def checkpoint(self) -> Path:
         """Folder of the state of a training in progress."""
         return self.path / "checkpoint"
@@ -90,14 +101,22 @@ class RunDirectory:
 
     @property
     def settings(self) -> Settings:
-        """Settings of a finished run."""
-        return Settings.of(self.read("run.json")["settings"])
+        """Settings of a finished run; raises CorpusError if they can't be read."""
+        facts = self.read("run.json")
+        try:
+            return Settings.of(facts["settings"])
+        except DAMAGES as e:
+            raise damaged(self.path, e) from e
 
     @property
     def metadata(self) -> ModelMetadata:
-        """Of a finished run."""
+        """Of a finished run; raises SerEdgeError if it can't be read."""
         path = self.path / "description.json"
-        return ModelMetadata.from_json(path.read_text("utf-8"), str(path))
+        try:
+            text = path.read_text("utf-8")
+        except DAMAGES as e:
+            raise damaged(self.path, e) from e
+        return ModelMetadata.from_json(text, str(path))
 
     @property
     def answers(self) -> Answers:
@@ -113,8 +132,11 @@ class RunDirectory:
             raise damaged(self.path, e) from e
 
     def read(self, name: str) -> Any:
-        """Reads a JSON file of this run."""
-        return json.loads((self.path / name).read_text("utf-8"))
+        """Reads a JSON file of this run; raises CorpusError if it can't be read."""
+        try:
+            return json.loads((self.path / name).read_text("utf-8"))
+        except DAMAGES as e:
+            raise damaged(self.path, e) from e
 
     def write(self, name: str, data: Any) -> None:
         """Writes data as JSON, or a string as it is, atomically."""

@@ -1,6 +1,5 @@
 """The state of a training between two epochs, saved so that a killed training continues to the same weights."""
 
-import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import keras
 
 from ser_train.data.atomic import atomic_write
+from ser_train.data.utterance import CorpusError
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.runs.settings import Settings
 
@@ -38,7 +38,7 @@ class Checkpoint:
         """The progress that is saved; none if there is no checkpoint of these settings."""
         try:
             state = self._run.read("checkpoint/progress.json")
-        except (OSError, json.JSONDecodeError):
+        except CorpusError:
             return Progress()
         if Settings.of(state.pop("settings")) != self._settings:
             return Progress()

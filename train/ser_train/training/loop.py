@@ -33,7 +33,7 @@ _WARM_START_BATCHES = 4  # batches on which a warm-started network's normalisati
 def fit(
     settings: Settings, utterances: Sequence[Utterance], out: Path, jobs: int = -1, bar: bool = True
 ) -> RunDirectory:
-    """Trains one network by one protocol, unless the same training has finished before.
+    """Trains one network by one protocol, unless the same training has finished before, and is undamaged.
 
     Args:
         settings: network, protocol, fold, seed and changes.
@@ -52,7 +52,7 @@ def fit(
     """
     job = prepare(settings, utterances, out)
     run = RunDirectory(out / job.settings.name)
-    if run.finished and run.settings == job.settings:
+    if run.finished and run.whole and run.settings == job.settings:
         return run
     job.lineage.check(job.settings, job.network, job.split)
     plan = make_plan(job, jobs)

@@ -114,6 +114,16 @@ def test_a_killed_training_continues_and_does_not_start_again(
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_run_that_would_overwrite_its_initial_network_is_refused(
+    run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    initial = tmp_path / TUNED.name
+    shutil.copytree(run.path, initial)
+    with messages.raises(TrainingError, "warm-start-unusable"):
+        fit(replace(TUNED, init=str(initial)), utterances, tmp_path, jobs=1)
+    assert RunDirectory(initial).whole
+
+
 def test_training_speakers_of_the_initial_network_are_not_unseen(
     run: RunDirectory, utterances: Sequence[Utterance], corpus: Path, tmp_path: Path
 ) -> None:

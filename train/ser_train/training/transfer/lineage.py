@@ -44,11 +44,14 @@ class Lineage:
 
     @classmethod
     def of(cls, settings: Settings, out: Path) -> "Lineage":
-        """Those that the settings name; teachers are runs in `out`."""
-        return cls(
-            [RunDirectory(out / _run_name(teacher, settings)) for teacher in settings.teachers],
-            find_warm_start(settings.init, settings.fold) if settings.init else None,
-        )
+        """Those that the settings name; teachers are runs in `out`. The initial network isn't the run that is made."""
+        warm_start = find_warm_start(settings.init, settings.fold) if settings.init else None
+        if warm_start and warm_start.file.resolve().parent == (out / settings.name).resolve():
+            raise TrainingError(
+                f"{settings.name}: would overwrite the network that it starts from; give another --out",
+                code="warm-start-unusable",
+            )
+        return cls([RunDirectory(out / _run_name(teacher, settings)) for teacher in settings.teachers], warm_start)
 
     def check(self, settings: Settings, network: Network, split: Split) -> None:
         """Checks that the training may build on them.
