@@ -65,6 +65,18 @@ def test_a_network_is_named_as_in_the_table_of_accuracies(run: Run, tmp_path: Pa
     assert read_run(tmp_path / "run").label == settings.label
 
 
+def test_a_file_is_named_after_its_run_however_that_is_given(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(run.path)
+    command = [".", "--format", "onnx", "--precision", "float32", "--out", str(tmp_path)]
+    assert main(command) == 0
+    assert (tmp_path / f"{run.path.name}.onnx").exists()
+    capsys.readouterr()
+    assert main([*command, "--name", "a\tb"]) == 4
+    assert messages.codes_in(capsys.readouterr().err) == ["model-metadata"]
+
+
 def measured() -> list[ExportResult]:
     """The results of the project's own plot."""
     rows = json.loads((Path(__file__).parents[2] / "export/results.json").read_text("utf-8"))

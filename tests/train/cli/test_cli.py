@@ -1,7 +1,9 @@
 """The command: its options, help, and exit codes."""
 
+import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -231,3 +233,13 @@ def test_evaluate_needs_a_finished_run(capsys: pytest.CaptureFixture[str], tmp_p
     left_out, error = capsys.readouterr().err.splitlines()
     assert left_out == f"ser-train: {tmp_path}: not a finished run, left out"
     assert messages.codes_in(error) == ["runs-incomplete"]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "select", "robustness"])
+@pytest.mark.parametrize("content", ["{", None])
+def test_a_damaged_run_is_a_line(
+    command: str, content: str | None, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "run.json").write_text(content or json.dumps({"settings": asdict(Settings("gru", "inner"))}))
+    assert main([command, str(tmp_path)]) == 1
+    assert messages.codes_in(failure(capsys)) == ["run-damaged"]

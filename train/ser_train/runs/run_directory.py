@@ -81,7 +81,7 @@ class RunDirectory:
 
     @property
     def whole(self) -> bool:
-        """Whether a finished run can be used: what it is made of can be read."""
+        """Whether the run is finished and undamaged."""
         try:
             return bool(self.settings and self.metadata and self.answers) and zipfile.is_zipfile(
                 self.path / "model.keras"

@@ -52,7 +52,7 @@ def fit(
     """
     job = prepare(settings, utterances, out)
     run = RunDirectory(out / job.settings.name)
-    if run.finished and run.whole and run.settings == job.settings:
+    if run.whole and run.settings == job.settings:
         return run
     job.lineage.check(job.settings, job.network, job.split)
     plan = make_plan(job, jobs)
