@@ -11,13 +11,11 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
-from ser_export.errors import ExportError
 from ser_export.from_keras.run import Run
 from ser_export.pipeline.model_files import export
 from ser_export.to_tflite.convert import convert
 from ser_export.to_tflite.operations import run_network
 from ser_export.to_tflite.recurrent import run_bidirectional
-from tests import messages
 
 pytestmark = pytest.mark.slow
 
@@ -50,26 +48,31 @@ def test_recurrent_layers_for_tflite_answer_as_keras(layer: type[layers.Layer], 
     np.testing.assert_allclose(answers, model(inputs), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("layer", [layers.SimpleRNN, layers.LSTM, layers.GRU])
 @pytest.mark.parametrize("frames", [1, 7, 8])
-def test_a_gru_of_a_free_length_answers_as_keras(frames: int) -> None:
+def test_recurrent_layers_of_a_free_length_answer_as_keras(layer: type[layers.Layer], frames: int) -> None:
     keras.utils.set_random_seed(frames)
-    gru = [layers.GRU(4, return_sequences=whole, bias_initializer="random_normal") for whole in (True, False)]
-    model = keras.Sequential([keras.Input((None, 5)), *map(layers.Bidirectional, gru)])
+    both = [layer(4, return_sequences=whole, bias_initializer="random_normal") for whole in (True, False)]
+    model = keras.Sequential([keras.Input((None, 5)), *map(layers.Bidirectional, both)])
     signature = [tf.TensorSpec((1, None, 5), tf.float32)]
     ours = tf.function(partial(run_network, model), signature, autograph=False)
     inputs = np.random.default_rng(0).normal(size=(1, frames, 5)).astype(np.float32)
     np.testing.assert_allclose(ours(tf.constant(inputs)), model(inputs), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("cell", [layers.SimpleRNN, layers.LSTM, layers.GRU])
 @pytest.mark.parametrize("one_scale", [False, True])
-@pytest.mark.parametrize("frames", [1, 4, 7])
-def test_a_masked_layer_for_tflite_answers_as_keras(frames: int, one_scale: bool) -> None:
+@pytest.mark.parametrize("sequence", [False, True])
+@pytest.mark.parametrize("present", ["1000000", "1111000", "1111111", "0101100"])
+def test_a_masked_layer_for_tflite_answers_as_keras(
+    cell: type[layers.Layer], one_scale: bool, sequence: bool, present: str
+) -> None:
     """Also in missing frames, where the answer is zero."""
     inputs, mask = keras.Input((7, 5)), keras.Input((7,), dtype="bool")
-    layer = layers.Bidirectional(layers.GRU(6, return_sequences=True, bias_initializer="random_normal"))
+    layer = layers.Bidirectional(cell(6, return_sequences=sequence, bias_initializer="random_normal"))
     model = keras.Model([inputs, mask], layer(inputs, mask=mask))
     values = np.random.default_rng(0).normal(size=(1, 7, 5)).astype(np.float32)
-    mask_values = np.arange(7)[None] < frames
+    mask_values = np.array([[frame == "1" for frame in present]])
     ours = tf.function(partial(run_bidirectional, layer, one_scale=one_scale), autograph=False)
     np.testing.assert_allclose(
         ours(tf.constant(values), tf.constant(mask_values)), model([values, mask_values]), atol=1e-6
@@ -93,11 +96,3 @@ def test_small_rows_keep_their_precision_with_one_scale_a_matrix(layer: type[lay
     interpreter.invoke()
     answers = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     assert np.abs(answers - model(inputs))[..., 1:].max() < 0.05
-
-
-def test_a_mask_that_tflite_would_ignore_is_refused() -> None:
-    inputs = keras.Input((7, 5))
-    layer = layers.Bidirectional(layers.LSTM(6))
-    layer(inputs)
-    with messages.raises(ExportError, "export-unsupported-layer"):
-        run_bidirectional(layer, tf.zeros((1, 7, 5)), tf.ones((1, 7), bool))

@@ -18,6 +18,7 @@ import numpy as np
 from ser_edge.audio.sound import Channels, limit
 from ser_edge.cli.arguments.rules import STDIN
 from ser_edge.errors import AudioError
+from ser_edge.errors.user_warnings import warn_of_silence
 from ser_edge.output.progress import Log, log_line
 from ser_edge.output.writers import percent
 from ser_edge.recognition.prediction import Prediction
@@ -183,6 +184,8 @@ def _listen(recognizer: Recognizer, source: _Source, options: ListenOptions) -> 
         for prediction in stream.input_finished():
             labels[prediction.label] += 1
             yield timed(prediction)
+        if stream.is_silent and stream.seconds:
+            warn_of_silence(source.path)
     finally:
         if view:
             view.close()  # before the summary is printed

@@ -33,7 +33,7 @@ CODES = {
     "corpus-seen": "nothing to test on: the network was trained on all of it",
     "corpus-table": "a table of recordings that can't be read",
     "corpus-too-small": "too few recordings, labels or speakers",
-    "corpus-unreadable": "recordings of a corpus that can't be read or decoded",
+    "corpus-unreadable": "recordings of a corpus that can't be read or decoded, or are silent",
     "download-failed": "a download that ended without the file",
     "encoder-damaged": "weights of a speech encoder that are cut off, changed, or in no format that is known",
     "encoder-mismatched": "weights of another network than Whisper tiny.en, or of fewer blocks than are needed",

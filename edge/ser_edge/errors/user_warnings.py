@@ -22,6 +22,11 @@ def warn(message: str) -> None:
     _receiver.get()(message)
 
 
+def warn_of_silence(name: str) -> None:
+    """Warns that a sound has nothing above `audio.sound.SILENCE_PEAK`."""
+    warn(f"{name}: silent, nothing above -80 dBFS; check the microphone or the recording level")
+
+
 @contextmanager
 def capture_warnings(receiver: Callable[[str], None]) -> Iterator[None]:
     """Passes the warnings inside the block to `receiver`, not to the log.

@@ -14,7 +14,7 @@ from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.resampling import resample
 from ser_edge.audio.sound import SILENCE_PEAK, Channels, Samples, Sound
 from ser_edge.audio.sources import Source, open_source
-from ser_edge.errors.user_warnings import warn
+from ser_edge.errors.user_warnings import warn_of_silence
 from ser_edge.models.bundled.names import DEFAULT
 from ser_edge.models.loader import FileModel, open_model
 from ser_edge.models.metadata import ModelMetadata
@@ -123,6 +123,8 @@ class SoundClassifier:
                 if progress:
                     progress(stream.seconds, sound.seconds or 0.0)
             yield from stream.input_finished()
+            if stream.is_silent:
+                warn_of_silence(sound.name)
 
     def predict_with_windows(self, source: Source) -> tuple[Prediction, list[Prediction]]:
         """The prediction for a whole sound, and those for its windows, from decoding it once.
@@ -149,6 +151,8 @@ class SoundClassifier:
                 pass
             windows += stream.input_finished()
             if rest is not None:
+                if stream.is_silent:
+                    warn_of_silence(sound.name)
                 return self._mean(windows, sound.path, stream.seconds), windows
             return self._predict_utterance(sound, utterance), windows
 
@@ -191,7 +195,7 @@ class SoundClassifier:
         if sound.rate != config.sample_rate:
             samples = resample(samples, sound.rate, config.sample_rate)
         if np.abs(samples).max(initial=0.0) < SILENCE_PEAK:
-            warn(f"{sound.name}: silent, nothing above -80 dBFS; check the microphone or the recording level")
+            warn_of_silence(sound.name)
         speech = self._find_speech(samples)
         accepted = speech is None or speech.found or self._windowing.min_speech_ratio == 0
         answer = self._model.predict_proba(samples) if accepted else None
@@ -216,6 +220,8 @@ class SoundClassifier:
             if progress:
                 progress(stream.seconds, sound.seconds or 0.0)
         predictions += stream.input_finished()
+        if stream.is_silent:
+            warn_of_silence(sound.name)
         return self._mean(predictions, sound.path, stream.seconds)
 
     def _mean(self, predictions: list[Prediction], path: str | None, seconds: float) -> Prediction:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
 from ser_edge.audio.samples.arrays import ChunkLayout, parse_sample_rate
-from ser_edge.audio.sound import Channels, Samples
+from ser_edge.audio.sound import SILENCE_PEAK, Channels, Samples
 from ser_edge.errors.user_warnings import deprecated
 from ser_edge.features.frontend import Features
 from ser_edge.features.online import IncrementalLogMel
@@ -67,6 +67,7 @@ class Stream:
         self._next = 0  # frame at which the next window begins
         self._begun = False  # whether any sample came
         self._received = 0  # samples, at the model's rate
+        self._peak = 0.0  # of these
         self._waiting: list[Samples] = []  # samples without frames yet
         self._before: npt.NDArray[np.float32] | None = None  # the last window's probabilities, if it held speech
 
@@ -74,6 +75,11 @@ class Stream:
     def seconds(self) -> float:
         """How much was received."""
         return self._received / self._config.sample_rate
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing that was received so far is louder than -80 dBFS: a muted microphone, or a wrong input."""
+        return self._peak < SILENCE_PEAK
 
     def accept_waveform(self, samples: npt.ArrayLike) -> list[Prediction]:
         """Takes any number of samples at `sample_rate`, as `chunk_to_samples` does; for one thread at a time.
@@ -128,6 +134,7 @@ class Stream:
 
     def _receive(self, samples: Samples) -> list[Prediction]:
         self._received += len(samples)
+        self._peak = max(self._peak, float(np.abs(samples).max(initial=0.0)))
         if self._gate is not None:
             self._gate.accept_waveform(samples)
         self._waiting.append(samples)

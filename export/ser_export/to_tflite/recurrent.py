@@ -14,7 +14,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_dynamic_update_slice
 
-from ser_export.from_keras.layer_settings import unsupported_layer
 from ser_export.from_keras.recurrent_weights import bidirectional_weights
 
 _State = tuple[tf.Tensor, ...]  # (directions, units) each, the layer's output first
@@ -33,8 +32,8 @@ def run_bidirectional(
 
     Args:
         layer: a SimpleRNN, LSTM or GRU in both directions.
-        x: (1, frames, values); of a free number of frames for a GRU only.
-        mask: (1, frames), for a GRU only; None if all frames are present.
+        x: (1, frames, values); frames may be free.
+        mask: (1, frames); None if all frames are present.
         unrolled: all steps instead of a loop; for a fixed number of frames.
         one_scale: whether int8 weights will have one scale a matrix. The rows that project the input are then stored
             equally large, and the products scaled back, so that small rows keep their precision.
@@ -49,17 +48,13 @@ def run_bidirectional(
     if kind == "GRU":
         for weights in (kernels, recurrent, *np.split(biases, 2, axis=1)):
             weights[:, :units] *= -1  # of the update gate: 1 - sigmoid(z) = sigmoid(-z)
-    elif mask is not None or x.shape[1] is None:
-        raise unsupported_layer(
-            layer, f"of {kind} with a mask or a free length can't be exported to TFLite, only of GRU"
-        )
     of_input, of_state = np.split(biases, 2, axis=1)
     sizes = _row_sizes(kernels) if one_scale else np.ones_like(of_input)
     of_rows = zip(kernels / sizes[:, :, None], of_input / sizes, strict=True)
     values = tf.reshape(x, (-1, x.shape[2]))
     directions = [_linear(values, *weights) for weights in of_rows]
-    if mask is not None:  # a missing frame leaves the state as it is
-        present = tf.reshape(tf.cast(mask, tf.float32), (-1, 1))
+    present = None if mask is None else tf.reshape(tf.cast(mask, tf.float32), (-1, 1))
+    if present is not None and kind == "GRU":  # a missing frame leaves the state as it is
         closed = np.repeat(np.array([_OUT_OF_REACH, 0], np.float32), [units, directions[0].shape[1] - units])[None]
         directions = [
             direction - (1 - present) * (closed / size) for direction, size in zip(directions, sizes, strict=True)
@@ -67,19 +62,27 @@ def run_bidirectional(
     projected = tf.stack([directions[0], tf.reverse(directions[1], [0])], axis=1)  # (frames, directions, gates * units)
     if one_scale:  # not before the stack, where the converter would multiply the weights by it again
         projected *= sizes
+    if kind != "GRU" and (present is not None or x.shape[1] is None):  # they have no gate that keeps the output
+        kept = tf.ones_like(values[:, :1]) if present is None else present
+        projected = tf.concat([projected, tf.stack([kept, tf.reverse(kept, [0])], axis=1)], axis=2)
+        step = _skipping(step)
 
     def advance(row: tf.Tensor, state: _State) -> _State:
         halves = zip(tf.split(state[0], 2), recurrent, of_state, strict=True)
         return step(row, tf.concat([_linear(*half) for half in halves], 0), state)
 
     state: _State = tuple(tf.zeros((2, units)) for _ in range(states))
-    run = _unrolled if unrolled else _looped
-    sequence, last = run(advance, projected, state, layer.forward_layer.return_sequences)
+    returns_sequence = layer.forward_layer.return_sequences
+    if unrolled:
+        sequence, last = _unrolled(advance, projected, state, returns_sequence)
+    else:  # a frame that leaves the state as it is
+        missing = -_OUT_OF_REACH if kind == "GRU" else 0.0
+        sequence, last = _looped(advance, projected, state, returns_sequence, missing)
     if sequence is None:
         return tf.reshape(last, (1, 2 * units))
     forward, backward = tf.unstack(sequence, axis=1)
     outputs = tf.concat([forward, tf.reverse(backward, [0])], axis=1)
-    return tf.reshape(outputs if mask is None else outputs * present, (1, -1, 2 * units))
+    return tf.reshape(outputs if present is None else outputs * present, (1, -1, 2 * units))
 
 
 def _row_sizes(kernels: np.ndarray) -> np.ndarray:
@@ -90,19 +93,19 @@ def _row_sizes(kernels: np.ndarray) -> np.ndarray:
 
 
 _Advance = Callable[[tf.Tensor, _State], _State]
+_Step = Callable[[tf.Tensor, tf.Tensor, _State], _State]  # of a row, the product of the state before, and that state
 
 
 def _looped(
-    advance: _Advance, projected: tf.Tensor, state: _State, sequence: bool
+    advance: _Advance, projected: tf.Tensor, state: _State, sequence: bool, missing: float
 ) -> tuple[tf.Tensor | None, tf.Tensor]:
-    """The outputs of all steps (None unless `sequence`), and of the last one."""
+    """The outputs of all steps (None unless `sequence`), and of the last one; `missing` fills a row without a frame."""
     frames = projected.shape[0]
     steps = 2 if sequence or frames is None or frames % 2 == 0 else 1
-    # A frame after the last, for the second step of the last iteration: it leaves a GRU's state as it is, and no other
-    # layer's last state is used where there is one.
+    # A frame after the last, for the second step of the last iteration.
     rows = projected
     if frames is None or frames % steps:
-        rows = tf.pad(projected, [[0, 1], [0, 0], [0, 0]], constant_values=-_OUT_OF_REACH)
+        rows = tf.pad(projected, [[0, 1], [0, 0], [0, 0]], constant_values=missing)
     end = tf.shape(projected)[0] if frames is None else frames
     # The output's buffer. Its first content doesn't matter, but zeros would be stored in the file.
     outputs = (rows[:, :, : state[0].shape[1]],) if sequence else ()
@@ -138,6 +141,17 @@ def _linear(x: tf.Tensor, weights: np.ndarray, bias: np.ndarray) -> tf.Tensor:
     return y + bias if bias.any() else y
 
 
+def _skipping(step: _Step) -> _Step:
+    """A step that leaves the state as it is where the last value of a row is 0, not 1."""
+
+    def skipping(row: tf.Tensor, recurrent: tf.Tensor, state: _State) -> _State:
+        values, present = tf.split(row, [row.shape[1] - 1, 1], axis=1)
+        after = step(values, recurrent, state)
+        return tuple(old + present * (new - old) for old, new in zip(state, after, strict=True))
+
+    return skipping
+
+
 def _rnn(row: tf.Tensor, recurrent: tf.Tensor, state: _State) -> _State:
     return (tf.tanh(row + recurrent),)
 
@@ -158,7 +172,7 @@ def _gru(row: tf.Tensor, recurrent: tf.Tensor, state: _State) -> _State:
 
 
 # By ONNX's name of a layer: its step function, and the number of tensors of its state.
-_STEPS: dict[str, tuple[Callable[[tf.Tensor, tf.Tensor, _State], _State], int]] = {
+_STEPS: dict[str, tuple[_Step, int]] = {
     "RNN": (_rnn, 1),
     "LSTM": (_lstm, 2),
     "GRU": (_gru, 1),

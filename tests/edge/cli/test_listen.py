@@ -128,10 +128,13 @@ def test_a_microphone_without_incidents_has_no_line_about_them(
     sounddevice: Any, card: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     microphone = sounddevice.plug(card("USB", channels=1, rate=RATE))
-    microphone.on_start = lambda: microphone.record(np.zeros(RATE, np.float32))
-    assert main(["--mic", "--duration", "0.5", "--format", "json"]) == 0
-    (summary,) = capsys.readouterr().err.splitlines()
-    assert summary.startswith("ser-edge: 0.5 s of audio, ")
+    hum = np.sin(np.arange(RATE, dtype=np.float32))
+    for level, is_silent in ((0.01, False), (0, True)):
+        microphone.on_start = lambda level=level: microphone.record(level * hum)
+        assert main(["--mic", "--duration", "0.5", "--format", "json"]) == 0
+        *warnings, summary = capsys.readouterr().err.splitlines()
+        assert summary.startswith("ser-edge: 0.5 s of audio, ")
+        assert [line.startswith("ser-edge: microphone: silent, ") for line in warnings] == [True] * is_silent
 
 
 def test_one_channel_of_a_microphone_is_listened_to(

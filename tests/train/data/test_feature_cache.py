@@ -10,10 +10,9 @@ import soundfile
 
 import ser_train.data.feature_cache
 from ser_edge.audio.reading import read
-from ser_edge.errors import AudioError
 from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import FrontEnd
-from ser_train.data.corpus_loader import Utterance, read_corpus
+from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
 from ser_train.data.feature_cache import corpus_features, corpus_spectra, extract
 from tests import messages
 from tests.conftest import voice
@@ -202,9 +201,14 @@ def test_a_front_end_that_finds_the_speech_hears_the_whole_recording(
     assert np.isnan(features[60:]).all()
 
 
-def test_a_sound_the_front_end_refuses_is_named(tmp_path: Path, utterances: list[Utterance]) -> None:
-    silent = tmp_path / utterances[0].path.name
-    soundfile.write(silent, np.zeros(100), 16_000)
-    with messages.raises(AudioError, "audio-silent") as caught:
-        corpus_features([replace(utterances[0], path=silent)], CONFIG, jobs=1)
-    assert str(caught.value).startswith(f"{silent}: ")
+def test_all_sounds_that_the_front_end_refuses_are_named(tmp_path: Path, utterances: list[Utterance]) -> None:
+    bad = [replace(u, path=tmp_path / u.path.name, digest=f"bad {u.digest}") for u in utterances[:3]]
+    soundfile.write(bad[0].path, np.zeros(100), 16_000)
+    soundfile.write(bad[1].path, np.zeros(200), 16_000)
+    bad[2].path.write_bytes(b"no sound")
+    with messages.raises(CorpusError, "corpus-unreadable") as caught:
+        corpus_features([*utterances, *bad], CONFIG, jobs=1)
+    message = str(caught.value)
+    silent = sorted((bad[0].path, bad[1].path))[0]
+    assert f"{silent} and 1 more: silent" in message
+    assert f"{bad[2].path}: not a sound file" in message

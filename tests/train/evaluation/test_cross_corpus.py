@@ -46,11 +46,14 @@ def test_an_emotion_that_a_corpus_lacks_is_no_answer(folder: Path) -> None:
     assert tess == CrossCorpusResult("calm", trained_on, "tess", 1, 7, 0.0, 0.0)
 
 
-def test_utterances_of_emotions_that_a_network_lacks_do_not_count(folder: Path) -> None:
+def test_utterances_of_emotions_that_a_network_lacks_do_not_count(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     network = Calm()
     network.metadata = replace(network.metadata, labels=("calm", "angry"))
     (savee,) = score_corpora(network, "calm", [u for u in read_corpora([folder], 1) if u.corpus == "savee"])
     assert (savee.utterances, savee.emotions, savee.uar) == (1, 1, 100.0)
+    assert caplog.messages == ["calm: has no label sad; 1 recordings left out"]
 
 
 def test_corpora_and_speakers_of_its_training_are_left_out(folder: Path) -> None:
@@ -59,6 +62,20 @@ def test_corpora_and_speakers_of_its_training_are_left_out(folder: Path) -> None
     network = Calm("RAVDESS speech, CC BY-NC-SA 4.0; nEMO, CC BY-NC-SA 4.0", [8])
     counts = {figure.corpus: figure.utterances for figure in score_corpora(network, "calm", read_corpora([folder], 1))}
     assert counts == {"ravdess_song": 1, "savee": 2, "tess": 1}
+
+
+def test_a_known_corpuss_recording_in_a_folder_of_own_ones_is_still_of_that_corpus(folder: Path) -> None:
+    (folder / "03-01-05-01-01-01-08.wav").write_bytes((folder / "DC_a01.wav").read_bytes())
+    own = [replace(u, corpus="own", speaker=f"own/{u.path.stem}") for u in read_corpora([folder], 1)]
+    (figure,) = score_corpora(Calm("RAVDESS speech, CC BY-NC-SA 4.0"), "calm", own, frozenset())
+    assert (figure.corpus, figure.utterances) == ("own", len(own) - 1)
+
+
+def test_a_network_that_lists_no_training_data_is_refused(folder: Path) -> None:
+    network = Calm()
+    network.metadata = replace(network.metadata, training={})
+    with messages.raises(CorpusError, "corpus-seen"):
+        score_corpora(network, "calm", read_corpora([folder], 1))
 
 
 def test_the_command_tests_files_and_leaves_out_what_is_no_run(
@@ -81,6 +98,16 @@ def test_each_corpus_is_a_column_and_runs_of_one_kind_are_a_row() -> None:
     assert table.splitlines()[2:] == [
         "| `a` | RAVDESS speech | 41.0 ± 1.4 (2 runs), 9 utterances |  |",
         "| `a` | SAVEE |  | 30.0, 8 utterances |",
+    ]
+
+
+def test_networks_of_other_labels_have_other_levels_of_chance() -> None:
+    results = [CrossCorpusResult(name, "SAVEE", "own", 8, labels, 50, 30) for name, labels in (("a", 2), ("b", 8))]
+    head, _, *rows = cross_corpus_table(results).splitlines()
+    assert head == "| UAR, % | trained on | own recordings |"
+    assert [row.split(" | ")[-1] for row in rows] == [
+        "30.0 (chance 50.0), 8 utterances |",
+        "30.0 (chance 12.5), 8 utterances |",
     ]
 
 

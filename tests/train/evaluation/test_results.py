@@ -93,7 +93,10 @@ def test_folds_and_seeds_of_one_network_and_protocol_are_one_row(make_run: MakeR
         make_run(Settings("gru", "speaker", fold, seed), wrong=8 * (fold == 4)) for fold in range(5) for seed in (0, 7)
     ]
     runs.append(make_run(Settings("rnn", "notebook")))
-    rows = evaluate(runs).rows
+    runs.append(make_run(Settings("rnn", "all")))
+    evaluation = evaluate(runs)
+    assert evaluation.incomplete == ["rnn: without runs of speaker, that of all gets neither calibration nor accuracy"]
+    rows = evaluation.rows
     assert [(r["network"], r["protocol"], r["seeds"], r["folds"]) for r in rows] == [
         ("gru", "speaker", 2, 5),
         ("rnn", "notebook", 1, 1),

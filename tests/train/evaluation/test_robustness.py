@@ -27,7 +27,7 @@ from ser_train.evaluation.corruptions import (
 )
 from ser_train.evaluation.keras_model import open_run
 from ser_train.evaluation.robustness import RobustnessAnswers, babble_sources, measure, pool, recordings_by_speaker
-from ser_train.evaluation.robustness_cache import evaluated_utterances
+from ser_train.evaluation.robustness_cache import evaluated_utterances, network_answers
 from ser_train.reporting.tables import robustness_table
 from ser_train.runs.run_directory import Answers, RunDirectory
 from ser_train.runs.settings import Settings
@@ -246,7 +246,16 @@ def test_a_file_is_asked_only_about_the_run_it_was_exported_from(
     printed = capsys.readouterr().out
     assert printed.startswith("`tiny.onnx`, protocol `speaker`, 1 fold x 1 seed, 8 utterances")
     assert printed.endswith("\n\nThese figures say little: of one speaker alone.\n")
-    assert run.read("conditions.json")["file"] == "tiny.onnx"
+    assert run.read("conditions-tiny.onnx.json")["file"] == "tiny.onnx"
+    assert network_answers(run) is None  # the file's figures aren't the network's
+    for suffix in ("json", "npz"):  # where older versions kept them
+        (run.path / f"conditions-tiny.onnx.{suffix}").rename(run.path / f"conditions.{suffix}")
+    assert network_answers(run) is None
+    assert main(["robustness", str(run.path), "--data", str(corpus), "--jobs", "1"]) == 0
+    assert network_answers(run) is not None
+    assert main(["robustness", *command]) == 0
+    assert {path.name for path in run.path.glob("conditions*.json")} == {"conditions.json", "conditions-tiny.onnx.json"}
+    capsys.readouterr()
     source = other
     file.write_bytes(b"stands for another")
     options = parse(["robustness", *command])

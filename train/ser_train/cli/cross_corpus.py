@@ -2,9 +2,15 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ser_train.cli.console import Commands, finished_runs, print_table
+
+if TYPE_CHECKING:
+    from ser_edge.models.network import Model
+    from ser_train.data.utterance import Utterance
 
 
 def add_parser(commands: Commands) -> None:
@@ -24,7 +30,6 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prints the table; returns the exit code."""
     from ser_edge.models.loader import open_model
-    from ser_edge.models.network import Model
     from ser_edge.models.runtimes.base import RUNTIMES
     from ser_train.data.corpus_loader import read_corpora
     from ser_train.data.download import locate
@@ -36,16 +41,17 @@ def run(options: argparse.Namespace) -> int:
     utterances = read_corpora([locate(path) for path in options.data])
     results = []
     model: Model
+    own: frozenset[str] | None
     for path in options.networks:
         if path.suffix in RUNTIMES:
-            model, name = open_model(path), path.name
+            model, name, own = open_model(path), path.name, None
         elif runs := finished_runs([path]):
-            model, name = open_run(runs[0]), runs[0].settings.label
+            model, name, own = open_run(runs[0]), runs[0].settings.label, runs[0].own_speakers
         else:
             continue
-        scored = score_corpora(model, name, utterances)
+        scored = score_corpora(model, name, utterances, own)
         if not scored:
-            print(f"ser-train: {path}: trained on all of this data, left out", file=sys.stderr)
+            print(f"ser-train: {path}: {_why_nothing_counts(model, utterances, own)}, left out", file=sys.stderr)
         results += scored
     if not results:
         raise CorpusError(
@@ -53,3 +59,12 @@ def run(options: argparse.Namespace) -> int:
         )
     print_table(cross_corpus_table(results), options.markdown)
     return 0
+
+
+def _why_nothing_counts(model: "Model", utterances: "Sequence[Utterance]", own: "frozenset[str] | None") -> str:
+    from ser_train.data.corpus_registry import CUSTOM
+    from ser_train.runs.provenance import training_corpora
+
+    if own is None and any(u.is_custom for u in utterances) and CUSTOM in training_corpora(model.metadata):
+        return "trained on own recordings and doesn't say whose (give its run, of this version of ser-train)"
+    return "trained on all of this data"

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         corpus = read_corpus(locate(options.data), options.jobs)
         for directory in missing:
             measure_run(directory, options.model, corpus, options.jobs)
-    figures = pool([[read_answers(run) for run in folds.values()] for folds in group.seeds.values()])
+    figures = pool([[read_answers(run, options.model) for run in folds.values()] for folds in group.seeds.values()])
     table = robustness_table(figures, group_title(group, options.model))
     print_table(table + group_caution(group), options.markdown)
     return 0

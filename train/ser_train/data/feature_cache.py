@@ -20,11 +20,13 @@ from tqdm import tqdm
 import ser_edge.audio
 import ser_edge.features
 from ser_edge.audio.reading import read
+from ser_edge.errors import AudioError, printable
 from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import Features, FrontEnd
 from ser_train.data.atomic import atomic_write
 from ser_train.data.corpus_loader import Utterance, unique
 from ser_train.data.download import cache_folder
+from ser_train.data.utterance import raise_problems
 
 _CHUNK = 24  # files in one task: amortises the front-end's tables, keeps the progress bar moving
 
@@ -41,7 +43,7 @@ def corpus_features(utterances: Sequence[Utterance], config: FeatureConfig, jobs
         (utterances, frames, coefficients) float32, not normalised.
 
     Raises:
-        AudioError: an utterance the front-end can't use.
+        CorpusError: utterances that the front-end can't use.
     """
     return np.stack(_cached(utterances, config, "utterance", jobs))
 
@@ -56,14 +58,22 @@ def corpus_spectra(utterances: Sequence[Utterance], config: FeatureConfig, jobs:
 
 
 def extract(paths: Sequence[Path], config: FeatureConfig, jobs: int = -1, stage: str = "utterance") -> list[Features]:
-    """Features of each path, (frames, coefficients) float32, computed up to the front-end's `stage`."""
+    """Features of each path, (frames, coefficients) float32, computed up to the front-end's `stage`.
+
+    Raises:
+        CorpusError: recordings that the front-end can't use, all of them in one message.
+    """
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
     results: list[Features] = []
+    problems: list[tuple[Path, str]] = []
     with tqdm(desc="features", total=len(paths), unit=" files", disable=None) as bar:
         for done in parallel(joblib.delayed(_extract)(chunk, config, stage) for chunk in chunks):
-            results.extend(done)
-            bar.update(len(done))
+            features, refused = done
+            results += features
+            problems += refused
+            bar.update(len(features) + len(refused))
+    raise_problems(sorted(problems), "corpus-unreadable")
     return results
 
 
@@ -103,11 +113,18 @@ def _cached(utterances: Sequence[Utterance], config: FeatureConfig, stage: str, 
     return [rows[u.digest] for u in utterances]
 
 
-def _extract(paths: Sequence[Path], config: FeatureConfig, stage: str) -> list[Features]:
+def _extract(paths: Sequence[Path], config: FeatureConfig, stage: str) -> tuple[list[Features], list[tuple[Path, str]]]:
+    """Features, and what is wrong with those that have none."""
     front_end = front_end_of(config)
     extract_one = front_end.log_mel if stage == "log_mel" else front_end
     seconds = None if stage == "log_mel" or config.trim_db is not None else config.seconds
-    return [extract_one(read(path, config.sample_rate, seconds)) for path in paths]
+    features, problems = [], []
+    for path in paths:
+        try:
+            features.append(extract_one(read(path, config.sample_rate, seconds)))
+        except AudioError as error:
+            problems.append((path, str(error).removeprefix(printable(f"{path}: "))))
+    return features, problems
 
 
 @lru_cache(maxsize=4)  # its tables take as long to compute as the features of a few files

@@ -4,7 +4,8 @@
              inflated by train/test leakage, and is here to show what the notebook's figure is worth.
 `utterance`  every recording once, a random fifth for the test, a tenth of the rest for validation: speakers of the test
              set are in the training set.
-`speaker`    five folds of actors, speaker-independent: test and validation actors are in no other set.
+`speaker`    five folds of actors, speaker-independent: test and validation actors are in no other set. Recipes that
+             need no validation train on its actors, too.
 `inner`      nested folds for selecting settings: fold k trains without the actors of `speaker`'s folds k and k+1, and
              is tested on both. So the settings for `speaker`'s fold k can be selected by networks that weren't trained
              on its actors, and by figures on other actors: fold k's on the next fold's, fold k-1's on its own.

@@ -36,7 +36,7 @@ class Evaluation:
 
     rows: list[Row]  # of results.json
     metadata: dict[RunDirectory, ModelMetadata]  # the runs', calibrated, with the accuracy an exported model states
-    incomplete: list[str]  # kinds of model files that some runs of a row lack, which have no row; a sentence of each
+    incomplete: list[str]  # what has no row or no calibration, since runs or model files are missing; sentences
 
 
 def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> Evaluation:
@@ -71,6 +71,8 @@ def evaluate(runs: Sequence[RunDirectory], exported: Path | None = None) -> Eval
 
     rows, incomplete = [], []
     for (label, protocol), group in groups.items():
+        if protocol == "all" and (label, "speaker") not in groups:
+            incomplete.append(f"{label}: without runs of speaker, that of all gets neither calibration nor accuracy")
         if protocol not in REPORTED:
             continue
         rows.append(_row(group, "keras", "float32", lambda run: run.path / "model.keras", calibrated_answers))

@@ -1,6 +1,7 @@
 """What was measured of a run, kept in it: figures in `conditions.json`, the answers behind them in `conditions.npz`.
 
-A run is measured again only if its network, the model file asked for, or the code that makes its inputs has changed.
+Those of a model file that was exported from it have the file's name in theirs, and aren't the network's. A run is
+measured again only if its network, the model file asked for, or the code that makes its inputs has changed.
 """
 
 import hashlib
@@ -21,10 +22,10 @@ from ser_train.data.utterance import CorpusError, Utterance
 from ser_train.evaluation.corruptions import CORRUPTIONS
 from ser_train.evaluation.keras_model import open_run
 from ser_train.evaluation.robustness import RobustnessAnswers, RobustnessFigures, measure, pool
-from ser_train.runs.run_directory import ROBUSTNESS_FILES, RunDirectory
+from ser_train.runs.run_directory import ROBUSTNESS, RunDirectory
 from ser_train.runs.settings import Settings
 
-FIGURES, ANSWERS = ROBUSTNESS_FILES  # with the keys of 0.1
+KERAS = "keras"  # in the place of a file's name
 CORRUPTED = "conditions"  # key of the figures of whole recordings
 
 
@@ -35,11 +36,12 @@ def is_measured(run: RunDirectory, model: Path | None) -> bool:
         run: a finished run.
         model: a file exported from the run; None for its Keras network.
     """
+    figures, answers = _kept(model)
     try:
-        known = run.read(FIGURES)["of"] == _digest(run, model)
+        known = run.read(figures)["of"] == _digest(run, model)
     except (CorpusError, KeyError):
         return False
-    return known and (run.path / ANSWERS).exists()
+    return known and (run.path / answers).exists()
 
 
 def measure_run(run: RunDirectory, model: Path | None, corpus: Sequence[Utterance], jobs: int) -> None:
@@ -58,32 +60,50 @@ def measure_run(run: RunDirectory, model: Path | None, corpus: Sequence[Utteranc
     utterances, settings = evaluated_utterances(run, corpus), run.settings
     network = _exported(model, settings) if model else open_run(run)
     speech = [u for u in corpus if u.corpus == "ravdess" or u.is_custom]
-    (run.path / FIGURES).unlink(missing_ok=True)
+    kept_figures, kept_answers = _kept(model)
+    (run.path / kept_figures).unlink(missing_ok=True)
     answers = measure(network, utterances, speech, jobs, run.path.name)
-    with atomic_write(run.path / ANSWERS) as unfinished:
+    with atomic_write(run.path / kept_answers) as unfinished:
         np.savez_compressed(unfinished, **asdict(answers))
     about = {
         "protocol": settings.protocol,
         "fold": settings.fold,
         "seed": settings.seed,
-        "file": model.name if model else "keras",
+        "file": model.name if model else KERAS,
         "of": _digest(run, model),
     }
-    run.write(FIGURES, about | figures_to_json(pool([[answers]])))
+    run.write(kept_figures, about | figures_to_json(pool([[answers]])))
 
 
-def read_answers(run: RunDirectory) -> RobustnessAnswers:
-    """What was measured.
+def network_answers(run: RunDirectory) -> RobustnessAnswers | None:
+    """What was measured of a run's network; None if nothing was. Older versions kept a model file's in the same place.
 
     Raises:
         CorpusError: measured on other corruptions than today's.
     """
-    if [figures["name"] for figures in run.read(FIGURES)[CORRUPTED]] != list(CORRUPTIONS):
+    figures, _ = _kept(None)
+    if not (run.path / figures).exists() or run.read(figures).get("file", KERAS) != KERAS:
+        return None
+    return read_answers(run)
+
+
+def read_answers(run: RunDirectory, model: Path | None = None) -> RobustnessAnswers:
+    """What was measured.
+
+    Args:
+        run: a finished run.
+        model: a file exported from the run; None for its Keras network.
+
+    Raises:
+        CorpusError: measured on other corruptions than today's.
+    """
+    kept_figures, kept_answers = _kept(model)
+    if [figures["name"] for figures in run.read(kept_figures)[CORRUPTED]] != list(CORRUPTIONS):
         raise CorpusError(
             f"{run.path}: measured on other corruptions than today's; run ser-train robustness again",
             code="run-outdated",
         )
-    with np.load(run.path / ANSWERS) as arrays:
+    with np.load(run.path / kept_answers) as arrays:
         return RobustnessAnswers(**arrays)
 
 
@@ -102,6 +122,16 @@ def evaluated_utterances(run: RunDirectory, corpus: Sequence[Utterance]) -> list
             code="corpus-not-found",
         )
     return [by_name[name] for name in names]
+
+
+def _kept(model: Path | None) -> tuple[str, str]:
+    """Names of the files with figures, whose keys are those of 0.1, and with answers.
+
+    >>> _kept(None), _kept(Path("exported/crnn.onnx"))
+    (('conditions.json', 'conditions.npz'), ('conditions-crnn.onnx.json', 'conditions-crnn.onnx.npz'))
+    """
+    of = f"{ROBUSTNESS}-{model.name}" if model else ROBUSTNESS
+    return f"{of}.json", f"{of}.npz"
 
 
 def _exported(path: Path, settings: Settings) -> Model:

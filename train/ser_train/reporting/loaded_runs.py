@@ -12,7 +12,7 @@ from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import apply_temperature
 from ser_train.data.utterance import CorpusError
 from ser_train.evaluation.robustness import RobustnessAnswers
-from ser_train.evaluation.robustness_cache import FIGURES, read_answers
+from ser_train.evaluation.robustness_cache import network_answers
 from ser_train.runs.grouping import single_group
 from ser_train.runs.run_directory import DAMAGES, Answers, RunDirectory, damaged
 from ser_train.runs.settings import Settings
@@ -63,7 +63,7 @@ def _load(run: RunDirectory) -> LoadedRun:
             replace(test, features=np.empty((len(test.labels), 0, 0), np.float32)),
             tuple(run.read("history.json")) if (run.path / "history.json").exists() else (),
             run.read("run.json"),
-            read_answers(run) if (run.path / FIGURES).exists() else None,
+            network_answers(run),
         )
     except DAMAGES as e:
         raise damaged(run.path, e) from e

@@ -144,19 +144,30 @@ def group_caution(group: RunGroup) -> str:
 
 def cross_corpus_table(results: Sequence[CrossCorpusResult]) -> str:
     """A row for all runs of a network trained on the same corpora, a column for each corpus tested."""
-    chances = {result.corpus: 100 / result.emotions for result in reversed(results)}
     corpora = list(dict.fromkeys(result.corpus for result in results))
-    heads = [f"{CORPORA.get(corpus, CUSTOM).title} (chance {chances[corpus]:.1f})" for corpus in corpora]
+    emotions = {corpus: {result.emotions for result in results if result.corpus == corpus} for corpus in corpora}
+    common = {corpus: _chance(*counts) if len(counts) == 1 else "" for corpus, counts in emotions.items()}
+    heads = [CORPORA.get(corpus, CUSTOM).title + common[corpus] for corpus in corpora]
     lines = ["| UAR, % | trained on | " + " | ".join(heads) + " |", "|---|---|" + "---|" * len(corpora)]
     for network, trained_on in dict.fromkeys((result.network, result.trained_on) for result in results):
         row = [r for r in results if (r.network, r.trained_on) == (network, trained_on)]
-        cells = [_uar_cell([result for result in row if result.corpus == corpus]) for corpus in corpora]
+        cells = [_uar_cell([r for r in row if r.corpus == corpus], not common[corpus]) for corpus in corpora]
         lines.append(f"| `{network}` | {trained_on} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _uar_cell(results: Sequence[CrossCorpusResult]) -> str:
-    """Of one corpus: the mean of the runs, and their deviation."""
+def _chance(*emotions: int) -> str:
+    """UAR by chance, by the number of emotions that each network may answer.
+
+    >>> _chance(8), _chance(2, 8)
+    (' (chance 12.5)', ' (chance 12.5-50.0)')
+    """
+    levels = [f"{100 / count:.1f}" for count in sorted({*emotions}, reverse=True)]
+    return f" (chance {'-'.join(dict.fromkeys([levels[0], levels[-1]]))})"
+
+
+def _uar_cell(results: Sequence[CrossCorpusResult], with_chance: bool) -> str:
+    """Of one corpus: the mean of the runs, and their deviation; the level of chance where networks' levels differ."""
     if not results:
         return ""
     uars = [result.uar for result in results]
@@ -165,7 +176,8 @@ def _uar_cell(results: Sequence[CrossCorpusResult]) -> str:
     speakers = min(result.speakers for result in results)
     note = f" ({caution('', speakers)})" if speakers and caution("", speakers) else ""
     sizes = "-".join(map(str, dict.fromkeys([utterances[0], utterances[-1]])))
-    return f"{np.mean(uars):.1f}{deviation}, {sizes} utterances{note}"
+    chance = _chance(*(result.emotions for result in results)) if with_chance else ""
+    return f"{np.mean(uars):.1f}{deviation}{chance}, {sizes} utterances{note}"
 
 
 def selection_table(scores: Sequence[FoldScores]) -> str:

@@ -25,18 +25,33 @@ def source_entries(split: Split) -> list[str]:
     return [f"{corpus.title}, {corpus.licence}" for corpus in (CORPORA.get(name, CUSTOM) for name in names)]
 
 
+def lists_training_data(metadata: ModelMetadata) -> bool:
+    """Whether a network's metadata is ser-train's, and not that of an older or a foreign file."""
+    return {DATA, UNSEEN} <= set(metadata.training)
+
+
 def training_corpora(metadata: ModelMetadata) -> list[Corpus]:
     """The corpora that a network was trained on."""
     return [corpus for corpus in (*CORPORA.values(), CUSTOM) if f"{corpus.title}, " in metadata.training[DATA]]
 
 
-def seen_speakers(metadata: ModelMetadata, utterances: Collection[Utterance]) -> set[int | str]:
+def seen_speakers(
+    metadata: ModelMetadata, utterances: Collection[Utterance], own: Collection[str] | None = None
+) -> set[int | str]:
     """Actors of these utterances that a network may have been trained on.
 
     Of the corpora that it was trained on, all but those that its metadata excludes.
+
+    Args:
+        metadata: of the network.
+        utterances: of any corpora.
+        own: the speakers of own recordings that it was trained on; None if only its metadata is known.
     """
     families = {corpus.family or corpus.name for corpus in training_corpora(metadata)}
-    return {u.actor for u in utterances if families & _families(u)}.difference(metadata.training[UNSEEN])
+    if own is not None:
+        families.discard(CUSTOM.name)
+    seen = {u.actor for u in utterances if families & _families(u)}.difference(metadata.training[UNSEEN])
+    return seen.union(u.actor for u in utterances if own and u.is_custom and u.actor in own)
 
 
 def unseen_speakers(split: Split) -> list[int | str]:

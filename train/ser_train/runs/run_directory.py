@@ -8,7 +8,7 @@
     ├── answers.npz        features, labels, names, Keras's probabilities, and which are the test's
     ├── report.txt         scikit-learn's classification report
     ├── confusion.png, curves.png
-    ├── conditions.json, .npz  written by `ser-train robustness`
+    ├── conditions*.json, .npz  written by `ser-train robustness`
     └── checkpoint/        only while it trains: where a killed training continues
 
 `run.json` is written before the summary (`report.txt` and the plots): a directory that has one is complete.
@@ -32,7 +32,7 @@ from ser_train.data.atomic import atomic_write, write_text
 from ser_train.data.utterance import CorpusError
 from ser_train.runs.settings import Settings
 
-ROBUSTNESS_FILES = ("conditions.json", "conditions.npz")  # names of 0.1
+ROBUSTNESS = "conditions"  # how the names of its files begin, as in 0.1
 SUMMARY_FILES = ("report.txt", "confusion.png", "curves.png")  # for people; made from the rest
 DAMAGES = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)  # of a run's files
 
@@ -107,6 +107,12 @@ class RunDirectory:
             return Settings.of(facts["settings"])
         except DAMAGES as e:
             raise damaged(self.path, e) from e
+
+    @property
+    def own_speakers(self) -> frozenset[str] | None:
+        """Speakers of own recordings that a finished run was trained on; None if an older ser-train trained it."""
+        speakers = self.read("run.json").get("own_speakers")
+        return None if speakers is None else frozenset(speakers)
 
     @property
     def metadata(self) -> ModelMetadata:

@@ -1,6 +1,6 @@
 """The settings that distinguish one training from another, and name its run directory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ser_train.data.splits import PROTOCOLS
@@ -34,6 +34,10 @@ class Settings:
     def label(self) -> str:
         """The network's name in tables, with its changes."""
         return ", ".join([self.network, *self._variant("distilled")])
+
+    def is_training_of(self, other: "Settings") -> bool:
+        """Whether both train the same network; paths may be spelled otherwise, for `corpus` has the files' digests."""
+        return replace(self, init=other.init, encoder=other.encoder) == other
 
     def _variant(self, distilled: str) -> list[str]:
         return [*self.changes, *([distilled] if self.teachers else []), *([_WARM_STARTED] if self.init else [])]

@@ -40,7 +40,7 @@ class Checkpoint:
             state = self._run.read("checkpoint/progress.json")
         except CorpusError:
             return Progress()
-        if Settings.of(state.pop("settings")) != self._settings:
+        if not Settings.of(state.pop("settings")).is_training_of(self._settings):
             return Progress()
         return Progress(**{**state, "history": tuple(state["history"])})
 

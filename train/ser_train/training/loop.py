@@ -46,13 +46,12 @@ def fit(
         The finished run directory, `out` / `settings.name`.
 
     Raises:
-        CorpusError: the corpus is too small for the protocol.
+        CorpusError: the corpus is too small for the protocol, or has utterances that the front-end can't use.
         TrainingError: the loss is no longer finite, or a network to build on that can't be used.
-        AudioError: an utterance the front-end can't use.
     """
     job = prepare(settings, utterances, out)
     run = RunDirectory(out / job.settings.name)
-    if run.whole and run.settings == job.settings:
+    if run.whole and run.settings.is_training_of(job.settings):
         return run
     job.lineage.check(job.settings, job.network, job.split)
     plan = make_plan(job, jobs)

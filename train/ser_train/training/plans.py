@@ -19,7 +19,7 @@ from ser_edge.models.metadata import Normalization
 from ser_train.data.corpus_registry import CORPORA
 from ser_train.data.feature_cache import corpus_features, corpus_spectra, front_end_of
 from ser_train.data.splits import PROTOCOLS, Split
-from ser_train.data.utterance import Utterance, digest, unique
+from ser_train.data.utterance import CorpusError, Utterance, digest, unique
 from ser_train.networks.config import (
     AugmentedConfig,
     BaselineConfig,
@@ -143,7 +143,7 @@ def make_plan(job: TrainingJob, jobs: int = -1) -> TrainingPlan:
 
     Raises:
         TrainingError: teachers for a recipe without distillation.
-        AudioError: an utterance that the front-end can't use.
+        CorpusError: utterances that the front-end can't use, or labels without a training example.
     """
     if isinstance(job.recipe, AugmentedConfig):
         return _augmented_plan(job, job.recipe, jobs)
@@ -172,6 +172,12 @@ def _baseline_plan(job: TrainingJob, recipe: BaselineConfig, jobs: int) -> Train
             "a network with the notebook's recipe learns from labels alone: no --teachers", code=_TEACHER
         )
     split = job.split
+    if missing := sorted(set(split.labels) - {u.emotion for u in split.train}):
+        raise CorpusError(
+            f"{', '.join(missing)}: only recorded by validation and test speakers, so there is no training example; "
+            "record it with more speakers, or take whisper-gru or crnn, which train on the validation speakers too",
+            code="corpus-too-small",
+        )
     recordings = unique([*split.train, *split.validation, *split.test])
     rows = corpus_features(recordings, job.network.features, jobs)
     by_digest = {u.digest: row for u, row in zip(recordings, rows, strict=True)}

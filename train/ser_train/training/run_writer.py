@@ -13,7 +13,7 @@ from ser_train.data.utterance import Utterance, digest, unique
 from ser_train.evaluation.metrics import score
 from ser_train.networks.logit_adjustment import adjust
 from ser_train.runs.provenance import RUN
-from ser_train.runs.run_directory import ROBUSTNESS_FILES, SUMMARY_FILES, Answers, RunDirectory
+from ser_train.runs.run_directory import ROBUSTNESS, SUMMARY_FILES, Answers, RunDirectory
 from ser_train.training.checkpoint import Progress
 from ser_train.training.plans import TrainingJob, TrainingPlan, label_indices
 
@@ -48,8 +48,9 @@ def write_run(run: RunDirectory, job: TrainingJob, plan: TrainingPlan, model: ke
         training={RUN: settings.name, **job.lineage.training(split), **plan.part.provenance},
     )
     # Of an older training: until the end the directory isn't complete.
-    for name in ("run.json", *SUMMARY_FILES, *ROBUSTNESS_FILES):
-        (run.path / name).unlink(missing_ok=True)
+    for name in ("run.json", *SUMMARY_FILES, f"{ROBUSTNESS}*"):
+        for path in run.path.glob(name):
+            path.unlink()
     network.save(run.path / "model.keras")
     run.write("description.json", metadata.to_json())
     run.write("history.json", progress.history)
@@ -65,6 +66,7 @@ def write_run(run: RunDirectory, job: TrainingJob, plan: TrainingPlan, model: ke
             "best_epoch": progress.best_epoch,
             "parameters": network.count_params(),
             "utterances": {name: len(part) for name, part in parts.items()},
+            "own_speakers": job.lineage.own_speakers(split),
             "recordings": digest([*split.train, *split.validation, *split.test]),  # the same in all folds
             "versions": {name: version(name) for name in _VERSIONS},
         },

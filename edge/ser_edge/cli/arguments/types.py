@@ -113,19 +113,34 @@ def interval(text: str) -> float:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Labels with commas between them."""
-    given = tuple(name.strip() for name in text.split(","))
+    """Labels with commas between them; one that has a comma itself is in double quotes."""
+    given = _between_commas(text)
     if not all(given):
         raise argparse.ArgumentTypeError(f"must be labels with commas between them, like happy,sad, not {text!a}")
     return given
 
 
 def pairs(text: str) -> tuple[tuple[str, str], ...]:
-    """Pairs of labels, like calm=neutral."""
-    given = [tuple(name.strip() for name in pair.split("=")) for pair in text.split(",")]
+    """Pairs of labels, like calm=neutral; one that has a comma is in double quotes."""
+    given = [tuple(name.strip() for name in pair.split("=")) for pair in _between_commas(text)]
     if not all(len(pair) == 2 and all(pair) for pair in given):
         raise argparse.ArgumentTypeError(f"must be pairs of labels, like calm=neutral,sad=negative, not {text!a}")
     return tuple((label, name) for label, name in given)
+
+
+def _between_commas(text: str) -> tuple[str, ...]:
+    """The fields of a line of CSV, without the spaces around them.
+
+    >>> _between_commas('happy, "sad, or tired"')
+    ('happy', 'sad, or tired')
+    """
+    import csv  # seldom needed
+
+    try:
+        (row,) = csv.reader([text], skipinitialspace=True, strict=True)
+    except csv.Error:  # a quote without its end
+        row = []
+    return tuple(field.strip() for field in row or [""])
 
 
 def ratio(text: str) -> float:

@@ -57,8 +57,8 @@ def application(service: Service, broadcast: Broadcast | None = None, page: Path
     if (page / "index.html").is_file():
         routes.append(Mount("/", _Page(directory=page, html=True)))
     middleware = [
-        Middleware(CheckHost, access=access, metrics=metrics, root_path=service.root_path),
         Middleware(_CountRequests, metrics=metrics),
+        Middleware(CheckHost, access=access, metrics=metrics, root_path=service.root_path),
         Middleware(CheckToken, access=access, metrics=metrics),
     ]
     if access.origins:  # before the token: a browser asks without it whether it may ask
@@ -116,7 +116,10 @@ class _Page(StaticFiles):
         """Answers, also those who ask for a stream where none is."""
         if scope["type"] == "websocket":
             missing = Refusal("no stream at this path; it is at v1/stream", code="web-not-found", status=404)
+            scope["app"].state.service.metrics.refused.labels(missing.code).inc()
             await error_response(missing)(scope, receive, send)
+        elif scope["method"] not in ("GET", "HEAD") and self.lookup_path(self.get_path(scope))[1] is None:
+            raise HTTPException(404)
         else:
             await super().__call__(scope, receive, send)
 
@@ -175,7 +178,9 @@ async def _on_error(request: Request, error: SerEdgeError) -> Response:
 
 
 async def _on_http_error(request: Request, error: HTTPException) -> Response:
+    service: Service = request.app.state.service
     code = _CODES.get(error.status_code, "web-request")
+    service.metrics.refused.labels(code).inc()
     response = error_response(Refusal(error.detail, code=code, status=error.status_code))
     response.headers.update(error.headers or {})
     return response

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ser_edge import Recognizer
 from ser_edge.cli.app import main
+from ser_edge.errors.user_warnings import capture_warnings
 from tests import messages
 from tests.edge.audio.bad.bad_files import (
     FLAC,
@@ -178,6 +180,20 @@ def test_without_speech_there_is_no_emotion(
         out, err = capfd.readouterr()
         assert out.splitlines()[1].split(",")[3:6] == ["no-speech", "0.0", "0.0"]
         assert [" silent, " in line for line in err.splitlines()] == [True] * is_silent
+
+
+def test_a_warning_calls_windows_silent_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    long, short = (made(tmp_path / name, encoded(np.zeros(s * RATE))) for name, s in (("a.wav", 61), ("b.wav", 4)))
+    for arguments in ([long], ["--timeline", short], ["--timeline", long], ["-"]):
+        with Path(long).open() as stdin, pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.stdin", stdin)
+            assert main(arguments) == 0
+        assert capfd.readouterr().err.count(" silent, ") == 1
+    for path in (long, short):
+        warnings: list[str] = []
+        with capture_warnings(warnings.append):
+            Recognizer().predict_with_windows(path)
+        assert [" silent, " in line for line in warnings] == [True]
 
 
 @pytest.mark.parametrize("name", PARTS)

@@ -49,7 +49,8 @@ def standard_input(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bad_bytes_have_a_code(name: str, command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     content, arguments, code = STDIN[name]
     standard_input(content, monkeypatch)
-    exit_code, answered, (line,) = command("--no-gate", *arguments, "-")
+    exit_code, answered, (*warnings, line) = command("--no-gate", *arguments, "-")
+    assert [" silent, " in warning for warning in warnings] == [True] * (name == "floats that are none")
     if code is None:
         assert exit_code == 0
         assert set(answered) <= {"-"}

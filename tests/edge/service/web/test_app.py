@@ -151,6 +151,7 @@ def test_the_pages_files_have_types_and_tags(
 def test_the_page_has_no_files_but_its_own(path: str, page: Path, client_of: Callable[..., Client]) -> None:
     client = client_of(page=page)
     assert client.get(path).status_code == 404
+    assert client.post(path, content=b"x").status_code == 404
     assert client.post("/", content=b"x").status_code == 405
 
 

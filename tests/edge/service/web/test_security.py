@@ -214,10 +214,15 @@ def test_a_prefix_is_a_path_or_nothing(prefix: str, client: Client) -> None:
 def test_counters_know_what_was_refused(client_of: Callable[..., Client]) -> None:
     client = client_of(access=Access(token=TOKEN))
     client.get("/v1/model", headers={"Host": "evil.example"})
+    client.get("/v1/model", headers={"Origin": "https://evil.example"})
     client.get("/v1/model")
+    client.get("/none")
     text = client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
     assert 'ser_edge_refused_total{code="web-host"} 1.0' in text
     assert 'ser_edge_refused_total{code="web-token"} 1.0' in text
+    assert 'ser_edge_refused_total{code="web-not-found"} 1.0' in text
+    for status in (401, 403, 421):
+        assert f'ser_edge_requests_total{{path="/v1/model",status="{status}"}} 1.0' in text
     assert TOKEN not in text
 
 

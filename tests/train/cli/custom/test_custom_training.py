@@ -26,6 +26,7 @@ from ser_train.reporting.statistics import gather
 from ser_train.runs.run_directory import RunDirectory
 from ser_train.runs.settings import Settings
 from ser_train.training.loop import fit
+from ser_train.training.plans import prepare
 from tests import messages
 from tests.train.cli.custom.custom_runs import LABELS, OWN, TINY, epochs_trained
 
@@ -115,6 +116,8 @@ def test_the_accuracy_of_training_speakers_has_a_note_wherever_it_is_printed(
     assert capsys.readouterr().out.endswith(" % (mean nothing: speakers that it was trained on)\n")
     (run,) = tmp_path.glob("crnn-all-*")
     assert RunDirectory(run).metadata.accuracy is None
+    assert main(["cross-corpus", str(run), "--data", str(recordings)]) == 1
+    assert "trained on all of this data, left out" in capsys.readouterr().err
     assert main(["evaluate", str(run)]) == 1
     assert "no accuracy: protocol all tests speakers that it was trained on" in capsys.readouterr().err
     assert main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
@@ -123,6 +126,8 @@ def test_the_accuracy_of_training_speakers_has_a_note_wherever_it_is_printed(
     assert capsys.readouterr().out.endswith(" by speakers in the training set: says nothing about new ones\n")
     assert ser_edge.cli.app.main(["--model", str(tmp_path / "own.onnx"), str(recordings / "sad/anna/2.wav")]) == 0
     assert "its accuracy was never measured" in capsys.readouterr().err
+    assert main(["cross-corpus", str(tmp_path / "own.onnx"), "--data", str(recordings)]) == 1
+    assert "doesn't say whose (give its run, of this version of ser-train), left out" in capsys.readouterr().err
 
 
 def test_the_accuracy_of_training_speakers_in_a_file_has_a_note(run: RunDirectory) -> None:
@@ -144,8 +149,11 @@ def test_a_row_names_corpus_and_labels(run: RunDirectory, monkeypatch: pytest.Mo
 
 def test_another_corpus_is_tested_on_the_labels_both_have(run: RunDirectory, utterances: Sequence[Utterance]) -> None:
     assert evaluated_utterances(run, utterances) == [u for u in utterances if u.actor == "anna"]
-    (figure,) = score_corpora(open_run(run), "mine", utterances)
-    assert (figure.corpus, figure.utterances, figure.emotions) == ("own", 30, 3)
+    new = [replace(u, speaker="own/zoe", digest=f"{u.digest} again") for u in utterances if u.actor == "ben"]
+    (figure,) = score_corpora(open_run(run), "mine", [*utterances, *new], run.own_speakers)
+    assert (figure.corpus, figure.utterances, figure.emotions, figure.speakers) == ("own", 12, 3, 2)  # anna, zoe
+    (figure,) = score_corpora(open_run(run), "its file", [*utterances, *new])
+    assert (figure.utterances, figure.speakers) == (6, 1)  # a file says only who didn't train it: anna
     (foreign,) = score_corpora(open_model("crnn"), "crnn", [u for u in utterances if u.emotion == "sad"])
     assert (foreign.utterances, foreign.uar) == (10, 100.0)  # sad is all that it may answer
     with messages.raises(CorpusError, "corpus-labels"):
@@ -160,3 +168,14 @@ def test_a_network_of_the_notebook_learns_custom_labels_too(
     run = fit(Settings("rnn", "speaker", epochs=1), utterances, tmp_path, jobs=1, bar=False)
     assert run.metadata.labels == LABELS
     assert run.read("run.json")["utterances"] == {"train": 12, "validation": 12, "test": 6, "others": 0}
+
+
+def test_a_label_that_only_validation_speakers_recorded_has_no_training_example(
+    utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    job = prepare(Settings("rnn", "speaker", epochs=1), utterances, tmp_path)
+    validated = {u.speaker for u in job.split.validation}
+    few = [u for u in utterances if u.emotion != "sad" or u.speaker in validated or u.actor == "anna"]
+    with messages.raises(CorpusError, "corpus-too-small") as caught:
+        fit(Settings("rnn", "speaker", epochs=1), few, tmp_path, jobs=1)
+    assert str(caught.value).startswith("sad: only recorded by validation and test speakers")

@@ -66,8 +66,24 @@ def test_a_warm_start_from_a_finished_run(
     assert begun.path.name == f"{OWN.name}-tuned"
     assert begun.metadata.training == run.metadata.training | {"run": begun.path.name, "init": OWN.name}
     assert begun.read("history.json")[0] != run.read("history.json")[0]
-    fit(replace(OWN, init=begun.settings.init), utterances, run.path.parent, jobs=1)
+    folder = run.path.parent
+    for spelled in (begun.settings.init, f"{run.path}/", f"{folder}/../{folder.name}/{run.path.name}"):
+        fit(replace(OWN, init=spelled), utterances, run.path.parent, jobs=1)
     assert epochs_trained(capsys) == 0
+
+
+def test_speakers_that_trained_the_initial_network_are_speakers_that_trained_this_one(
+    begun: RunDirectory, tuned: RunDirectory, run: RunDirectory, utterances: Sequence[Utterance], tmp_path: Path
+) -> None:
+    others = [replace(u, speaker=f"own/new-{u.actor}") for u in utterances]
+    everyone = replace(OWN, protocol="all", init=str(run.path), epochs=1)
+    assert tuned.own_speakers == begun.own_speakers == run.own_speakers == {"ben", "carla", "dan", "eva"}
+    extended = fit(everyone, others, tmp_path, jobs=1, bar=False)
+    assert extended.own_speakers == run.own_speakers | {str(u.actor) for u in others}
+    run_of_before = RunDirectory(shutil.copytree(run.path, tmp_path / "before"))
+    run_of_before.write("run.json", {k: v for k, v in run.read("run.json").items() if k != "own_speakers"})
+    assert run_of_before.own_speakers is None
+    assert fit(replace(everyone, init=str(run_of_before.path)), others, tmp_path / "2", jobs=1).own_speakers is None
 
 
 def test_the_frequencies_of_labels_are_not_taken_out_twice(

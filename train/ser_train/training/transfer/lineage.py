@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ser_edge.errors import SerEdgeError
+from ser_edge.models.metadata import ModelMetadata
+from ser_train.data.corpus_registry import CUSTOM
 from ser_train.data.splits import Split
 from ser_train.networks.config import EncoderConfig, with_changes
 from ser_train.networks.zoo import NETWORKS, Network
@@ -22,6 +24,7 @@ from ser_train.runs.provenance import (
     UNSEEN,
     seen_speakers,
     source_entries,
+    training_corpora,
     unseen_speakers,
 )
 from ser_train.runs.run_directory import RunDirectory
@@ -97,14 +100,31 @@ class Lineage:
                 "speakers-seen",
             )
 
+    def own_speakers(self, split: Split) -> list[str] | None:
+        """The speakers of own recordings that train the network, or trained one of these; None if they aren't known."""
+        speakers = {str(u.actor) for u in (*split.train, *split.validation) if u.is_custom}
+        runs = [*self.teachers, *([self.warm_start.run] if self.warm_start else [])]
+        for metadata, run in zip(self._metadata(), runs, strict=True):
+            if CUSTOM not in training_corpora(metadata):
+                continue
+            inherited = run.own_speakers if run else None
+            if inherited is None:
+                return None
+            speakers |= inherited
+        return sorted(speakers)
+
     def training(self, split: Split) -> dict[str, Any]:
         """Entries of `ModelMetadata.training`: corpora with licences, unseen speakers, and what was built upon."""
-        before = [run.metadata for run in self.teachers] + ([self.warm_start.metadata] if self.warm_start else [])
+        before = self._metadata()
         inherited = [entry for metadata in before for entry in metadata.training[DATA].split("; ")]
         data = "; ".join(dict.fromkeys([*source_entries(split), *inherited]))
         initial = {INIT: before[-1].training.get(RUN, before[-1].name)} if self.warm_start else {}
         teachers = {TEACHERS: ", ".join(map(_named, self.teachers))} if self.teachers else {}
         return {DATA: data, UNSEEN: unseen_speakers(split), **initial, **teachers}
+
+    def _metadata(self) -> list[ModelMetadata]:
+        """The teachers', then the initial network's."""
+        return [run.metadata for run in self.teachers] + ([self.warm_start.metadata] if self.warm_start else [])
 
 
 def _named(teacher: RunDirectory) -> str:

@@ -21,7 +21,7 @@ from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.bundled.names import ALIASES, BUNDLED, FILES
 from ser_edge.models.metadata import KEY, ModelMetadata, Normalization
 from ser_train.networks.whisper_gru import standardization
-from ser_train.runs.provenance import DATA, UNSEEN
+from ser_train.runs.provenance import lists_training_data
 from ser_train.runs.run_directory import DAMAGES, RunDirectory, damaged, network_digest
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def find_warm_start(name: str, fold: int) -> WarmStart:
         warm_start = WarmStart(name, file, ModelMetadata.from_json(stored, str(file)))
     else:
         raise _unusable(f"{path}: no finished run, no .onnx file and no bundled network ({', '.join(FILES)})")
-    if not {DATA, UNSEEN} <= set(warm_start.metadata.training) or warm_start.metadata.normalization is None:
+    if not lists_training_data(warm_start.metadata) or warm_start.metadata.normalization is None:
         raise _unusable(
             f"{path}: its metadata doesn't list its training data; take a run of ser-train, or export it again"
         )
