@@ -22,6 +22,7 @@ from ser_train.data.corpus_loader import (
 )
 from ser_train.data.utterance import raise_problems
 from tests import messages
+from tests.conftest import voice
 
 RATE = 16_000
 
@@ -108,6 +109,16 @@ def test_a_wav_of_a_killed_recorder_is_known_by_its_samples(tmp_path: Path) -> N
     content = whole.read_bytes()
     killed.write_bytes(content[:40] + bytes(4) + content[44:])
     assert audio_digest(killed) == audio_digest(whole) != ("", "")
+
+
+@pytest.mark.parametrize("suffix", [".aif", ".aifc", ".au", ".caf", ".flac", ".rf64", ".snd", ".w64", ".wav", ".wave"])
+def test_a_recording_is_the_same_in_every_lossless_container(suffix: str, tmp_path: Path) -> None:
+    samples = (32_000 * voice(1, 2, 3)).astype(np.int16)
+    forms = {".aif": "AIFF", ".aifc": "AIFF", ".snd": "AU", ".wave": "WAV"}
+    copy = tmp_path / f"copy{suffix}"
+    soundfile.write(copy, samples, 16_000, "PCM_16", format=forms.get(suffix, suffix[1:].upper()))
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, "PCM_16")
+    assert audio_digest(copy) == audio_digest(tmp_path / "a.wav") != ("", "")
 
 
 def test_a_missing_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_an_augmented_training_is_of_all_training_voices_and_says_what_it_learne
         == "crnn-speaker-fold0-seed0-channels=4,4,4-dense=8-units=4-epochs=3-restart=2-extra_corpora_ratio=0.5"
     )
     content = run.read("run.json")
-    assert content["utterances"] == {"train": 32, "validation": 32, "test": 32, "others": 36}
+    assert content["utterances"] == {"train": 64, "validation": 0, "test": 32, "others": 36}  # it trains on both
     assert (content["epochs"], content["best_epoch"]) == (3, 3)
     assert [set(epoch) for epoch in run.read("history.json")] == [{"accuracy", "loss"}] * 3
     assert run.metadata.training["not_heard"] == [2, 5]

@@ -13,7 +13,7 @@ from ser_edge.errors import AudioError, printable
 from ser_edge.errors.user_warnings import capture_warnings
 from ser_train.data.utterance import CorpusError
 
-_LOSSLESS = frozenset({".aif", ".aiff", ".au", ".flac", ".w64", ".wav"})
+_LOSSLESS = frozenset([".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".rf64", ".snd", ".w64", ".wav", ".wave"])
 
 
 def find_sounds(folder: Path) -> list[Path]:

@@ -13,7 +13,7 @@
              validation sets, so that ser-export can verify files: its figures mean nothing.
 
 Only RAVDESS speech is split and tested. Other corpora, RAVDESS song among them, may train as `extra` in the
-speaker-independent protocols, without the songs of validation and test actors.
+speaker-independent protocols, without the songs of test actors; the recipes that want them have no validation.
 
 A custom corpus takes RAVDESS's place, by `speaker` and `all`: its speakers, sorted by name, are dealt to five folds.
 """

@@ -72,11 +72,11 @@ def _voices(summary: ResultSummary) -> str:
     if len(summary.actors) == 1:
         (only,) = summary.actors
         return f"A single speaker, which says little about others: accuracy {only.mean:.0f} %."
-    worst, *others, best = sorted(summary.actors, key=lambda actor: actor.mean)
-    middle = others[len(others) // 2] if others else best
+    worst, *_, best = sorted(summary.actors, key=lambda actor: actor.mean)
+    median = np.median([actor.mean for actor in summary.actors])
     return (
-        f"Of {len(others) + 2} speakers the lowest accuracy is {worst.mean:.0f} % (actor {worst.actor}), "
-        f"the median {middle.mean:.0f} %, the highest {best.mean:.0f} % (actor {best.actor})."
+        f"Of {len(summary.actors)} speakers the lowest accuracy is {worst.mean:.0f} % (actor {worst.actor}), "
+        f"the median {median:.0f} %, the highest {best.mean:.0f} % (actor {best.actor})."
     )
 
 

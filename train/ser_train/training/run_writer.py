@@ -55,7 +55,10 @@ def write_run(run: RunDirectory, job: TrainingJob, plan: TrainingPlan, model: ke
     run.write("description.json", metadata.to_json())
     run.write("history.json", progress.history)
     run.write_answers(answers)
-    parts = {"train": split.train, "validation": split.validation, "test": split.test, "others": split.extra}
+    train, validation = split.train, split.validation
+    if plan.validation is None:  # what would validate trains as well
+        train, validation = tuple(unique([*train, *validation])), ()
+    parts = {"train": train, "validation": validation, "test": split.test, "others": split.extra}
     run.write(
         "run.json",
         {

@@ -180,6 +180,8 @@ def _by_ffmpeg(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None
         command += ["-format_whitelist", _WHITELIST, "-i", f"file:{place}"]
         command += ["-vn", "-sn", "-dn", "-map_metadata", "-1"]
         command += ["-af", _FILTER, "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
+        if _is_mpeg_stream(file):  # where nothing is made of their video, their time would begin with the sound
+            command += ["-map", "0:a", "-map", "0:v?", "-c", "copy", "-f", "null", "-"]
         with subprocess.Popen(
             [os.fsencode(part) if os.name == "posix" else part for part in command],
             stdin=subprocess.DEVNULL,
@@ -198,6 +200,13 @@ def _by_ffmpeg(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, None
                 process.kill()
         if problem := _last_line(messages):
             job.problem = problem
+
+
+def _is_mpeg_stream(file: BinaryIO) -> bool:
+    """Whether it begins as an MPEG program stream or transport stream does."""
+    file.seek(0)
+    head = file.read(5)
+    return head[:4] == b"\0\0\1\xba" or b"\x47" in (head[:1], head[4:])
 
 
 def _read(process: "subprocess.Popen[bytes]", messages: Any, size: int) -> bytes:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -56,7 +57,7 @@ def decode_whole(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, No
     """
     file.seek(0)
     # Names are bytes on POSIX systems: soundfile would refuse those that aren't UTF-8. It wants settings for a .raw.
-    by_name = job.path is not None and not job.path.lower().endswith(".raw")
+    by_name = job.path is not None and not job.path.lower().endswith(".raw") and not _has_resource_fork(job.path)
     place: Any = (os.fsencode(str(job.path)) if os.name == "posix" else job.path) if by_name else SafeFile(file)
     with open_file(place, job.name) as sound:
         check_rate(sound.samplerate, job.name)
@@ -73,6 +74,14 @@ def decode_whole(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, No
                 yield data
     if sound.format != "MP3":  # whose length is a guess, where its index isn't right
         job.missing += max(0, frames - count) / rate
+
+
+def _has_resource_fork(path: str) -> bool:
+    """Whether macOS left metadata beside a file: libsndfile, given the path, would look for the sound in there."""
+    place = Path(path)
+    return any(
+        fork.exists() for fork in (place.with_name(f"._{place.name}"), place.parent / ".AppleDouble" / place.name)
+    )
 
 
 def open_file(place: Any, name: str) -> Any:

@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from ser_edge.audio.decoding.byte_streams import PeekableReader
 from ser_edge.audio.decoding.containers import pcm
 from ser_edge.audio.decoding.containers.segments import decode_segments
+from ser_edge.audio.decoding.decoder import open_sound
 from ser_edge.audio.decoding.libsndfile import DecodeJob
 from ser_edge.errors import AudioError
 from tests import messages
@@ -125,6 +127,23 @@ def test_joined_sounds_are_all_decoded(
     assert (decoded.rate, decoded.samples.shape[1]) == (RATE, 1)
     assert decoded.seconds == pytest.approx(3.5, abs=0.01)
     assert decoded.warnings == ()
+
+
+def test_what_follows_an_odd_number_of_bytes_is_found(encoded: Callable[..., bytes], decode_all: Any) -> None:
+    for form in ("WAV", "CAF", "W64"):
+        decoded = decode_all(2 * encoded(FIRST[:-1], RATE, form, "ALAW"))
+        assert len(decoded.samples) == 2 * (len(FIRST) - 1)
+
+
+@pytest.mark.parametrize("subtype", ["IMA_ADPCM", "G721_32", "NMS_ADPCM_32"])
+def test_compressed_samples_of_a_pipe_are_those_of_a_file(subtype: str, encoded: Callable[..., bytes]) -> None:
+    content = encoded(np.tile(FIRST, (4, 1)), RATE, subtype=subtype)  # longer than one part
+    stream = SimpleNamespace(read=io.BytesIO(content).read, seekable=lambda: False)
+    sounds = []
+    for source in (stream, io.BytesIO(content)):
+        with open_sound(source) as sound:
+            sounds.append(np.concatenate([*sound.chunks]))
+    np.testing.assert_array_equal(*sounds)
 
 
 def test_a_stereo_sound_with_a_mono_one_behind_it_stays_stereo(encoded: Callable[..., bytes], decode_all: Any) -> None:

@@ -65,6 +65,26 @@ def test_lossy_formats_keep_length_and_tone(
     assert decoded.warnings == ()
 
 
+@pytest.mark.parametrize("companion", ["._hum.{}", ".AppleDouble/hum.{}"])
+@pytest.mark.parametrize("form", ["MP3", "WAV", "FLAC", "OGG"])
+def test_metadata_of_macos_beside_a_sound_changes_nothing(
+    form: str, companion: str, encoded: Callable[..., bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ser_edge.audio.decoding.ffmpeg.decoder", lambda: None)
+    suffix = form.lower()
+    path, beside = tmp_path / f"hum.{suffix}", tmp_path / companion.format(suffix)
+    path.write_bytes(encoded(HUM, RATE, form))
+    sounds = []
+    for content in (None, b"", b"\0\x05\x16\x07" + bytes(200)):
+        if content is not None:
+            beside.parent.mkdir(exist_ok=True)
+            beside.write_bytes(content)
+        with open_sound(path) as sound:
+            sounds.append(np.concatenate([*sound.chunks]))
+    for decoded in sounds[1:]:
+        np.testing.assert_allclose(decoded, sounds[0], atol=1e-6)
+
+
 def test_a_long_file_comes_in_pieces(encoded: Callable[..., bytes], tmp_path: Path) -> None:
     path = tmp_path / "long.flac"
     path.write_bytes(encoded(np.tile(HUM, 25), RATE, "FLAC"))

@@ -70,7 +70,7 @@ def test_a_sound_with_a_picture_is_a_sound(recorded: Callable[..., bytes], decod
 
 
 @pytest.mark.parametrize("program", ["PyAV", "ffmpeg"])
-@pytest.mark.parametrize(("form", "codec"), [("mp4", "aac"), ("matroska", "flac")])
+@pytest.mark.parametrize(("form", "codec"), [("mp4", "aac"), ("matroska", "flac"), ("mpegts", "ac3")])
 def test_sound_that_begins_late_in_a_film_keeps_its_time(
     form: str, codec: str, program: str, recorded: Callable[..., bytes], decode_all: Any, request: pytest.FixtureRequest
 ) -> None:

@@ -92,6 +92,17 @@ def test_what_is_cached_is_not_computed_again(everything: Sequence[Utterance], t
         np.testing.assert_array_equal(a, b)
 
 
+def test_copies_of_a_recording_that_got_another_speaker_are_computed_again(
+    everything: Sequence[Utterance], tmp_path: Path, cache: Path
+) -> None:
+    """Babble is of other speakers; these two are always in the same part of a split."""
+    _encoded(SETTINGS, everything, tmp_path)
+    before = len([*cache.rglob("encoded/*.lengths.npy")])
+    corrected = [replace(u, speaker="ravdess/05") if u.speaker == "ravdess/02" else u for u in everything]
+    _encoded(SETTINGS, corrected, tmp_path)
+    assert len([*cache.rglob("encoded/*.lengths.npy")]) == before + 1  # the only copy of their group
+
+
 def test_teachers_are_refused(everything: Sequence[Utterance], tmp_path: Path) -> None:
     with messages.raises(TrainingError, "teacher-unusable"):
         make_plan(prepare(replace(SETTINGS, teachers=("crnn-speaker-fold0-seed0",)), everything, tmp_path), jobs=1)

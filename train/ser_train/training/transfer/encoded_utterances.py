@@ -26,6 +26,7 @@ from ser_train.data.download import cache_folder
 from ser_train.data.feature_cache import front_end_code, load_ragged, save_ragged
 from ser_train.data.splits import speaker_groups
 from ser_train.data.utterance import Utterance
+from ser_train.networks import whisper, whisper_gru
 from ser_train.networks.config import EncoderConfig
 from ser_train.training import augmentation
 from ser_train.training.augmentation import Augmenter, Source, masked
@@ -155,8 +156,11 @@ def _encoded(inputs: Sequence[Features], encoder: Encoder, title: str) -> list[E
 
 
 def _key(recordings: Sequence[Utterance], encoder: Encoder, recipe: EncoderConfig, version: int) -> str:
-    code = [path.read_text("utf-8") for path in (*front_end_code(), Path(augmentation.__file__), Path(__file__))]
-    settings = [version, *([getattr(recipe, name) for name in _SHAPED_BY + _DISTURBED_BY] if version else [])]
+    files = (*front_end_code(), *map(Path, (augmentation.__file__, whisper.__file__, whisper_gru.__file__, __file__)))
+    code = [path.read_text("utf-8") for path in files]
+    settings: list[object] = [version]
+    if version:  # babble is of other speakers
+        settings += [getattr(recipe, name) for name in _SHAPED_BY + _DISTURBED_BY] + [u.speaker for u in recordings]
     features = [asdict(encoder.front_end.config), asdict(encoder.normalization), encoder.digest]
     content = json.dumps([[u.digest for u in recordings], features, settings, code])
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

@@ -13,7 +13,6 @@ from ser_edge.audio.decoding.containers.segments import Segment
 from ser_edge.audio.decoding.libsndfile import DecodeJob
 
 _UNKNOWN_SIZE = 2**31 - 2**12  # bytes; larger sizes are written by programs that don't know it
-_PACKED = 1 << 14  # bytes of compressed samples under one header: a second or two
 _MAX_PART = 1 << 30  # bytes of samples under one header: less than any of them can hold
 
 
@@ -80,11 +79,13 @@ class _Samples:
 
 def _part(samples: _Samples, layout: Layout, max_part: int) -> Iterator[bytes]:
     """A header, and as many samples as it promises."""
-    if layout.is_packed:  # these decoders don't stop at the end: the header declares exactly what follows
-        most, data = max(1, _PACKED // layout.frame) * layout.frame, b""
-        while len(data) < most and (more := samples.read(most - len(data))):
-            data += more
-        yield layout.header(len(data)) + data
+    if layout.packed:  # these decoders don't stop at the end: the header declares exactly what follows
+        left, pieces = max(1, min(layout.packed, max_part) // layout.frame) * layout.frame, []
+        while left and (piece := samples.read(min(BLOCK, left))):
+            left -= len(piece)
+            pieces.append(piece)
+        whole = b"".join(pieces)
+        yield layout.header(len(whole)) + whole
         return
     left = max_part // layout.frame * layout.frame
     yield layout.header(left)

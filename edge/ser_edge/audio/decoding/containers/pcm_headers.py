@@ -15,6 +15,8 @@ _MAX_FRAME = 1 << 16  # bytes; a longer frame is a damaged header
 _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_ \xa9")
 _MP3 = 0x55  # a WAV's format
 _PLAIN = {1, 3, 6, 7, 0xFFFE}  # PCM, float, A-law, mu-law, and the extensible format
+_STATEFUL = {0x14, 0x38, 0x40}  # G.723, NMS ADPCM, G.721: a block's samples depend on those before it
+_INDEPENDENT_PART = 1 << 14  # bytes: of other compressed samples a second or two
 _UNBOUNDED = 1 << 62  # bytes
 _W64_RIFF = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
 _AIFF_PLAIN = {b"NONE", b"twos", b"sowt", b"raw ", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64", b"ulaw"}
@@ -39,7 +41,7 @@ class Layout:
     padding: int = 0  # bytes between the samples and the next chunk
     chunk_size: ChunkSize = lambda head: None
     is_mp3: bool = False
-    is_packed: bool = False  # compressed in independent blocks
+    packed: int = 0  # of compressed samples, the most bytes under one header; 0 for others
 
     def ends(self, head: bytes) -> bool:
         """Whether the samples end before these bytes: at the end, at a chunk, or at another container."""
@@ -174,7 +176,8 @@ def _as_wav(form: bytes, order: str, start: int, size: int, padding: int, chunk_
         return head + form + struct.pack(f"{order}4sI", b"data", size)
 
     frame = frame or max(1, channels * bits // 8)
-    return Layout(header, frame, start, size, padding, chunk_size, tag == _MP3, tag not in _PLAIN)
+    packed = 0 if tag in _PLAIN else _UNBOUNDED if tag in _STATEFUL else _INDEPENDENT_PART
+    return Layout(header, frame, start, size, padding, chunk_size, tag == _MP3, packed)
 
 
 def _aiff(head: bytes, chunks: Chunks, data: bytes, start: int, chunk_size: ChunkSize) -> Layout | None:
@@ -217,4 +220,5 @@ def _caf(head: bytes, chunks: Chunks, data: bytes, start: int, chunk_size: Chunk
     def header(size: int) -> bytes:
         return _CAFF + form + struct.pack(">4sQI", b"data", 4 + size, 0)
 
-    return Layout(header, frame or 1, start, max(0, size - 4) if size >= 0 else _UNBOUNDED, 0, chunk_size)
+    size = max(0, size - 4) if size >= 0 else _UNBOUNDED
+    return Layout(header, frame or 1, start, size, size % 2, chunk_size)  # libsndfile pads
