@@ -62,6 +62,8 @@ def build(target: Path, model: str = DEFAULT, npm: Path | None = None) -> Weight
         BuildError: npm is missing or failed, what it installed isn't what was tested, the page can't run the model, or
             the folder holds other files.
     """
+    if target.exists() and not target.is_dir():
+        raise BuildError(f"{target}: a file; give a folder")
     if target.exists() and any(target.iterdir()) and not (target / "service_worker.js").is_file():
         raise BuildError(f"{target}: holds something else than this page; give another folder")
     runtime = installed(npm or ROOT / "build" / "page", HERE / "package.json") / RUNTIME

@@ -34,6 +34,14 @@ def test_help_and_usage_need_nothing_but_the_base_install(tmp_path: Path) -> Non
     [
         ([], "the following arguments are required: RUN"),
         (["a", "b", "--name", "c"], "--name names one run's files"),
+        (["a", "--name", "a\tb"], "argument --name: must be a file's name of 100 printable characters at most"),
+        (["a", "--name", "n" * 101], "argument --name: must be a file's name of 100 printable characters at most"),
+        (["a", "--name", "../a"], "argument --name: must be a file's name of 100 printable characters at most"),
+        (["a", "--name", ""], "argument --name: must be a file's name of 100 printable characters at most"),
+        (["a/best", "b/best"], "a/best and b/best would have the same files; give one at a time a --name"),
+        (["--waveform", "a/m.onnx", "b/m.onnx"], "a/m.onnx and b/m.onnx would have the same files; "),
+        (["--waveform", "small", "--precision", "int8"], "--precision and --report are for runs; "),
+        (["--waveform", "small", "--report", "r"], "--precision and --report are for runs; "),
         (["a", "--precision", "int4"], "argument --precision: invalid choice: 'int4'"),
     ],
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -32,6 +33,7 @@ from ser_export.to_onnx.graph import build_graph
 from ser_export.to_onnx.quantization.rounding import rows_to_int8
 from ser_export.to_tflite.convert import convert, convert_here
 from ser_export.to_tflite.flatbuffer import compact, flatbuffer_operators
+from ser_export.verification.unverified_file import unverified_file
 from ser_export.verification.verify import PRECISIONS
 from ser_train.networks.zoo import NETWORKS
 from tests import messages
@@ -194,9 +196,66 @@ def test_cut_off_answers_are_a_damaged_run(run: Run, tmp_path: Path) -> None:
         read_run(tmp_path / "run")
 
 
+DAMAGED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "fewer labels": lambda arrays: arrays | {"labels": arrays["labels"][:-1]},
+    "fewer coefficients": lambda arrays: arrays | {"features": arrays["features"][..., 1:]},
+    "another label": lambda arrays: arrays | {"labels": arrays["labels"] + 8},
+    "no test": lambda arrays: arrays | {"test": ~arrays["test"] & arrays["test"]},
+    "nothing": lambda arrays: {name: array[:0] for name, array in arrays.items()},
+    "no rows": lambda arrays: arrays | {"features": arrays["features"][0, 0, 0]},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_answers_that_are_not_the_networks_are_a_damaged_run(damage: str, run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    with np.load(run.path / "answers.npz") as arrays:
+        np.savez(tmp_path / "run" / "answers.npz", **DAMAGED[damage](dict(arrays)))
+    with messages.raises(ExportError, "run-damaged"):
+        read_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("content", ['{"settings": null}', "[]", '"settings"', "{"])
+def test_settings_of_another_form_are_a_damaged_run(content: str, run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text(content)
+    with messages.raises(ExportError, "run-damaged"):
+        read_run(tmp_path / "run")
+
+
+def test_a_run_of_fewer_labels_than_its_network_has_is_damaged(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    fewer = replace(run.metadata, labels=run.metadata.labels[1:])
+    (tmp_path / "run" / "description.json").write_text(fewer.to_json())
+    with np.load(run.path / "answers.npz") as arrays:
+        columns = dict(arrays)
+    columns |= {"probabilities": columns["probabilities"][:, 1:], "labels": np.maximum(columns["labels"] - 1, 0)}
+    np.savez(tmp_path / "run" / "answers.npz", **columns)
+    with messages.raises(ExportError, "run-damaged"):
+        read_run(tmp_path / "run")
+
+
 def test_a_name_too_long_for_a_model_is_one_line(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main([str(run.path), "--format=onnx", f"--out={tmp_path}", f"--name={'n' * 101}"]) == 4
+    named = shutil.copytree(run.path, tmp_path / ("n" * 101))
+    assert main([str(named), "--format=onnx", f"--out={tmp_path}"]) == 4
     assert messages.codes_in(capfd.readouterr().err) == ["model-metadata"]
+
+
+def half_written(path: Path) -> None:
+    path.write_bytes(b"half")
+    raise IsADirectoryError
+
+
+def test_two_exports_of_one_name_do_not_meet(tmp_path: Path) -> None:
+    with unverified_file(tmp_path / "a.onnx") as one:
+        one.write_bytes(b"one")
+        with unverified_file(tmp_path / "a.onnx") as other:
+            other.write_bytes(b"other")
+        assert (tmp_path / "a.onnx").read_bytes() == b"other"
+    assert (tmp_path / "a.onnx").read_bytes() == b"one"
+    with pytest.raises(IsADirectoryError), unverified_file(tmp_path / "b.onnx") as never:
+        half_written(never)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
 
 
 def test_a_missing_run_does_not_stop_the_others(run: Run, tmp_path: Path) -> None:

@@ -72,9 +72,6 @@ def test_a_file_is_named_after_its_run_however_that_is_given(
     command = [".", "--format", "onnx", "--precision", "float32", "--out", str(tmp_path)]
     assert main(command) == 0
     assert (tmp_path / f"{run.path.name}.onnx").exists()
-    capsys.readouterr()
-    assert main([*command, "--name", "a\tb"]) == 4
-    assert messages.codes_in(capsys.readouterr().err) == ["model-metadata"]
 
 
 def measured() -> list[ExportResult]:

@@ -118,8 +118,11 @@ def test_the_command_writes_it_beside_the_model_files(run: Run, tmp_path: Path, 
 
 
 def test_the_command_takes_bundled_models_by_name(tmp_path: Path) -> None:
+    assert main(["--waveform", "crnn", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "crnn.wave.onnx").read_bytes() == WAVEFORM.read_bytes()
     assert main(["--waveform", "crnn", "--name", "mine", "--out", str(tmp_path)]) == 0
-    assert (tmp_path / "mine.wave.onnx").read_bytes() == WAVEFORM.read_bytes()
+    properties = onnx.load(tmp_path / "mine.wave.onnx").metadata_props
+    assert [json.loads(entry.value)["name"] for entry in properties if entry.key == KEY] == ["mine"]
 
 
 def test_the_command_goes_on_after_a_file_that_cannot_be_used(tmp_path: Path, capsys: Capture) -> None:

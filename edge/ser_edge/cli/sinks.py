@@ -49,7 +49,8 @@ def open_outputs(options: argparse.Namespace, metadata: "ModelMetadata", stack: 
             return Outputs((view, *sinks), view=view)
     from ser_edge.output.writers import WRITERS, MergingSink
 
-    writer: Sink = WRITERS[form](out, metadata, options.timeline or options.mic or STDIN in options.paths)
+    windows, live = options.timeline or options.mic or STDIN in options.paths, STDIN in options.paths[1:]
+    writer: Sink = WRITERS[form](out, metadata, windows, live)
     if options.merge:
         writer = MergingSink(writer)
     return Outputs((stack.enter_context(closing(writer)), *sinks))

@@ -22,9 +22,10 @@ def warn(message: str) -> None:
     _receiver.get()(message)
 
 
-def warn_of_silence(name: str) -> None:
-    """Warns that a sound has nothing above `audio.sound.SILENCE_PEAK`."""
-    warn(f"{name}: silent, nothing above -80 dBFS; check the microphone or the recording level")
+def warn_of_silence(name: str, seconds: float | None = None) -> None:
+    """Warns that a sound, or its first seconds, has nothing above `audio.sound.SILENCE_PEAK`."""
+    where = "" if seconds is None else f" in its first {seconds:g} s"
+    warn(f"{name}: silent, nothing above -80 dBFS{where}; check the microphone or the recording level")
 
 
 @contextmanager

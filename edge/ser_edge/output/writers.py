@@ -29,6 +29,7 @@ class Writer(Sink):
     out: TextIO  # stays open
     metadata: ModelMetadata  # of the model that predicts; its labels are the columns
     windows: bool = False  # each input gives several predictions, so their times are printed
+    live: bool = False  # live sound may come behind a file
 
 
 class TextWriter(Writer):
@@ -65,7 +66,8 @@ class JsonWriter(Writer):
 class CsvWriter(Writer):
     """CSV with a header: path, start, end, label, confidence, speech, a column for each label's probability.
 
-    Live sound has another one, `time`, which the first prediction decides: so the header is written with it.
+    Live sound has another one, `time`. Unless it may come later, the first prediction decides whether it is there: so
+    the header is written with it.
     """
 
     def __post_init__(self) -> None:
@@ -75,7 +77,7 @@ class CsvWriter(Writer):
     def write(self, prediction: Prediction) -> None:
         """One row; what is None is empty."""
         if not self._has_header:
-            self._write_header(prediction.time is not None)
+            self._write_header(self.live or prediction.time is not None)
         p = prediction
         numbers = map(round_ratio, (p.confidence, p.speech, *p.probabilities.values()))
         self._csv.writerow([p.path, p.start, p.end, p.label, *numbers, *[p.time] * self._has_time])

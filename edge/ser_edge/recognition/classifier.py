@@ -146,11 +146,11 @@ class SoundClassifier:
                     yield chunk
 
             chunks = streamed()
-            utterance, rest = self._utterance(replace(sound, chunks=chunks))
+            utterance, recording = self._utterance(replace(sound, chunks=chunks))
             for _ in chunks:  # what is behind the utterance goes to the windows alone
                 pass
             windows += stream.input_finished()
-            if rest is not None:
+            if recording is not None:
                 if stream.is_silent:
                     warn_of_silence(sound.name)
                 return self._mean(windows, sound.path, stream.seconds), windows
@@ -169,25 +169,24 @@ class SoundClassifier:
         return Stream(self._model, sample_rate, self._windowing, self._threshold, path, self._channel)
 
     def _predict(self, sound: Sound, progress: OnProgress | None) -> Prediction:
-        utterance, rest = self._utterance(sound)
-        if rest is not None:
-            return self._predict_long(sound, chain(utterance, rest), progress)
+        utterance, recording = self._utterance(sound)
+        if recording is not None:
+            return self._predict_long(sound, recording, progress)
         return self._predict_utterance(sound, utterance)
 
     def _utterance(self, sound: Sound) -> tuple[list[Samples], Iterator[Samples] | None]:
-        """The mono blocks that are classified as one; of a recording of over a minute some, and the rest of them."""
+        """The mono blocks that are classified as one, and None; of a recording of over a minute none, and all it has.
+
+        A network of a fixed length gets only the beginning of an utterance, as in its training.
+        """
         config = self.metadata.features
-        trims = config.trim_db is not None
-        blocks = mono_blocks(sound, self._channel, None if trims else config.seconds)
-        most = UTTERANCE * sound.rate
-        taken: list[Samples] = []
-        count = 0
-        for block in blocks:
-            taken.append(block)
-            count += len(block)
-            if trims and count > most:
-                return taken, blocks
-        return taken, None
+        taken: list[Channels] = []
+        for chunk in sound.chunks:
+            taken.append(chunk)
+            if sum(map(len, taken)) > UTTERANCE * sound.rate:
+                return [], mono_blocks(replace(sound, chunks=chain(taken, sound.chunks)), self._channel)
+        begun = replace(sound, chunks=iter(taken))
+        return [*mono_blocks(begun, self._channel, None if config.trim_db is not None else config.seconds)], None
 
     def _predict_utterance(self, sound: Sound, blocks: list[Samples]) -> Prediction:
         config = self.metadata.features
@@ -195,7 +194,7 @@ class SoundClassifier:
         if sound.rate != config.sample_rate:
             samples = resample(samples, sound.rate, config.sample_rate)
         if np.abs(samples).max(initial=0.0) < SILENCE_PEAK:
-            warn_of_silence(sound.name)
+            warn_of_silence(sound.name, None if config.trim_db is not None else config.seconds)
         speech = self._find_speech(samples)
         accepted = speech is None or speech.found or self._windowing.min_speech_ratio == 0
         answer = self._model.predict_proba(samples) if accepted else None

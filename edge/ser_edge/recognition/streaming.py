@@ -65,7 +65,7 @@ class Stream:
         self._spectrum: Features = np.empty((0, self._config.n_mels), np.float32)  # from frame `_offset` on
         self._offset = 0
         self._next = 0  # frame at which the next window begins
-        self._begun = False  # whether any sample came
+        self._begun = self._finished = False  # whether any sample came, and whether the last one did
         self._received = 0  # samples, at the model's rate
         self._peak = 0.0  # of these
         self._waiting: list[Samples] = []  # samples without frames yet
@@ -89,7 +89,10 @@ class Stream:
         Raises:
             AudioError: it holds no samples, or has other channels than the chunks before.
             TypeError: nothing that holds samples.
+            ValueError: the signal was ended by `input_finished`.
         """
+        if self._finished:
+            raise ValueError("this stream is finished: its signal has ended; another one needs another create_stream")
         return self.accept_channels(self._layout.chunk_to_samples(samples))
 
     def accept_channels(self, samples: Channels) -> list[Prediction]:
@@ -102,7 +105,13 @@ class Stream:
         return self._receive(self._resampler.process(block))
 
     def input_finished(self) -> list[Prediction]:
-        """Ends the signal; returns what is left: the last window ends here, and may be shorter than a window."""
+        """Ends the signal; returns what is left: the last window ends here, and may be shorter than a window.
+
+        What is left the second time is nothing.
+        """
+        if self._finished:
+            return []
+        self._finished = True
         predictions = [p for block in self._downmix.finish() for p in self.accept_block(block)]
         predictions += self._receive(self._resampler.finish())
         if self._received == 0:

@@ -54,17 +54,18 @@ def _convert_models(options: argparse.Namespace) -> int:
         from ser_export.pipeline.waveform_files import SUFFIX, bundled_or_file
 
         path = bundled_or_file(source)
-        exit_code = _waveform(path, options.out / f"{options.name or path.stem}{SUFFIX}") or exit_code
+        target = options.out / f"{options.name or path.stem}{SUFFIX}"
+        exit_code = _waveform(path, target, name=options.name) or exit_code
     return exit_code
 
 
-def _waveform(source: Path, target: Path, run: "Run | None" = None) -> int:
+def _waveform(source: Path, target: Path, run: "Run | None" = None, name: str | None = None) -> int:
     """Makes one file that takes samples; returns the exit code."""
     from ser_export.pipeline.waveform_files import export_waveform
 
     try:
         if run is None:
-            report = export_waveform(source, target)
+            report = export_waveform(source, target, name=name)
         else:
             from ser_export.pipeline.model_files import keras_predict_proba
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from ser_edge import __version__
 from ser_edge.cli.arguments.argument_parser import ArgumentParser
 from ser_edge.models.bundled.names import ALIASES
+from ser_edge.models.metadata import MAX_LABEL
 from ser_edge.models.runtimes.base import RUNTIMES
 
 FORMATS = {"onnx": (".onnx",), "tflite": (".tflite",), "all": (".onnx", ".tflite")}
@@ -46,7 +47,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--precision",
         choices=[*PRECISIONS, "all"],
-        default="float32",
         help="of the weights; all: float32, float16, int8, and the special ones with --report (default: float32)",
     )
     add(
@@ -54,7 +54,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="also write NAME.wave.onnx, which takes samples: the front-end is in it (docs/other-languages.md)",
     )
-    add("--name", help="the file's and the model's name, for a single run (default: the run's)")
+    add("--name", type=_name, help="the file's and the model's name, for a single run (default: the run's)")
     add("--out", type=Path, default=Path("exported"), metavar="DIR", help="folder of the files (default: %(default)s)")
     add("--report", type=Path, metavar="DIR", help="measure CPU time; write results.json, .md and .png there")
     add("--version", action="version", version=f"ser-export {__version__}")
@@ -65,9 +65,25 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"{options.models[0]} is a model, not a run; type ser-export --waveform {options.models[0]}")
     if options.waveform and ".onnx" not in FORMATS[options.format]:
         parser.error("--waveform makes an .onnx file; leave --format out")
+    if options.models and not options.runs and (options.precision or options.report):
+        parser.error("--precision and --report are for runs; a model keeps its precision")
+    options.precision = options.precision or "float32"
     if options.name and len(options.runs) + len(options.models) > 1:
         parser.error("--name names one run's files")
+    by_name: dict[str, Path] = {}
+    for path in (*options.runs, *options.models):
+        name = path.stem if path in options.models else path.resolve().name
+        if by_name.setdefault(name, path).resolve() != path.resolve():
+            parser.error(f"{by_name[name]} and {path} would have the same files; give one at a time a --name")
     return options
+
+
+def _name(text: str) -> str:
+    """Of a file and its model."""
+    if not text or not text.isprintable() or len(text) > MAX_LABEL or Path(text).name != text:
+        problem = f"must be a file's name of {MAX_LABEL} printable characters at most; --out is for its folder"
+        raise argparse.ArgumentTypeError(problem)
+    return text
 
 
 def _is_bundled(path: Path) -> bool:

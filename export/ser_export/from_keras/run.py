@@ -15,6 +15,7 @@ from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import ModelMetadata
 from ser_export.errors import ExportError
 
+_DAMAGES = (AttributeError, OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
 _UNSEEN_SPEAKERS = "not_heard"  # key of the metadata's `training`: speakers whose recordings trained nothing
 
 
@@ -61,10 +62,30 @@ def read_run(path: Path) -> Run:
             columns = {name: arrays[name] for name in ("features", "labels", "probabilities", "test")}
         model = keras.models.load_model(path / "model.keras", compile=False)
         text = metadata.read_text("utf-8")
-        settings = json.loads((path / "run.json").read_text("utf-8"))["settings"]
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as e:
-        raise ExportError(f"{path}: the run directory is damaged ({e}); train it again", code="run-damaged") from e
-    return Run(path, model, ModelMetadata.from_json(text, str(metadata)), **columns, variant=_variant(settings))
+        variant = _variant(json.loads((path / "run.json").read_text("utf-8"))["settings"])
+    except _DAMAGES as e:
+        raise _damaged(path, e) from e
+    run = Run(path, model, ModelMetadata.from_json(text, str(metadata)), **columns, variant=variant)
+    if problem := _mismatch(run):
+        raise _damaged(path, problem)
+    return run
+
+
+def _damaged(path: Path, reason: object) -> ExportError:
+    return ExportError(f"{path}: the run directory is damaged ({reason}); train it again", code="run-damaged")
+
+
+def _mismatch(run: Run) -> str:
+    """Which of its files don't belong together; "" if all do."""
+    count, labels, coefficients = run.labels.size, len(run.metadata.labels), run.metadata.features.coefficients
+    features, others = run.features.shape, (run.probabilities.shape, run.test.shape)
+    if (features[:1], features[2:]) != ((count,), (coefficients,)) or others != ((count, labels), (count,)):
+        return "answers.npz has other utterances, labels or features than it should"
+    if run.labels.ndim != 1 or not run.test.any() or not set(run.labels.tolist()) <= set(range(labels)):
+        return "answers.npz has no test, or labels that the network doesn't have"
+    if run.model.output_shape[-1] != labels or run.model.input_shape[-1] != coefficients:
+        return "model.keras has other labels or features than description.json"
+    return ""
 
 
 def _variant(settings: dict[str, Any]) -> tuple[str, ...]:

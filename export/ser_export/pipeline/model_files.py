@@ -24,6 +24,7 @@ from ser_export.to_onnx.quantization.integer_products import has_integer_product
 from ser_export.to_onnx.quantization.quantize import ONNX_PRECISIONS
 from ser_export.to_tflite.convert import convert
 from ser_export.verification.operators import check_operators
+from ser_export.verification.unverified_file import unverified_file
 from ser_export.verification.verify import PRECISIONS, VerificationReport, verification_inputs, verify
 
 _REPRESENTATIVE = 100  # utterances outside the test set, which calibrate the ranges of "int8-full"
@@ -53,20 +54,15 @@ def export(run: Run, target: Path, precision: str = "float32") -> VerificationRe
         )
     if metadata.temperature != 1.0:  # the file's answers are calibrated, so Keras's must be
         expected = apply_temperature(expected, metadata.temperature)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unverified = target.with_name(f".unverified-{target.name}")
     try:
-        FORMATS[target.suffix](run, metadata, unverified)
-        check_operators(unverified, precision)
-        tolerances = PRECISIONS[precision]
-        report = verify(open_model(unverified), features, expected, metadata.labels, run.labels, run.test, tolerances)
-        unverified.replace(target)
+        with unverified_file(target) as file:
+            FORMATS[target.suffix](run, metadata, file)
+            check_operators(file, precision)
+            tolerances = PRECISIONS[precision]
+            return verify(open_model(file), features, expected, metadata.labels, run.labels, run.test, tolerances)
     except ExportError as e:
         message = f"{target}: not written: {e}; try {_alternative(target.suffix, precision)}"
         raise type(e)(message, code=e.code) from e
-    finally:
-        unverified.unlink(missing_ok=True)
-    return report
 
 
 def keras_predict_proba(run: Run) -> Callable[[Samples], npt.NDArray[np.float32]]:

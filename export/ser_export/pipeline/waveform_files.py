@@ -4,6 +4,7 @@ It has the operators of the model file, its weights and its metadata, and those 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from ser_edge.audio.sound import Samples
 from ser_edge.models.bundled.names import ALIASES, BUNDLED
 from ser_edge.models.loader import open_model
 from ser_edge.models.tolerances import tolerance
+from ser_export.embed_metadata import embed_onnx
 from ser_export.errors import ExportError
 from ser_export.to_onnx.embedding import add_embedding
 from ser_export.to_onnx.waveform.graph import with_waveform
 from ser_export.verification.operators import check_operators
+from ser_export.verification.unverified_file import unverified_file
 from ser_export.verification.waveform import WaveformReport, verify_waveform
 
 SUFFIX = ".wave.onnx"
@@ -31,13 +34,16 @@ def bundled_or_file(source: Path) -> Path:
     return bundled if network in ALIASES.values() and not source.exists() else source
 
 
-def export_waveform(source: Path, target: Path, reference: Predict | None = None) -> WaveformReport:
+def export_waveform(
+    source: Path, target: Path, reference: Predict | None = None, name: str | None = None
+) -> WaveformReport:
     """Writes a file that takes samples, and answers as the model file does.
 
     Args:
         source: an .onnx file of ser-export.
         target: the file to write.
         reference: the answers of Keras to samples without a DC offset, to compare with as well.
+        name: of the model in the new file; None keeps it.
 
     Raises:
         ExportError: the model file can't be converted.
@@ -52,19 +58,17 @@ def export_waveform(source: Path, target: Path, reference: Predict | None = None
         raise ExportError(f"{source}: takes one length only; make it with ser-export", code="export-unsupported-layer")
     add_embedding(network)
     made = with_waveform(network, model.metadata)
+    if name:
+        embed_onnx(made, replace(model.metadata, name=name))
     bounds = tolerance(".onnx", model.metadata.precision)
     config = model.metadata.features
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unverified = target.with_name(f".unverified-{target.name}")
     try:
-        unverified.write_bytes(made.SerializeToString(deterministic=True))
-        check_operators(unverified, model.metadata.precision)
-        report = verify_waveform(unverified, model.predict_proba, config, bounds.inputs)
-        if reference is not None:
-            verify_waveform(unverified, reference, config, bounds.keras)
-        unverified.replace(target)
+        with unverified_file(target) as file:
+            file.write_bytes(made.SerializeToString(deterministic=True))
+            check_operators(file, model.metadata.precision)
+            report = verify_waveform(file, model.predict_proba, config, bounds.inputs)
+            if reference is not None:
+                verify_waveform(file, reference, config, bounds.keras)
+            return report
     except ExportError as e:
         raise type(e)(f"{target}: not written: {e}; report it, with the model file", code=e.code) from e
-    finally:
-        unverified.unlink(missing_ok=True)
-    return report

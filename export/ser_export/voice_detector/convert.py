@@ -18,6 +18,7 @@ from pathlib import Path
 from ser_edge.cli.arguments.argument_parser import ArgumentParser
 from ser_export.errors import ExportError
 from ser_export.verification.operators import check_operators
+from ser_export.verification.unverified_file import unverified_file
 from ser_export.voice_detector.weights import Weights, published_weights, read_weights
 
 
@@ -36,14 +37,9 @@ def convert(target: Path, source: Path | None = None) -> None:
     """
     weights = read_weights(source or published_weights())
     content = _onnx(weights) if target.suffix == ".onnx" else _tflite(weights)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unverified = target.with_name(f".unverified-{target.name}")
-    try:
-        unverified.write_bytes(content)
-        check_operators(unverified, "float16")
-        unverified.replace(target)
-    finally:
-        unverified.unlink(missing_ok=True)
+    with unverified_file(target) as file:
+        file.write_bytes(content)
+        check_operators(file, "float16")
 
 
 def _onnx(weights: Weights) -> bytes:

@@ -156,6 +156,15 @@ def test_json_and_csv_are_read_by_standard_readers() -> None:
     assert row["speech"] == ""
 
 
+def test_a_table_that_may_get_live_sound_has_its_column_from_the_beginning() -> None:
+    out = io.StringIO()
+    writer = WRITERS["csv"](out, DESCRIPTION, windows=True, live=True)
+    for prediction in (SURPRISED, replace(SURPRISED, time="2026-11-29T12:00:00.000+01:00")):
+        writer.write(prediction)
+    file, live = csv.DictReader(io.StringIO(out.getvalue()))
+    assert (file["time"], live["time"]) == ("", "2026-11-29T12:00:00.000+01:00")
+
+
 def test_live_sound_has_its_time_behind_the_other_fields() -> None:
     live = [replace(p, time=f"2026-11-29T12:00:0{n}.000+01:00") for n, p in enumerate(TIMELINE)]
     for line, plain, p in zip(written("json", *live).splitlines(), WINDOWS["json"].splitlines(), live, strict=True):

@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_edge.errors import AudioError
+from ser_edge.errors.user_warnings import capture_warnings
 from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.features.online import IncrementalLogMel
 from ser_edge.models.loader import open_model
+from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import Model
 from ser_edge.models.tolerances import tolerance
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN, Prediction
@@ -249,8 +251,6 @@ def test_a_window_longer_than_the_models_input_is_refused() -> None:
 
 def test_a_long_file_is_the_mean_of_its_windows_with_speech(tmp_path: Path, talk: Samples) -> None:
     recognizer = Recognizer()
-    if recognizer.metadata.features.trim_db is None:
-        pytest.skip("this model classifies the first seconds")
     long = np.concatenate([talk, np.zeros(50 * RATE, np.float32), talk])
     soundfile.write(tmp_path / "long.wav", long, RATE)
     done: list[float] = []
@@ -265,7 +265,32 @@ def test_a_long_file_is_the_mean_of_its_windows_with_speech(tmp_path: Path, talk
 
 def test_a_long_file_without_speech_is_no_speech(tmp_path: Path) -> None:
     recognizer = Recognizer()
-    if recognizer.metadata.features.trim_db is None:
-        pytest.skip("this model classifies the first seconds")
     soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).normal(0, 0.1, 70 * RATE), RATE)
     assert recognizer.predict(tmp_path / "noise.wav").label == NO_SPEECH
+
+
+def test_a_network_of_a_fixed_length_gets_the_windows_of_a_long_file_too(talk: Samples) -> None:
+    labels = open_model().metadata.labels
+    metadata = ModelMetadata("fixed", labels, FeatureConfig(seconds=3.0))
+    recognizer = Recognizer(Model(metadata, FakeRuntime(lambda _: np.eye(len(labels))[1])))
+    late = np.concatenate([np.zeros(4 * RATE, np.float32), *[talk] * 5])
+    warnings: list[str] = []
+    with capture_warnings(warnings.append):
+        whole, windows = recognizer.predict_with_windows((late, RATE))
+        assert recognizer.predict((late, RATE)) == whole
+    assert (whole.label, whole.end) == (labels[1], pytest.approx(len(late) / RATE, abs=1e-3))
+    assert {p.label for p in windows} == {NO_SPEECH, labels[1]}
+    assert warnings == []
+    with capture_warnings(warnings.append):
+        short = recognizer.predict((late[: 10 * RATE], RATE))
+    assert (short.label, short.end) == (NO_SPEECH, 3.0)
+    assert " silent, nothing above -80 dBFS in its first 3 s;" in warnings[0]
+
+
+def test_a_stream_that_has_ended_takes_no_more(recognizer: Recognizer, talk: Samples) -> None:
+    stream = recognizer.create_stream(RATE)
+    assert stream.accept_waveform(talk[: 4 * RATE])
+    assert stream.input_finished()
+    assert stream.input_finished() == []
+    with pytest.raises(ValueError, match="this stream is finished"):
+        stream.accept_waveform(talk[:RATE])
