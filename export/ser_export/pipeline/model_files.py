@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -20,14 +22,16 @@ from ser_export.errors import ExportError
 from ser_export.from_keras.run import Run
 from ser_export.to_onnx.embedding import add_embedding
 from ser_export.to_onnx.graph import build_graph
+from ser_export.to_onnx.quantization.input_moments import input_moments
 from ser_export.to_onnx.quantization.integer_products import has_integer_products
 from ser_export.to_onnx.quantization.quantize import ONNX_PRECISIONS
 from ser_export.to_tflite.convert import convert
+from ser_export.to_tflite.fitted_rounding import round_weights
 from ser_export.verification.operators import check_operators
 from ser_export.verification.unverified_file import unverified_file
 from ser_export.verification.verify import PRECISIONS, VerificationReport, verification_inputs, verify
 
-_REPRESENTATIVE = 100  # utterances outside the test set, which calibrate the ranges of "int8-full"
+_REPRESENTATIVE = 100  # utterances outside the test set, to which int8 is fitted
 _LESS_LOSS = {"float16": "float32", "int8": "float16", "int8-per-tensor": "float16", "int8-full": "int8"}
 _OTHER_FORMAT = {".onnx": "tflite", ".tflite": "onnx"}
 _RELOADED = TOLERANCES[".onnx", "float32"].kernels  # the run may come from another machine
@@ -85,7 +89,7 @@ def _alternative(suffix: str, precision: str) -> str:
 
 
 def _onnx(run: Run, metadata: ModelMetadata, path: Path) -> None:
-    model = ONNX_PRECISIONS[metadata.precision](build_graph(run.model))
+    model = ONNX_PRECISIONS[metadata.precision](build_graph(run.model), _representative(run, metadata))
     if has_integer_products(model):
         metadata = replace(metadata, precision=DYNAMIC)
     add_embedding(model)
@@ -94,12 +98,23 @@ def _onnx(run: Run, metadata: ModelMetadata, path: Path) -> None:
 
 
 def _tflite(run: Run, metadata: ModelMetadata, path: Path) -> None:
-    representative = metadata.inputs(run.features[~run.test][:_REPRESENTATIVE])
     free_length = metadata.features.trim_db is not None  # such networks mask missing frames
-    convert(run.path / "model.keras", path, metadata.precision, representative, free_length)
-    if metadata.precision == "int8" and any(isinstance(part, MultiHeadAttention) for part in run.model.layers):
-        metadata = replace(metadata, precision=DYNAMIC)
-    embed_tflite(path, metadata)
+    dynamic = metadata.precision == "int8" and any(isinstance(part, MultiHeadAttention) for part in run.model.layers)
+    inputs = _representative(run, metadata)
+    with TemporaryDirectory() as folder:
+        network = run.path / "model.keras"
+        if dynamic:
+            model = keras.models.load_model(network, compile=False)
+            round_weights(model, input_moments(build_graph(model), inputs))
+            network = Path(folder) / "rounded.keras"
+            model.save(network)
+        convert(network, path, metadata.precision, inputs, free_length)
+    embed_tflite(path, replace(metadata, precision=DYNAMIC) if dynamic else metadata)
+
+
+def _representative(run: Run, metadata: ModelMetadata) -> npt.NDArray[np.float32]:
+    """(n, frames, coefficients) normalised, of utterances that aren't tested."""
+    return metadata.inputs(run.features[~run.test][:_REPRESENTATIVE])
 
 
 FORMATS: dict[str, Callable[[Run, ModelMetadata, Path], None]] = {".onnx": _onnx, ".tflite": _tflite}

@@ -57,9 +57,9 @@ def export_waveform(
     if network.graph.input[0].type.tensor_type.shape.dim[1].dim_value:
         raise ExportError(f"{source}: takes one length only; make it with ser-export", code="export-unsupported-layer")
     add_embedding(network)
-    made = with_waveform(network, model.metadata)
     if name:
-        embed_onnx(made, replace(model.metadata, name=name))
+        embed_onnx(network, replace(model.metadata, name=name))
+    made = with_waveform(network, model.metadata)
     bounds = tolerance(".onnx", model.metadata.precision)
     config = model.metadata.features
     try:

@@ -10,6 +10,7 @@ instead, answers differ from Keras's by half as much again. Unsigned matrices wo
 Runtime nearly twice as long.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ser_export.from_keras.compensated_rounding import round_compensated
 from ser_export.to_onnx.quantization.rounding import rows_to_int8
 
 _Array = npt.NDArray[Any]
@@ -25,21 +27,33 @@ _MIN_SIZE = 100_000  # values; for smaller matrices the added nodes cost more th
 _ZERO = 128  # of the rounded rows, which are symmetric: 1 to 255
 
 
-def with_integer_products(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose large products are computed in integers; the same model if it has none."""
+def large_products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The products with constant matrices that are worth computing in integers."""
+    sizes = {weight.name: int(np.prod(weight.dims)) for weight in model.graph.initializer}
+    products = [node for node in model.graph.node if node.op_type == "MatMul"]
+    return [node for node in products if sizes.get(node.input[1], 0) >= _MIN_SIZE]
+
+
+def with_integer_products(model: onnx.ModelProto, moments: Mapping[str, _Array] | None = None) -> onnx.ModelProto:
+    """A copy whose large products are computed in integers; the same model if it has none.
+
+    Args:
+        model: in float32.
+        moments: of the inputs of the large matrices, by their names; the others are rounded to the nearest.
+    """
     made = onnx.ModelProto()
     made.CopyFrom(model)
     weights = {weight.name: numpy_helper.to_array(weight) for weight in made.graph.initializer}
     nodes: list[onnx.NodeProto] = []
     stored: dict[str, _Array] = {}
-    replaced = set()
+    large, replaced = {node.name for node in large_products(model)}, set()
     for node in made.graph.node:
-        matrix = weights.get(node.input[1]) if node.op_type == "MatMul" else None
-        if matrix is None or matrix.size < _MIN_SIZE:
+        if node.name not in large:
             nodes.append(node)
             continue
+        matrix = weights[node.input[1]]
         replaced.add(node.input[1])
-        added, constants = _integer_product(node, matrix)
+        added, constants = _integer_product(node, matrix, (moments or {}).get(node.input[1]))
         nodes += added
         stored |= constants
         # Its last axis, which can't be inferred any more; ONNX Runtime fuses the bias and GELU that follow only then.
@@ -60,9 +74,13 @@ def has_integer_products(model: onnx.ModelProto) -> bool:
     return any(node.op_type == "MatMulInteger" for node in model.graph.node)
 
 
-def _integer_product(node: onnx.NodeProto, matrix: _Array) -> tuple[list[onnx.NodeProto], dict[str, _Array]]:
+def _integer_product(
+    node: onnx.NodeProto, matrix: _Array, moments: _Array | None
+) -> tuple[list[onnx.NodeProto], dict[str, _Array]]:
     """What replaces a product of (batch, steps, values) and a matrix, and its constants."""
     values, scales = rows_to_int8(matrix, (0,), _furthest(matrix))
+    if moments is not None:
+        values = round_compensated(matrix, moments, scales[0], pairs=True).astype(np.int8)
     constants = {
         "matrix": values,
         "matrix_scales": scales[0].astype(np.float32),

@@ -8,10 +8,12 @@ are computed in integers (`integer_products`).
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ser_export.errors import ExportError
+from ser_export.to_onnx.quantization.input_moments import input_moments
 from ser_export.to_onnx.quantization.integer_products import with_integer_products
 from ser_export.to_onnx.quantization.rounding import rows_to_int8
 
@@ -63,17 +65,33 @@ def _quantized(model: onnx.ModelProto, quantize: _Quantize) -> onnx.ModelProto:
     return made
 
 
-def _unsupported(reason: str) -> Callable[[onnx.ModelProto], onnx.ModelProto]:
-    def refuse(model: onnx.ModelProto) -> onnx.ModelProto:
+_Inputs = npt.NDArray[np.float32] | None  # (n, frames, coefficients) normalised, to which rounding is fitted
+
+
+def _unsupported(reason: str) -> Callable[..., onnx.ModelProto]:
+    def refuse(model: onnx.ModelProto, inputs: _Inputs = None) -> onnx.ModelProto:
         raise ExportError(reason, code="export-unsupported-precision")
 
     return refuse
 
 
-ONNX_PRECISIONS: dict[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
-    "float32": lambda model: model,
-    "float16": lambda model: _quantized(model, _to_float16),
-    "int8": lambda model: _quantized(with_integer_products(model), _to_int8),
+def _float32(model: onnx.ModelProto, inputs: _Inputs = None) -> onnx.ModelProto:
+    return model
+
+
+def _float16(model: onnx.ModelProto, inputs: _Inputs = None) -> onnx.ModelProto:
+    return _quantized(model, _to_float16)
+
+
+def _int8(model: onnx.ModelProto, inputs: _Inputs = None) -> onnx.ModelProto:
+    moments = {} if inputs is None else input_moments(model, inputs)
+    return _quantized(with_integer_products(model, moments), _to_int8)
+
+
+ONNX_PRECISIONS: dict[str, Callable[..., onnx.ModelProto]] = {  # of a graph and, as far as there are any, inputs
+    "float32": _float32,
+    "float16": _float16,
+    "int8": _int8,
     "int8-per-tensor": _unsupported("for tflite-runtime 2.14 only: any ONNX Runtime reads int8"),
     "int8-full": _unsupported("ONNX Runtime has no integer kernels for RNN, LSTM and GRU"),
 }
