@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -79,9 +80,10 @@ def decode_whole(file: BinaryIO, job: DecodeJob) -> Generator[int | Channels, No
 def _has_resource_fork(path: str) -> bool:
     """Whether macOS left metadata beside a file: libsndfile, given the path, would look for the sound in there."""
     place = Path(path)
-    return any(
-        fork.exists() for fork in (place.with_name(f"._{place.name}"), place.parent / ".AppleDouble" / place.name)
-    )
+    with suppress(OSError):  # a name so long that there can't be a longer one
+        forks = place.with_name(f"._{place.name}"), place.parent / ".AppleDouble" / place.name
+        return any(fork.exists() for fork in forks)
+    return False
 
 
 def open_file(place: Any, name: str) -> Any:
