@@ -27,7 +27,7 @@ def input_moments(model: onnx.ModelProto, inputs: npt.NDArray[np.float32]) -> Mo
     session = onnxruntime.InferenceSession(made.SerializeToString(), options, providers=["CPUExecutionProvider"])
     sums: Moments = defaultdict(lambda: np.zeros(()))
     for item in inputs:
-        present = max(1, int(np.flatnonzero(item.any(axis=1)).max(initial=0)) + 1)
+        present = int(np.flatnonzero(item.any(axis=1)).max(initial=0)) + 1
         values = session.run(list(places), {session.get_inputs()[0].name: item[None, :present]})
         squares = {}
         for place, value in zip(places, values, strict=True):

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-_LARGEST = 127  # of int8, the same on both sides
+from ser_export.from_keras.compensated_rounding import LARGEST
 
 
 def rows_to_int8(
@@ -21,6 +21,6 @@ def rows_to_int8(
     """
     if furthest is None:
         furthest = np.abs(weights).max(axis=axes, keepdims=True)
-    scales = np.maximum(furthest / _LARGEST, np.finfo(np.float16).tiny).astype(np.float16)
-    values = np.rint(weights / scales.astype(np.float32)).clip(-_LARGEST, _LARGEST)
+    scales = np.maximum(furthest / LARGEST, np.finfo(np.float16).tiny).astype(np.float16)
+    values = np.rint(weights / scales.astype(np.float32)).clip(-LARGEST, LARGEST)
     return values.astype(np.int8), scales
