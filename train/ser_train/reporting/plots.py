@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
 
 from ser_train.evaluation.metrics import Reliability
+from ser_train.reporting.fonts import use_fonts_for
 from ser_train.reporting.statistics import SpeakerAccuracy
 from ser_train.runs.run_directory import Answers
 
@@ -36,6 +37,7 @@ class Curve:
 
 def plot_confusion(answers: Answers, names: Sequence[str], title: str, path: Path) -> None:
     """The confusion matrix: a row for each true label, in percent of it."""
+    use_fonts_for("".join(names))
     matrix = confusion_matrix(answers.labels, answers.probabilities.argmax(1), labels=range(len(names)))
     percent = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
@@ -83,6 +85,7 @@ def plot_histories(curves: Sequence[Curve], title: str, path: Path) -> None:
 
 def plot_speakers(bars: Sequence[SpeakerAccuracy], mean: float, chance: float, title: str, path: Path) -> None:
     """A bar an actor, the best first; whiskers from the worst to the best seed; lines at the mean and at chance."""
+    use_fonts_for("".join(str(bar.actor) for bar in bars))
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     axes = figure.add_subplot()
     bars = sorted(bars, key=lambda bar: -bar.mean)

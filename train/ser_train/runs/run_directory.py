@@ -20,7 +20,7 @@ import zipfile
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ from ser_edge.models.metadata import ModelMetadata
 from ser_train.data.atomic import atomic_write, write_text
 from ser_train.data.utterance import CorpusError
 from ser_train.runs.settings import Settings
+
+if TYPE_CHECKING:
+    import keras
 
 ROBUSTNESS = "conditions"  # how the names of its files begin, as in 0.1
 SUMMARY_FILES = ("report.txt", "confusion.png", "curves.png")  # for people; made from the rest
@@ -134,6 +137,15 @@ class RunDirectory:
                 file.seek(0)
                 with np.load(file) as arrays:
                     return Answers(**arrays)
+        except DAMAGES as e:
+            raise damaged(self.path, e) from e
+
+    def load_network(self) -> "keras.Model":
+        """The network of a finished run, after `keras_backend.load`; raises CorpusError if it can't be read."""
+        import keras  # here: it takes seconds, and most readers of a run need its figures alone
+
+        try:
+            return keras.models.load_model(self.path / "model.keras", compile=False)
         except DAMAGES as e:
             raise damaged(self.path, e) from e
 

@@ -80,7 +80,7 @@ def _any_length(run: RunDirectory, adjustment: npt.NDArray[np.float32]) -> Teach
 
     Traced once, for the same reason as the training step: see `optimizer`.
     """
-    saved = keras.models.load_model(run.path / "model.keras", compile=False)
+    saved = run.load_network()
     model = keras.models.clone_model(saved, input_tensors=keras.Input((None, saved.input_shape[-1])))
     model.set_weights(saved.get_weights())
     adjust(model, -adjustment)

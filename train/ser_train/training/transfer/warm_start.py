@@ -22,7 +22,7 @@ from ser_edge.models.bundled.names import ALIASES, BUNDLED, FILES
 from ser_edge.models.metadata import KEY, ModelMetadata, Normalization
 from ser_train.networks.whisper_gru import standardization
 from ser_train.runs.provenance import lists_training_data
-from ser_train.runs.run_directory import DAMAGES, RunDirectory, damaged, network_digest
+from ser_train.runs.run_directory import RunDirectory, network_digest
 
 if TYPE_CHECKING:
     import onnx
@@ -63,8 +63,8 @@ class WarmStart:
         Raises:
             SerEdgeError: a network of other layers or sizes.
         """
-        folded = self.file.suffix == ".onnx"
-        weights = _read_onnx_weights(self.file) if folded else _load_keras(self.file).get_weights()
+        folded = self.run is None
+        weights = self.run.load_network().get_weights() if self.run else _read_onnx_weights(self.file)
         new, by_label = model.get_weights(), _by_label(model)
         weights = weights[-len(new) :]  # without those of a frozen encoder, which come first
         if list(map(_shape, weights, by_label)) != list(map(_shape, new, by_label)):
@@ -84,7 +84,7 @@ class WarmStart:
 
     def encoder_output(self) -> Normalization:
         """How a run's network standardises the output of its frozen encoder."""
-        return standardization(_load_keras(self.file))
+        return standardization(RunDirectory(self.file.parent).load_network())
 
     @property
     def run(self) -> RunDirectory | None:
@@ -135,13 +135,6 @@ def _by_label(model: keras.Model) -> list[bool]:
 def _shape(array: Array, by_label: bool) -> tuple[int, ...]:
     """Without the number of labels."""
     return array.shape[:-1] if by_label else array.shape
-
-
-def _load_keras(file: Path) -> keras.Model:
-    try:
-        return keras.models.load_model(file, compile=False)
-    except DAMAGES as e:
-        raise damaged(file.parent, e) from e
 
 
 def _load_onnx(file: Path) -> "onnx.ModelProto":
