@@ -86,10 +86,15 @@ def test_the_footer_links_to_the_licence_of_all_that_is_in_the_page(
             assert response.read() == (site / (link.get_attribute("href") or "")).read_bytes()
 
 
-def test_a_folder_with_other_files_is_left_alone(build: ModuleType, sites: dict[str, Path], tmp_path: Path) -> None:
+def test_a_folder_with_other_files_and_a_file_are_left_alone(
+    build: ModuleType, sites: dict[str, Path], tmp_path: Path
+) -> None:
     (tmp_path / "diary.txt").write_text("mine")
     with pytest.raises(build.BuildError, match="something else"):
         build.build(tmp_path)
+    assert (tmp_path / "diary.txt").read_text() == "mine"
+    with pytest.raises(build.BuildError, match=r"diary\.txt: a file; give a folder"):
+        build.build(tmp_path / "diary.txt")
     assert (tmp_path / "diary.txt").read_text() == "mine"
 
 
