@@ -1,12 +1,14 @@
 """The command: its options, help, and exit codes."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from joblib import Parallel, delayed
 
 from ser_edge import __version__
 from ser_edge.errors.install_hints import install_extra
@@ -215,6 +217,17 @@ def test_a_cache_that_cannot_be_written_is_one_line(
     monkeypatch.setenv("SER_EDGE_CACHE", str(tmp_path / "file"))
     assert main(["--mirror", "http://127.0.0.1:9/speech.zip"]) == 1
     assert str(tmp_path / "file") in failure(capsys)
+
+
+def test_a_worker_that_was_killed_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def killed(*_: object) -> None:  # as where memory runs out
+        Parallel(n_jobs=2)(delayed(os._exit)(9) for _ in range(2))
+
+    monkeypatch.setattr("ser_train.data.download.locate", killed)
+    assert main(["--data", str(tmp_path)]) == 1
+    assert failure(capsys).startswith("ser-train: a worker process died, perhaps for lack of memory; run the same")
 
 
 def test_without_data_and_internet_it_reports_the_download_and_then_what_to_do(

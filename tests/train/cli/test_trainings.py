@@ -92,3 +92,19 @@ def test_sigterm_ends_parallel_trainings_with_their_workers_and_keeps_their_chec
     lines = [line for line in printed.splitlines()[1:] if " epoch " not in line]
     assert lines == ["ser-train: stopped; run the same command again to go on"]
     assert len(list(tmp_path.glob("*/checkpoint/progress.json"))) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file sizes")
+def test_a_full_disk_is_a_line_that_names_the_file(small_corpus: Path, tmp_path: Path) -> None:
+    subprocess.run(training(small_corpus, tmp_path / "before", 1), capture_output=True, check=True)  # caches features
+    command = ["sh", "-c", 'ulimit -f 300; exec "$@"', "sh", *training(small_corpus, tmp_path, 2)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    folder = tmp_path / "gru-utterance-seed0" / "checkpoint"
+    *_, line = done.stderr.splitlines()
+    assert line.startswith("ser-train: [Errno 27] File too large: ")
+    assert line.endswith("'; free some space and run the same command again to go on")
+    assert str(folder) in line
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []

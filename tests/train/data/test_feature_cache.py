@@ -14,6 +14,7 @@ from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import FrontEnd
 from ser_train.data.corpus_loader import CorpusError, Utterance, read_corpus
 from ser_train.data.feature_cache import corpus_features, corpus_spectra, extract
+from ser_train.data.splits import SPEAKER_FOLDS
 from tests import messages
 from tests.conftest import voice
 
@@ -110,11 +111,30 @@ def test_a_write_that_fails_leaves_nothing_half(
 
     with monkeypatch.context() as broken:
         broken.setattr(np, "save", fails_in_the_middle)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(CorpusError, match=r"\.npy: can't be written \(No space left on device\); free some") as e:
             corpus_features(utterances, CONFIG, jobs=1)
+    assert e.value.code == "cache-unwritable"
     assert list(own_cache.iterdir()) == []
     corpus_features(utterances, CONFIG, jobs=1)
     assert len(list(own_cache.iterdir())) == 2
+
+
+def test_an_unusable_cache_is_said_before_anything_is_computed(
+    utterances: list[Utterance], extractions: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SER_EDGE_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(CorpusError, match=r"can't be written .*SER_EDGE_CACHE"):
+        corpus_features(utterances, CONFIG, jobs=1)
+    assert extractions == []
+
+
+def test_speakers_that_another_fold_leaves_out_make_nobody_compute_again(corpus: Path, extractions: list[int]) -> None:
+    actors = read_corpus(corpus, jobs=1)
+    corpus_features(actors, CONFIG, jobs=1)
+    for left_out in SPEAKER_FOLDS:
+        corpus_features([u for u in actors if u.actor not in left_out], CONFIG, jobs=1)
+    assert extractions == [len(actors)]
 
 
 def cache_file(cache: Path, lengths: bool) -> Path:
@@ -167,8 +187,7 @@ def test_another_corpus_beside_it_does_not_make_one_compute_again(
     alone = corpus_features(utterances, CONFIG, jobs=1)
     both = sorted([*read_corpus(others, jobs=1), *utterances], key=lambda u: u.digest)
     features = corpus_features(both, CONFIG, jobs=1)
-    assert extractions[0] == 16
-    assert sorted(extractions[1:]) == [12, 36]  # nEMO and song
+    assert extractions == [16, 48]  # nEMO and song
     for utterance, row in zip(utterances, alone, strict=True):
         np.testing.assert_array_equal(features[both.index(utterance)], row)
 
@@ -186,7 +205,7 @@ def test_spectra_are_the_front_ends_own_of_whole_recordings_and_cached_beside_fe
     corpus_features(utterances, SPECTRA, jobs=1)
     for again, spectrum in zip(corpus_spectra(both, SPECTRA, jobs=1), first, strict=True):
         np.testing.assert_array_equal(again, spectrum)
-    assert sorted(extractions) == [12, 16, 16, 36]
+    assert extractions == [64, 16]
 
 
 def test_a_front_end_that_finds_the_speech_hears_the_whole_recording(

@@ -5,8 +5,10 @@ matplotlib: the modules of this package import what they call only when they run
 """
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 
 from ser_edge import __version__
 from ser_edge.cli.arguments.argument_parser import ArgumentParser
@@ -39,7 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ser-train: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:  # a full disk, or a folder that can't be written
-        print(f"ser-train: {error}", file=sys.stderr)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        advice = "; free some space and run the same command again to go on" if full else ""
+        print(f"ser-train: {error}{advice}", file=sys.stderr)
+        return 1
+    except BrokenProcessPool:
+        reason = "a worker process died, perhaps for lack of memory"
+        print(f"ser-train: {reason}; run the same command again to go on, with --jobs 1", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
         print(f"ser-train: {error.name} is not installed; try: {install_extra('train')}", file=sys.stderr)

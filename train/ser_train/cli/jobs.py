@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 _ALONE = Lock()  # one training at a time in a process: seeds and threads are the process's
 
 
+def check_all(trainings: Sequence[Settings], utterances: Sequence[Utterance], out: Path) -> None:
+    """Raises now what a later training would raise after hours."""
+    from ser_train.networks.keras_backend import load
+
+    load()
+    from ser_train.training.loop import check
+
+    for settings in trainings:
+        check(settings, utterances, out)
+
+
 def train_locally(
     trainings: Sequence[Settings], utterances: Sequence[Utterance], out: Path, jobs: int
 ) -> Iterable[RunDirectory]:

@@ -175,7 +175,7 @@ def _network_of(init: str, fold: str) -> str:
 
 
 def _train(options: argparse.Namespace, client: "Client | None") -> int:
-    from ser_train.cli.jobs import train_locally, train_on_cluster
+    from ser_train.cli.jobs import check_all, train_locally, train_on_cluster
     from ser_train.data.corpus_loader import read_corpora
     from ser_train.data.download import locate
     from ser_train.data.splits import PROTOCOLS
@@ -199,8 +199,7 @@ def _train(options: argparse.Namespace, client: "Client | None") -> int:
         for fold in range(PROTOCOLS[protocol].folds)
         if options.fold in ("all", str(fold)) or PROTOCOLS[protocol].folds == 1
     ]
-    for settings in trainings:  # raises now what a later fold would raise after hours
-        PROTOCOLS[settings.protocol].split(utterances, settings.fold, settings.seed)
+    check_all(trainings, utterances, options.out)
     if client is None:
         finished = train_locally(trainings, utterances, options.out, options.jobs)
     else:

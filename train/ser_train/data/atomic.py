@@ -5,8 +5,8 @@ What takes long, and is kept when it is interrupted, is written by one process a
 
 import errno
 import os
+import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,15 +19,23 @@ _TAKEN = (errno.EACCES, errno.EAGAIN)  # what the systems answer of a lock that 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yields a temporary file beside `path`, with its suffix; it replaces `path` when the block succeeds."""
+    """Yields a temporary file beside `path`, with its suffix; it replaces `path` when the block succeeds.
+
+    An OSError of the block names `path`.
+    """
+    path = path.resolve()  # a link stays one, and what it points to is replaced
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".unfinished-", suffix=f"-{path.name}")
-    os.close(handle)
-    unfinished = Path(name)
+    unfinished = path.with_name(f".unfinished-{os.urandom(4).hex()}-{path.name}")
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL, 0o666))  # who may read it is the user's choice: umask
     try:
+        if path.exists():
+            shutil.copymode(path, unfinished)
         yield unfinished
-        unfinished.chmod(0o644)  # mkstemp's files are readable by their owner only
         unfinished.replace(path)
+    except OSError as e:
+        if e.filename is None:  # of writing, where libraries don't say to what
+            raise OSError(e.errno or errno.EIO, e.strerror or f"{e}", f"{path}") from e
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -42,12 +50,13 @@ def write_text(path: Path, text: str) -> None:
 def one_at_a_time(path: Path) -> Iterator[None]:
     """Waits until no other process or thread is in such a block for `path`; says so on standard error.
 
-    The lock is the system's, on a file beside `path`, so that it ends with the process that has it, however that ends.
+    The lock is the system's, on a file beside a file, and in a folder, so that it ends with the process that has it,
+    however that ends.
 
     Raises:
         OSError: the folder can't be written.
     """
-    lock = path.with_name(f"{path.name}.lock")
+    lock = path / "lock" if path.is_dir() else path.with_name(f"{path.name}.lock")
     file = _lock(lock)
     if file is None:
         print(f"ser-train: another process is making {path}; waiting for it", file=sys.stderr, flush=True)

@@ -5,6 +5,7 @@ The cache is keyed by all that features depend on: the recordings' contents, the
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
@@ -26,7 +27,8 @@ from ser_edge.features.frontend import Features, FrontEnd
 from ser_train.data.atomic import atomic_write
 from ser_train.data.corpus_loader import Utterance, unique
 from ser_train.data.download import cache_folder
-from ser_train.data.utterance import raise_problems
+from ser_train.data.splits import speaker_groups
+from ser_train.data.utterance import CorpusError, raise_problems
 
 _CHUNK = 24  # files in one task: amortises the front-end's tables, keeps the progress bar moving
 
@@ -78,13 +80,19 @@ def extract(paths: Sequence[Path], config: FeatureConfig, jobs: int = -1, stage:
 
 
 def save_ragged(path: Path, items: Sequence[npt.NDArray[Any]]) -> None:
-    """Writes arrays that differ in their first dimension alone; `path` ends with .npy."""
-    for target, array in (
-        (path.with_suffix(".lengths.npy"), np.array([len(item) for item in items])),
-        (path, np.concatenate(items)),  # last: if it exists, both do
-    ):
-        with atomic_write(target) as unfinished:
-            np.save(unfinished, array)
+    """Writes arrays that differ in their first dimension alone; `path` ends with .npy.
+
+    Raises CorpusError if it can't be written.
+    """
+    try:
+        for target, array in (
+            (path.with_suffix(".lengths.npy"), np.array([len(item) for item in items])),
+            (path, np.concatenate(items)),  # last: if it exists, both do
+        ):
+            with atomic_write(target) as unfinished:
+                np.save(unfinished, array)
+    except OSError as e:
+        raise _unwritable(path, e) from e
 
 
 def load_ragged(path: Path) -> list[npt.NDArray[Any]] | None:
@@ -99,16 +107,37 @@ def load_ragged(path: Path) -> list[npt.NDArray[Any]] | None:
     return np.split(values, np.cumsum(lengths)[:-1])
 
 
+def _unwritable(path: Path, error: OSError) -> CorpusError:
+    return CorpusError(
+        f"{path}: can't be written ({error.strerror}); free some space, or set SER_EDGE_CACHE to another folder",
+        code="cache-unwritable",
+    )
+
+
 def _cached(utterances: Sequence[Utterance], config: FeatureConfig, stage: str, jobs: int) -> list[Features]:
-    """Features by corpus, a cache file each: adding a corpus recomputes no other."""
+    """Features, a cache file for each group of speakers: another fold or corpus recomputes none."""
+    folder = cache_folder() / "features"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # before they are computed in vain
+    except OSError as e:
+        raise _unwritable(folder, e) from e
+    groups: dict[str, list[Utterance]] = defaultdict(list)
+    for utterance, name in zip(utterances, speaker_groups(utterances), strict=True):
+        groups[name].append(utterance)
     rows: dict[str, Features] = {}
-    for corpus in dict.fromkeys(u.corpus for u in utterances):
-        recordings = sorted(unique(u for u in utterances if u.corpus == corpus), key=lambda u: u.digest)
-        path = cache_folder() / "features" / f"{_key(recordings, config, stage)}.npy"
-        features = load_ragged(path)
-        if features is None:
-            features = extract([u.path for u in recordings], config, jobs, stage)
-            save_ragged(path, features)
+    missing: dict[Path, list[Utterance]] = {}
+    for group in groups.values():
+        recordings = sorted(unique(group), key=lambda u: u.digest)
+        path = folder / f"{_key(recordings, config, stage)}.npy"
+        if (features := load_ragged(path)) is None:
+            missing[path] = recordings
+        else:
+            rows |= {u.digest: item for u, item in zip(recordings, features, strict=True)}
+    paths = [u.path for group in missing.values() for u in group]
+    computed = iter(extract(paths, config, jobs, stage) if paths else ())
+    for path, recordings in missing.items():
+        features = [next(computed) for _ in recordings]
+        save_ragged(path, features)
         rows |= {u.digest: item for u, item in zip(recordings, features, strict=True)}
     return [rows[u.digest] for u in utterances]
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from ser_train.data.atomic import atomic_write
 from ser_train.data.utterance import CorpusError
@@ -42,13 +43,14 @@ class Checkpoint:
             return Progress()
         if not Settings.of(state.pop("settings")).is_training_of(self._settings):
             return Progress()
-        return Progress(**{**state, "history": tuple(state["history"])})
+        progress = Progress(**{**state, "history": tuple(state["history"])})
+        return Progress() if progress.best_accuracy >= 0 and not self._best.exists() else progress  # 0.1 had another
 
     def save(self, model: keras.Model, progress: Progress, best: bool) -> None:
         """Saves the state after an epoch; `progress.json` names the weights that belong to it, and is written last."""
         if best:
-            with atomic_write(self._run.checkpoint / "best.weights.h5") as unfinished:
-                model.save_weights(unfinished)
+            with atomic_write(self._best) as unfinished:  # not by Keras: where the disk is full, HDF5 ends the process
+                np.savez(unfinished, *model.get_weights())
         with atomic_write(self._weights(progress.epoch)) as unfinished:
             model.save(unfinished)
         self._run.write("checkpoint/progress.json", {"settings": asdict(self._settings), **asdict(progress)})
@@ -64,11 +66,16 @@ class Checkpoint:
 
     def restore_best(self, model: keras.Model) -> None:
         """Restores the weights of the epoch with the best validation accuracy."""
-        model.load_weights(self._run.checkpoint / "best.weights.h5")
+        with np.load(self._best) as arrays:
+            model.set_weights([arrays[name] for name in arrays.files])
 
     def remove(self) -> None:
         """Removes the folder."""
         shutil.rmtree(self._run.checkpoint)
+
+    @property
+    def _best(self) -> Path:
+        return self._run.checkpoint / "best.npz"
 
     def _weights(self, epoch: int) -> Path:
         return self._run.checkpoint / f"epoch{epoch}.keras"

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from ser_train.data.atomic import one_at_a_time
 from ser_train.data.utterance import Utterance
 from ser_train.networks.config import AugmentedConfig, BaselineConfig
 from ser_train.networks.logit_adjustment import adjust
@@ -25,7 +26,7 @@ from ser_train.training.plans import TrainingJob, TrainingPlan, make_plan, prepa
 from ser_train.training.run_writer import write_run
 from ser_train.training.transfer.lineage import TrainingError
 
-__all__ = ["TrainingError", "build_seeded", "fit", "train_epoch", "train_network"]
+__all__ = ["TrainingError", "build_seeded", "check", "fit", "train_epoch", "train_network"]
 
 _WARM_START_BATCHES = 4  # batches on which a warm-started network's normalisations are measured
 
@@ -49,17 +50,39 @@ def fit(
         CorpusError: the corpus is too small for the protocol, or has utterances that the front-end can't use.
         TrainingError: the loss is no longer finite, or a network to build on that can't be used.
     """
-    job = prepare(settings, utterances, out)
+    job = check(settings, utterances, out)
     run = RunDirectory(out / job.settings.name)
-    if run.whole and run.settings.is_training_of(job.settings):
+    if _is_finished(run, job.settings):
         return run
-    job.lineage.check(job.settings, job.network, job.split)
-    plan = make_plan(job, jobs)
-    checkpoint = Checkpoint(run, job.settings)
-    model, progress = train_network(job, plan, checkpoint, bar)
-    write_run(run, job, plan, model, progress)
-    checkpoint.remove()
+    run.path.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(run.path):
+        if _is_finished(run, job.settings):  # by another process meanwhile
+            return run
+        if run.whole:
+            print(
+                f"{run.path}: trained with other data or settings before; this training replaces it at its end, "
+                "unless you stop it and give another --out",
+                file=sys.stderr,
+                flush=True,
+            )
+        plan = make_plan(job, jobs)
+        checkpoint = Checkpoint(run, job.settings)
+        model, progress = train_network(job, plan, checkpoint, bar)
+        write_run(run, job, plan, model, progress)
+        checkpoint.remove()
     return run
+
+
+def check(settings: Settings, utterances: Sequence[Utterance], out: Path) -> TrainingJob:
+    """The training that `fit` is going to do; raises what that would raise before it computes anything."""
+    job = prepare(settings, utterances, out)
+    if not _is_finished(RunDirectory(out / job.settings.name), job.settings):
+        job.lineage.check(job.settings, job.network, job.split)
+    return job
+
+
+def _is_finished(run: RunDirectory, settings: Settings) -> bool:
+    return run.whole and run.settings.is_training_of(settings)
 
 
 def train_network(

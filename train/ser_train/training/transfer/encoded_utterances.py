@@ -26,7 +26,7 @@ from ser_train.data.download import cache_folder
 from ser_train.data.feature_cache import front_end_code, load_ragged, save_ragged
 from ser_train.data.splits import speaker_groups
 from ser_train.data.utterance import Utterance
-from ser_train.networks import whisper, whisper_gru
+from ser_train.networks import layers, whisper, whisper_gru
 from ser_train.networks.config import EncoderConfig
 from ser_train.training import augmentation
 from ser_train.training.augmentation import Augmenter, Source, masked
@@ -156,7 +156,8 @@ def _encoded(inputs: Sequence[Features], encoder: Encoder, title: str) -> list[E
 
 
 def _key(recordings: Sequence[Utterance], encoder: Encoder, recipe: EncoderConfig, version: int) -> str:
-    files = (*front_end_code(), *map(Path, (augmentation.__file__, whisper.__file__, whisper_gru.__file__, __file__)))
+    modules = (augmentation, layers, whisper, whisper_gru)
+    files = (*front_end_code(), *(Path(str(module.__file__)) for module in modules), Path(__file__))
     code = [path.read_text("utf-8") for path in files]
     settings: list[object] = [version]
     if version:  # babble is of other speakers
