@@ -186,7 +186,8 @@ def _train(options: argparse.Namespace, client: "Client | None") -> int:
     folders = [locate(path, options.mirror) for path in options.data or [None]]
     if client is not None:  # its workers have working directories of their own
         folders, options.out = [folder.resolve() for folder in folders], options.out.resolve()
-        options.init = str(Path(options.init).resolve()) if "/" in options.init else options.init
+        if options.init and ("/" in options.init or Path(options.init).exists()):  # no bundled network's name
+            options.init = str(Path(options.init).resolve())
         options.encoder = options.encoder and str(Path(options.encoder).resolve())
     utterances = read_corpora(folders)
     _describe(utterances)
