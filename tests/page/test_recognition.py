@@ -158,6 +158,24 @@ def test_windows_begin_and_end_where_ser_edges_do(count: int) -> None:
     assert run(script, config=described, samples=samples) == [[p.start, p.end] for p in expected]
 
 
+def test_a_long_recording_without_a_window_of_enough_speech_has_a_ratio_of_0() -> None:
+    script = (
+        LOUDNESS
+        + """
+      const { Recognizer } = await load("engine/recognition/recognizer.js");
+      const metadata = { labels: ["b", "c"], features: values.config, threshold: 0.4 };
+      const model = { metadata, probabilities: async () => floats([0.5, 0.5]) };
+      const isLoud = (i) => i >= 20 * 16000 && i < 20.5 * 16000;
+      const samples = new Float32Array(61 * 16000).map((_, i) => (isLoud(i) ? 0.3 * Math.sin(i / 9) : 0));
+      const recognizer = new Recognizer(model, newDetector);
+      const { predictions, overall } = await recognizer.predict({ rate: 16000, channels: [samples] });
+      print([Math.max(...predictions.map(({ speech }) => speech)) > 0, overall.label, overall.speech]);
+    """
+    )
+    described = json.loads(ModelMetadata("a", ("b", "c"), WHISPER).to_json())["features"]
+    assert run(script, config=described) == [True, "no-speech", 0]
+
+
 LABELS = ("happy", "sad")
 TIMELINE = [
     Prediction('a "b", ä\x7f😀.wav', 0.5 * i, 0.5 * i + 3, label, confidence, {"happy": confidence, "sad": 0.25}, 0.75)

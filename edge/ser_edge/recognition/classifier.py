@@ -227,8 +227,9 @@ class SoundClassifier:
         """The prediction for a recording, from those for its windows."""
         with_speech = [list(p.probabilities.values()) for p in predictions if p.label != NO_SPEECH]
         mean = np.array(with_speech, np.float32).mean(axis=0) if with_speech else None
-        has_gate = predictions[0].speech is not None
-        ratio = float(np.mean([p.speech or 0.0 for p in predictions])) if has_gate else None
+        ratio = None
+        if predictions[0].speech is not None:  # there is a gate; what is `no-speech` has a ratio of 0
+            ratio = float(np.mean([p.speech or 0.0 for p in predictions])) if with_speech else 0.0
         return Prediction.of(self.metadata.labels, mean, self._threshold, path, 0.0, seconds, ratio)
 
 

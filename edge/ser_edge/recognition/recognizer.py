@@ -78,7 +78,7 @@ class Recognizer(SoundClassifier):
             The prediction, for `start` to `end`: the whole sound if the front-end trims it to the speech, else as much
             of the beginning as the network takes. Its label is `no-speech` if nobody speaks (`utterance_gate`). A
             recording of over a minute is classified window by window, as by `stream`; the prediction is the mean of
-            the windows with speech. For a list a list, in its order.
+            the windows with speech (`WindowConfig`), `no-speech` without any. For a list a list, in its order.
 
         Raises:
             AudioError: no audio that can be classified; for a list, its first such sound.

@@ -15,6 +15,7 @@ from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import Model
 from ser_edge.recognition.prediction import NO_SPEECH, UNCERTAIN
 from tests import messages
+from tests.conftest import SOUNDS
 from tests.doubles import FakeRuntime
 
 
@@ -112,6 +113,17 @@ def test_an_array_needs_its_sample_rate(recognizer: Recognizer) -> None:
 
 def test_silence_is_not_given_an_emotion(recognizer: Recognizer) -> None:
     assert recognizer.predict(np.zeros(16_000), 16_000).label == NO_SPEECH
+
+
+def test_a_long_recording_without_a_window_of_enough_speech_has_a_ratio_of_0(recognizer: Recognizer) -> None:
+    words, rate = soundfile.read(SOUNDS / "plain.wav", dtype="float32", frames=9_600)
+    recording = np.zeros(61 * rate, np.float32)
+    recording[20 * rate :][: len(words)] = words
+    whole, windows = recognizer.predict_with_windows((recording, rate))
+    assert max(window.speech or 0 for window in windows) > 0
+    assert (whole.label, whole.speech) == (NO_SPEECH, 0)
+    assert recognizer.predict(recording, rate) == whole
+    assert recognizer.predict(recording[: 59 * rate], rate).speech
 
 
 @pytest.mark.parametrize("samples", [1, 2, 100])

@@ -128,7 +128,8 @@ def parser() -> ArgumentParser:
         type=ratio,
         default=SPEECH,
         metavar="P",
-        help="ratio of a window that must be speech, else it is `no-speech` (default: %(default)s); of a file, 0.4 s",
+        help="ratio of a window that must be speech, else it is `no-speech` (default: %(default)s); "
+        "of a file of up to a minute, 0.4 s",
     )
     add("--no-gate", action="store_true", help="skip voice activity detection; classify everything")
     add("--duration", type=seconds, metavar="S", help="stop after so many seconds of microphone or standard input")

@@ -57,13 +57,14 @@ export class Recognizer {
     return Float32Array.from(sum);
   }
 
-  /** The mean over the windows with speech. */
+  /** The mean over the windows with speech; without any the ratio is 0, as that of an utterance. */
   #mean(predictions, seconds) {
     const { labels } = this.metadata;
     const spoken = predictions.filter(({ label }) => label !== NO_SPEECH);
+    if (!spoken.length) return prediction(labels, null, this.threshold, 0, seconds, 0);
     const mean = labels.map((name) => spoken.reduce((sum, p) => sum + p.probabilities[name], 0) / spoken.length);
     const ratio = predictions.reduce((sum, p) => sum + p.speech, 0) / predictions.length;
-    return prediction(labels, spoken.length ? Float32Array.from(mean) : null, this.threshold, 0, seconds, ratio);
+    return prediction(labels, Float32Array.from(mean), this.threshold, 0, seconds, ratio);
   }
 }
 
