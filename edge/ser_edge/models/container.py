@@ -7,6 +7,7 @@ structure is walked; a TFLite file ends in a zip with the metadata.
 """
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -65,6 +66,13 @@ def model_bytes(path: Path) -> bytes:
         message = f"{path}: over {MAX_FILE >> 20} MiB; a network for small machines is smaller"
         raise ModelError(message, code="model-unsafe")
     return content
+
+
+def digest_of(content: bytes) -> str:
+    """BLAKE2b of a model file's content, 128 bits."""
+    from hashlib import blake2b  # only for pickling and self-tests
+
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 def metadata_in(content: bytes, path: Path) -> bytes | None:
@@ -145,10 +153,15 @@ def _in_tflite(content: bytes) -> bytes | None:
     """The associated file `FILE_NAME` in the zip that follows the flatbuffer."""
     if content[4:8] != b"TFL3":
         raise ModelError("not a TFLite file, or a damaged one; export or download it again", code="model-damaged")
+    tail = content[-_TAIL:]
     try:
-        archive = zipfile.ZipFile(io.BytesIO(content[-_TAIL:]))
+        archive = zipfile.ZipFile(io.BytesIO(tail))
         entry = archive.getinfo(FILE_NAME)
-    except (zipfile.BadZipFile, KeyError):
+    except KeyError:
+        return None
+    except zipfile.BadZipFile as e:  # no zip, or not all of it
+        if FILE_NAME.encode() in tail or _is_cut_off(content):
+            raise ModelError("a TFLite file that is cut off; export or download it again", code="model-damaged") from e
         return None
     except _ZIP_ERRORS as e:
         raise _damaged(e) from e
@@ -159,6 +172,27 @@ def _in_tflite(content: bytes) -> bytes | None:
             return file.read(MAX_METADATA + 1)  # unpacks no more, whatever size the zip claims
     except (zipfile.BadZipFile, *_ZIP_ERRORS) as e:
         raise _damaged(e) from e
+
+
+def _is_cut_off(content: bytes) -> bool:
+    """Whether a TFLite file ends before its first operator code, which converters put at the end of the flatbuffer."""
+
+    def follow(place: int) -> int:
+        """Where the offset at this place leads."""
+        return place + int(struct.unpack_from("<I", content, place)[0])
+
+    def layout(table: int) -> int:
+        """The vtable of a table: its own size, the table's, and the place of each field in it, all of 16 bits."""
+        return table - int(struct.unpack_from("<i", content, table)[0])
+
+    try:
+        model = follow(0)
+        (field,) = struct.unpack_from("<H", content, layout(model) + 6)  # `operator_codes` is the second
+        code = follow(follow(model + field) + 4)  # the first in the vector, behind its length
+        (size,) = struct.unpack_from("<H", content, layout(code) + 2)
+    except struct.error:  # beyond the end
+        return True
+    return code + int(size) > len(content)
 
 
 def _damaged(why: object) -> ModelError:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.errors import ModelError, RuntimeUnavailable
 from ser_edge.models.bundled.names import ALIASES, BUNDLED, DEFAULT, FILES
-from ser_edge.models.container import read_model_file
+from ser_edge.models.container import digest_of, read_model_file
 from ser_edge.models.network import Model
 from ser_edge.models.runtimes.base import RUNTIMES, Runtime
 
@@ -44,9 +44,7 @@ class FileModel(Model):
 
     def digest(self) -> str:
         """BLAKE2b of the file, 128 bits."""
-        from hashlib import blake2b  # only for pickling and self-tests
-
-        return blake2b(self._content, digest_size=16).hexdigest()
+        return digest_of(self._content)
 
     def __reduce__(self) -> "tuple[Callable[..., Model], tuple[str, bool, int, str, ChosenLabels | None]]":
         bundled = self._absolute.parent == BUNDLED

@@ -59,6 +59,9 @@ def test_another_answer_another_file_and_no_answer_are_different_errors(bundle: 
     stored.write_text(json.dumps(answers))
     with messages.raises(ModelError, "model-changed"):
         integrity.self_test(model, stored)
+    model.write_bytes(model.read_bytes()[:-100])  # which can't be opened
+    with messages.raises(ModelError, "model-changed"):
+        integrity.self_test(model, stored)
     stored.write_text("{")
     with messages.raises(ModelError, "model-self-test"):
         integrity.self_test(model, stored)
