@@ -1,9 +1,8 @@
 """How predictions are printed: a class for each format, and the table that names them."""
 
-import csv
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TextIO
 
@@ -71,7 +70,6 @@ class CsvWriter(Writer):
     """
 
     def __post_init__(self) -> None:
-        self._csv = csv.writer(self.out, lineterminator="\n")
         self._has_header = self._has_time = False
 
     def write(self, prediction: Prediction) -> None:
@@ -80,7 +78,7 @@ class CsvWriter(Writer):
             self._write_header(self.live or prediction.time is not None)
         p = prediction
         numbers = map(round_ratio, (p.confidence, p.speech, *p.probabilities.values()))
-        self._csv.writerow([p.path, p.start, p.end, p.label, *numbers, *[p.time] * self._has_time])
+        self._write_row([p.path, p.start, p.end, p.label, *numbers, *[p.time] * self._has_time])
         self.out.flush()
 
     def close(self) -> None:
@@ -92,7 +90,10 @@ class CsvWriter(Writer):
     def _write_header(self, has_time: bool) -> None:
         self._has_header, self._has_time = True, has_time
         columns = ["path", "start", "end", "label", "confidence", "speech", *self.metadata.labels]
-        self._csv.writerow([*columns, *["time"] * has_time])
+        self._write_row([*columns, *["time"] * has_time])
+
+    def _write_row(self, values: Iterable[str | float | None]) -> None:
+        print(",".join(map(_cell, values)), file=self.out)
 
 
 @dataclass(frozen=True)
@@ -226,6 +227,14 @@ def printed_ratio(ratio: float) -> float:
     True
     """
     return float(f"{100 * ratio:.0f}") / 100
+
+
+def _cell(value: str | float | None) -> str:
+    """A cell, by RFC 4180. Python 3.11's csv.writer leaves a carriage return bare, which ends a row for readers."""
+    text = "" if value is None else str(value)
+    if any(mark in text for mark in '",\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
 
 
 def _clock(seconds: float) -> str:

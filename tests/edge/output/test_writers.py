@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -154,6 +155,14 @@ def test_json_and_csv_are_read_by_standard_readers() -> None:
     assert record["confidence"] == float(row["confidence"]) == 1.0
     assert record["speech"] is None
     assert row["speech"] == ""
+
+
+@pytest.mark.parametrize("path", ["a\rb.wav", "a\nb.wav", "a\r\nb.wav", '"a", b.wav', "a\u2028b.wav", " a.wav"])
+def test_any_path_is_one_cell_of_a_table(path: str) -> None:
+    text = written("csv", replace(CALM, path=path))
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert (row["path"], row["end"]) == (path, "1.31")
+    assert pd.read_csv(io.StringIO(text, newline="")).to_dict("list")["path"] == [path]
 
 
 def test_a_table_that_may_get_live_sound_has_its_column_from_the_beginning() -> None:
