@@ -12,7 +12,7 @@ from ser_edge import Prediction
 from ser_edge.features.config import FeatureConfig
 from ser_edge.features.frontend import FrontEnd
 from ser_edge.models.metadata import ModelMetadata
-from ser_edge.output.writers import WRITERS, json_line
+from ser_edge.output.writers import WRITERS, json_line, percent
 from ser_edge.recognition.voice_activity.stream_gate import Gate
 from tests.page.node import needs_node, run
 
@@ -176,17 +176,18 @@ def test_a_long_recording_without_a_window_of_enough_speech_has_a_ratio_of_0() -
     assert run(script, config=described) == [True, "no-speech", 0]
 
 
-LABELS = ("happy", "sad")
+LABELS = ("happy", "10", "2")  # of which an object of JavaScript puts the last one first
 TIMELINE = [
-    Prediction('a "b", ä\x7f😀.wav', 0.5 * i, 0.5 * i + 3, label, confidence, {"happy": confidence, "sad": 0.25}, 0.75)
-    for i, (label, confidence) in enumerate(
+    Prediction(path, 0.5 * i, 0.5 * i + 3, label, confidence, {"happy": confidence, "10": 0.25, "2": 0.125}, 0.75)
+    for i, (path, label, confidence) in enumerate(
         [
-            ("happy", 0.75),
-            ("happy", 0.53),
-            ("uncertain", 0.25),
-            ("no-speech", 0.0),
-            ("sad", 1.0),
-            *[("sad", 0.0001)] * 11,
+            ('a "b", ä\x7f😀.wav', "happy", 0.75),
+            ("a\rb.wav", "happy", 0.53),
+            ("a\nb.wav", "uncertain", 0.25),
+            (None, "no-speech", 0.0),
+            ("a,b.wav", "10", 1.0),
+            *[("a.wav", "10", 0.0001)] * 11,
+            ("a.wav", "2", 0.125),  # an exact half
         ]
     )
 ]
@@ -203,11 +204,17 @@ def test_saved_timelines_are_those_of_the_command(suffix: str, writer: str) -> N
     command.close()
     script = """
       const { FORMATS } = await load("output/formats.js");
-      print(FORMATS[values.suffix].write(values.predictions));
+      print(FORMATS[values.suffix].write(values.predictions, values.labels));
     """
     lines = [json.loads(json_line(prediction)) for prediction in TIMELINE]
-    text = run(script, suffix=suffix, predictions=lines)
+    text = run(script, suffix=suffix, predictions=lines, labels=LABELS)
     assert text == out.getvalue()
+
+
+def test_figures_in_percent_are_those_of_the_command() -> None:
+    script = 'const { percent } = await load("output/segments.js"); print(values.ratios.map(percent));'
+    ratios = [i / 10_000 for i in range(10_001)]
+    assert run(script, ratios=ratios) == list(map(percent, ratios))
 
 
 def test_segments_cover_the_recording_once() -> None:
@@ -216,6 +223,6 @@ def test_segments_cover_the_recording_once() -> None:
       print(segments(cells(values.predictions)));
     """
     found = run(script, predictions=[prediction.__dict__ for prediction in TIMELINE])
-    assert [each["label"] for each in found] == ["happy", "uncertain", "no-speech", "sad"]
+    assert [each["label"] for each in found] == ["happy", "uncertain", "no-speech", "10", "2"]
     assert (found[0]["start"], found[-1]["end"]) == (0, TIMELINE[-1].end)
     assert all(before["end"] == after["start"] for before, after in itertools.pairwise(found))

@@ -99,10 +99,11 @@ def test_saved_timelines_are_the_commands_output(
     serve: Callable[..., Served], visit: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(FILE.parent)
-    page = visit(serve().address).ready()
+    options = ("--model", "small", "--map", "neutral=10,calm=2")  # which JavaScript would put first, as 2 and 10
+    page = visit(serve(*options).address).ready()
     page.classify(Path(FILE.name))
     for name in ("json", "csv", "srt"):
-        command = [sys.executable, "-m", "ser_edge", "--model", "small", "--timeline", "--format", name, FILE.name]
+        command = [sys.executable, "-m", "ser_edge", *options, "--timeline", "--format", name, FILE.name]
         printed = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
         assert page.save(name.upper()) == printed
 

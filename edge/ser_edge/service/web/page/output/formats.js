@@ -1,11 +1,12 @@
-// A timeline as a file: the JSON lines, CSV and SubRip subtitles and label tracks that ser-edge writes.
+// A timeline as a file: the JSON lines, CSV and SubRip subtitles and label tracks that ser-edge writes. Labels are in the
+// model's order, which is given: JavaScript's objects put names that are whole numbers first.
 
 import { NO_SPEECH, UNCERTAIN } from "../engine/recognition/prediction.js";
 import { percent } from "./segments.js";
 
 const LONGEST_SUBTITLE = 5000; // ms; only a single window may be longer
 
-/** For each format a function of predictions that returns the text, and the file's type. */
+/** For each format a function of predictions and the model's labels that returns the text, and the file's type. */
 export const FORMATS = {
   json: { type: "application/x-ndjson", write: jsonLines },
   csv: { type: "text/csv", write: csv },
@@ -14,26 +15,27 @@ export const FORMATS = {
 };
 
 /** Has the browser save the timeline of a file under the file's name. */
-export function save(predictions, format, name) {
+export function save(predictions, labels, format, name) {
   const { type, write } = FORMATS[format];
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([write(predictions)], { type }));
+  link.href = URL.createObjectURL(new Blob([write(predictions, labels)], { type }));
   link.download = `${name.replace(/\.[^.]*$/, "")}.${format}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-function jsonLines(predictions) {
-  return predictions.map((prediction) => `${json(prediction)}\n`).join("");
+function jsonLines(predictions, labels) {
+  const ordered = (probabilities) => new Map(labels.map((name) => [name, probabilities[name]]));
+  const lines = predictions.map((each) => json({ ...each, probabilities: ordered(each.probabilities) }));
+  return lines.map((line) => `${line}\n`).join("");
 }
 
 /** As Python's json.dumps writes it: spaces, 3.0 for a whole number, ASCII alone. */
 function json(value) {
   if (typeof value === "number") return number(value);
   if (value !== null && typeof value === "object") {
-    return `{${Object.entries(value)
-      .map(([key, each]) => `${json(key)}: ${json(each)}`)
-      .join(", ")}}`;
+    const entries = value instanceof Map ? [...value] : Object.entries(value);
+    return `{${entries.map(([key, each]) => `${json(key)}: ${json(each)}`).join(", ")}}`;
   }
   const escaped = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return JSON.stringify(value).replace(/[^ -~]/g, escaped);
@@ -44,8 +46,7 @@ function number(value) {
   return Number.isInteger(value) ? value.toFixed(1) : String(value);
 }
 
-function csv(predictions) {
-  const labels = Object.keys(predictions[0].probabilities);
+function csv(predictions, labels) {
   const rows = predictions.map(({ path, start, end, label, confidence, speech, probabilities }) => {
     return [path, start, end, label, confidence, speech, ...labels.map((name) => probabilities[name])];
   });

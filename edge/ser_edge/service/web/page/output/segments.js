@@ -1,6 +1,6 @@
 // Neighbouring windows with the same label, as one segment: {start, end, label, confidence}.
 
-import { NO_SPEECH } from "../engine/recognition/prediction.js";
+import { NO_SPEECH, rounded } from "../engine/recognition/prediction.js";
 
 /** {start, end, prediction} of predictions, in order. Windows overlap and cells don't: each is around its middle. */
 export function cells(predictions) {
@@ -42,7 +42,7 @@ export function clock(seconds) {
 }
 
 export function percent(ratio) {
-  return `${Math.round(100 * ratio)} %`;
+  return `${rounded(100 * ratio)} %`;
 }
 
 /** "angry 88 %"; the confidence of `uncertain` and `no-speech` says nothing. */

@@ -35,10 +35,10 @@ export class Answer {
 
   /** Shows a prediction under a title, like "Now". */
   show(prediction, title) {
-    const { label, probabilities, speech } = prediction;
+    const { label, probabilities } = prediction;
     byId("moment").textContent = title;
     this.#name(label, prediction);
-    byId("detail").textContent = detail(prediction, speech);
+    byId("detail").textContent = detail(prediction, this.labels);
     const most = Math.max(...Object.values(probabilities));
     for (const [name, { item, fill, text }] of this.bars) {
       fill.style.width = `${100 * probabilities[name]}%`;
@@ -76,8 +76,8 @@ export function announce(text) {
   byId("announcement").textContent = text;
 }
 
-function detail({ label, confidence, probabilities }, speech) {
-  const [first, second] = Object.entries(probabilities).sort((a, b) => b[1] - a[1]);
+function detail({ label, confidence, probabilities, speech }, labels) {
+  const [first, second] = labels.map((name) => [name, probabilities[name]]).sort((a, b) => b[1] - a[1]);
   const spoken = speech === null ? "" : `speech in ${percent(speech)} of it`;
   if (label === NO_SPEECH) return spoken;
   if (label === UNCERTAIN) return `most like ${first[0]}, ${percent(first[1])}`;

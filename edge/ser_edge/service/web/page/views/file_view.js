@@ -107,7 +107,7 @@ export class FileView {
       event.preventDefault();
     };
     for (const button of document.querySelectorAll("[data-format]")) {
-      button.onclick = () => save(this.predictions, button.dataset.format, this.name);
+      button.onclick = () => save(this.predictions, this.labels, button.dataset.format, this.name);
     }
   }
 

@@ -20,8 +20,8 @@ export function prediction(labels, probabilities, threshold, start, end, speech)
   };
 }
 
-/** As Python's round, which takes the even neighbour of a number half-way between two. */
-export function rounded(value, digits) {
+/** As Python's round, which takes the even neighbour of a number half-way between two; of numbers of 0 or more. */
+export function rounded(value, digits = 0) {
   const scaled = value * 10 ** digits;
   const isHalfWay = Number.isInteger(value * 2 ** (digits + 1)) && scaled % 1 === 0.5;
   if (isHalfWay) return (2 * Math.round(scaled / 2)) / 10 ** digits;

@@ -3,6 +3,7 @@
 
 import { energy } from "../../audio/downmix.js";
 import { joined, resample } from "../../audio/resampler.js";
+import { rounded } from "./prediction.js";
 
 export const MIN_SECONDS = 0.1; // anything shorter holds no emotion
 const RATE = 16_000; // Hz
@@ -42,7 +43,7 @@ export class StreamGate {
   /** Ratio of speech of the chunks in a stretch, in seconds; forgets what was before it. */
   speechRatio(start, end) {
     const length = CHUNK / RATE;
-    const begin = roundedHalfToEven(start / length);
+    const begin = rounded(start / length); // window starts lie half-way between chunks often enough
     while (this.first < begin && this.isSpeech.length) {
       this.isSpeech.shift();
       this.first++;
@@ -116,10 +117,4 @@ function speechRatio(probabilities) {
 
 function amplified(chunk, gain) {
   return chunk.map((sample) => Math.min(1, Math.max(-1, sample * gain)));
-}
-
-/** As Python rounds; window starts lie between chunks often enough. */
-function roundedHalfToEven(value) {
-  const below = Math.floor(value);
-  return value - below === 0.5 ? below + (below % 2) : Math.round(value);
 }
