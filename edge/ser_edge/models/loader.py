@@ -23,6 +23,7 @@ from ser_edge.models.runtimes.base import RUNTIMES, Runtime
 if TYPE_CHECKING:
     from ser_edge.models.labels import ChosenLabels
 
+MAX_THREADS = 1024  # of an inference; a million end in a segmentation fault
 _warned: dict[str, object] = {}
 
 
@@ -77,12 +78,12 @@ def open_model(name: "str | PathLike[str]" = DEFAULT, threads: int = 1) -> FileM
     Raises:
         ModelError: no such model, or a file that can't be used.
         TypeError: neither a name nor a path.
-        ValueError: less than one thread.
+        ValueError: less than one thread, or more than `MAX_THREADS`.
     """
     if not isinstance(name, str | PathLike):
         raise TypeError(f"a model is a name or a path, not {type(name).__name__}; the sound goes into predict(...)")
-    if isinstance(threads, bool) or not hasattr(threads, "__index__") or threads < 1:
-        raise ValueError(f"threads={threads!r}: must be a whole number, 1 or more")
+    if isinstance(threads, bool) or not hasattr(threads, "__index__") or not 1 <= threads <= MAX_THREADS:
+        raise ValueError(f"threads={threads!r}: must be a whole number, 1 to {MAX_THREADS}")
     first, *others = _find(name)
     try:
         return FileModel(first, index(threads))

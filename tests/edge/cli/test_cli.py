@@ -22,9 +22,10 @@ from ser_edge import Recognizer, __version__
 from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS
 from ser_edge.capture.devices import devices
 from ser_edge.cli.app import main
-from ser_edge.cli.arguments import options
+from ser_edge.cli.arguments import options, types
 from ser_edge.cli.arguments.rules import expanded
 from ser_edge.models.bundled.names import FILES
+from ser_edge.models.loader import MAX_THREADS
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.tolerances import FORMATS
 from ser_edge.output.folder import SUFFIXES
@@ -125,7 +126,8 @@ def test_help_has_examples_models_and_exit_codes(capsys: Capture) -> None:
 def test_the_tables_of_the_command_line_are_complete() -> None:
     assert tuple(WRITERS) == tuple(SUFFIXES) == options.FORMATS
     assert tuple(SAMPLE_FORMATS) == options.SAMPLE_FORMATS
-    assert (options.HOP, options.SPEECH, options.MQTT_EVERY) == (HOP, SPEECH, EVERY)
+    repeated = options.HOP, options.SPEECH, options.MQTT_EVERY, types.MAX_COUNT
+    assert repeated == (HOP, SPEECH, EVERY, MAX_THREADS)
 
 
 def test_describe_prints_the_metadata(capsys: Capture) -> None:

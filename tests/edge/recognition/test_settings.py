@@ -20,6 +20,8 @@ def test_a_sound_is_no_model(path: Any) -> None:
     [
         ({"model": np.zeros(9)}, TypeError),
         ({"threads": 0}, ValueError),
+        ({"threads": 1025}, ValueError),
+        ({"threads": 10**6}, ValueError),
         ({"threads": True}, ValueError),
         ({"threads": "2"}, ValueError),
         ({"threshold": 50}, ValueError),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Number = TypeVar("Number", int, float)
 FORMATS = ("text", "json", "csv", "srt", "vtt", "audacity")  # writers.WRITERS
-_MAX_COUNT = 1024  # threads, jobs or channels
+MAX_COUNT = 1024  # threads, jobs or channels; loader.MAX_THREADS
 ADDRESS = ("127.0.0.1", 8765)  # of a server
 _MIN_TOKEN = 16  # characters
 
@@ -91,8 +91,8 @@ def prefix(text: str) -> str:
 def count(text: str) -> int:
     """A whole number of 1 to 1024."""
     value = positive(text)
-    if value > _MAX_COUNT:
-        raise argparse.ArgumentTypeError(f"must be {_MAX_COUNT} or less")
+    if value > MAX_COUNT:
+        raise argparse.ArgumentTypeError(f"must be {MAX_COUNT} or less")
     return value
 
 
