@@ -5,7 +5,6 @@ settings, as many claim to support a rate and then refuse it. The bundled models
 stored answers, and what the models cost decides which is recommended.
 """
 
-import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +31,7 @@ from ser_edge.errors.native_stderr import isolate_stderr
 from ser_edge.models.bundled.names import DEFAULT, FILES
 from ser_edge.models.integrity import model_files, self_test
 from ser_edge.models.runtimes.base import HAS_LITERT
+from ser_edge.recognition.batch.tasks import usable_cores
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
 
 OK, NOTE, WRONG = "ok", "--", "!!"
@@ -142,8 +142,7 @@ def _media(_: DoctorOptions) -> Iterator[Finding]:
 
 
 def _machine(_: DoctorOptions) -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("machine", OK, f"{platform.platform(terse=True)}, {platform.machine()}, {cores} cores")
+    yield Finding("machine", OK, f"{platform.platform(terse=True)}, {platform.machine()}, {usable_cores()} cores")
 
 
 def _models(options: DoctorOptions) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 Memory doesn't grow with the number of files: `map_ordered` keeps a bounded number of tasks in flight.
 """
 
+import math
 import os
 import time
 from collections import deque
@@ -70,15 +71,22 @@ def default_jobs(threads: int) -> int:
     """
     from multiprocessing import current_process  # only for many files, which need it anyway
 
-    return 1 if current_process().daemon else max(1, _cores() // threads)
+    return 1 if current_process().daemon else max(1, usable_cores() // threads)
 
 
-def _cores() -> int:
-    """Cores that this process may use."""
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores that this process may use: those it is bound to, or as many as a container's CPU quota comes to."""
     count: Callable[[], int | None] | None = getattr(os, "process_cpu_count", None)  # from Python 3.13 on
     if count is None and hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return (count or os.cpu_count)() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = (count or os.cpu_count)() or 1
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # cgroup 2 and 1
+        with suppress(OSError, ValueError):  # no such file; "max", which is no quota
+            quota, period = map(int, " ".join((cgroup / name).read_text() for name in names).split())
+            if quota > 0 and period > 0:  # -1 is no quota
+                cores = min(cores, math.ceil(quota / period))
+    return cores
 
 
 def worth_processes(paths: Sequence[str]) -> bool:
