@@ -156,7 +156,11 @@ def _serve(options: argparse.Namespace, recognizer: "Recognizer", log: "Log") ->
         log=log,
     )
     with ExitStack() as stack:
-        return serve(recognizer, how, open_outputs(options, recognizer.metadata, stack).sinks)
+        outputs = open_outputs(options, recognizer.metadata, stack)
+        code = serve(recognizer, how, outputs.sinks)
+        if outputs.file and code == 0:
+            outputs.file.begin()
+        return code
 
 
 def _classify(options: argparse.Namespace, config: "RecognizerConfig", recognizer: "Recognizer", log: "Log") -> int:
@@ -184,6 +188,8 @@ def _classify(options: argparse.Namespace, config: "RecognizerConfig", recognize
             classified, failed = write_results(results, outputs.sinks, bar, folder, log)
         except KeyboardInterrupt as stop:
             raise type(stop)(_stopped(folder, options.overwrite) if folder else "") from stop
+        if outputs.file and not (failed or undecodable):
+            outputs.file.begin()  # where nothing was predicted
     if undecodable:
         failed += count_undecodable(undecodable)
     if "text" in options.formats and classified:

@@ -3,8 +3,8 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -14,6 +14,7 @@ from ser_edge.errors import printable
 
 if TYPE_CHECKING:
     from ser_edge.models.metadata import ModelMetadata
+    from ser_edge.output.file import OutputFile
     from ser_edge.output.folder import OutputFolder
     from ser_edge.output.live_view import LiveView
     from ser_edge.output.writers import Sink
@@ -26,6 +27,7 @@ class Outputs:
     sinks: "tuple[Sink, ...]"  # for all of them
     folder: "OutputFolder | None" = None  # with files for each input
     view: "LiveView | None" = None  # also one of the sinks
+    file: "OutputFile | None" = None  # likewise
 
 
 def open_outputs(options: argparse.Namespace, metadata: "ModelMetadata", stack: ExitStack) -> Outputs:
@@ -39,21 +41,24 @@ def open_outputs(options: argparse.Namespace, metadata: "ModelMetadata", stack: 
         return Outputs(tuple(sinks), _open_folder(options, metadata))
     if options.serve and not (options.mic and options.output):
         return Outputs(tuple(sinks))  # standard output stays empty: two lines a second would fill a service's journal
-    out = stack.enter_context(_open_output(options.output, options.paths))  # last: it empties an existing file
     form, stream = options.formats[0], options.mic or options.paths == [STDIN]
     if stream and form == "text" and not options.output and not options.merge:
         from ser_edge.output.live_view import LiveView, can_paint
 
-        if can_paint(out):
-            view = stack.enter_context(closing(LiveView(out, metadata)))
+        if can_paint(sys.stdout):
+            view = stack.enter_context(closing(LiveView(sys.stdout, metadata)))
             return Outputs((view, *sinks), view=view)
     from ser_edge.output.writers import WRITERS, MergingSink
 
-    windows, live = options.timeline or options.mic or STDIN in options.paths, STDIN in options.paths[1:]
-    writer: Sink = WRITERS[form](out, metadata, windows, live)
-    if options.merge:
-        writer = MergingSink(writer)
-    return Outputs((stack.enter_context(closing(writer)), *sinks))
+    def writer(out: TextIO) -> "Sink":
+        windows, live = options.timeline or options.mic or STDIN in options.paths, STDIN in options.paths[1:]
+        printed = WRITERS[form](out, metadata, windows, live)
+        return MergingSink(printed) if options.merge else printed
+
+    if options.output is not None:
+        file = stack.enter_context(closing(_open_file(options.output, options.paths, writer)))
+        return Outputs((file, *sinks), file=file)
+    return Outputs((stack.enter_context(closing(writer(sys.stdout))), *sinks))
 
 
 def _open_folder(options: argparse.Namespace, metadata: "ModelMetadata") -> "OutputFolder":
@@ -66,15 +71,14 @@ def _open_folder(options: argparse.Namespace, metadata: "ModelMetadata") -> "Out
         usage_error(f"--output-dir {printable(options.output_dir)}: {getattr(e, 'strerror', None) or e}")
 
 
-def _open_output(path: str | None, inputs: Sequence[str]) -> AbstractContextManager[TextIO]:
-    if path is None:
-        return nullcontext(sys.stdout)
+def _open_file(path: str, inputs: Sequence[str], writer: "Callable[[TextIO], Sink]") -> "OutputFile":
     from ser_edge.audio.formats import AUDIO_SUFFIXES
+    from ser_edge.output.file import OutputFile
 
     if Path(path).suffix.lower() in AUDIO_SUFFIXES or _is_among(path, inputs):
         usage_error(f"--output {path}: would overwrite an audio file; give another name")
     try:
-        return Path(path).open("w", encoding="utf-8", errors="backslashreplace")  # as standard output
+        return OutputFile(path, writer)
     except OSError as e:
         usage_error(f"--output {printable(path)}: {e.strerror}")
 
