@@ -30,6 +30,43 @@ def test_labels_of_the_command_line_replace_theirs(monkeypatch: pytest.MonkeyPat
     assert (options.labels, options.map) == (["happy", "sad"], [("calm", "neutral")])
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "name"),
+    [
+        ("--quiet", "--verbose a.wav", "quiet"),
+        ("--verbose", "-q a.wav", "verbose"),
+        ("--jobs 1", "--cluster tcp://a:1 a.wav", "jobs"),
+        ("--cluster tcp://a:1", "--jobs 2 a.wav", "cluster"),
+        ("--cluster tcp://a:1", "-", "cluster"),
+        ("--output-dir out --overwrite", "-o x.csv a.wav", "output_dir"),
+        ("--output-dir out", "--mic", "output_dir"),
+        ("-o x.csv", "--output-dir out a.wav", "output"),
+        ("--no-gate", "--speech 0.2 a.wav", "no_gate"),  # its default, but it is given
+        ("--speech 0.5", "--no-gate a.wav", "speech"),
+        ("--token 0123456789abcdef", "--serve --allow-anyone", "token"),
+        ("--allow-anyone", "--serve --token 0123456789abcdef", "allow_anyone"),
+        ("--mic --device usb", "a.wav", "mic"),
+        ("--serve --max-upload 9", "a.wav", "serve"),
+        ("--output-dir out --timeline --cluster tcp://a:1 --duration 3", "--serve", "duration"),
+        ("--output x.csv --mqtt mqtt://host --device usb", "--serve", "mqtt"),
+    ],
+)
+def test_what_the_command_line_excludes_gives_way(
+    text: str, line: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = parse(shlex.split(line))
+    monkeypatch.setenv(DEFAULTS, text)
+    assert getattr(parse(shlex.split(line)), name) == getattr(without, name)
+
+
+def test_what_is_for_other_sounds_is_left_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DEFAULTS, "--device usb --rate 8000 --channels 2 --duration 3 --mqtt-every 5 --format json")
+    assert parse(["a.wav"]).paths == ["a.wav"]
+    assert parse(["--serve"]).serve
+    options = parse(["--sample-format", "f32", "-"])
+    assert (options.rate, options.channels, options.sample_format) == (8000, 2, "f32")
+
+
 def test_a_backslash_is_part_of_a_path_on_windows() -> None:
     text = r"--model C:\models\mine.onnx --device 'USB Mic'"
     assert split_words(text, windows=True) == ["--model", r"C:\models\mine.onnx", "--device", "USB Mic"]
@@ -64,7 +101,7 @@ def test_a_printed_unit_is_without_them(monkeypatch: pytest.MonkeyPatch, capsys:
         ("--device 'USB", "SER_EDGE_OPTIONS: No closing quotation"),
         ("--model small a.wav", "files go on the command line"),
         ("-", "files go on the command line"),
-        ("--mic", "--mic and PATH exclude each other"),  # with what is on the command line
+        ("-f json,csv", "several formats are for --output-dir"),  # which isn't on the command line
     ],
 )
 def test_an_error_names_them(text: str, word: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -19,28 +19,46 @@ _CUES = {".srt": "srt", ".vtt": "vtt", ".labels.txt": "audacity"}  # their forma
 _REPLACED = ("labels", "map")  # may be given several times; those of the command line replace the environment's
 _SERVER = ("token", "allow_anyone", "allow_host", "allow_origin", "root_path", "max_upload", "max_seconds")
 _KEPT = ("model", "threads", "jobs", "threshold", "channel", "labels", "map", "window", "hop", "speech")  # by a unit
+_PRINTING = ("describe", "doctor", "list_devices", "unit", "print_completion")  # in place of predictions
+# Options in the environment, and those that exclude them: where the command line has one of these, it counts.
+_EXCLUDED_BY = {
+    "quiet": {"verbose"},
+    "verbose": {"quiet"},
+    "jobs": {"cluster"},
+    "cluster": {"jobs", "mic", STDIN, "serve"},
+    "output": {"output_dir"},
+    "output_dir": {"output", "mic", STDIN, "serve"},
+    "no_gate": {"speech"},
+    "speech": {"no_gate"},
+    "token": {"allow_anyone"},
+    "allow_anyone": {"token"},
+    "mic": {"paths", "cluster", "output_dir"},
+    "serve": {"paths", "cluster", "output_dir", "timeline", "duration"},
+    "timeline": {"serve"},
+    "duration": {"serve"},
+}
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parses and checks a command line; exits with code 2 and one line on standard error if it is wrong."""
     command = _parser()
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    options = command.parse_args(given)
-    if not options.unit and (defaults := _defaults(command, given)):  # a service reads its own
-        here, options = options, command.parse_args([*defaults, *given])
-        for name in _REPLACED:
-            if getattr(here, name) != command.get_default(name):
-                setattr(options, name, getattr(here, name))
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options, given = command.parse_args(words), _given(command, words)
+    if not options.unit and (defaults := _defaults(command, words)):  # a service reads its own
+        here, options = options, command.parse_args([*defaults, *words])
+        for name in given.intersection(_REPLACED):
+            setattr(options, name, getattr(here, name))
+        for name, others in _EXCLUDED_BY.items():
+            if name not in given and others & given:
+                setattr(options, name, command.get_default(name))
     if os.name == "nt":  # its shells leave wildcards to the programs
         options.paths = expanded(options.paths)
     if options.output == STDIN:
         options.output = None  # standard output
     if options.serve is not None:
-        _check_served(command, options)
-    written = (options.output, options.output_dir, options.formats) != (None, None, None)
-    if options.unit and (
-        (options.mic and not options.serve) or options.paths or options.mqtt or options.device or written
-    ):
+        _check_served(command, options, given)
+    kept = {*_KEPT, *_SERVER, *_PRINTING, "no_gate", "serve", *["mic"] * bool(options.serve)}
+    if options.unit and given - kept:
         command.error(f"--unit only prints a unit; these options go into {DEFAULTS}, as the unit explains")
     if options.formats is None:
         name, suffixes = (options.output or "").lower(), _SUFFIXES | _CUES
@@ -50,29 +68,33 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     options.timeline = options.timeline or options.merge or options.has_cues
     from_stdin = STDIN in options.paths
     streams = options.mic or from_stdin
-    ends_at_once = (
-        options.describe or options.doctor or options.list_devices or options.unit or options.print_completion
-    )
-    if not (options.paths or options.mic or options.serve or ends_at_once):
+    prints = any(getattr(options, name) for name in _PRINTING)
+    if not (options.paths or options.mic or options.serve or prints):
         command.error("nothing to classify: give an audio file, a folder, - or --mic")
     if "" in options.paths:
         command.error("a PATH is empty; is a variable not set?")
-    _check_server(command, options)
+    _check_server(command, options, given)
     if options.mic and options.paths:
         command.error("--mic and PATH exclude each other; leave one out")
-    if options.rate is not None and not from_stdin:
+    if "rate" in given and not from_stdin:
         command.error("--rate is for standard input; add -")
-    if options.duration is not None and not streams:
+    if {"channels", "sample_format"} & given and not (from_stdin and options.rate):
+        command.error("--channels and --sample-format are for samples without a header; add --rate and -")
+    if "device" in given and not (options.mic or options.doctor):
+        command.error("--device is for --mic and --doctor; add one of them")
+    if "duration" in given and not streams:
         command.error("--duration is for --mic and standard input; add one of them")
     if options.quiet and options.verbose:
         command.error("--quiet and --verbose exclude each other; leave one out")
+    if {"no_gate", "speech"} <= given:
+        command.error("--no-gate and --speech exclude each other; leave one out")
     if options.output_dir is not None and (streams or options.output is not None):
         command.error("--output-dir is for files, and in place of --output; leave out --mic, - and --output")
     if options.output_dir == "":
         command.error("the DIR of --output-dir is empty; is a variable not set?")
-    if options.output_dir is None and (options.overwrite or len(options.formats) > 1):
+    if options.output_dir is None and ("overwrite" in given or len(options.formats) > 1):
         command.error("--overwrite and several formats are for --output-dir; add it, or give one format")
-    if options.mqtt is None and options.mqtt_every is not None:
+    if options.mqtt is None and "mqtt_every" in given:
         command.error("--mqtt-every is for --mqtt; add it")
     if options.mqtt_every is None:
         options.mqtt_every = MQTT_EVERY
@@ -94,7 +116,14 @@ def expanded(paths: Sequence[str]) -> list[str]:
     return [file for path in paths for file in found.get(path) or [path]]
 
 
-def _check_served(command: ArgumentParser, options: argparse.Namespace) -> None:
+def _given(command: ArgumentParser, words: Sequence[str]) -> set[str]:
+    """The names of the options that words set, be it to their defaults; `paths` and `-` where there are some."""
+    unset = argparse.Namespace(**dict.fromkeys(vars(command.parse_args([]))))
+    values = vars(command.parse_args(words, unset))
+    return {name for name, value in values.items() if value not in (None, [])} | {STDIN}.intersection(values["paths"])
+
+
+def _check_served(command: ArgumentParser, options: argparse.Namespace, given: set[str]) -> None:
     """What is classified by `--serve`, and where predictions go."""
     if options.paths:
         command.error("--serve takes no PATH; clients send their files to its address")
@@ -102,20 +131,21 @@ def _check_served(command: ArgumentParser, options: argparse.Namespace) -> None:
         command.error("--output-dir is for files; leave it out with --serve")
     if options.timeline:
         command.error("--timeline is for files; clients of --serve say v1/predict?timeline=1")
-    if not options.mic and (options.mqtt or options.output or options.device):
+    if not options.mic and {"mqtt", "output", "device"} & given:
         command.error("--mqtt, --output and --device are for a microphone; add --mic, or leave them out")
-    if options.merge and not options.output:
+    if not options.mic:
+        options.mqtt = options.output = None  # the environment's
+    if "merge" in given and not options.output:
         command.error("--merge is for --mic with --output; clients of --serve say v1/predict?merge=1")
-    if options.formats and not options.output:
+    if "formats" in given and not options.output:
         command.error("--format is for --mic with --output; clients of --serve get JSON")
 
 
-def _check_server(command: ArgumentParser, options: argparse.Namespace) -> None:
+def _check_server(command: ArgumentParser, options: argparse.Namespace, given: set[str]) -> None:
     """The rules of `--serve`; takes the token from the environment."""
     if options.serve is None:
-        given = [name for name in _SERVER if getattr(options, name) != command.get_default(name)]
-        if given:
-            command.error(f"{_flag(given[0])} is for a server; add --serve")
+        if alone := next((name for name in _SERVER if name in given), None):
+            command.error(f"{_flag(alone)} is for a server; add --serve")
         return
     for name in ("cluster", "duration"):
         if getattr(options, name) is not None:
