@@ -161,7 +161,7 @@ def _listen(recognizer: Recognizer, source: _Source, options: ListenOptions) -> 
     stream = recognizer.create_stream(source.rate, source.path)
     stopped = options.stopped
     chunks = _until_signal(source.chunks) if stopped is None else _until_set(source.chunks, stopped)
-    samples = None if options.duration is None else round(options.duration * source.rate)
+    samples = None if options.duration is None else max(1, round(options.duration * source.rate))
 
     def timed(prediction: Prediction) -> Prediction:
         if source.lag is None:
