@@ -1,6 +1,7 @@
 """`ser-edge`, and `python -m ser_edge`."""
 
 import os
+import sys
 from typing import NoReturn
 
 __all__ = ["main"]
@@ -14,11 +15,20 @@ def main() -> NoReturn:
     """Runs the command line, and ends the process with its exit code."""
     for name in _BLAS_THREADS:
         os.environ.setdefault(name, "1")
-    from ser_edge.cli.app import main as run
+    try:
+        from ser_edge.errors.termination import interrupt_once
 
+        interrupt_once()
+        from ser_edge.cli.app import main as run
+
+        code = run()
+    except KeyboardInterrupt:  # while these are imported; later `run` handles it
+        if sys.stderr:
+            print("ser-edge: stopped", file=sys.stderr)
+        code = 130
     # Everything is written and closed by now. A regular exit would take another seventh of the CPU time of classifying
     # a file, and would wait for threads that hang in a sound system that hangs.
-    os._exit(run())
+    os._exit(code)
 
 
 if __name__ == "__main__":
