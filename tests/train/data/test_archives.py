@@ -1,8 +1,11 @@
 """Zips are unpacked once, completely or not at all; placeholders are refused."""
 
 import errno
+import hashlib
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,15 @@ from tests import messages
 
 def names(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() or p.is_symlink())
+
+
+def without_flag(archive: Path) -> Path:
+    """The zip without the flag that says that names are UTF-8, as Linux's zip and macOS's Finder write it."""
+    content = bytearray(archive.read_bytes())
+    for entry in re.finditer(b"PK\x01\x02|PK\x03\x04", content):
+        content[entry.start() + (9 if entry[0] == b"PK\x01\x02" else 7)] &= ~0x08
+    archive.write_bytes(content)
+    return archive
 
 
 def test_a_zip_is_unpacked_once(own_cache: Path, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,10 +62,48 @@ def test_no_member_escapes_from_the_folder(own_cache: Path, tmp_path: Path) -> N
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as contents:
         contents.writestr("../../evil", "")
         contents.writestr("/absolute", "")
-    folder = unpack(tmp_path / "evil.zip")
+        contents.writestr("../../böse", "")
+    folder = unpack(without_flag(tmp_path / "evil.zip"))
     assert names(tmp_path) == sorted(
-        ["evil.zip", *(str((folder / name).relative_to(tmp_path)) for name in ("evil", "absolute"))]
+        ["evil.zip", *(str((folder / name).relative_to(tmp_path)) for name in ("evil", "absolute", "böse"))]
     )
+
+
+def test_labels_and_speakers_are_read_whatever_the_zip_says_of_their_encoding(own_cache: Path, tmp_path: Path) -> None:
+    path = tmp_path / "recordings.zip"
+    for name in ("wütend/jörg/1.wav", "wu\u0308tend/日本/1.wav", "plain/anna/1.wav"):
+        with zipfile.ZipFile(path, "w") as contents:
+            contents.writestr(name, "")
+        assert names(unpack(path)) == names(unpack(without_flag(path))) == [name]
+
+
+def test_names_in_an_old_code_page_stay_as_they_are(own_cache: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "windows.zip", "w") as contents:
+        contents.writestr("wutend/1.wav", "")
+    content = (tmp_path / "windows.zip").read_bytes().replace(b"wutend", "wütend".encode("cp437"))
+    (tmp_path / "windows.zip").write_bytes(content)
+    assert names(unpack(tmp_path / "windows.zip")) == ["wütend/1.wav"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "taken"), [("w_tend/1.wav", "wütend/1.wav"), ("another/1.wav", "w_tend/1.wav"), (None, "w_tend/1.wav")]
+)
+def test_a_name_of_info_zip_counts_if_it_is_of_the_member(
+    stored: str | None, taken: str, own_cache: Path, tmp_path: Path
+) -> None:
+    member = zipfile.ZipInfo("w_tend/1.wav")
+    field = struct.pack("<BL", 1, zlib.crc32((stored or "").encode())) + "wütend/1.wav".encode()
+    times = struct.pack("<HHBl", 0x5455, 5, 1, 0)  # another field before it
+    member.extra = times + (struct.pack("<HH", 0x7075, len(field)) + field if stored else b"")
+    with zipfile.ZipFile(tmp_path / "named.zip", "w") as contents:
+        contents.writestr(member, "")
+    assert names(unpack(tmp_path / "named.zip")) == [taken]
+
+
+def test_a_folder_that_was_unpacked_with_wrong_names_is_not_taken(own_cache: Path, archive: Path) -> None:
+    """0.1 named it by 12 digits of the digest."""
+    (own_cache / f"speech-{hashlib.md5(archive.read_bytes()).hexdigest()[:12]}").mkdir(parents=True)
+    assert len(read_corpus(unpack(archive), jobs=1)) == 16
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import shutil
+import struct
 import sys
 import tempfile
 import time
@@ -32,6 +33,8 @@ _CHUNK = 1 << 16  # bytes; an unfinished chunk is lost when a connection is cut
 _TIMEOUT = (5, 60)  # seconds: to connect, and between two packets
 _ATTEMPTS = 5  # without a single new byte, before giving up
 _UNREACHED = 2  # the same, if no server has answered yet: most likely offline
+_NAME_IS_UTF8 = 0x800  # a zip's flag
+_UNICODE_PATH = 0x7075  # a zip's extra field: Info-ZIP's name in UTF-8
 _PERMANENT = (  # errors that another try won't change
     requests.HTTPError,
     requests.exceptions.InvalidSchema,
@@ -165,7 +168,8 @@ def unpack(archive: Path) -> Path:
     Raises:
         CorpusError: not a zip, truncated, damaged, or a full disk.
     """
-    folder = cache_folder() / f"{archive.stem}-{_digest(archive, 'md5')[:12]}"
+    # Folders of 0.1 have 12 digits, and may have names in a wrong encoding.
+    folder = cache_folder() / f"{archive.stem}-{_digest(archive, 'md5')[:16]}"
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -173,6 +177,7 @@ def unpack(archive: Path) -> Path:
     try:
         with zipfile.ZipFile(archive) as contents:
             for member in tqdm(contents.infolist(), f"unpacking {archive.name}", unit=" files", disable=None):
+                member.filename = _name_of(member)
                 contents.extract(member, unfinished)  # checks each CRC, and keeps paths inside the folder
         unfinished.replace(folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as e:  # the last: encrypted, or a foreign method
@@ -188,6 +193,28 @@ def unpack(archive: Path) -> Path:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
+
+
+def _name_of(member: zipfile.ZipInfo) -> str:
+    """A member's name. Linux's zip and macOS's Finder write UTF-8 without the flag that says so."""
+    if member.flag_bits & _NAME_IS_UTF8:
+        return member.filename
+    stored = member.orig_filename.encode("cp437")  # which zipfile has decoded it by
+    try:
+        name = (_unicode_path(member.extra, stored) or stored).decode()
+    except UnicodeDecodeError:
+        return member.filename
+    return name.partition("\0")[0] or member.filename
+
+
+def _unicode_path(extra: bytes, stored: bytes) -> bytes:
+    """The name in Info-ZIP's extra field if it is of this stored name, else nothing."""
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<HH", extra)
+        field, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == _UNICODE_PATH and field[:5] == struct.pack("<BL", 1, zlib.crc32(stored)):  # version 1
+            return field[5:]
+    return b""
 
 
 def _append(url: str, part: Path) -> None:
