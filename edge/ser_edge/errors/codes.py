@@ -28,7 +28,7 @@ CODES = {
     "corpus-conflict": "recordings, labels or speakers of a corpus that contradict each other",
     "corpus-labels": "a corpus that has none of the network's labels",
     "corpus-layout": "file names or folders that don't say which label and speaker a recording has",
-    "corpus-not-found": "no folder, no file, or no sound in it, where training data should be",
+    "corpus-not-found": "no folder, no file, no sound in it, or no RAVDESS speech, where training data should be",
     "corpus-protocol": "a protocol that isn't for this corpus",
     "corpus-seen": "nothing to test on: the network was trained on all of it",
     "corpus-table": "a table of recordings that can't be read",

@@ -17,6 +17,7 @@ from ser_train.data.corpus_loader import (
     digest,
     duplicates,
     parse,
+    read_corpora,
     read_corpus,
     unique,
 )
@@ -209,6 +210,19 @@ def test_duplicates_are_known_by_their_samples_whatever_the_container(tmp_path: 
     utterances = read_corpus(tmp_path, jobs=1)
     assert [[u.path for u in group] for group in duplicates(utterances)] == [same]
     assert [u.path for u in unique(utterances)] == [same[0], other]
+
+
+def test_another_version_of_a_recording_is_left_out_whatever_the_order(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = [sound(tmp_path / "a" / name(), 7), sound(tmp_path / "c" / name(suffix=".flac"), 7)]
+    sound(tmp_path / "b" / name(), 7, samples=50)  # at half the rate, say
+    for speaker in ("DC", "JK"):  # whose files have the same names
+        kept.append(sound(tmp_path / speaker / "a01.wav", len(kept)))
+    folders = [tmp_path / part for part in ("b", "c", "a", "DC", "JK")]
+    assert [u.path for u in read_corpora(folders, jobs=1)] == kept
+    (note,) = [record.message for record in caplog.records]
+    assert note.endswith(f"like {tmp_path}/b/{name()} of {tmp_path}/a/{name()}")
 
 
 def test_unique_keeps_the_first_of_each_recording_in_order() -> None:

@@ -149,15 +149,22 @@ def test_a_split_is_repeatable_by_its_seed_and_another_by_another(protocol: str)
 @pytest.mark.parametrize(
     ("protocol", "actors"),
     [
-        ("notebook", ()),
-        ("utterance", ()),
         ("utterance", (1,)),
         ("speaker", (2, 5, 1)),
         ("speaker", (1, 3)),
         ("inner", (2, 3, 1)),
-        ("all", ()),
     ],
 )
 def test_a_corpus_too_small_is_refused(protocol: str, actors: tuple[int, ...]) -> None:
     with messages.raises(CorpusError, "corpus-too-small"):
         split(protocol, ravdess(actors))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("utterances", [nemo(), ravdess(corpus="ravdess_song"), []], ids=["nemo", "song", "none"])
+def test_without_what_is_split_every_protocol_says_what_is_missing(
+    protocol: str, utterances: Sequence[Utterance]
+) -> None:
+    with messages.raises(CorpusError, "corpus-not-found") as caught:
+        split(protocol, utterances)
+    assert "RAVDESS speech" in str(caught.value)

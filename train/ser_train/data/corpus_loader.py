@@ -81,7 +81,8 @@ def read_corpora(folders: Sequence[Path], jobs: int = -1) -> list[Utterance]:
 
     Returns:
         The utterances in the order of their names, whatever the order of the folders. Those of an emotion that isn't in
-        EMOTIONS (EMO-DB's boredom) are left out, with a warning in the log.
+        EMOTIONS (EMO-DB's boredom), and further versions of a known corpus's files, are left out, with a warning in the
+        log.
 
     Raises:
         CorpusError: no folder, no file, names that don't parse, files that can't be decoded.
@@ -99,9 +100,30 @@ def read_corpora(folders: Sequence[Path], jobs: int = -1) -> list[Utterance]:
     problems = ((u.path, problem) for u, (problem, _) in zip(labelled, digests, strict=True) if problem)
     raise_problems(problems, "corpus-unreadable")
     hashed = [replace(u, digest=content) for u, (_, content) in zip(labelled, digests, strict=True)]
-    if custom:
-        check_recordings(hashed)
-    return sorted(hashed, key=lambda u: (u.name, str(u.path)))
+    hashed.sort(key=lambda u: (u.name, str(u.path)))
+    if not custom:
+        return _one_version(hashed)
+    check_recordings(hashed)
+    return hashed
+
+
+def _one_version(utterances: Sequence[Utterance]) -> list[Utterance]:
+    """Without files whose name an earlier one has, but not its samples: the recording at another rate, or encoded.
+
+    By their digests they would be other recordings, so that one might train and the other be tested.
+    """
+    firsts: dict[tuple[str, str, str], Utterance] = {}
+    kept, others = [], []
+    for utterance in utterances:
+        first = firsts.setdefault((utterance.corpus, utterance.speaker, utterance.name), utterance)
+        if utterance.digest == first.digest:
+            kept.append(utterance)
+        else:
+            others.append((utterance.path, first.path))
+    if others:
+        message = "%d files are left out: other versions of recordings that are there, like %s of %s"
+        _log.warning(message, len(others), *others[0])
+    return kept
 
 
 def _known(paths: Sequence[Path]) -> list[Utterance]:

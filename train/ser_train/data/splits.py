@@ -26,6 +26,7 @@ from sklearn.model_selection import train_test_split
 
 from ser_train.data.corpus_loader import EMOTIONS, CorpusError, Utterance, labels_of, unique
 from ser_train.data.corpus_registry import CUSTOM
+from ser_train.data.custom.folder_layouts import CUSTOM_LAYOUT
 
 # Test actors of each fold, as in the literature that reports speaker-independent RAVDESS figures.
 SPEAKER_FOLDS = (
@@ -81,8 +82,14 @@ class Protocol:
         """The parts of a fold.
 
         Raises:
-            CorpusError: a corpus that is too small, or a custom one by a protocol that isn't for it.
+            CorpusError: a corpus too small, none that is split, or a custom one by a protocol that isn't for it.
         """
+        if not any(u.corpus in _SPLIT_CORPORA for u in utterances):
+            raise CorpusError(
+                "there is no RAVDESS speech among the recordings, and that is what is split and tested; "
+                f"give it as well, with another --data; {CUSTOM_LAYOUT}",
+                code="corpus-not-found",
+            )
         if not self.custom and any(u.is_custom for u in utterances):
             raise CorpusError(
                 "your own recordings are split by speaker, so that no voice is both trained on and tested: "
