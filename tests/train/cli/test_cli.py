@@ -96,9 +96,10 @@ def test_what_is_given_twice_is_trained_once_and_the_last_value_of_a_setting_cou
     asked: list[Settings] = []
     monkeypatch.setattr("ser_train.cli.jobs.train_locally", lambda trainings, *_: asked.extend(trainings) or [])
     many = ["--arch", "crnn", "--arch", "crnn", "--seed", "1", "2", "--seed", "1", "--protocol", "utterance"]
-    changes = ["--set", "epochs=3", "units=8", "--set", "epochs=4"]
+    changes = ["--set", "epochs=3", "units=8", "others=1", "--set", "epochs=4", "extra_corpora_ratio=2"]
     assert main(["--data", str(small_corpus), *many, *changes, "--out", str(tmp_path)]) == 0
-    assert [settings.name for settings in asked] == [f"crnn-utterance-seed{n}-epochs=4-units=8" for n in (1, 2)]
+    changed = "epochs=4-units=8-extra_corpora_ratio=2"  # which was called others in 0.1
+    assert [settings.name for settings in asked] == [f"crnn-utterance-seed{n}-{changed}" for n in (1, 2)]
 
 
 HEAVY = (
@@ -165,7 +166,8 @@ def test_a_missing_folder_is_one_line(capsys: pytest.CaptureFixture[str], tmp_pa
         (["--fold", "first"], "argument --fold: invalid choice: 'first'"),
         (["--jobs", "0"], "argument --jobs: must be 1 or more"),
         (["train", "--epochs", "0"], "argument --epochs: must be 1 or more"),
-        (["--seed", "0", "-1"], "argument --seed: must be 0 or more"),
+        (["--seed", "0", "-1"], "argument --seed: must be 0 to 4294967295"),
+        (["--seed", "4294967296"], "argument --seed: must be 0 to 4294967295"),
         (["--arch", "cnn"], "argument --arch: invalid choice: 'cnn'"),
         (["--protocol", "random"], "argument --protocol: invalid choice: 'random'"),
         (["robustness", "run", "--jobs", "0"], "--jobs must be 1 or more, or -1 for one a core"),

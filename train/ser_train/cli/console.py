@@ -1,6 +1,7 @@
 """What several commands share: ranges of numbers, the finished runs among the paths given, and a table's two places."""
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 Commands: TypeAlias = "argparse._SubParsersAction[ArgumentParser]"
 
 
-def at_least(lowest: int) -> Callable[[str], int]:
-    """An argparse type: whole numbers not below `lowest`.
+def at_least(lowest: int, highest: float = math.inf) -> Callable[[str], int]:
+    """An argparse type: whole numbers not below `lowest`, nor above `highest`.
 
     >>> at_least(1)("2")
     2
@@ -26,8 +27,9 @@ def at_least(lowest: int) -> Callable[[str], int]:
             value = int(text)
         except ValueError:
             value = lowest - 1
-        if value < lowest:
-            raise argparse.ArgumentTypeError(f"must be {lowest} or more")
+        if not lowest <= value <= highest:
+            bounds = f"{lowest} or more" if highest == math.inf else f"{lowest} to {highest}"
+            raise argparse.ArgumentTypeError(f"must be {bounds}")
         return value
 
     return number

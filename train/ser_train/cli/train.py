@@ -31,6 +31,8 @@ NETWORKS = (
 PROTOCOLS = ("notebook", "utterance", "speaker", "inner", "all")  # ser_train.data.splits.PROTOCOLS
 FOLDS = 5  # of the speaker protocol: ser_train.data.splits.SPEAKER_FOLDS
 
+_MAX_SEED = 2**32 - 1  # that NumPy, and so Keras, takes
+
 NOTEBOOK = ["rnn", "lstm", "gru"]
 
 _EPILOG = """\
@@ -111,7 +113,8 @@ def add_parser(commands: Commands) -> None:
     )
     folds = ("all", *map(str, range(FOLDS)))
     add("--fold", default="all", choices=folds, metavar="K|all", help="a fold of the speaker protocol (default: all)")
-    add("--seed", nargs="+", action="extend", type=at_least(0), metavar="N", help="one training each (default: 0)")
+    seed = at_least(0, _MAX_SEED)
+    add("--seed", nargs="+", action="extend", type=seed, metavar="N", help="one training each (default: 0)")
     add("--epochs", type=at_least(1), metavar="N", help="at most this many (default: the network's own)")
     add(
         "--set",

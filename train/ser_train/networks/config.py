@@ -21,6 +21,7 @@ _FORMER_NAMES = {
     "trim_db": "span_db",
     "trim_margin": "span_margin",
 }
+_NAMES = {former: name for name, former in _FORMER_NAMES.items()}
 
 
 @dataclass(frozen=True)
@@ -221,12 +222,11 @@ def with_changes(recipe: Recipe, changes: Iterable[str]) -> Recipe:
     """
     unused = recipe.unused if isinstance(recipe, AugmentedConfig) else ()
     known = {field.name: getattr(recipe, field.name) for field in fields(recipe) if field.name not in unused}
-    former = {_FORMER_NAMES.get(name, name): name for name in known}
     new: dict[str, Any] = {}
     changes = list(changes)
     for change in changes:
         name, _, text = change.partition("=")
-        name = former.get(name, name)
+        name = _NAMES.get(name, name)
         if name not in known:
             raise SerEdgeError(
                 f"--set {change}: {name} is none of this network's settings: {', '.join(known)}", code=_CODE
@@ -245,10 +245,11 @@ def with_changes(recipe: Recipe, changes: Iterable[str]) -> Recipe:
 def last_of_each(changes: Iterable[str]) -> list[str]:
     """The changes without those that a later one of the same setting replaces, which would name the run as well.
 
-    >>> last_of_each(["epochs=3", "units=8", "epochs=4"])
-    ['epochs=4', 'units=8']
+    >>> last_of_each(["epochs=3", "others=1", "epochs=4", "extra_corpora_ratio=2"])
+    ['epochs=4', 'extra_corpora_ratio=2']
     """
-    return list({change.partition("=")[0]: change for change in changes}.values())
+    names = ((change.partition("=")[0], change) for change in changes)
+    return list({_NAMES.get(name, name): change for name, change in names}.values())
 
 
 def fingerprint(features: FeatureConfig, recipe: Recipe) -> str:
