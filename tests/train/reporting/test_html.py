@@ -241,5 +241,19 @@ def test_a_table_that_was_asked_for_must_be_one(text: str | None, tmp_path: Path
         options.run(options)
 
 
+@pytest.mark.parametrize("text", ["nothing", '{"rows": 1}', '{"accuracy": 0.9}', '[{"network": "gru"}]'])
+def test_a_file_of_somebody_else_where_a_table_could_be_is_left_out(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path, Settings("gru", "speaker"))
+    (tmp_path / "train").mkdir()
+    (tmp_path / TABLES["results"]).write_text(text, "utf-8")
+    assert main(["report", str(run.path), "--out", "page.html"]) == 0
+    assert "All networks" not in Reader(tmp_path / "page.html").headings
+    (note,) = [record.message for record in caplog.records]
+    assert note.startswith(f"{TABLES['results']}: ")
+
+
 def test_the_page_explains_every_protocol() -> None:
     assert list(PROTOCOL_MEANINGS) == list(PROTOCOLS)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ser_train.data.corpus_loader import EMOTIONS
-from ser_train.reporting.plots import Curve, plot_confusion, plot_histories
+from ser_train.reporting.plots import Curve, plot_confusion, plot_histories, plot_speakers
+from ser_train.reporting.statistics import SpeakerAccuracy
 from ser_train.reporting.tables import classification_text
 from ser_train.runs.run_directory import Answers
 
@@ -48,6 +49,13 @@ def test_the_curves_are_a_plot(epochs: int, tmp_path: Path) -> None:
     history = [{name: 1 / (epoch + place) for place, name in enumerate(names, 1)} for epoch in range(epochs)]
     plot_histories([Curve(history, min(epochs, 25))], "gru-speaker-fold0-seed0", tmp_path / "curves.png")
     check_plot(tmp_path / "curves.png", 1008, 432)
+
+
+@pytest.mark.parametrize(("speakers", "width"), [(1, 1008), (24, 1008), (60, 1800), (120, 2016), (400, 2016)])
+def test_the_plot_of_speakers_grows_with_them_to_twice_its_width(speakers: int, width: int, tmp_path: Path) -> None:
+    bars = [SpeakerAccuracy(f"Participant_{number}", "", 60.0, 50.0, 70.0) for number in range(speakers)]
+    plot_speakers(bars, 60.0, 12.5, "gru-speaker-fold0-seed0", tmp_path / "speakers.png")
+    check_plot(tmp_path / "speakers.png", width, 432)
 
 
 def test_the_report_has_a_line_an_emotion_even_for_one_without_utterances(answers: Answers) -> None:

@@ -4,6 +4,7 @@ One palette for all of them, Okabe and Ito's, which colour-blind people can dist
 shapes carry the same information as colours.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ matplotlib.use("Agg")  # files only: no screen is needed
 
 DPI = 120
 BLUE, ORANGE, GRAY = "#0072b2", "#d55e00", "#767676"
+
+_NAME_WIDTH = 0.25  # inches from a speaker's name to the next
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,14 @@ def plot_histories(curves: Sequence[Curve], title: str, path: Path) -> None:
 
 
 def plot_speakers(bars: Sequence[SpeakerAccuracy], mean: float, chance: float, title: str, path: Path) -> None:
-    """A bar an actor, the best first; whiskers from the worst to the best seed; lines at the mean and at chance."""
+    """A bar an actor, the best first; whiskers from the worst to the best seed; lines at the mean and at chance.
+
+    The picture grows with the speakers, up to twice its width; of more than fit there, every second is named, or fewer.
+    """
     use_fonts_for("".join(str(bar.actor) for bar in bars))
-    figure = Figure(figsize=(8.4, 3.6), layout="constrained")
+    width = min(max(8.4, _NAME_WIDTH * len(bars)), 16.8)
+    step = math.ceil(_NAME_WIDTH * len(bars) / width)  # from a name to the next
+    figure = Figure(figsize=(width, 3.6), layout="constrained")
     axes = figure.add_subplot()
     bars = sorted(bars, key=lambda bar: -bar.mean)
     for sex, color, hatch in (("female", BLUE, None), ("male", ORANGE, "//"), ("", BLUE, None)):
@@ -98,10 +106,11 @@ def plot_speakers(bars: Sequence[SpeakerAccuracy], mean: float, chance: float, t
         axes.vlines(range(len(bars)), [b.low for b in bars], [b.high for b in bars], color="black", linewidth=1)
     axes.axhline(mean, color="black", linewidth=1, linestyle="--", label=f"all: {mean:.1f}")
     axes.axhline(chance, color=GRAY, linewidth=1, linestyle=":", label=f"chance: {chance:.1f}")
-    axes.set_xticks(range(len(bars)), [f"{bar.actor}" for bar in bars], parse_math=False)
+    axes.set_xticks(range(0, len(bars), step), [f"{bar.actor}" for bar in bars[::step]], parse_math=False)
     if any(isinstance(bar.actor, str) for bar in bars):  # names need room
-        axes.tick_params(axis="x", rotation=45)
-    axes.set(xlabel="speaker", ylabel="accuracy, %", ylim=(0, 100), title=title)
+        axes.tick_params(axis="x", rotation=45 if width == 8.4 else 90)
+    axes.set_xlabel("speaker" if step == 1 else f"speaker (one name in {step} is shown)")
+    axes.set(ylabel="accuracy, %", ylim=(0, 100), title=title)
     axes.set_xlim(-0.7, len(bars) - 0.3)
     _plain(axes)
     axes.grid(visible=False, axis="x")

@@ -4,6 +4,7 @@ Its structure and wording are in the template `report.html.j2`; here are the plo
 """
 
 import json
+import logging
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -47,6 +48,8 @@ COLUMNS = {  # that a table must have, by the command option that names its file
 _MOST_MISTAKES = 50  # recordings listed
 _SCALE = 1.4  # pixels of a plot for one of the page: crisp on dense screens, and letters of 12 pixels
 
+_log = logging.getLogger(__name__)
+
 Row = Mapping[str, Any]
 
 
@@ -65,10 +68,11 @@ def read_table(kind: str, given: Path | None, default: str) -> Sequence[Row]:
     Args:
         kind: a key of COLUMNS.
         given: a file that must be a table.
-        default: a file that is read in place of `given` if it exists.
+        default: a file that is read in place of `given` if it exists; somebody else's of this name is left out, with a
+            warning in the log.
 
     Raises:
-        CorpusError: not such a table.
+        CorpusError: `given` isn't such a table.
     """
     path = given or Path(default)
     if given is None and not path.exists():
@@ -79,6 +83,9 @@ def read_table(kind: str, given: Path | None, default: str) -> Sequence[Row]:
         unknown = {"corpus": "", "labels": 0}  # in 0.1.0 exported files had neither
         return [{column: (unknown | row)[column] for column in COLUMNS[kind]} for row in rows]
     except (OSError, KeyError, TypeError, ValueError) as e:
+        if given is None:
+            _log.warning("%s: not a table for this report, left out", path)
+            return ()
         reason = f"{type(e).__name__}: {e}"
         raise CorpusError(f"{path}: not a table like {default} ({reason}); make it again", code="report-table") from e
 
