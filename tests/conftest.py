@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
+from ser_edge.recognition.prediction import Prediction
 from tests import messages
 
 # A shell that starts the tests in the background ignores Ctrl-C, nohup ignores a closed terminal, and so would the
@@ -61,6 +62,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     os.environ["SER_EDGE_CACHE"] = str(folder)
     return folder
+
+
+def is_clear(prediction: Prediction, same: float, threshold: float) -> bool:
+    """Whether its label stays where probabilities differ by no more than `same`: with another runtime or processor."""
+    first, second = sorted(prediction.probabilities.values())[:-3:-1]
+    return first - second > 2 * same and abs(first - threshold) > same
 
 
 @pytest.fixture(scope="session")

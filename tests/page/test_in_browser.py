@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_edge import Prediction, Recognizer
+from ser_edge import Recognizer
 from ser_edge.errors.user_warnings import capture_warnings
 from ser_edge.models.tolerances import DYNAMIC, tolerance
-from tests.conftest import SOUNDS
+from tests.conftest import SOUNDS, is_clear
 from tests.page.browser import OpenPage, Visit, predictions_of, written
 
 pytestmark = pytest.mark.slow
@@ -33,12 +33,6 @@ def largest_difference(visit: Visit, recognizer: Recognizer, path: Path) -> floa
     assert [line["speech"] for line in lines] == pytest.approx([p.speech for p in expected], abs=0.04)
     return max(abs(line["probabilities"][name] - p) for line, each in zip(lines, expected, strict=True)
                for name, p in each.probabilities.items())  # fmt: skip
-
-
-def is_clear(prediction: Prediction, same: float, threshold: float) -> bool:
-    """Whether a difference of so much leaves its label."""
-    first, second = sorted(prediction.probabilities.values())[:-3:-1]
-    return first - second > 2 * same and abs(first - threshold) > same
 
 
 @pytest.mark.parametrize("model", SAME)

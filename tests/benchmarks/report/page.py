@@ -32,7 +32,7 @@ _HOW = (
     "The sides of a comparison were measured in one run, in turn and in random order; the figures are medians. "
     "Where it says one thread, OPENBLAS_NUM_THREADS, OMP_NUM_THREADS, MKL_NUM_THREADS, NUMBA_NUM_THREADS, "
     "TF_NUM_INTRAOP_THREADS and TF_NUM_INTEROP_THREADS were 1 for both sides. The ratios are what counts: seconds "
-    "are this machine's. Made by `make bench`."
+    "are this machine's. An aim is what the project set itself before it measured, not a promise. Made by `make bench`."
 )
 
 

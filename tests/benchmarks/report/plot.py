@@ -63,7 +63,13 @@ def draw(findings: Sequence[Finding], path: Path, caption: str) -> None:
     keys = [Patch(color=colour, label=label) for colour, label in meanings.items()]
     line = Line2D([], [], color="black", linewidth=1.6, label="the aim")
     axes.legend(
-        handles=[*keys, line], loc="upper center", bbox_to_anchor=(0.4, 1.01), ncols=4, fontsize=8, frameon=False
+        handles=[*keys, line],
+        loc="upper center",
+        bbox_to_anchor=(0.4, 1.01),
+        ncols=4,
+        fontsize=8,
+        edgecolor="none",
+        framealpha=1,
     )
     figure.suptitle("What ser-edge costs, beside what people would use instead", fontsize=11, x=0.5)
     figure.tight_layout()

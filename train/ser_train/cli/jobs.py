@@ -19,9 +19,12 @@ _ALONE = Lock()  # one training at a time in a process: seeds and threads are th
 
 
 def check_all(trainings: Sequence[Settings], utterances: Sequence[Utterance], out: Path) -> None:
-    """Raises now what a later training would raise after hours."""
+    """Raises now what a later training would raise after hours; before TensorFlow is loaded, what needs no more."""
+    from ser_train.data.splits import PROTOCOLS
     from ser_train.networks.keras_backend import load
 
+    for settings in trainings:
+        PROTOCOLS[settings.protocol].split(utterances, settings.fold, settings.seed)
     load()
     from ser_train.training.loop import check
 

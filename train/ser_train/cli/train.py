@@ -109,7 +109,8 @@ def add_parser(commands: Commands) -> None:
         default="",
         metavar="FILE",
         help="weights of Whisper tiny.en for whisper-gru: OpenAI's tiny.en.pt, or Hugging Face's model.safetensors "
-        "(default: its first three blocks come with ser-train, and the last is downloaded, 76 MB, once)",
+        "(default: the three blocks that come with ser-train; a fourth, if --set classifiers asks for it, is "
+        "downloaded, 76 MB, once)",
     )
     folds = ("all", *map(str, range(FOLDS)))
     add("--fold", default="all", choices=folds, metavar="K|all", help="a fold of the speaker protocol (default: all)")

@@ -8,7 +8,6 @@ import numpy as np
 
 from ser_edge.audio.decoding.decoder import open_sound
 from ser_edge.audio.folders import find_sound_files
-from ser_edge.audio.formats import AUDIO_SUFFIXES
 from ser_edge.errors import AudioError, printable
 from ser_edge.errors.user_warnings import capture_warnings
 from ser_train.data.utterance import CorpusError
@@ -24,15 +23,16 @@ def find_sounds(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise CorpusError(
-            f"{folder}: no such folder; give one with RAVDESS=path or --data path", code="corpus-not-found"
+            f"{folder}: no such folder or table; check --data (with make: RAVDESS=path)", code="corpus-not-found"
         )
     paths = sorted(path for path in find_sound_files(folder) if not any(map(is_junk, path.relative_to(folder).parts)))
     if unreadable := next((path for path in paths if path.is_dir()), None):
         raise CorpusError(f"{unreadable}: can't be read; try: ls -ld {unreadable}", code="corpus-unreadable")
     if not paths:
-        kinds = ", ".join(sorted(AUDIO_SUFFIXES))
-        message = f"{folder}: no sound below it ({kinds}); is this the unpacked archive?"
-        raise CorpusError(message, code="corpus-not-found")
+        raise CorpusError(
+            f"{folder}: no sound below it; give a corpus, or recordings in LABEL/SPEAKER/ (docs/own-data.md)",
+            code="corpus-not-found",
+        )
     return paths
 
 
