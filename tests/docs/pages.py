@@ -172,8 +172,8 @@ def _console(block: Block) -> list[tuple[Shown, list[str]]]:
 
 
 def _run_as(command: str) -> str:
-    """What is run for a command."""
-    return MADE.get(command.partition("  #")[0].rstrip(), command)
+    """What is run for a command. The programs of `.venv`, which a reader's `make run` made, are on the path here."""
+    return MADE.get(command.partition("  #")[0].rstrip(), command.removeprefix(".venv/bin/"))
 
 
 def _python(block: Block) -> list[tuple[Shown, list[str]]]:
