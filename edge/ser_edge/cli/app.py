@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except SerEdgeError as error:
-        print(f"ser-edge: {error}", file=sys.stderr)
+        from ser_edge.output.progress import Log
+
+        Log(details=options.verbose).error(error)
         return error.exit_code
     except KeyboardInterrupt as stop:
         print(f"ser-edge: stopped{stop}", file=sys.stderr)

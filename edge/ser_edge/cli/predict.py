@@ -115,7 +115,7 @@ def write_results(
                 taken = result.seconds if isinstance(result, FileResult) else None
                 log.detail(_timing(last, taken or time.perf_counter() - began))
         except (AudioError, OutputError) as error:
-            log_line(f"ser-edge: {error}")
+            log.error(error)
             failed += 1
         if bar is not None:
             finish_file(bar)

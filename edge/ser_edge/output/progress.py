@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ser_edge.errors import SerEdgeError
 from ser_edge.errors.native_stderr import STDERR_LOCK
 
 if TYPE_CHECKING:
@@ -47,10 +48,14 @@ def log_line(line: str) -> None:
 
 @dataclass(frozen=True)
 class Log:
-    """What is printed on standard error beside errors and warnings."""
+    """What is printed on standard error beside warnings."""
 
     notices: bool = True  # the accuracy, summaries and progress; not with --quiet
-    details: bool = False  # what is used, and how long it takes; with --verbose
+    details: bool = False  # what is used, how long it takes, and the codes of errors; with --verbose
+
+    def error(self, error: SerEdgeError) -> None:
+        """Prints an error."""
+        log_line(f"ser-edge: {error}{f' [{error.code}]' * self.details}")
 
     def notice(self, line: str) -> None:
         """Prints a notice."""

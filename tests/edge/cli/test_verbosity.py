@@ -50,7 +50,15 @@ def test_verbose_prints_what_is_used_and_how_long_it_takes(
     for line, name in ((one, "a.wav"), (other, "c.wav")):
         assert re.fullmatch(rf"ser-edge: {re.escape(str(tmp_path / name))}: 1\.7 s of sound in \d+\.\d{{3}} s", line)
     assert broken.startswith(f"ser-edge: {tmp_path / 'b.wav'}: ")
+    assert broken.endswith(" [audio-unknown-format]")
     assert summary == "ser-edge: 2 classified, 1 failed"
+
+
+def test_verbose_prints_the_code_of_what_ends_the_command(capsys: Capture) -> None:
+    assert main(["--model", "missing.onnx", "-v", "a.wav"]) == 4
+    verbose = capsys.readouterr().err
+    assert main(["--model", "missing.onnx", "a.wav"]) == 4
+    assert verbose == capsys.readouterr().err.replace("\n", " [model-not-found]\n")
 
 
 def test_verbose_names_the_microphone(sounddevice: Any, card: Any, capsys: Capture) -> None:

@@ -89,7 +89,12 @@ def parser() -> ArgumentParser:
         help="one prediction for neighbouring windows of the same label (see --timeline)",
     )
     add("-q", "--quiet", action="store_true", help="print no accuracy, summary or progress; errors and warnings remain")
-    add("-v", "--verbose", action="store_true", help="also print what is used, and how long each file takes")
+    add(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="also print what is used, how long each file takes, and the codes of errors",
+    )
 
     add = parser.add_argument_group("labels").add_argument
     add(
