@@ -15,7 +15,9 @@ _BY_FFMPEG = """
 MEDIA_SUFFIXES = frozenset(_BY_FFMPEG.split())
 AUDIO_SUFFIXES = MEDIA_SUFFIXES | frozenset(_BY_LIBSNDFILE.split())
 
-_NOT_READABLE = "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"
+_NOT_READABLE = (
+    "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...); if it holds sound: ffmpeg -i FILE sound.wav"
+)
 _BRANDS = {b"M4A ": "M4A", b"M4B ": "M4A", b"qt  ": "QuickTime", b"3gp": "3GP", b"3g2": "3GP"}  # of `ftyp`; else MP4
 _FIRST_BYTES = {
     b"\x1aE\xdf\xa3": "WebM or Matroska",

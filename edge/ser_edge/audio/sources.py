@@ -152,4 +152,4 @@ def _check_path(path: str) -> None:
             if _URL.match(path):
                 raise AudioError(f"{path}: a URL; give the path of a file, downloaded first", code="audio-not-found")
             if path.startswith("~"):
-                raise AudioError(f"{path}: no such file; write out what ~ stands for", code="audio-not-found")
+                raise AudioError(f"{path}: no such file or folder; write out what ~ stands for", code="audio-not-found")

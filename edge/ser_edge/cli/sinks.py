@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, TextIO
 
 from ser_edge.cli.arguments.rules import STDIN, usage_error
@@ -79,8 +80,10 @@ def _open_file(path: str, inputs: Sequence[str], writer: "Callable[[TextIO], Sin
         usage_error(f"--output {path}: would overwrite an audio file; give another name")
     try:
         return OutputFile(path, writer)
+    except FileNotFoundError:
+        usage_error(f"--output {path}: no such folder; make it: mkdir -p {quote(str(Path(path).parent))}")
     except OSError as e:
-        usage_error(f"--output {printable(path)}: {e.strerror}")
+        usage_error(f"--output {path}: {e.strerror}")
 
 
 def _is_among(path: str, inputs: Sequence[str]) -> bool:

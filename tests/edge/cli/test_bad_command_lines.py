@@ -62,6 +62,7 @@ USAGE: dict[str, str] = {
     "--format json,csv --mic": "--output-dir",
     "--overwrite a.wav": "--output-dir",
     "--output-dir '' a.wav": "is a variable not set?",
+    "--output '' a.wav": "the FILE of --output is empty; is a variable not set?",
     "--output-dir out -": "--output-dir is for files",
     "--output-dir out --mic": "--output-dir is for files",
     "--output-dir out --output b.json a.wav": "--output-dir is for files",
@@ -98,7 +99,8 @@ USAGE: dict[str, str] = {
     "--louder a.wav": "--louder",
     "'--\x1b[2J\n' a.wav": r"--\x1b[2J\n",
     "--format '\n' a.wav": "--format",
-    "--output missing/x a.wav": "--output",
+    "--output missing/x a.wav": "--output missing/x: no such folder; make it: mkdir -p missing (see",
+    "--output '\x1b/b/x' a.wav": r"mkdir -p '\x1b/b'",
     "--output . a.wav": "--output",
     "--output b.wav a.wav": "--output",
 }

@@ -161,8 +161,9 @@ def test_one_broken_file_does_not_stop_the_others(sounds: list[Path], tmp_path: 
     done = ser_edge("--format", "json", tmp_path)
     records = [json.loads(line) for line in done.stdout.splitlines()]
     assert [Path(record["path"]).stem for record in records] == [f"{n:02}" for n in range(60) if n != 31]
+    problem = "not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)"
     assert done.stderr.splitlines() == [
-        f"ser-edge: {broken}: not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF, ...)",
+        f"ser-edge: {broken}: {problem}; if it holds sound: ffmpeg -i FILE sound.wav",
         "ser-edge: 59 classified, 1 failed",
     ]
     assert done.returncode == 1

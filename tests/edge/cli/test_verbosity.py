@@ -21,7 +21,7 @@ def test_quiet_prints_predictions_and_errors_alone(sounds: list[Path], tmp_path:
     assert main([*SMALL, "-q", str(sounds[0])]) == 0
     assert capsys.readouterr() == (loud.out, "")
     assert main([*SMALL, "-q", str(sounds[0]), "missing.wav"]) == 1
-    assert capsys.readouterr().err == "ser-edge: missing.wav: no such file\n"
+    assert capsys.readouterr().err == "ser-edge: missing.wav: no such file or folder\n"
     assert main([*SMALL, "-q", "--output-dir", str(tmp_path), str(sounds[0])]) == 0
     assert capsys.readouterr() == ("", "")
 

@@ -139,7 +139,7 @@ def test_unreadable_and_empty_files_are_refused_together(tmp_path: Path) -> None
     garbage.write_bytes(b"not a sound at all")
     with messages.raises(CorpusError, "corpus-unreadable") as refusal:
         read_corpus(tmp_path, jobs=1)
-    first, second = str(refusal.value).split("; ")
+    first, second, _ = str(refusal.value).split("; ")
     assert first.startswith(f"{empty}: ")
     assert second.startswith(f"{garbage}: ")
 

@@ -89,10 +89,10 @@ def _opened(source: str | Path | BinaryIO, path: str | None, name: str) -> Abstr
         return nullcontext(cast("BinaryIO", source))
     try:
         if not Path(path).exists():
-            raise AudioError(f"{name}: no such file", code="audio-not-found")
+            raise AudioError(f"{name}: no such file or folder", code="audio-not-found")
         if Path(path).is_dir():
             os.scandir(path).close()  # raises where it may not be read, and its content isn't known
-            problem = "a folder; expected a sound file, or a folder with sounds in it"
+            problem = "no sound file in this folder, by suffix (.wav, .flac, .mp3 ...); give others by their own paths"
             raise AudioError(f"{name}: {problem}", code="audio-folder")
         return Path(path).open("rb", buffering=0)
     except (OSError, ValueError) as e:

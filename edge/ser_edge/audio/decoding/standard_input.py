@@ -58,7 +58,13 @@ def _from_pipe(stream: BinaryIO, job: DecodeJob) -> Iterator[int | Channels]:
     if not reader.peek(1):
         problem = "empty; pipe a sound file into it, or samples with --rate"
         raise AudioError(f"{job.name}: {problem}", code="audio-empty")
-    yield from decode_stream(reader, job)
+    try:
+        yield from decode_stream(reader, job)
+    except AudioError as e:
+        if e.code != "audio-unknown-format":
+            raise
+        problem = "not a sound file that can be read; samples without a header need --rate"
+        raise AudioError(f"{job.name}: {problem}", code=e.code) from e
     job.report()
 
 

@@ -92,6 +92,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         command.error("--output-dir is for files, and in place of --output; leave out --mic, - and --output")
     if options.output_dir == "":
         command.error("the DIR of --output-dir is empty; is a variable not set?")
+    if options.output == "":
+        command.error("the FILE of --output is empty; is a variable not set?")
     if options.output_dir is None and ("overwrite" in given or len(options.formats) > 1):
         command.error("--overwrite and several formats are for --output-dir; add it, or give one format")
     if options.mqtt is None and "mqtt_every" in given:

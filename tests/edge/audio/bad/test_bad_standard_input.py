@@ -60,6 +60,15 @@ def test_bad_bytes_have_a_code(name: str, command: Any, monkeypatch: pytest.Monk
         assert messages.codes_in(line) == [code]
 
 
+def test_samples_without_a_header_or_their_rate_are_told_the_option(
+    command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standard_input(PCM, monkeypatch)
+    exit_code, answered, (line,) = command("--no-gate", "-")
+    assert (exit_code, answered, messages.codes_in(line)) == (1, [], ["audio-unknown-format"])
+    assert line.endswith("; samples without a header need --rate")
+
+
 @pytest.mark.parametrize("arguments", [(), RAW])
 def test_a_standard_input_that_breaks_has_a_code(
     arguments: tuple[str, ...], command: Any, monkeypatch: pytest.MonkeyPatch
