@@ -1,17 +1,20 @@
-"""Access to PortAudio: loaded on demand, and restarted to list devices again.
+"""Access to PortAudio: loaded on demand, restarted to list devices again, and given up where it doesn't answer.
 
 It comes through sounddevice, which needs a library that may be missing, and which connects to the sound system as it is
 imported: it is imported when a microphone is used, and not before. Tests put a double of it into `sys.modules`.
 """
 
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 
 from ser_edge.errors import MicrophoneError
 from ser_edge.errors.install_hints import pip_install
 
+Result = TypeVar("Result")
 _INSTALL = {
     "linux": "sudo apt install libportaudio2 (Fedora: portaudio, Alpine: portaudio-dev)",
     "darwin": pip_install("--force-reinstall", "sounddevice>=0.5"),
@@ -45,6 +48,32 @@ def refresh() -> None:
         sd._initialize()
     except sd.PortAudioError as e:
         raise _not_started(e) from e
+
+
+def with_timeout(call: Callable[[], Result], seconds: float) -> Result:
+    """The result of a call into the sound system, which may never return.
+
+    Raises:
+        MicrophoneError: it didn't return in time, or what it raised itself.
+    """
+    results: list[Any] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except Exception as error:
+            results.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not results:
+        message = f"the sound system didn't answer for {seconds:g} s; restart it, or the machine"
+        raise MicrophoneError(message, code="microphone-stalled")
+    result: Result = results[0]
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def _not_started(error: Exception) -> MicrophoneError:

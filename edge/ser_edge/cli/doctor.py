@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from threading import Thread
-from typing import Any, TextIO, TypeVar
+from typing import TextIO
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from ser_edge import __version__
 from ser_edge.audio.sound import Samples
 from ser_edge.capture.devices import Device, choose, devices, open_input_stream
 from ser_edge.capture.microphone import Health, Microphone
-from ser_edge.capture.portaudio import portaudio
+from ser_edge.capture.portaudio import portaudio, with_timeout
 from ser_edge.cli.listen import decibels
 from ser_edge.cli.model_costs import ModelCost, measure_cost, recommend
 from ser_edge.errors import MicrophoneError, ModelError, RuntimeUnavailable, SerEdgeError
@@ -30,7 +29,7 @@ from ser_edge.errors.install_hints import pip_install, reinstall
 from ser_edge.errors.native_stderr import isolate_stderr
 from ser_edge.models.bundled.names import DEFAULT, FILES
 from ser_edge.models.integrity import model_files, self_test
-from ser_edge.models.runtimes.base import HAS_LITERT
+from ser_edge.models.runtimes.base import HAS_LITERT, RUNTIMES
 from ser_edge.recognition.batch.tasks import usable_cores
 from ser_edge.recognition.voice_activity.voice_detector import CHUNK, RATE, VoiceDetector
 
@@ -46,8 +45,6 @@ _OPTIONAL = {  # their purpose, and what pip calls them
 }
 _HUM_PROBABILITY = 0.464  # the voice detector's mean for a third of a second of hum like a voice's
 _TOLERANCE = 0.02  # of that: processors and runtimes round differently
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -142,17 +139,26 @@ def _media(_: DoctorOptions) -> Iterator[Finding]:
 
 
 def _machine(_: DoctorOptions) -> Iterator[Finding]:
-    yield Finding("machine", OK, f"{platform.platform(terse=True)}, {platform.machine()}, {usable_cores()} cores")
+    cores = usable_cores()
+    system = f"{platform.platform(terse=True)}, {platform.machine()}"
+    yield Finding("machine", OK, f"{system}, {cores} core{'s' * (cores > 1)}")
 
 
 def _models(options: DoctorOptions) -> Iterator[Finding]:
+    preferred, (_, runtime) = next(iter(RUNTIMES.items()))
     for path in options.model_files():
         began = time.perf_counter()
         try:
             difference = options.self_test(path)
-        except ModelError as error:  # without any runtime the voice detector's check fails too
-            state = NOTE if isinstance(error, RuntimeUnavailable) else WRONG
-            yield Finding.of(path.name, error, state, reinstall())
+        except RuntimeUnavailable as error:  # without any runtime the voice detector's check fails too
+            missing = error.__cause__
+            if path.suffix != preferred and isinstance(missing, ModuleNotFoundError):
+                text = f"not checked: needs {missing.name}, which {runtime} replaces here"
+                yield Finding(path.name, NOTE, text)
+            else:
+                yield Finding.of(path.name, error, NOTE, reinstall())
+        except ModelError as error:
+            yield Finding.of(path.name, error, WRONG, reinstall())
         else:
             seconds = time.perf_counter() - began
             yield Finding(path.name, OK, f"passes its self-test (within {difference:.4f}), in {seconds:.2f} s")
@@ -189,7 +195,7 @@ def _voice_detector(_: DoctorOptions) -> Iterator[Finding]:
 
 def _portaudio(options: DoctorOptions) -> Iterator[Finding]:
     try:
-        sd = _with_timeout(portaudio, options.sound_timeout)
+        sd = with_timeout(portaudio, options.sound_timeout)
     except MicrophoneError as error:
         yield Finding.of("PortAudio", error)
         return
@@ -200,12 +206,12 @@ def _portaudio(options: DoctorOptions) -> Iterator[Finding]:
 
 def _microphones(options: DoctorOptions) -> Iterator[Finding]:
     try:
-        for device in _with_timeout(devices, options.sound_timeout):
-            settings = _with_timeout(partial(_settings, device), options.sound_timeout)
+        for device in with_timeout(devices, options.sound_timeout):
+            settings = with_timeout(partial(_settings, device), options.sound_timeout)
             name = device.name + " (default)" * device.is_default
             text = settings or f"opens at none of {', '.join(map(str, _RATES))} Hz"
             yield Finding(f"device {device.index}", OK if settings else NOTE, f"{name}: {text}")
-        _with_timeout(partial(choose, options.device), options.sound_timeout)
+        with_timeout(partial(choose, options.device), options.sound_timeout)
     except MicrophoneError as error:
         yield Finding.of("microphone", error)
 
@@ -271,29 +277,3 @@ _CHECKS: dict[Callable[[DoctorOptions], Iterator[Finding]], int] = {  # and thei
     **dict.fromkeys((_packages, _media, _machine, _models, _voice_detector, _costs), ModelError.exit_code),
     **dict.fromkeys((_portaudio, _microphones, _level), MicrophoneError.exit_code),
 }
-
-
-def _with_timeout(call: Callable[[], Result], seconds: float) -> Result:
-    """The result of a call into the sound system, which may never return.
-
-    Raises:
-        MicrophoneError: it didn't return in time, or what it raised itself.
-    """
-    results: list[Any] = []
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except Exception as error:
-            results.append(error)
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not results:
-        message = f"the sound system didn't answer for {seconds:g} s; restart it, or the machine"
-        raise MicrophoneError(message, code="microphone-stalled")
-    result: Result = results[0]
-    if isinstance(result, Exception):
-        raise result
-    return result

@@ -53,7 +53,7 @@ USAGE: dict[str, str] = {
     "--threads 0 a.wav": "--threads",
     "--threads 99999999999 a.wav": "--threads",
     "--threads two a.wav": "--threads",
-    "--format xml a.wav": "--format",
+    "--format xml a.wav": "must be one or more of text, json, csv,",
     "--format srt a.wav b.wav": "subtitles",
     "--format srt --output a.srt a.wav b.wav": "give one file, --output-dir or --format text",
     "--output a.labels.txt a.wav b.wav": "give one file, --output-dir or --format text",

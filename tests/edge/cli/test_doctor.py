@@ -204,6 +204,24 @@ def test_without_any_runtime_the_one_to_install_is_named(sounddevice: Any, card:
     assert "recommended" not in found
 
 
+def test_models_in_onnx_are_not_checked_without_its_runtime(
+    sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugged(sounddevice, card, tone(0.5))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    code, found, _ = diagnose(
+        model_files=lambda: [path for path in model_files() if path.stem == "crnn"], self_test=self_test
+    )
+    assert (code, found["crnn.tflite"][0]) == (0, "ok")
+    assert found["crnn.onnx"] == ("--", "not checked: needs onnxruntime, which LiteRT replaces here")
+
+
+def test_one_core_is_not_cores(sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugged(sounddevice, card, tone(0.5))
+    monkeypatch.setattr(doctor, "usable_cores", lambda: 1)
+    assert diagnose()[1]["machine"][1].endswith(", 1 core")
+
+
 @pytest.mark.parametrize(
     ("name", "error", "state", "code"),
     [
@@ -214,12 +232,7 @@ def test_without_any_runtime_the_one_to_install_is_named(sounddevice: Any, card:
     ],
 )
 def test_a_failing_model_comes_before_a_microphone(
-    sounddevice: Any,
-    card: Any,
-    name: str,
-    error: ModelError,
-    state: str,
-    code: int,
+    sounddevice: Any, card: Any, name: str, error: ModelError, state: str, code: int
 ) -> None:
     def fail(path: Path) -> float:
         raise error
@@ -249,12 +262,7 @@ def test_a_bundled_model_is_measured_as_live() -> None:
     ],
 )
 def test_the_most_accurate_model_that_leaves_time_to_others_is_recommended(
-    seconds: tuple[float, ...],
-    model: str,
-    reason: str,
-    sounddevice: Any,
-    card: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    seconds: tuple[float, ...], model: str, reason: str, sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugged(sounddevice, card, tone(0.5))
     monkeypatch.setattr(doctor, "FILES", {"accurate": ["a.onnx"], "small": ["b.onnx"]})

@@ -133,8 +133,8 @@ def parser() -> ArgumentParser:
         type=ratio,
         default=SPEECH,
         metavar="P",
-        help="ratio of a window that must be speech, else it is `no-speech` (default: %(default)s); "
-        "of a file of up to a minute, 0.4 s",
+        help="ratio of a window that must be speech, else it is `no-speech` (default: %(default)s); a file of up to a "
+        "minute needs 0.4 s of clear speech instead",
     )
     add("--no-gate", action="store_true", help="skip voice activity detection; classify everything")
     add("--duration", type=seconds, metavar="S", help="stop after so many seconds of microphone or standard input")
@@ -158,10 +158,12 @@ def parser() -> ArgumentParser:
         metavar="HOST:PORT",
         help="serve predictions by HTTP, and those of --mic as well (default: 127.0.0.1:8765, for this machine alone)",
     )
-    add("--token", type=token, metavar="T", help="secret that clients must send; SER_EDGE_TOKEN says it unseen")
+    secret = "secret that clients must send; better in the environment, as SER_EDGE_TOKEN: `ps` shows options"
+    add("--token", type=token, metavar="T", help=secret)
     add("--allow-anyone", action="store_true", help="at another address, serve whoever reaches it, without a token")
-    add("--allow-host", type=host_name, action="append", default=[], metavar="NAME", help="name of this server; repeat")
-    add("--allow-origin", type=origin, action="append", default=[], metavar="URL", help="site that may ask; repeat")
+    name, site = "name of this server; may be given several times", "site that may ask; may be given several times"
+    add("--allow-host", type=host_name, action="append", default=[], metavar="NAME", help=name)
+    add("--allow-origin", type=origin, action="append", default=[], metavar="URL", help=site)
     add("--root-path", type=prefix, metavar="PATH", help="path below which a reverse proxy serves this")
     add("--max-upload", type=positive, metavar="MIB", help="size of an upload (default: 64)")
     add("--max-seconds", type=seconds, metavar="S", help="sound in an upload (default: 600)")

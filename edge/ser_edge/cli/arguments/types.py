@@ -100,7 +100,9 @@ def formats(text: str) -> tuple[str, ...]:
     """Formats with commas between them, each once."""
     given = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     if not set(given) <= set(FORMATS):
-        raise argparse.ArgumentTypeError(f"must be of {', '.join(FORMATS)}, with commas between them, not {text!a}")
+        raise argparse.ArgumentTypeError(
+            f"must be one or more of {', '.join(FORMATS)}, with commas between them, not {text!a}"
+        )
     return given
 
 
