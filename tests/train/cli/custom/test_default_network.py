@@ -28,7 +28,6 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         ([], "whisper-gru"),
         (["--arch", "gru"], "gru"),
         (["--init", "crnn"], "crnn"),
-        (["--init", "crnn", "--arch", "whisper-gru"], "whisper-gru"),
     ],
 )
 def test_own_recordings_are_trained_by_the_accurate_network_unless_another_is_named(
@@ -37,3 +36,14 @@ def test_own_recordings_are_trained_by_the_accurate_network_unless_another_is_na
     assert main(["--data", str(recordings), "--fold", "2", *options]) == 0
     (settings,) = trained
     assert (settings.network, settings.protocol, settings.fold) == (network, "speaker", 2)
+
+
+def test_a_network_that_cannot_start_from_another_one_is_refused_before_any_is_trained(
+    recordings: Path, trained: list[Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--data", str(recordings), "--arch", "crnn", "whisper-gru", "--init", "crnn"]) == 1
+    *_, line = capsys.readouterr().err.splitlines()
+    assert (
+        line == "ser-train: whisper-gru-speaker-fold0-seed0-tuned: --init crnn has another front-end than whisper-gru"
+    )
+    assert trained == []
