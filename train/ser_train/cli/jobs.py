@@ -20,12 +20,14 @@ _ALONE = Lock()  # one training at a time in a process: seeds and threads are th
 
 def check_all(trainings: Sequence[Settings], utterances: Sequence[Utterance], out: Path) -> None:
     """Raises now what a later training would raise after hours; before TensorFlow is loaded, what needs no more."""
+    from joblib import cpu_count
+
     from ser_train.data.splits import PROTOCOLS
     from ser_train.networks.keras_backend import load
 
     for settings in trainings:
         PROTOCOLS[settings.protocol].split(utterances, settings.fold, settings.seed)
-    load()
+    load(threads=cpu_count())  # which stays, where trainings one after the other are in this process
     from ser_train.training.loop import check
 
     for settings in trainings:
