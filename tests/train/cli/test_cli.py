@@ -1,7 +1,7 @@
 """The command: its options, help, and exit codes."""
 
 import json
-import os
+import signal
 import subprocess
 import sys
 from dataclasses import asdict
@@ -225,7 +225,7 @@ def test_a_worker_that_was_killed_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def killed(*_: object) -> None:  # as where memory runs out
-        Parallel(n_jobs=2)(delayed(os._exit)(9) for _ in range(2))
+        Parallel(n_jobs=2)(delayed(signal.raise_signal)(signal.SIGKILL) for _ in range(2))
 
     monkeypatch.setattr("ser_train.data.download.locate", killed)
     assert main(["--data", str(tmp_path)]) == 1
