@@ -158,8 +158,8 @@ def open_input_stream(
         MicrophoneError: it takes none of these, is busy, gone, or not permitted.
     """
     sd = portaudio()
-    if channel is not None and channel > device.channels:
-        problem = f"{device.name}: no channel {channel}; it has {device.channels}"
+    if channel is not None and not 1 <= channel <= device.channels:
+        problem = f"{device.name}: no channel {channel}; it has {device.channels}, counted from 1"
         raise MicrophoneError(problem, code="microphone-channel")
     if settings is None:
         rates = dict.fromkeys((sample_rate, device.sample_rate, 48_000, 44_100))

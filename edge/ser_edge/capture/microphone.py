@@ -10,12 +10,14 @@ without sound is filled with zeros, so that speech before it and speech after it
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import index
 from types import TracebackType
 
 import numpy as np
 
 from ser_edge.audio.downmix import Downmix
 from ser_edge.audio.resampling import Resampler
+from ser_edge.audio.samples.arrays import parse_sample_rate
 from ser_edge.audio.sound import Samples
 from ser_edge.capture.devices import BLOCK
 from ser_edge.capture.reconnection import Block, CaptureSession, CaptureThread, CaptureTimeouts
@@ -53,7 +55,10 @@ class Microphone:
         timeouts: how long to wait for the device.
 
     Raises:
-        MicrophoneError: on entering: no PortAudio, no such device, or one that can't be opened.
+        AudioError: a sample rate out of its range.
+        MicrophoneError: on entering: no PortAudio, no such device or channel, or one that can't be opened.
+        TypeError: a sample rate or a channel that is no number.
+        ValueError: entered a second time, or iterated outside its block.
     """
 
     def __init__(
@@ -63,8 +68,10 @@ class Microphone:
         channel: int | None = None,
         timeouts: CaptureTimeouts = CaptureTimeouts(),  # noqa: B008 - frozen
     ):
-        self._sample_rate, self._channel, self._timeouts = sample_rate, channel, timeouts
-        self._thread = CaptureThread(sample_rate, device, channel, timeouts)
+        self._sample_rate = parse_sample_rate(sample_rate, "microphone")
+        self._channel, self._timeouts = None if channel is None else index(channel), timeouts
+        self._thread = CaptureThread(self._sample_rate, device, self._channel, timeouts)
+        self._is_open: bool | None = None  # None before it is entered
         self._session: CaptureSession | None = None  # the one that is read
         self._read = 0  # frames of it
         self._until = 0.0  # monotonic, up to which sound or zeros were given
@@ -73,6 +80,9 @@ class Microphone:
         self._overflows, self._dropped = 0, 0.0
 
     def __enter__(self) -> "Microphone":
+        if self._is_open is not None:
+            raise ValueError("this microphone was used already; make another Microphone(...) to open the device again")
+        self._is_open = False
         self._thread.start()
         try:
             answered = self._thread.opened.wait(self._timeouts.open)
@@ -86,12 +96,15 @@ class Microphone:
             raise MicrophoneError(problem, code="microphone-stalled")
         if self._thread.failure:
             raise self._thread.failure
+        self._is_open = True
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
 
     def __iter__(self) -> Iterator[Samples]:
+        if not self._is_open:
+            raise ValueError("this microphone isn't open; read it inside `with Microphone(...) as microphone:`")
         while not self._thread.stopping:
             if self._thread.failure:
                 raise self._thread.failure
@@ -103,6 +116,7 @@ class Microphone:
 
     def close(self) -> None:
         """Stops, and closes the device; where that hangs, leaves it to a thread that dies with the process."""
+        self._is_open = False
         self.stop()
         self._thread.join()
 

@@ -9,7 +9,8 @@ import pytest
 from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.resampling import resample
 from ser_edge.audio.sound import Sound
-from ser_edge.errors import MicrophoneError
+from ser_edge.capture.microphone import Microphone
+from ser_edge.errors import AudioError, MicrophoneError
 from tests import messages
 from tests.edge.capture.reader import RATE, microphone, noise, reading, taken
 
@@ -89,10 +90,36 @@ def test_one_channel_of_a_card_is_read(sounddevice: Any, card: Any) -> None:
         np.testing.assert_array_equal(taken(opened, 1)[:RATE], sound[:, 4])
 
 
-def test_a_missing_channel_is_refused(sounddevice: Any, card: Any) -> None:
+@pytest.mark.parametrize("channel", [-1, 0, 3])
+def test_a_missing_channel_is_refused(channel: int, sounddevice: Any, card: Any) -> None:
     sounddevice.plug(card("USB"))
-    with messages.raises(MicrophoneError, "microphone-channel"), microphone(channel=3):
+    with messages.raises(MicrophoneError, "microphone-channel"), microphone(channel=channel):
         pass
+
+
+@pytest.mark.parametrize("channel", ["1", 1.0])
+def test_a_channel_that_is_no_whole_number_is_a_type_error(channel: Any) -> None:
+    with pytest.raises(TypeError):
+        microphone(channel=channel)
+
+
+@pytest.mark.parametrize(("rate", "kind"), [(7, AudioError), (10**9, AudioError), ("16000", TypeError)])
+def test_a_rate_that_no_recording_has_is_refused(rate: Any, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        Microphone(rate)
+
+
+def test_it_is_opened_once_and_read_while_it_is_open(sounddevice: Any, card: Any) -> None:
+    sounddevice.plug(card("USB"))
+    opened = microphone()
+    with pytest.raises(ValueError, match="isn't open"):
+        next(iter(opened))
+    with opened:
+        next(iter(opened))
+    with pytest.raises(ValueError, match="isn't open"):
+        next(iter(opened))
+    with pytest.raises(ValueError, match="another"):
+        opened.__enter__()
 
 
 @pytest.mark.parametrize("sound", [np.sign(noise(1)), noise(1) * 3, np.zeros(RATE)])
