@@ -102,11 +102,15 @@ class _CountRequests:
         async def counting(message: Message) -> None:
             status = 101 if message["type"] == "websocket.accept" else message.get("status")
             if status is not None:
-                path = route_path(scope)
-                self._metrics.requests.labels(path if path in _PATHS else "other", status).inc()
+                _count(self._metrics, scope, status)
             await send(message)
 
         await self._app(scope, receive, counting)
+
+
+def _count(metrics: Metrics, scope: Scope, status: int) -> None:
+    path = route_path(scope)
+    metrics.requests.labels(path if path in _PATHS else "other", status).inc()
 
 
 class _Page(StaticFiles):
@@ -187,7 +191,10 @@ async def _on_http_error(request: Request, error: HTTPException) -> Response:
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:
-    """The client gets no detail; the traceback is printed."""
+    """The client gets no detail; the traceback is printed. Starlette answers so outside `_CountRequests`."""
+    metrics: Metrics = request.app.state.service.metrics
+    _count(metrics, request.scope, 500)
+    metrics.refused.labels("error").inc()
     return error_response(Refusal("a fault of the server; its log has more", code="error", status=500))
 
 

@@ -68,6 +68,7 @@ async def stream(socket: WebSocket) -> None:
         except (WebSocketDisconnect, asyncio.CancelledError):
             raise
         except Exception:  # a bug: the traceback is printed
+            service.metrics.refused.labels("error").inc()
             await socket.send_json({"error": "a fault of the server; its log has more", "code": "error"})
             await socket.close(_FAILED)
             raise

@@ -167,7 +167,9 @@ def test_the_page_that_comes_with_the_package_is_served(client_of: Callable[...,
     assert client_of(page=PAGE).get("/").status_code == 200
 
 
-def test_a_bug_is_a_status_without_details(client: Client, sounds: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_a_status_without_details_and_is_counted(
+    client: Client, sounds: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
 
@@ -189,3 +191,6 @@ def test_a_bug_is_a_status_without_details(client: Client, sounds: list[Path], m
         asyncio.run(client.app(scope, receive, send))  # type: ignore[arg-type]
     assert json.loads(sent[1]["text"])["code"] == "error"
     assert sent[2]["code"] == 1011
+    metrics = client.get("/metrics").text
+    assert 'requests_total{path="/v1/predict",status="500"} 1.0' in metrics
+    assert 'refused_total{code="error"} 2.0' in metrics
