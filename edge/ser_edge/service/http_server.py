@@ -273,6 +273,8 @@ def listen(host: str, port: int) -> list[socket.socket]:
     except OSError as e:
         for opened in sockets:
             opened.close()
-        problem = f"--serve {host}:{port}: can't listen there ({e.strerror}); choose another port or address"
+        reason = str(e.strerror).partition(" (while ")[0]  # Python adds the address, as a tuple
+        shown = f"[{host}]" if ":" in host else host
+        problem = f"--serve {shown}:{port}: can't listen there ({reason}); choose another port or address"
         raise SerEdgeError(problem, code="web-address") from e
     return sockets

@@ -32,7 +32,10 @@ _STATUSES = {  # of AudioErrors, by their code
     "audio-too-long": 413,
     "audio-unknown-format": 415,
 }
-_CODES = {404: "web-not-found", 405: "web-method"}  # of Starlette's own errors
+_HTTP_ERRORS = {  # Starlette's own, by their status: code, message
+    404: ("web-not-found", "nothing at this path; openapi.json lists those that there are"),
+    405: ("web-method", "this path has other methods; the header Allow lists them"),
+}
 _TYPES = {  # a system's own table may lack them, or have others
     ".css": "text/css",
     ".html": "text/html",
@@ -183,9 +186,9 @@ async def _on_error(request: Request, error: SerEdgeError) -> Response:
 
 async def _on_http_error(request: Request, error: HTTPException) -> Response:
     service: Service = request.app.state.service
-    code = _CODES.get(error.status_code, "web-request")
+    code, problem = _HTTP_ERRORS.get(error.status_code, ("web-request", error.detail))
     service.metrics.refused.labels(code).inc()
-    response = error_response(Refusal(error.detail, code=code, status=error.status_code))
+    response = error_response(Refusal(problem, code=code, status=error.status_code))
     response.headers.update(error.headers or {})
     return response
 

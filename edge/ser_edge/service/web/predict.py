@@ -252,8 +252,9 @@ def parse_ratio(name: str, text: str | None) -> float | None:
     return value
 
 
-def parse_whole(name: str, text: str, most: int) -> int:
-    """A whole number from 1 on. Raises Refusal for others."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= most):
-        raise Refusal(f"{name}={text[:20]}: must be a whole number, 1 to {most}", code="web-request", status=400)
+def parse_whole(name: str, text: str, least: int, most: int) -> int:
+    """A whole number between these. Raises Refusal for others."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 9 and least <= int(text) <= most):
+        problem = f"{name}={text[:20]}: must be a whole number, {least} to {most}"
+        raise Refusal(problem, code="web-request", status=400)
     return int(text)

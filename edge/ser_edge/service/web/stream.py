@@ -43,8 +43,8 @@ class StreamQuery:
         if sample_format not in SAMPLE_FORMATS:
             problem = f"format={sample_format[:20]}: must be one of {', '.join(SAMPLE_FORMATS)}"
             raise Refusal(problem, code="web-request", status=400)
-        rate = parse_whole("rate", query.get("rate", "16000"), 768_000)
-        channels = parse_whole("channels", query.get("channels", "1"), _MAX_CHANNELS)
+        rate = parse_whole("rate", query.get("rate", "16000"), 1_000, 768_000)
+        channels = parse_whole("channels", query.get("channels", "1"), 1, _MAX_CHANNELS)
         return cls(RawFormat(rate, channels, sample_format), parse_ratio("threshold", query.get("threshold")))
 
 
