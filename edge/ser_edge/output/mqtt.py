@@ -193,6 +193,7 @@ class MqttWriter:
         if reason.is_failure:
             self._refusal = str(reason)
         elif not self._closing:  # each time: a broker may have forgotten what it retained
+            self._refusal = ""  # a broker that has just started may refuse everybody for a while
             notices = {topic: json.dumps(config) for topic, config in self._discovery.items()}
             for topic, text in (notices | {self._availability: "online"}).items():
                 self._notices.add(client.publish(topic, text, qos=1, retain=True).mid)

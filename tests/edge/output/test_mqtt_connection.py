@@ -16,7 +16,9 @@ from ser_edge.cli.app import main
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.output.mqtt import PASSWORD, USER, Broker, MqttTimeouts, MqttWriter
 from tests import messages
-from tests.edge.output.mosquitto import Mosquitto, needs_mosquitto, ser_edge
+from tests.edge.output.mosquitto import Mosquitto, needs_mosquitto, ser_edge, until
+
+NOT_AUTHORISED = 5
 
 
 @needs_mosquitto
@@ -98,6 +100,30 @@ def test_only_predictions_count_as_lost(sounds: list[Path], capsys: pytest.Captu
                 writer.write(prediction)
             writer.close()
     assert capsys.readouterr().err.endswith("predictions not published: 5\n")
+
+
+def test_a_loss_after_a_refusal_is_reported_as_the_first_was(capsys: pytest.CaptureFixture[str]) -> None:
+    reported = ""
+
+    def is_reported_twice() -> bool:
+        nonlocal reported
+        reported += capsys.readouterr().err
+        return reported.count("is gone") == 2
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: [_connect_and_drop(server, reason) for reason in (0, NOT_AUTHORISED, 0)])
+        broker = Broker("127.0.0.1", server.getsockname()[1], "t")
+        with closing(MqttWriter(broker, Recognizer().metadata, timeouts=MqttTimeouts(close=0.2))):
+            until(is_reported_twice)
+
+
+def _connect_and_drop(server: socket.socket, reason: int) -> None:
+    """A broker that answers a connection so, and is gone."""
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(bytes([0x20, 2, 0, reason]))  # CONNACK of MQTT 3.1.1
+        connection.recv(4096)  # what is published then, or nothing
 
 
 def _accept_without_confirming(server: socket.socket) -> socket.socket:
