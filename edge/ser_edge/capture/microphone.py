@@ -46,7 +46,8 @@ class Microphone:
 
     It yields mono float32 at `sample_rate`, full scale +-1, in arrays of about 0.1 s: an empty one where nothing came
     for a moment, zeros for as long as the device is away. It ends after `stop` or `close`. Opening a device that was
-    lost, or wasn't listed, restarts PortAudio, which ends every other stream of this process.
+    lost, or wasn't listed, restarts PortAudio, which ends every other stream of this process; while another microphone
+    is open it doesn't, and a device that was plugged in since isn't found.
 
     Args:
         sample_rate: Hz of the output. A device that doesn't take it is opened at a rate of its own, and resampled.

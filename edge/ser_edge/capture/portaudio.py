@@ -8,13 +8,15 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 from ser_edge.errors import MicrophoneError
 from ser_edge.errors.install_hints import pip_install
 
 Result = TypeVar("Result")
+_restart = Lock()
+_users: set[object] = set()  # those that need PortAudio as it is
 _INSTALL = {
     "linux": "sudo apt install libportaudio2 (Fedora: portaudio, Alpine: portaudio-dev)",
     "darwin": pip_install("--force-reinstall", "sounddevice>=0.5"),
@@ -36,18 +38,32 @@ def portaudio() -> Any:
         raise _not_started(e) from e
 
 
-def refresh() -> None:
-    """Restarts PortAudio, which lists devices only as it starts. Ends all streams of this process.
+def hold(user: object) -> None:
+    """Keeps `refresh` from restarting PortAudio, until `release(user)`; waits for the end of a restart."""
+    with _restart:
+        _users.add(user)
 
-    Raises MicrophoneError where it doesn't start.
+
+def release(user: object) -> None:
+    """After `hold`; a second time it does nothing."""
+    _users.discard(user)
+
+
+def refresh() -> None:
+    """Restarts PortAudio, which lists devices only as it starts; not while somebody holds it.
+
+    Ends the streams of all who don't. Raises MicrophoneError where it doesn't start.
     """
     sd = portaudio()
-    with suppress(sd.PortAudioError):  # it wasn't running
-        sd._terminate()
-    try:
-        sd._initialize()
-    except sd.PortAudioError as e:
-        raise _not_started(e) from e
+    with _restart:
+        if _users:
+            return
+        with suppress(sd.PortAudioError):  # it wasn't running
+            sd._terminate()
+        try:
+            sd._initialize()
+        except sd.PortAudioError as e:
+            raise _not_started(e) from e
 
 
 def with_timeout(call: Callable[[], Result], seconds: float) -> Result:

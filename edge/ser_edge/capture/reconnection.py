@@ -7,9 +7,11 @@ thread waits, and dies with the process. PortAudio's own thread only copies each
 
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from threading import Event, Thread
 from typing import Any, NamedTuple
 
@@ -17,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.capture.devices import BLOCK, Device, choose, choose_again, open_input_stream
-from ser_edge.capture.portaudio import portaudio, refresh
+from ser_edge.capture.portaudio import hold, portaudio, refresh, release
 from ser_edge.errors import MicrophoneError
 
 _QUEUE = 10.0  # seconds of sound that wait to be read; older blocks are dropped
@@ -121,6 +123,7 @@ class CaptureThread:
         except Exception as error:  # raised where the sound is read
             self.failure = error
         finally:
+            release(self)
             self.opened.set()
 
     def _capture(self) -> None:
@@ -133,6 +136,7 @@ class CaptureThread:
             end = self._watch(session, returning, max(timeouts.stall, delay), silent)
             session.abandoned = True  # before it is closed: that may hang, and the reader mustn't wait for it
             session.stream.close()
+            release(self)
             # A device that opens and brings nothing is tried ever more rarely.
             delay = timeouts.retry if session.frames else min(2 * delay, timeouts.max_retry)
             silent = min(2 * silent, timeouts.max_silent) if end is _End.SILENT else timeouts.silent
@@ -141,10 +145,10 @@ class CaptureThread:
 
     def _open_first(self) -> CaptureSession:
         try:
-            return self._open(choose(self._wanted))
+            return self._open(partial(choose, self._wanted))
         except MicrophoneError:
             refresh()  # it may have been plugged in since PortAudio listed the devices
-            return self._open(choose(self._wanted))
+            return self._open(partial(choose, self._wanted))
 
     def _reopen(self, delay: float) -> CaptureSession | None:
         """Waits until the device is back; None if capturing was stopped."""
@@ -153,16 +157,22 @@ class CaptureThread:
         while not self.stopping:
             with suppress(MicrophoneError):  # not yet
                 refresh()
-                return self._open(choose_again(self._wanted, self.device))
+                return self._open(partial(choose_again, self._wanted, self.device))
             delay = min(max(2 * delay, self._timeouts.retry), self._timeouts.max_retry)
             self._wait(delay)
         return None
 
-    def _open(self, device: Device) -> CaptureSession:
-        session = CaptureSession(self.changed)
-        session.stream, session.rate, session.channels = open_input_stream(
-            device, self._sample_rate, session.on_audio, session.on_finished, self._channel
-        )
+    def _open(self, find: Callable[[], Device]) -> CaptureSession:
+        """Opens the device that is found; holds PortAudio from then on, for another microphone may restart it."""
+        hold(self)
+        try:
+            device, session = find(), CaptureSession(self.changed)
+            session.stream, session.rate, session.channels = open_input_stream(
+                device, self._sample_rate, session.on_audio, session.on_finished, self._channel
+            )
+        except MicrophoneError:
+            release(self)
+            raise
         if self.device is None:
             self.last_sound = time.monotonic()
         self.device = device

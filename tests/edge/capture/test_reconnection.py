@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ser_edge.errors import MicrophoneError
+from tests import messages
 from tests.edge.capture.reader import RATE, capture_threads, microphone, noise, reading, until
 
 
@@ -206,3 +208,32 @@ def test_a_bug_in_the_thread_is_raised_where_the_sound_is_read(
         sounddevice.unplug(usb)
         with pytest.raises(ZeroDivisionError):
             list(opened)
+
+
+def test_a_microphone_that_is_not_there_leaves_another_one_alone(sounddevice: Any, card: Any) -> None:
+    usb, sound = sounddevice.plug(card("USB")), noise(1)
+    with reading() as (opened, reader):
+        with messages.raises(MicrophoneError, "microphone-not-found"), microphone("x"):
+            pass
+        usb.record(sound)
+        reader.has(1)
+        assert opened.health.reconnections == 0
+    np.testing.assert_array_equal(reader.sound[: len(sound)], sound)
+    assert sounddevice.started == 1
+
+
+def test_two_lost_microphones_both_come_back(sounddevice: Any, card: Any) -> None:
+    cards = sounddevice.plug(card("USB")), sounddevice.plug(card("webcam"))
+    with reading("USB") as (one, _), reading("webcam") as (other, _):
+        for lost in cards:
+            lost.record(noise(0.2))
+            sounddevice.unplug(lost)
+        sounddevice.plug(*cards)
+
+        def are_back() -> bool:
+            for back in cards:
+                if back.stream.active:
+                    back.record(noise(0.2))
+            return min(one.health.reconnections, other.health.reconnections) > 0
+
+        until(are_back)
