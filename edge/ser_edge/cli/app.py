@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_edge.cli.arguments.rules import STDIN, kept_options, parse, usage_error
-from ser_edge.errors import SerEdgeError, printable
+from ser_edge.errors import SerEdgeError
 from ser_edge.errors.native_stderr import isolate_stderr
 from ser_edge.errors.termination import exit_code, raise_on_sigterm
 
@@ -125,12 +125,12 @@ def _document(options: argparse.Namespace, metadata: "ModelMetadata") -> str:
 def _recognize(options: argparse.Namespace, config: "RecognizerConfig", recognizer: "Recognizer") -> int:
     """Serves, or classifies; logs what is used, and warnings."""
     from ser_edge.errors.user_warnings import capture_warnings
-    from ser_edge.output.progress import Log, log_line
+    from ser_edge.output.progress import Log, log_warning
 
     log = Log(not options.quiet, options.verbose)
     if options.verbose:
         log.detail(_model_line(recognizer, options.threads))
-    with capture_warnings(lambda line: log_line(f"ser-edge: {printable(line)}")):
+    with capture_warnings(log_warning):
         if options.serve:
             return _serve(options, recognizer, log)
         return _classify(options, config, recognizer, log)

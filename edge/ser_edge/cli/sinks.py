@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, TextIO
 
 from ser_edge.cli.arguments.rules import STDIN, usage_error
 from ser_edge.errors import printable
+from ser_edge.errors.user_warnings import capture_warnings
 
 if TYPE_CHECKING:
     from ser_edge.models.metadata import ModelMetadata
@@ -48,6 +50,7 @@ def open_outputs(options: argparse.Namespace, metadata: "ModelMetadata", stack: 
 
         if can_paint(sys.stdout):
             view = stack.enter_context(closing(LiveView(sys.stdout, metadata)))
+            stack.enter_context(capture_warnings(partial(_warn_below, view)))
             return Outputs((view, *sinks), view=view)
     from ser_edge.output.writers import WRITERS, MergingSink
 
@@ -60,6 +63,14 @@ def open_outputs(options: argparse.Namespace, metadata: "ModelMetadata", stack: 
         file = stack.enter_context(closing(_open_file(options.output, options.paths, writer)))
         return Outputs((file, *sinks), file=file)
     return Outputs((stack.enter_context(closing(writer(sys.stdout))), *sinks))
+
+
+def _warn_below(view: "LiveView", line: str) -> None:
+    """Prints a warning below the picture, which would be painted over it; the next picture is below that."""
+    from ser_edge.output.progress import log_warning
+
+    view.close()
+    log_warning(line)
 
 
 def _open_folder(options: argparse.Namespace, metadata: "ModelMetadata") -> "OutputFolder":

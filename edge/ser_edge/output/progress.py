@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ser_edge.errors import SerEdgeError
+from ser_edge.errors import SerEdgeError, printable
 from ser_edge.errors.native_stderr import STDERR_LOCK
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ def log_line(line: str) -> None:
             tqdm.tqdm.write(line, file=sys.stderr)
         else:
             print(line, file=sys.stderr)
+
+
+def log_warning(line: str) -> None:
+    """Prints a warning."""
+    log_line(f"ser-edge: {printable(line)}")
 
 
 @dataclass(frozen=True)

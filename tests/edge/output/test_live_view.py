@@ -3,9 +3,13 @@
 import io
 import os
 import re
+import sys
+from typing import Any
 
+import numpy as np
 import pytest
 
+from ser_edge.cli.app import main
 from ser_edge.output.live_view import LiveView, Look, Picture, can_paint, render
 from ser_edge.recognition.prediction import Prediction
 from tests.edge.output.pictures import ASCII, LABELS, METADATA, PAST, SIXTY, STATUS, answer
@@ -68,6 +72,20 @@ class Terminal(io.StringIO):
             else:
                 assert code.endswith("m"), repr(code)
         return len(text)
+
+
+def test_a_warning_is_not_painted_over(sounddevice: Any, card: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal(columns=200)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    muted = sounddevice.plug(card("USB", channels=1, rate=16_000))
+    muted.on_start = lambda: muted.record(np.zeros(16_000, np.float32))
+    assert main(["--mic", "--model", "small", "--duration", "0.5"]) == 0
+    (row,) = (row for row, line in enumerate(terminal.screen) if line.startswith("ser-edge: microphone: silent"))
+    assert terminal.screen[row - 1].startswith("  USB  16 kHz")  # the last line of the picture
+    assert terminal.screen[row + 1].startswith("ser-edge: 0.5 s of audio")
+    assert terminal.cursor
 
 
 @pytest.fixture
