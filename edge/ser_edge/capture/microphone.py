@@ -69,9 +69,9 @@ class Microphone:
         channel: int | None = None,
         timeouts: CaptureTimeouts = CaptureTimeouts(),  # noqa: B008 - frozen
     ):
-        self._sample_rate = parse_sample_rate(sample_rate, "microphone")
+        self.sample_rate = parse_sample_rate(sample_rate, "microphone")  # Hz; `Recognizer.stream` compares it
         self._channel, self._timeouts = None if channel is None else index(channel), timeouts
-        self._thread = CaptureThread(self._sample_rate, device, self._channel, timeouts)
+        self._thread = CaptureThread(self.sample_rate, device, self._channel, timeouts)
         self._is_open: bool | None = None  # None before it is entered
         self._session: CaptureSession | None = None  # the one that is read
         self._read = 0  # frames of it
@@ -177,7 +177,7 @@ class Microphone:
             yield from self._zeros(missing)
         self._in_gap = False
         if self._signal is None:
-            self._signal = Downmix(rate, self._channel, "microphone"), Resampler(rate, self._sample_rate)
+            self._signal = Downmix(rate, self._channel, "microphone"), Resampler(rate, self.sample_rate)
         downmix, resampler = self._signal
         for mono in downmix.blocks(block.sound):
             yield resampler.process(mono)
@@ -194,9 +194,9 @@ class Microphone:
 
     def _zeros(self, seconds: float) -> Iterator[Samples]:
         yield from self._flush()
-        left = round(seconds * self._sample_rate)
+        left = round(seconds * self.sample_rate)
         while left > 0 and not self._thread.stopping:
-            piece = np.zeros(min(left, self._sample_rate), np.float32)
+            piece = np.zeros(min(left, self.sample_rate), np.float32)
             left -= len(piece)
             yield piece
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_edge.audio.sources import Source, check_chunks, for_each, list_of_sounds
+from ser_edge.errors import AudioError
 from ser_edge.errors.user_warnings import deprecated
 from ser_edge.models.metadata import ModelMetadata
 from ser_edge.recognition.classifier import SoundClassifier
@@ -179,7 +180,8 @@ class Recognizer(SoundClassifier):
             where the signal does. Without speech the label is `no-speech`.
 
         Raises:
-            AudioError: a sample rate out of its range, or (later) a chunk that can't be used.
+            AudioError: a sample rate out of its range, or another one than the microphone's, or (later) a chunk that
+                can't be used.
             RuntimeUnavailable: no runtime for the voice detector is installed.
             TypeError: not chunks, or (later) a chunk without samples.
 
@@ -189,7 +191,12 @@ class Recognizer(SoundClassifier):
         ['no-speech', 'no-speech']
         """
         check_chunks(chunks)
-        return _predictions(self.create_stream(sample_rate, path), chunks)
+        stream = self.create_stream(sample_rate, path)
+        given = getattr(chunks, "sample_rate", None)  # a Microphone's
+        if given is not None and given != sample_rate:
+            problem = f"a microphone of {given} Hz, and sample_rate={sample_rate}; give both the same"
+            raise AudioError(f"stream: {problem}", code="audio-sample-rate")
+        return _predictions(stream, chunks)
 
     @property
     def description(self) -> ModelMetadata:

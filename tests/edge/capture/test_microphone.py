@@ -1,11 +1,13 @@
 """Capturing sound from the PortAudio double of `fake_sounddevice`; `test_virtual_microphone` has a real one."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ser_edge import Recognizer
 from ser_edge.audio.downmix import mono_blocks
 from ser_edge.audio.resampling import resample
 from ser_edge.audio.sound import Sound
@@ -107,6 +109,13 @@ def test_a_channel_that_is_no_whole_number_is_a_type_error(channel: Any) -> None
 def test_a_rate_that_no_recording_has_is_refused(rate: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         Microphone(rate)
+
+
+def test_a_stream_at_another_rate_than_the_microphones_is_refused() -> None:
+    recognizer = Recognizer("small")
+    with messages.raises(AudioError, "audio-sample-rate"):
+        recognizer.stream(Microphone(48_000), RATE)
+    assert isinstance(recognizer.stream(Microphone(48_000), 48_000), Iterator)
 
 
 def test_it_is_opened_once_and_read_while_it_is_open(sounddevice: Any, card: Any) -> None:
