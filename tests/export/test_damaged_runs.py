@@ -39,9 +39,23 @@ def test_cut_off_answers_are_a_damaged_run(run: Run, tmp_path: Path) -> None:
         read_run(tmp_path / "run")
 
 
+@pytest.mark.parametrize("flag", [0x01, 0x20], ids=["encrypted", "patched"])
+def test_a_flag_that_zip_files_may_not_have_is_a_damaged_run(flag: int, run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    answers = tmp_path / "run" / "answers.npz"
+    content = bytearray(answers.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= flag
+    answers.write_bytes(content)
+    with messages.raises(ExportError, "run-damaged"):
+        read_run(tmp_path / "run")
+
+
 DAMAGED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "fewer labels": lambda arrays: arrays | {"labels": arrays["labels"][:-1]},
     "fewer coefficients": lambda arrays: arrays | {"features": arrays["features"][..., 1:]},
+    "fewer frames": lambda arrays: arrays | {"features": arrays["features"][:, 1:]},
+    "text": lambda arrays: arrays | {"features": arrays["features"].astype(str)},
+    "fractions of labels": lambda arrays: arrays | {"labels": arrays["labels"] / 2},
     "another label": lambda arrays: arrays | {"labels": arrays["labels"] + 8},
     "no test": lambda arrays: arrays | {"test": ~arrays["test"] & arrays["test"]},
     "nothing": lambda arrays: {name: array[:0] for name, array in arrays.items()},
@@ -58,10 +72,21 @@ def test_answers_that_are_not_the_networks_are_a_damaged_run(damage: str, run: R
         read_run(tmp_path / "run")
 
 
-@pytest.mark.parametrize("content", ['{"settings": null}', "[]", '"settings"', "{"])
+NESTED = pytest.param("[" * 100_000, id="nested")
+
+
+@pytest.mark.parametrize("content", ['{"settings": null}', "[]", '"settings"', "{", NESTED])
 def test_settings_of_another_form_are_a_damaged_run(content: str, run: Run, tmp_path: Path) -> None:
     shutil.copytree(run.path, tmp_path / "run")
     (tmp_path / "run" / "run.json").write_text(content)
+    with messages.raises(ExportError, "run-damaged"):
+        read_run(tmp_path / "run")
+
+
+def test_a_run_of_another_length_than_its_network_has_is_damaged(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    longer = replace(run.metadata, features=replace(run.metadata.features, seconds=1.0))
+    (tmp_path / "run" / "description.json").write_text(longer.to_json())
     with messages.raises(ExportError, "run-damaged"):
         read_run(tmp_path / "run")
 

@@ -15,7 +15,11 @@ from ser_edge.errors.placeholder_files import START, describe_placeholder
 from ser_edge.models.metadata import ModelMetadata
 from ser_export.errors import ExportError
 
-_DAMAGES = (AttributeError, OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
+_DAMAGES = (
+    AttributeError, OSError, EOFError, KeyError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+# Of the arrays in answers.npz; floats and integers may be of another size.
+_COLUMNS = {"features": np.float32, "labels": np.int64, "probabilities": np.float32, "test": np.bool_}
 _UNSEEN_SPEAKERS = "not_heard"  # key of the metadata's `training`: speakers whose recordings trained nothing
 
 
@@ -59,7 +63,7 @@ def read_run(path: Path) -> Run:
                 if reason := describe_placeholder(opened.read(START)):
                     raise ExportError(f"{file}: {reason}", code="run-damaged")
         with (path / "answers.npz").open("rb") as opened, np.load(opened) as arrays:  # closed if it is damaged, too
-            columns = {name: arrays[name] for name in ("features", "labels", "probabilities", "test")}
+            columns = {name: arrays[name].astype(dtype, casting="same_kind") for name, dtype in _COLUMNS.items()}
         model = keras.models.load_model(path / "model.keras", compile=False)
         text = metadata.read_text("utf-8")
         variant = _variant(json.loads((path / "run.json").read_text("utf-8"))["settings"])
@@ -78,12 +82,12 @@ def _damaged(path: Path, reason: object) -> ExportError:
 def _mismatch(run: Run) -> str:
     """Which of its files don't belong together; "" if all do."""
     count, labels, coefficients = run.labels.size, len(run.metadata.labels), run.metadata.features.coefficients
-    features, others = run.features.shape, (run.probabilities.shape, run.test.shape)
-    if (features[:1], features[2:]) != ((count,), (coefficients,)) or others != ((count, labels), (count,)):
+    frames, others = run.metadata.features.frames, (run.probabilities.shape, run.test.shape)
+    if run.features.shape != (count, frames, coefficients) or others != ((count, labels), (count,)):
         return "answers.npz has other utterances, labels or features than it should"
     if run.labels.ndim != 1 or not run.test.any() or not set(run.labels.tolist()) <= set(range(labels)):
         return "answers.npz has no test, or labels that the network doesn't have"
-    if run.model.output_shape[-1] != labels or run.model.input_shape[-1] != coefficients:
+    if run.model.output_shape != (None, labels) or run.model.input_shape != (None, frames, coefficients):
         return "model.keras has other labels or features than description.json"
     return ""
 
