@@ -165,11 +165,14 @@ def test_an_unsupported_operation_is_named(apply: Callable[[keras.KerasTensor], 
     assert named in str(refusal.value)
 
 
-def test_a_converter_that_fails_is_one_line(tmp_path: Path) -> None:
+def test_a_converter_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.keras").write_text("not a network")
+    (tmp_path / "random.py").write_text("raise SystemExit('a file of the current folder was imported')")
+    monkeypatch.chdir(tmp_path)
     with messages.raises(ExportError, "export-converter-failed") as caught:
         convert(tmp_path / "model.keras", tmp_path / "model.tflite", "float32", np.zeros((1, 8, 4), np.float32))
     assert "\n" not in str(caught.value)
+    assert "was imported" not in str(caught.value)
 
 
 def test_a_name_too_long_for_a_model_is_one_line(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

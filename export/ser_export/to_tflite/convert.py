@@ -40,7 +40,8 @@ def convert(
     """
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/representative.npy", representative)
-        command = [sys.executable, "-m", "ser_export.to_tflite.convert"]
+        # -P: or a random.py in the current folder would be imported in place of Python's.
+        command = [sys.executable, "-P", "-m", "ser_export.to_tflite.convert"]
         command += [str(keras_file), str(target), precision, f"{folder}/representative.npy"]
         command += ["free_length"] if free_length else []
         done = subprocess.run(command, capture_output=True, text=True, check=False)
