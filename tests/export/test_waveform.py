@@ -1,6 +1,9 @@
 """`ser-export --waveform`: files that take samples, of runs and of model files; verified before they are kept."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,6 +129,13 @@ def test_the_command_takes_bundled_models_by_name(tmp_path: Path) -> None:
     )
     assert json.loads(mine.pop(KEY)) == json.loads(theirs.pop(KEY)) | {"name": "mine"}
     assert mine == theirs
+
+
+def test_a_path_that_the_terminal_cannot_print_is_escaped(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ser_export", "--waveform", "crnn", "--out", tmp_path / "żółw"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(ascii(str(tmp_path / "żółw" / "crnn.wave.onnx"))[1:-1])
 
 
 def test_the_command_goes_on_after_a_file_that_cannot_be_used(tmp_path: Path, capsys: Capture) -> None:

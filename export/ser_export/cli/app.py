@@ -1,6 +1,7 @@
 """The command `ser-export`: converts run directories to verified model files."""
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that TFLite's converter reads
     try:
         options = parse(arguments)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a path can have characters that the encoding hasn't
         with raise_on_sigterm():
             code = _convert_models(options)
             return (_export_runs(options) or code) if options.runs else code
