@@ -112,6 +112,8 @@ def test_state_that_leaks_between_calls_is_refused(run: Run, exported: Path) -> 
         ("int8", ".onnx", "--precision float16"),
         ("int8", ".tflite", "--precision float16"),
         ("float16", ".onnx", "--precision float32"),
+        ("int8-full", ".onnx", "--format tflite"),
+        ("int8-per-tensor", ".onnx", "--format tflite"),
         ("float32", ".onnx", "--format tflite"),
         ("float32", ".tflite", "--format onnx"),
     ],

@@ -33,6 +33,7 @@ from ser_export.verification.verify import PRECISIONS, VerificationReport, verif
 
 _REPRESENTATIVE = 100  # utterances outside the test set, to which int8 is fitted
 _LESS_LOSS = {"float16": "float32", "int8": "float16", "int8-per-tensor": "float16", "int8-full": "int8"}
+_FORMAT_LACKS = {"export-unsupported-layer", "export-unsupported-precision"}  # whatever the precision of the weights
 _OTHER_FORMAT = {".onnx": "tflite", ".tflite": "onnx"}
 _RELOADED = TOLERANCES[".onnx", "float32"].kernels  # the run may come from another machine
 
@@ -65,7 +66,7 @@ def export(run: Run, target: Path, precision: str = "float32") -> VerificationRe
             tolerances = PRECISIONS[precision]
             return verify(open_model(file), features, expected, metadata.labels, run.labels, run.test, tolerances)
     except ExportError as e:
-        message = f"{target}: not written: {e}; try {_alternative(target.suffix, precision)}"
+        message = f"{target}: not written: {e}; try {_alternative(e.code, target.suffix, precision)}"
         raise type(e)(message, code=e.code) from e
 
 
@@ -83,9 +84,11 @@ def keras_predict_proba(run: Run) -> Callable[[Samples], npt.NDArray[np.float32]
     return predict
 
 
-def _alternative(suffix: str, precision: str) -> str:
+def _alternative(code: str, suffix: str, precision: str) -> str:
     """The option to try next: weights that lose less, or the other format."""
-    return f"--precision {_LESS_LOSS[precision]}" if precision in _LESS_LOSS else f"--format {_OTHER_FORMAT[suffix]}"
+    if precision in _LESS_LOSS and code not in _FORMAT_LACKS:
+        return f"--precision {_LESS_LOSS[precision]}"
+    return f"--format {_OTHER_FORMAT[suffix]}"
 
 
 def _onnx(run: Run, metadata: ModelMetadata, path: Path) -> None:
