@@ -173,7 +173,7 @@ class VttWriter(CueWriter):
         print("WEBVTT\n", file=self.out, flush=True)
 
     def _lines(self, cue: _Cue) -> str:
-        text = cue.text.replace("&", "&amp;").replace("<", "&lt;")
+        text = cue.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         return f"{_timecode(cue.begin, '.')} --> {_timecode(cue.end, '.')}\n{text}\n"
 
 

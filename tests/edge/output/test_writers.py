@@ -187,7 +187,8 @@ def test_live_sound_has_its_time_behind_the_other_fields() -> None:
 
 def test_a_label_of_the_web_has_no_markup() -> None:
     tagged = Prediction("a.wav", 0.0, 1.0, "<b>&", 0.5, {"<b>&": 0.5, "sad": 0.5})
-    assert written("vtt", tagged).endswith("\n&lt;b>&amp; 50 %\n\n")
+    assert written("vtt", tagged).endswith("\n&lt;b&gt;&amp; 50 %\n\n")
+    assert written("vtt", replace(tagged, label="sad --> calm")).count("-->") == 1  # that of the times
 
 
 def test_a_label_track_has_one_label_however_long_an_emotion_lasts() -> None:
