@@ -70,12 +70,22 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.precision = options.precision or "float32"
     if options.name and len(options.runs) + len(options.models) > 1:
         parser.error("--name names one run's files")
-    by_name: dict[str, Path] = {}
+    by_stem: dict[str, Path] = {}
     for path in (*options.runs, *options.models):
-        name = path.stem if path in options.models else path.resolve().name
-        if by_name.setdefault(name, path).resolve() != path.resolve():
-            parser.error(f"{by_name[name]} and {path} would have the same files; give one at a time a --name")
+        for stem in _stems(path, options):
+            if by_stem.setdefault(stem, path).resolve() != path.resolve():
+                parser.error(f"{by_stem[stem]} and {path} would have the same files; give one at a time a --name")
     return options
+
+
+def _stems(path: Path, options: argparse.Namespace) -> list[str]:
+    """The names, without suffix, of the files of one of several runs and models."""
+    if path in options.models:
+        return [f"{ALIASES.get(str(path), path.stem) if _is_bundled(path) else path.stem}.wave"]
+    name = path.resolve().name
+    precisions = PRECISIONS if options.precision == "all" else (options.precision,)
+    stems = [name if precision == "float32" else f"{name}-{precision}" for precision in precisions]
+    return stems + [f"{stem}.wave" for stem in stems if options.waveform]
 
 
 def _name(text: str) -> str:
