@@ -1,5 +1,6 @@
 """The command: its options, help, and exit codes."""
 
+import io
 import json
 import signal
 import subprocess
@@ -241,6 +242,14 @@ def test_without_data_and_internet_it_reports_the_download_and_then_what_to_do(
     first, *_, last = capsys.readouterr().err.splitlines()
     assert first.startswith("ser-train: downloading RAVDESS speech (209 MB) from http://127.0.0.1:9/speech.zip to ")
     assert messages.codes_in(last) == ["download-failed"]
+
+
+def test_what_the_terminal_cannot_print_is_escaped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+    monkeypatch.setattr("sys.stdout", terminal)
+    assert main(["evaluate", str(tmp_path)]) == 1
+    print("w\u00fctend")
+    assert terminal.buffer.getvalue().split() == [b"w\\xfctend"]
 
 
 def test_evaluate_needs_a_finished_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from ser_edge import __version__
 from ser_edge.cli.arguments.argument_parser import ArgumentParser
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
+from ser_edge.errors.standard_output import escape_unencodable
 from ser_edge.errors.termination import exit_code, raise_on_sigterm
 from ser_train.cli import cross_corpus, evaluate, report, robustness, select, train
 
@@ -34,6 +35,7 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
+    escape_unencodable()
     try:
         with raise_on_sigterm():
             return int(options.run(options))
