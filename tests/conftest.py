@@ -23,6 +23,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
+# What is set for the user's own ser-edge isn't for those that are tested, and no proxy asks the servers of tests.
+for name in [name for name in os.environ if name.startswith(("SER_EDGE_", "NOTIFY_SOCKET", "WATCHDOG_"))]:
+    del os.environ[name]
+_direct = ",".join(filter(None, (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1", "localhost")))
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = _direct
+
 SOUNDS = Path(__file__).parent / "sounds"
 
 

@@ -30,6 +30,13 @@ def talk(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """An empty folder for Unix sockets, whose addresses have 104 bytes on macOS: `tmp_path` may be longer."""
+    with tempfile.TemporaryDirectory(prefix="ser-edge-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def sounddevice(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSoundDevice]:
     """A PortAudio without cards; `sounddevice.plug(card(...))` adds them."""
     fake = FakeSoundDevice()

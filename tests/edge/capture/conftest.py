@@ -13,12 +13,12 @@ from tests.edge.capture.pulse_audio import RATE, Server
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    server = Server(tmp_path)
+def server(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    server = Server(short_folder)
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    server.start()
     try:
+        server.start()
         refresh()  # another test's PortAudio doesn't know of this one's server
         yield server
     finally:

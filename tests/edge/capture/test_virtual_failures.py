@@ -117,10 +117,10 @@ def test_a_frozen_sound_server_blocks_neither_reading_nor_the_end(server: Server
     assert time.monotonic() - began == pytest.approx(9, abs=4)
 
 
-def test_a_hung_microphone_sends_no_watchdog(server: Server, tmp_path: Path) -> None:
+def test_a_hung_microphone_sends_no_watchdog(server: Server, short_folder: Path) -> None:
     """So systemd restarts the service, if nothing else helps; meanwhile the status names the problem."""
     command = [sys.executable, "-m", "ser_edge", "--mic", "--device", "testmic", "--format", "json"]
-    environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+    environment = {**os.environ, "NOTIFY_SOCKET": str(short_folder / "notify"), "WATCHDOG_USEC": "200000"}
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(environment["NOTIFY_SOCKET"])
         notified.settimeout(10)

@@ -48,10 +48,10 @@ class Systemd:
 
 
 @pytest.fixture(params=["path", "abstract"])
-def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Systemd]:
+def systemd(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[Systemd]:
     if request.param == "abstract" and sys.platform != "linux":
         pytest.skip("only Linux has abstract sockets")
-    address = f"@{tmp_path}" if request.param == "abstract" else str(tmp_path / "notify")
+    address = f"@{short_folder}" if request.param == "abstract" else str(short_folder / "notify")
     with closing(Systemd(address)) as systemd:
         yield systemd
 

@@ -254,8 +254,8 @@ def test_a_unit_serves_as_the_command_line_says(capsys: pytest.CaptureFixture[st
 
 @needs_signals
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no systemd without Unix sockets")
-def test_systemd_is_told_of_start_life_and_end(tmp_path: Path) -> None:
-    address = str(tmp_path / "notify")
+def test_systemd_is_told_of_start_life_and_end(short_folder: Path) -> None:
+    address = str(short_folder / "notify")
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as systemd:
         systemd.bind(address)
         systemd.settimeout(20)

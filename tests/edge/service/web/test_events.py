@@ -163,12 +163,14 @@ def test_one_capture_serves_all_viewers_and_ends_with_its_last_window(
         viewers = [threading.Thread(target=view, args=(place, found)) for found in seen]
         for viewer in viewers:
             viewer.start()
-        eventually(lambda: all(seen))  # health: they are there
-        for start in range(0, len(talk), 16_000):
-            usb.record(talk[start : start + 16_000])
-            time.sleep(0.05)
-        eventually(lambda: len(sink) >= 8)
-        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            eventually(lambda: all(seen))  # health: they are there
+            for start in range(0, len(talk), 16_000):
+                usb.record(talk[start : start + 16_000])
+                time.sleep(0.05)
+            eventually(lambda: len(sink) >= 8)
+        finally:  # the server runs until then
+            os.kill(os.getpid(), signal.SIGTERM)
         for viewer in viewers:
             viewer.join(20)
 
