@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_edge import Recognizer
+from ser_edge import Recognizer, WindowConfig
 from tests.edge.audio.sources.kinds import NOISE, RATE, WAV, Upload
 
 
 @pytest.fixture(scope="module")
 def recognizer() -> Recognizer:
-    return Recognizer()
+    return Recognizer("small", windowing=WindowConfig(min_speech_ratio=None))  # else noise is no-speech, however cut
 
 
 def test_an_upload_is_predicted_inside_a_coroutine(recognizer: Recognizer) -> None:
