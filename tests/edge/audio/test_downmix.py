@@ -37,6 +37,13 @@ def test_an_offset_that_wanders_is_followed() -> None:
     assert np.abs(left).max() < 0.04
 
 
+def test_an_offset_that_jumps_is_gone_after_seconds() -> None:
+    sound = np.tile(VOICE, 4)
+    jump = np.where(np.arange(len(sound)) > 5 * RATE, np.float32(0.1), np.float32(0))
+    left = mono(columns(sound + jump)) - mono(columns(sound))
+    assert np.abs(left[-RATE:]).max() < 0.001  # 6 s later
+
+
 def test_a_voice_without_offset_stays_as_it_is() -> None:
     left = mono(columns(VOICE)) - VOICE
     assert np.abs(left).max() < 0.02 * np.abs(VOICE).max()

@@ -237,11 +237,11 @@ def test_a_cue_is_written_when_the_label_changes_or_speech_ends_or_at_the_end() 
 
 
 def test_cues_of_a_lasting_emotion_are_five_seconds_long() -> None:
-    steady = [window(hop / 2, 3 + hop / 2, "sad") for hop in range(20)]
+    steady = [window(3595 + hop / 2, 3598 + hop / 2, "sad") for hop in range(20)]
     assert re.findall(".* --> .*", written("srt", *steady, windows=True)) == [
-        "00:00:00,000 --> 00:00:05,000",
-        "00:00:05,000 --> 00:00:10,000",
-        "00:00:10,000 --> 00:00:12,500",
+        "00:59:55,000 --> 01:00:00,000",
+        "01:00:00,000 --> 01:00:05,000",
+        "01:00:05,000 --> 01:00:07,500",
     ]
 
 

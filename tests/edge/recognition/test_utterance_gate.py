@@ -16,7 +16,9 @@ from ser_edge.models.metadata import ModelMetadata
 from ser_edge.models.network import Model
 from ser_edge.recognition.prediction import NO_SPEECH
 from ser_edge.recognition.voice_activity.utterance_gate import find_speech
+from ser_edge.recognition.voice_activity.voice_detector import CHUNK, ONSET, speech_probabilities
 from tests import messages
+from tests.conftest import SOUNDS
 from tests.doubles import FakeRuntime
 
 RATE = 16_000
@@ -76,6 +78,15 @@ def test_a_voice_is_found_at_any_level(gain: float, speech: list[Path]) -> None:
         found = find_speech(read(path, RATE) * np.float32(gain), RATE)
         assert found.found
         assert found.ratio > 0.2
+
+
+def test_a_voice_that_is_too_high_for_the_detector_is_found() -> None:
+    samples = read(SOUNDS / "fast-high.wav", RATE // 2)  # played at twice its speed: an octave higher
+    detected = speech_probabilities(samples[: len(samples) // CHUNK * CHUNK].reshape(-1, CHUNK))
+    assert (detected >= ONSET).mean() < 0.1
+    found = find_speech(samples, RATE)
+    assert found.found
+    assert found.ratio > 0.5
 
 
 def test_a_voice_is_found_in_noise_and_long_silence(speech: list[Path]) -> None:
