@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -135,8 +134,9 @@ def test_a_missing_model_is_an_error_of_the_parent(tmp_path: Path, sounds: list[
 
 def test_a_killed_worker_is_an_error(endless: Path) -> None:
     results = predict_in_processes(small(), find_files([str(endless)]), jobs=2, timeline=True)
-    killer = threading.Timer(1, lambda: [os.kill(child.pid, 9) for child in workers()])
-    killer.start()
+    next(results)  # so a worker has started
+    for child in workers():
+        child.kill()
     with messages.raises(SerEdgeError, "process-died"):
         list(results)
 
