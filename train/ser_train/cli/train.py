@@ -228,4 +228,4 @@ def _describe(utterances: "Sequence[Utterance]") -> None:
     print(f"{size}; labels: {labels}" if labels else size, file=sys.stderr)
     if groups:
         example = f"like {groups[0][0].path} and {groups[0][1].path}; only the notebook protocol counts any twice"
-        print(f"{len(groups)} recordings are there more than once, {example}", file=sys.stderr)
+        print(f"{len(groups)} recording{'s' * (len(groups) > 1)} more than once, {example}", file=sys.stderr)
