@@ -2,7 +2,8 @@
 
     python -m pytest -q -p tests.progress
 
-On a terminal the line is overwritten; elsewhere, as in the log of a CI, there is a new one every half minute.
+On a terminal the line is overwritten; elsewhere, as in the log of a CI, there is a new one every half minute. A test
+that fails is named at once.
 """
 
 import sys
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 __all__ = ["pytest_configure"]
+
+_CLEAR = "\r\x1b[K"  # of a terminal's line
 
 
 @pytest.hookimpl(trylast=True)  # once there is a terminal reporter
@@ -42,8 +45,10 @@ class _Progress:
         return (report.outcome, "", report.outcome.upper()) if plain else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._failed += report.failed
         self._done += report.when == "teardown"
+        if report.failed:  # named at once: the summary may be an hour away
+            self._failed += 1
+            self._writer.write(f"{_CLEAR if self._terminal else ''}failed: {report.nodeid}\n", flush=True)
         if time.monotonic() - self._shown > (0.2 if self._terminal else 30):
             self._write()
 
