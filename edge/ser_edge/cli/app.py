@@ -1,6 +1,7 @@
 """The command `ser-edge`: parses its arguments, dispatches, and turns errors into exit codes. Imports are lazy."""
 
 import argparse
+import io
 import os
 import sys
 from collections import Counter
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING
 from ser_edge.cli.arguments.rules import STDIN, kept_options, parse, usage_error
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.native_stderr import isolate_stderr
-from ser_edge.errors.standard_output import escape_unencodable
 from ser_edge.errors.termination import exit_code, raise_on_sigterm
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
     _open_closed_streams()
     options = parse(arguments)
-    escape_unencodable()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path can have characters that the encoding hasn't
     try:
         with isolate_stderr(), raise_on_sigterm():
             code = _run(options)

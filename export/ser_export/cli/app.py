@@ -1,6 +1,7 @@
 """The command `ser-export`: converts run directories to verified model files."""
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
 from ser_edge.errors.native_stderr import suppress_native_stderr
-from ser_edge.errors.standard_output import escape_unencodable
 from ser_edge.errors.termination import exit_code, raise_on_sigterm
 from ser_edge.models.metadata import MAX_LABEL
 from ser_export.cli.args import FORMATS, PRECISIONS, SPECIAL, parse
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that TFLite's converter reads
     try:
         options = parse(arguments)
-        escape_unencodable()
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a path can have characters that the encoding hasn't
         with raise_on_sigterm():
             code = _convert_models(options)
             return (_export_runs(options) or code) if options.runs else code

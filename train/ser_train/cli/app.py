@@ -6,6 +6,7 @@ matplotlib: the modules of this package import what they call only when they run
 
 import argparse
 import errno
+import io
 import sys
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -14,7 +15,6 @@ from ser_edge import __version__
 from ser_edge.cli.arguments.argument_parser import ArgumentParser
 from ser_edge.errors import SerEdgeError
 from ser_edge.errors.install_hints import install_extra
-from ser_edge.errors.standard_output import escape_unencodable
 from ser_edge.errors.termination import exit_code, raise_on_sigterm
 from ser_train.cli import cross_corpus, evaluate, report, robustness, select, train
 
@@ -35,7 +35,8 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
-    escape_unencodable()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path can have characters that the encoding hasn't
     try:
         with raise_on_sigterm():
             return int(options.run(options))

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -99,8 +100,8 @@ def test_no_room_for_a_copy_has_a_code(command: Any, monkeypatch: pytest.MonkeyP
     assert (exit_code, answered, messages.codes_in(line)) == (1, [], ["audio-disk-full"])
 
 
-def test_no_folder_for_a_copy_has_a_code(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+def test_no_folder_for_a_copy_has_a_code(command: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     standard_input(b"not a format for streams" * 9, monkeypatch)
     exit_code, answered, (line,) = command("-")
     assert (exit_code, answered, messages.codes_in(line)) == (1, [], ["audio-disk-full"])
