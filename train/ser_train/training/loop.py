@@ -5,10 +5,12 @@ epoch depends only on the state at its beginning. That state is saved after each
 started again on the same machine ends with the same weights.
 """
 
+import random
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import get_ident
 
 import keras
 import numpy as np
@@ -162,16 +164,20 @@ def train_epoch(model: keras.Model, plan: TrainingPlan, seed: int, epoch: int) -
 def build_seeded(seed: int, build: Callable[[], keras.Model]) -> keras.Model:
     """Builds a network with the initial weights of a seed.
 
-    Keras draws them from Python's global generator, which other threads may use meanwhile, as Dask's do: so the network
-    is built until two in a row agree.
+    Keras draws them by `random.randint`, from a generator that other threads use as well, as Dask's do twice a second.
+    So this thread has one of its own meanwhile.
     """
-    before: keras.Model | None = None
-    while True:
-        keras.utils.set_random_seed(seed)
-        model = build()
-        if before is not None and all(map(np.array_equal, before.get_weights(), model.get_weights())):
-            return model
-        before = model
+    keras.utils.set_random_seed(seed)
+    shared, own, thread = random.randint, random.Random(seed), get_ident()
+
+    def draw(a: int, b: int) -> int:
+        return (own.randint if get_ident() == thread else shared)(a, b)
+
+    random.randint = draw
+    try:
+        return build()
+    finally:
+        random.randint = shared
 
 
 def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
