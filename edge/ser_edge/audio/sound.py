@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ser_edge.errors import AudioError
 
-_MIN_RATE, _MAX_RATE = 1_000, 768_000  # Hz; outside it a header is damaged
+MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; outside it a header is damaged
 MAX_AMPLITUDE = 1e12  # full scale is 1; float32 couldn't hold the power of louder samples
 SILENCE_PEAK = 1e-4  # -80 dBFS: below the noise floor of any microphone
 
@@ -41,8 +41,8 @@ def limit(chunks: Iterable[npt.NDArray[np.float32]], count: int | None) -> Itera
 
 def check_rate(rate: float, name: str) -> None:
     """Raises AudioError for a sample rate outside 1 to 768 kHz."""
-    if not _MIN_RATE <= rate <= _MAX_RATE:
-        problem = f"a sample rate of {rate} Hz; expected {_MIN_RATE} to {_MAX_RATE}"
+    if not MIN_RATE <= rate <= MAX_RATE:
+        problem = f"a sample rate of {rate} Hz; expected {MIN_RATE} to {MAX_RATE}"
         raise AudioError(f"{name}: {problem}", code="audio-sample-rate")
 
 

@@ -12,6 +12,7 @@ from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ser_edge.audio.decoding.standard_input import SAMPLE_FORMATS, RawDecoder, RawFormat
+from ser_edge.audio.sound import MAX_RATE, MIN_RATE
 from ser_edge.errors import SerEdgeError
 from ser_edge.output.writers import json_line
 from ser_edge.recognition.prediction import Prediction
@@ -43,7 +44,7 @@ class StreamQuery:
         if sample_format not in SAMPLE_FORMATS:
             problem = f"format={sample_format[:20]}: must be one of {', '.join(SAMPLE_FORMATS)}"
             raise Refusal(problem, code="web-request", status=400)
-        rate = parse_whole("rate", query.get("rate", "16000"), 1_000, 768_000)
+        rate = parse_whole("rate", query.get("rate", "16000"), MIN_RATE, MAX_RATE)
         channels = parse_whole("channels", query.get("channels", "1"), 1, _MAX_CHANNELS)
         return cls(RawFormat(rate, channels, sample_format), parse_ratio("threshold", query.get("threshold")))
 
